@@ -1,0 +1,5 @@
+pub mod facts;
+pub mod pipeline;
+pub mod plan;
+pub mod run;
+pub mod state;

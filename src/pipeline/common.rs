@@ -1,0 +1,99 @@
+//! The keys that every stage takes, whatever its kind.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{CommandLine, KindName, Text};
+
+/// Keys of every `[[stage]]`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Common {
+    /// What the stage is called: in references (`${name.output}`), in `--from name`, in logs.
+    pub name: String,
+    /// What the stage does; decides which further keys it takes.
+    pub kind: KindName,
+    /// One sentence for `optbuild show` and the report. Not in the fingerprint.
+    pub description: Option<String>,
+    /// Stages that must be done before this one, besides those it refers to.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Switches the stage off when false. Usually `when = "${variable}"`.
+    #[serde(default = "yes")]
+    #[schemars(with = "super::OrVar<bool>")]
+    pub when: bool,
+    /// Files, directories or globs that the stage reads besides what its kind knows of. A change makes it run again.
+    #[serde(default)]
+    pub inputs: Vec<Text>,
+    /// Environment of its commands. In the fingerprint.
+    #[serde(default)]
+    pub env: BTreeMap<String, Text>,
+    /// Variables of the caller's environment that its commands see. In the fingerprint, with their values.
+    #[serde(default)]
+    pub pass_env: Vec<String>,
+    /// How long one attempt of one command may run, as `90s`, `10m` or `2h 30m`. Longer is a failure. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::duration")]
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Duration>,
+    /// How often a failed step is tried again. Never after an interrupt or a failed check. Not in the fingerprint.
+    #[serde(default)]
+    #[schemars(with = "super::OrVar<u32>")]
+    pub retries: u32,
+    /// Whether a failure of this stage stops the run. Not in the fingerprint.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Commands that must succeed on the result before it counts as done. A failing check is a failure of the stage.
+    #[serde(default)]
+    pub check: Vec<CommandLine>,
+    /// The name of a build directory that several stages share and change in turn.
+    pub workspace: Option<String>,
+    /// In which state of the workspace the stage can start.
+    #[serde(default)]
+    pub starts_from: StartsFrom,
+    /// How many of the run's `-j` slots the stage takes; also `${jobs}`. Default: all. Not in the fingerprint.
+    #[schemars(with = "Option<super::OrVar<u32>>")]
+    pub jobs: Option<u32>,
+    /// How much memory must be free before the stage starts, as `8 GiB`. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::size")]
+    #[schemars(with = "Option<String>")]
+    pub memory: Option<ByteSize>,
+    /// Nothing else runs beside the stage. For measurements.
+    #[serde(default)]
+    #[schemars(with = "super::OrVar<bool>")]
+    pub exclusive: bool,
+    /// In a pipeline with `extends`: takes the stage of that name out.
+    #[serde(default)]
+    pub remove: bool,
+    /// In a pipeline with `extends`: the stage behind which a stage of a new name stands.
+    pub after: Option<String>,
+}
+
+/// What a failure of a stage means for the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// No new stage starts, the run fails.
+    #[default]
+    Stop,
+    /// The run goes on without this stage's outputs: a reference's fallback is used, a consumer without one is blocked.
+    Continue,
+}
+
+/// In which state a workspace must be for a stage to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartsFrom {
+    /// As the stage before it of the same workspace has left it.
+    #[default]
+    Predecessor,
+    /// In any state: the stage brings the workspace into the one it needs.
+    Any,
+}
+
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,73 @@
+//! Keys of `kind = "gather"`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::super::value::{self, Words};
+use super::super::{OrVar, Text};
+
+/// Runs workloads on an instrumented build and merges the profiles that they write into one, the output `profile`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Gather {
+    /// The instrumented build that the workloads run: an output of a stage with `pgo = "generate"`, or of a `bolt` stage with
+    /// `action = "instrument"`. With `method = "sampling"`: the program or library that is sampled.
+    pub instrumented: Text,
+    /// How profiles come about. `instrumentation`: the build writes them. `sampling`: `perf record -j any,u` and `perf2bolt`.
+    #[serde(default)]
+    pub method: Method,
+    /// The `llvm-profdata` to merge with: the name of a tool or a path. Default: the one that belongs to the compiler of the
+    /// instrumented build.
+    pub profdata: Option<Text>,
+    /// What is run. At least one.
+    pub workloads: Vec<Workload>,
+}
+
+/// One training command.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Workload {
+    /// What it is called. With `for`, the values are added to it: `name[level=3]`.
+    pub name: String,
+    /// The command: an array of words, or a string that is split into words without a shell.
+    pub run: Words,
+    /// `run` is a script for `sh -eu -c`.
+    #[serde(default)]
+    pub shell: bool,
+    /// Environment, on top of the stage's.
+    #[serde(default)]
+    pub env: BTreeMap<String, Text>,
+    /// Where it runs. Default: an empty directory of this attempt.
+    pub cwd: Option<Text>,
+    /// How long one attempt may run. Default: the stage's.
+    #[serde(default, deserialize_with = "value::duration")]
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Duration>,
+    /// The workload may fail, and the profiles of a failed attempt count.
+    #[serde(default)]
+    #[schemars(with = "OrVar<bool>")]
+    pub keep_profiles: bool,
+    /// Runs the workload once for every combination of values: `for = { level = ["0", "3"] }` and `${level}` in the command.
+    // Expanded when the file is read; here so that the schema has it.
+    #[serde(default, rename = "for")]
+    pub matrix: BTreeMap<String, Vec<Text>>,
+}
+
+/// How profiles come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    #[default]
+    Instrumentation,
+    /// Needs a processor with branch records (LBR) that `perf` can read.
+    Sampling,
+}
+
+impl Gather {
+    pub(super) fn output_names(&self) -> Vec<String> {
+        vec!["profile".into()]
+    }
+}

@@ -1,0 +1,106 @@
+//! What each kind of stage can be told: the keys besides the common ones.
+//!
+//! Data only. What a stage of a kind does is in `crate::stage`, in the file of the same name.
+
+pub mod bolt;
+pub mod cargo;
+pub mod cmake;
+pub mod command;
+pub mod gather;
+pub mod verify;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use bolt::Bolt;
+pub use cargo::Cargo;
+pub use cmake::Cmake;
+pub use command::Command;
+pub use gather::Gather;
+pub use verify::Verify;
+
+use super::{OutputRef, Text};
+
+/// The kinds of stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KindName {
+    /// Configures, builds and installs a CMake project.
+    Cmake,
+    /// Builds a cargo package.
+    Cargo,
+    /// Runs workloads on an instrumented build and merges the profiles that they write.
+    Gather,
+    /// Instruments or optimises a linked program or shared library with llvm-bolt.
+    Bolt,
+    /// Runs any program.
+    Command,
+    /// Runs commands that must succeed on the result.
+    Verify,
+}
+
+/// A stage's kind with the keys of that kind.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    Cmake(Cmake),
+    Cargo(Cargo),
+    Gather(Gather),
+    Bolt(Bolt),
+    Command(Command),
+    Verify(Verify),
+}
+
+impl Kind {
+    /// Names of the outputs that `${stage.NAME}` can refer to.
+    pub fn outputs(&self) -> Vec<String> {
+        match self {
+            Kind::Cmake(kind) => kind.output_names(),
+            Kind::Cargo(kind) => kind.output_names(),
+            Kind::Gather(kind) => kind.output_names(),
+            Kind::Bolt(kind) => kind.output_names(),
+            Kind::Command(kind) => kind.output_names(),
+            Kind::Verify(kind) => kind.output_names(),
+        }
+    }
+}
+
+/// How a build takes part in profile-guided optimisation.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pgo {
+    /// Instrumented: each process of the built program writes a raw profile.
+    Generate,
+    /// Optimised with this indexed profile, usually `${gather.profile}`.
+    Use(Text),
+}
+
+impl Pgo {
+    /// The profile, if one is used.
+    pub fn profile(&self) -> Option<&Text> {
+        match self {
+            Pgo::Generate => None,
+            Pgo::Use(profile) => Some(profile),
+        }
+    }
+}
+
+/// Link-time optimisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lto {
+    #[default]
+    Off,
+    /// Parallel, on summaries of the modules.
+    Thin,
+    /// Everything as one module.
+    #[serde(alias = "fat")]
+    Full,
+}
+
+/// The output of the stage that a text is, or begins with: `${lib.out}/lib/x.so` belongs to `lib`.
+pub fn leading_output(text: &Text) -> Option<&[OutputRef]> {
+    match text.pieces.first() {
+        Some(super::Piece::Outputs(candidates)) => Some(candidates),
+        _ => None,
+    }
+}

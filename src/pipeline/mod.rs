@@ -1,0 +1,103 @@
+//! What the user declared: a pipeline file becomes a [`Pipeline`].
+//!
+//! Knows files, variables, references and the graph of stages. Unaware of what stages do, of tools on this machine, and of
+//! anything that was built before.
+
+pub mod common;
+pub mod kind;
+pub mod text;
+pub mod value;
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use common::{Common, OnFailure, StartsFrom};
+pub use kind::{Kind, KindName};
+pub use text::{OutputRef, Piece, Text};
+pub use value::{CommandLine, OrVar, Words};
+
+/// A pipeline that was read, checked, and whose variables have values.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    pub name: String,
+    pub description: String,
+    /// The file that was asked for.
+    pub file: Utf8PathBuf,
+    /// The directories of that file and of those that it extends; [`Piece::PipelineDir`] counts in them.
+    pub dirs: Vec<Utf8PathBuf>,
+    /// Variables with the values of this run.
+    pub vars: BTreeMap<String, Variable>,
+    pub tools: BTreeMap<String, ToolDecl>,
+    /// What stands under `out/NAME` after a run: a path there, and the output that is put there.
+    pub outputs: BTreeMap<String, Text>,
+    /// In the order of the file, which is the order in which the work happens.
+    pub stages: Vec<Stage>,
+    /// Hash of the text of all its files: whether the pipeline changed since a run.
+    pub hash: String,
+}
+
+/// A variable with its value.
+#[derive(Debug, Clone)]
+pub struct Variable {
+    pub value: VarValue,
+    /// Never shown, logged or written to disk in clear.
+    pub secret: bool,
+    pub description: String,
+}
+
+/// The value of a variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum VarValue {
+    Bool(bool),
+    Int(i64),
+    String(String),
+    /// Absolute.
+    Path(Utf8PathBuf),
+    List(Vec<String>),
+}
+
+/// A program that stages run, in `[tools]`: a version requirement, or a table.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ToolDecl {
+    /// Versions that will do, as cargo writes them: `>=19`, `22`, `>=3.20, <5`. Default: any.
+    pub version: Option<String>,
+    /// A plan without it is still complete: stages say what they do instead.
+    #[serde(default)]
+    pub optional: bool,
+    /// The directory to look in first, usually a variable: `${llvm}`. Empty counts as not given.
+    pub dir: Option<Text>,
+    /// Names of the program to look for, in this order. Default: the tool's name, then the names with a version that
+    /// distributions use (`clang-22`), the highest first.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Debian's package, for `optbuild doctor --install`, where optbuild does not know it.
+    pub package: Option<String>,
+}
+
+/// A stage that was read and checked. Variables are replaced by their values, except paths.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    pub common: Common,
+    pub kind: Kind,
+    /// Stages that it refers to or `needs`: each is a list of alternatives, of which the first usable one counts.
+    /// Includes the stage before it in its workspace.
+    pub dependencies: Vec<Vec<String>>,
+    /// Its keys as canonical text in which paths and outputs are still references. For fingerprints and `explain`.
+    pub declaration: BTreeMap<String, String>,
+    /// Names of variables of type path that it refers to.
+    pub path_vars: Vec<String>,
+    /// The stage before it that shares its workspace and is on, unless it `starts-from = "any"`.
+    pub predecessor: Option<String>,
+}
+
+impl Pipeline {
+    /// The stage of that name.
+    pub fn stage(&self, name: &str) -> Option<&Stage> {
+        self.stages.iter().find(|stage| stage.common.name == name)
+    }
+}

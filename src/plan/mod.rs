@@ -1,0 +1,186 @@
+//! The vocabulary between stage kinds and the runner: what a stage will do, as data.
+//!
+//! A plan can be printed, written as a shell script, hashed, and run here or elsewhere. It knows neither kinds nor how
+//! anything is executed.
+
+mod arg;
+mod op;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+
+pub use arg::{Arg, Late, Part, Symbol};
+pub use op::Op;
+
+/// What a stage will do.
+#[derive(Debug, Clone, Default)]
+pub struct StagePlan {
+    pub stage: String,
+    /// In order; the first that fails ends the stage.
+    pub steps: Vec<Step>,
+    /// `check`: run after the steps, before the record is written.
+    pub checks: Vec<Step>,
+    /// What exists when the steps have succeeded.
+    pub outputs: Vec<Output>,
+    /// Trees and files that the steps read, besides outputs of other stages.
+    pub sources: Vec<Source>,
+    /// Programs that the steps run.
+    pub tools: Vec<ToolUse>,
+    /// Variables of the caller's environment that the steps see, with their values.
+    pub passed_env: BTreeMap<String, String>,
+    /// What is missing for it to run: an error only in `run`.
+    pub gaps: Vec<Gap>,
+    /// Decisions that a reader of the plan should know of.
+    pub notes: Vec<String>,
+}
+
+/// One thing that a stage does.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Unique in its stage, short, fit for a file name: `configure`, `build`, `merge`.
+    pub name: String,
+    pub action: Action,
+}
+
+/// The forms of a step.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// A program of somebody else's.
+    Command(Command),
+    /// Workloads, several at a time, each of which counts only when it succeeded.
+    Pool(Pool),
+    /// One of optbuild's own operations, run as a child process.
+    Op(Op),
+}
+
+/// A command.
+#[derive(Debug, Clone, Default)]
+pub struct Command {
+    pub argv: Vec<Arg>,
+    /// On top of the base environment (see `run::environment`).
+    pub env: BTreeMap<String, Arg>,
+    /// Made if it does not exist.
+    pub cwd: Arg,
+    /// Where standard output goes; its own log otherwise.
+    pub stdout: Option<Arg>,
+    /// How long it may run; the stage's otherwise.
+    pub timeout: Option<Duration>,
+}
+
+/// Workloads with a commit rule: each attempt of a workload runs in a directory of its own ([`Symbol::Attempt`]); after the
+/// workload succeeded the `commit` steps run there, and then the attempt is the workload's result, in one journaled rename to
+/// [`Symbol::Committed`]. Any other attempt is thrown away. A committed workload is not run again when the stage resumes.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pub workloads: Vec<Workload>,
+    /// At once, at most; also bounded by the slots that the stage has.
+    pub jobs: usize,
+    /// Run in every attempt before the workload, and after it succeeded.
+    pub prepare: Vec<Step>,
+    pub commit: Vec<Step>,
+}
+
+/// One command of a [`Pool`].
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// Unique in its pool.
+    pub name: String,
+    pub command: Command,
+    /// A failing attempt counts as well.
+    pub may_fail: bool,
+}
+
+/// A named output of a stage.
+#[derive(Debug, Clone)]
+pub struct Output {
+    pub name: String,
+    /// Where it stands: in `${self.out}`.
+    pub path: Arg,
+    /// May leave the machine, or be moved: no path of this build is compiled in.
+    pub portable: bool,
+    /// A text file that the summary of a run prints.
+    pub show: bool,
+}
+
+/// Something outside of the state directory that a stage reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// How fingerprints and explanations call it, independent of where it lies: `source`, `inputs[0]`.
+    pub name: String,
+    /// A file, a directory, or (with `glob`) a pattern. Absolute.
+    pub path: Utf8PathBuf,
+    pub glob: bool,
+}
+
+/// A program that a stage runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolUse {
+    pub name: String,
+    pub path: Utf8PathBuf,
+}
+
+/// Something that is missing on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap {
+    /// A sentence: `llvm-bolt is not installed`.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Step {
+    /// A step that runs a command.
+    pub fn command(name: impl Into<String>, command: Command) -> Step {
+        Step { name: name.into(), action: Action::Command(command) }
+    }
+
+    /// A step that is one of optbuild's operations.
+    pub fn op(name: impl Into<String>, op: Op) -> Step {
+        Step { name: name.into(), action: Action::Op(op) }
+    }
+}
+
+impl StagePlan {
+    /// Calls `visit` with every argument, working directory and environment value of the plan.
+    pub fn each_arg<'a>(&'a self, visit: &mut dyn FnMut(&'a Arg)) {
+        for step in self.steps.iter().chain(&self.checks) {
+            step.each_arg(visit);
+        }
+        for output in &self.outputs {
+            visit(&output.path);
+        }
+    }
+
+    /// The outputs of other stages that the plan refers to, sorted, each once.
+    pub fn inputs(&self) -> Vec<crate::pipeline::OutputRef> {
+        let mut inputs = std::collections::BTreeSet::new();
+        self.each_arg(&mut |arg| {
+            inputs.extend(arg.parts.iter().filter_map(|part| match part {
+                Part::Late(Late::Path(output) | Late::Hash(output)) => Some(output.clone()),
+                _ => None,
+            }));
+        });
+        inputs.into_iter().collect()
+    }
+}
+
+impl Step {
+    fn each_arg<'a>(&'a self, visit: &mut dyn FnMut(&'a Arg)) {
+        match &self.action {
+            Action::Command(command) => command.each_arg(visit),
+            Action::Op(op) => op.argv.iter().for_each(visit),
+            Action::Pool(pool) => {
+                pool.workloads.iter().for_each(|workload| workload.command.each_arg(visit));
+                pool.prepare.iter().chain(&pool.commit).for_each(|step| step.each_arg(visit));
+            }
+        }
+    }
+}
+
+impl Command {
+    fn each_arg<'a>(&'a self, visit: &mut dyn FnMut(&'a Arg)) {
+        self.argv.iter().chain(self.env.values()).chain([&self.cwd]).chain(&self.stdout).for_each(visit);
+    }
+}

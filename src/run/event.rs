@@ -1,0 +1,171 @@
+//! Everything that leaves the runner: typed events, for the journal, the terminal, `--json` and the report.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An event and when it happened; a line of the journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stamped {
+    pub time: Timestamp,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened in a run. Durations are in seconds, sizes in bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    RunStarted {
+        run: String,
+        pipeline: String,
+        file: Utf8PathBuf,
+        /// Hash of the pipeline's files.
+        pipeline_hash: String,
+        /// The command line that began the run, without the program.
+        args: Vec<String>,
+        /// `--set` values, secrets left out.
+        vars: BTreeMap<String, serde_json::Value>,
+        /// Stages that the run does afresh whatever their records say.
+        forced: Vec<String>,
+        /// In the order of the file: all stages of the pipeline that are on.
+        stages: Vec<String>,
+        jobs: usize,
+        version: String,
+        pid: u32,
+    },
+    /// The stage's record is good.
+    StageUpToDate {
+        stage: String,
+        fingerprint: String,
+        saved: f64,
+    },
+    /// Outside of the selection, switched off, or skipped.
+    StageSkipped {
+        stage: String,
+        reason: String,
+    },
+    /// What it depends on has no output.
+    StageBlocked {
+        stage: String,
+        by: String,
+    },
+    StageStarted {
+        stage: String,
+        fingerprint: String,
+        /// Why it runs, in words.
+        reasons: Vec<String>,
+        /// How long it took the last time.
+        expected: Option<f64>,
+        jobs: usize,
+    },
+    /// Decisions of the plan, and things that the user should know.
+    Note {
+        stage: String,
+        text: String,
+    },
+    /// A supervisor was started for a command: what a later run must end if this one is killed.
+    ProcessStarted {
+        stage: String,
+        step: String,
+        pid: u32,
+        start_time: u64,
+    },
+    StepStarted {
+        stage: String,
+        step: String,
+        /// Ready to paste, without secrets.
+        command: String,
+        cwd: Utf8PathBuf,
+        log: Utf8PathBuf,
+    },
+    /// A number that an operation reported.
+    Fact {
+        stage: String,
+        step: String,
+        name: String,
+        value: f64,
+        unit: String,
+    },
+    StepFinished {
+        stage: String,
+        step: String,
+        outcome: Outcome,
+        usage: Usage,
+    },
+    /// A workload's result counts from here on.
+    WorkloadCommitted {
+        stage: String,
+        workload: String,
+        attempt: u32,
+    },
+    /// A step or workload is tried again.
+    Retrying {
+        stage: String,
+        step: String,
+        attempt: u32,
+        of: u32,
+    },
+    StageFinished {
+        stage: String,
+        outcome: Outcome,
+        duration: f64,
+        /// Time in which none of its commands ran: hashing sources and outputs, and syncing.
+        hashing: f64,
+        outputs: Vec<OutputInfo>,
+        /// On failure: how the step that failed can be repeated, and the end of its log.
+        failure: Option<Failure>,
+        /// The failure does not fail the run.
+        tolerated: bool,
+    },
+    RunFinished {
+        outcome: Outcome,
+        duration: f64,
+    },
+}
+
+/// How something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Done,
+    Failed,
+    Interrupted,
+}
+
+/// What a command's whole process tree used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    pub wall: f64,
+    pub user: f64,
+    pub system: f64,
+    /// Of the largest process.
+    pub peak_memory: u64,
+}
+
+/// An output of a finished stage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OutputInfo {
+    pub name: String,
+    pub path: Utf8PathBuf,
+    pub bytes: u64,
+    pub files: u64,
+    pub show: bool,
+}
+
+/// Why a stage failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    pub step: String,
+    /// A sentence: `the command exited with status 1`.
+    pub what: String,
+    /// Ready to paste, with cwd and env; empty if no command failed.
+    pub command: String,
+    pub log: Option<Utf8PathBuf>,
+    /// The last lines of the log.
+    pub tail: Vec<String>,
+    /// The failure is of this machine (a tool, a disk, a permission), not of the stage.
+    pub environment: bool,
+}

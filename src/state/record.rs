@@ -1,0 +1,83 @@
+//! What is kept of a finished stage.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::Fingerprint;
+use crate::pipeline::OutputRef;
+
+/// A stage that finished under a fingerprint. It exists only while its outputs exist, complete and on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    pub stage: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The run that made it.
+    pub run: String,
+    pub fingerprint: Fingerprint,
+    pub outcome: RecordOutcome,
+    pub outputs: BTreeMap<String, OutputRecord>,
+    /// The outputs of other stages that it was made from.
+    pub inputs: Vec<InputRecord>,
+    pub finished: Timestamp,
+    /// Seconds.
+    pub duration: f64,
+    /// What operations reported, in order.
+    pub facts: Vec<FactRecord>,
+}
+
+/// How the stage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordOutcome {
+    Done,
+    /// It failed under `on-failure = "continue"`, and is not tried again until its fingerprint changes or it is forced. Has no
+    /// outputs.
+    Failed,
+}
+
+/// An output of a finished stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRecord {
+    /// Relative to the state directory.
+    pub path: Utf8PathBuf,
+    /// Names the manifest and says what the content is.
+    pub hash: String,
+    pub bytes: u64,
+    pub files: u64,
+    pub portable: bool,
+    pub show: bool,
+}
+
+/// An output of another stage that went in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputRecord {
+    pub stage: String,
+    pub output: String,
+    /// The producer's fingerprint, and the hash of the output.
+    pub fingerprint: String,
+    pub hash: String,
+}
+
+/// A number that an operation reported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactRecord {
+    pub step: String,
+    pub name: String,
+    pub value: f64,
+    pub unit: String,
+}
+
+impl InputRecord {
+    /// The reference it was for.
+    pub fn output_ref(&self) -> OutputRef {
+        OutputRef { stage: self.stage.clone(), output: self.output.clone() }
+    }
+}
