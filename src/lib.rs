@@ -2,4 +2,6 @@ pub mod facts;
 pub mod pipeline;
 pub mod plan;
 pub mod run;
+pub mod stage;
 pub mod state;
+pub mod toolchain;
