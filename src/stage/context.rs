@@ -119,7 +119,7 @@ impl<'a> Context<'a> {
             PlanError::Blocked {
                 stage: self.stage.common.name.clone(),
                 reference: format!("${{{}}}", references.join(" | ")),
-                by: candidates.last().map(|c| format!("stage `{}`", c.stage)).unwrap_or_default(),
+                by: candidates.last().map(|c| c.stage.clone()).unwrap_or_default(),
             }
         })
     }
