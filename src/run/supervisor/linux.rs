@@ -23,7 +23,7 @@ pub(crate) struct Proc {
 }
 
 impl Proc {
-    /// It has ended, and waits for its parent to notice.
+    /// It has ended, and waits for its parent to notice; or only its first thread has ended, which looks the same.
     pub(crate) fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
@@ -68,11 +68,25 @@ pub(crate) fn descendants(all: &[Proc], roots: impl IntoIterator<Item = i32>) ->
     found
 }
 
-/// The living processes below this one, parents before their children.
+/// The processes below this one, parents before their children. Those that seem dead are among them, since a signal does no
+/// harm to the dead, and reaches the others.
 pub(crate) fn own_tree() -> Vec<Proc> {
-    let mut tree = descendants(&all(), [std::process::id() as i32]);
+    descendants(&all(), [std::process::id() as i32])
+}
+
+/// Kills what is below this process now, and returns whether no living process took the signal.
+pub(crate) fn kill_own_tree() -> bool {
+    // Reading all of `/proc` takes long enough for a process to start its successor and exit. The successor is a child of the
+    // subreaper at once, and its own children are found fast (where the kernel lists them).
+    let own = std::process::id();
+    let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+    for child in children.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+        let _ = kill_process(child, Signal::KILL);
+    }
+    let mut tree = own_tree();
+    signal(&tree, Signal::KILL);
     tree.retain(|process| !process.is_dead());
-    tree
+    !tree.is_empty() && signal(&tree, Signal::KILL) == 0
 }
 
 /// Sends a signal to all of `tree`, by groups. Every group in it except this process's own must consist of nothing else; for
@@ -99,7 +113,7 @@ pub(crate) fn signal(tree: &[Proc], signal: Signal) -> usize {
 pub(crate) fn stop_own_tree() {
     for _ in 0..50 {
         let mut tree = own_tree();
-        tree.retain(|process| !process.is_stopped());
+        tree.retain(|process| !process.is_stopped() && !process.is_dead());
         if tree.is_empty() || signal(&tree, Signal::STOP) == 0 {
             return;
         }

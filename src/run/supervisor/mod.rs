@@ -233,7 +233,7 @@ impl Supervisor {
 
     fn kill(&mut self) {
         self.clock.resume();
-        linux::signal(&linux::own_tree(), Signal::KILL);
+        linux::kill_own_tree();
         let now = Instant::now();
         self.phase = Phase::Killing { since: now, pause: FIRST_PAUSE, next: now + FIRST_PAUSE };
     }
@@ -247,13 +247,13 @@ impl Supervisor {
                 self.phase = Phase::Leaving { until: Instant::now() + LEAVE };
             }
             Phase::Leaving { .. } => {
-                self.left_behind = linux::own_tree().into_iter().map(|process| process.name).collect();
+                let living = linux::own_tree().into_iter().filter(|process| !process.is_dead());
+                self.left_behind = living.map(|process| process.name).collect();
                 self.end(GRACE);
             }
             Phase::Ending { .. } => self.kill(),
             Phase::Killing { since, pause, .. } => {
-                let tree = linux::own_tree();
-                let refused = linux::signal(&tree, Signal::KILL) == 0 && !tree.is_empty();
+                let refused = linux::kill_own_tree();
                 if refused && since.elapsed() > GIVE_UP {
                     return false;
                 }
