@@ -8,22 +8,20 @@ pub(crate) mod linux;
 mod orders;
 pub(crate) mod protocol;
 mod spawn;
+mod wakeup;
 
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use self::orders::Orders;
 use self::protocol::{Launch, Order, Report, RunningClock};
+use self::wakeup::Wakeup;
 use crate::run::event::Usage;
 use crate::run::process::{Exit, ExitKind, StartError};
 
@@ -290,33 +288,4 @@ fn usage(clock: &RunningClock) -> Usage {
         usage.peak_memory = u64::try_from(children.max_rss()).unwrap_or(0) * 1024;
     }
     usage
-}
-
-/// Signals, as something that can be polled.
-struct Wakeup {
-    pipe: UnixStream,
-    end: Arc<AtomicBool>,
-}
-
-impl Wakeup {
-    fn install() -> io::Result<Wakeup> {
-        let (pipe, handler) = UnixStream::pair()?;
-        pipe.set_nonblocking(true)?;
-        let end = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGINT, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&end))?;
-            signal_hook::low_level::pipe::register(signal, handler.try_clone()?)?;
-        }
-        signal_hook::low_level::pipe::register(SIGCHLD, handler)?;
-        Ok(Wakeup { pipe, end })
-    }
-
-    fn clear(&mut self) {
-        let mut bytes = [0; 64];
-        while matches!(self.pipe.read(&mut bytes), Ok(n) if n == bytes.len()) {}
-    }
-
-    fn asked_to_end(&self) -> bool {
-        self.end.swap(false, Ordering::SeqCst)
-    }
 }
