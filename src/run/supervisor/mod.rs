@@ -212,7 +212,8 @@ impl Supervisor {
 
     /// Begins to end the tree, or hurries if it has begun.
     fn end(&mut self, grace: Duration) {
-        let latest = Instant::now() + grace;
+        // Bounded, as a time that is too far away cannot be represented.
+        let latest = Instant::now() + grace.min(Duration::from_secs(24 * 3600));
         match self.phase {
             Phase::Killing { .. } => {}
             _ if grace.is_zero() => self.kill(),
