@@ -66,13 +66,8 @@ impl Play {
 
     fn finish(&mut self, stage: &str, duration: f64, bytes: u64, failure: Option<Failure>, tolerated: bool) {
         let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Done };
-        let output = |name: &str, bytes| OutputInfo {
-            name: name.into(),
-            path: "/tmp/out".into(),
-            bytes,
-            files: 3,
-            show: false,
-        };
+        let output =
+            |name: &str, bytes| OutputInfo { name: name.into(), path: "/tmp/out".into(), bytes, files: 3, show: false };
         let mut outputs = vec![output("out", bytes)];
         if stage.starts_with("lib") {
             outputs.push(output("lib", bytes / 2));
@@ -92,7 +87,9 @@ impl Play {
         }
         let usage = Usage::default();
         self.say(Event::StepFinished { stage: stage.into(), step: "gather".into(), outcome: Outcome::Done, usage });
-        for (name, value, unit) in [("raw-profiles", 6.0, "files"), ("raw-bytes", 7_812_723.0, "bytes"), ("functions", 1402.0, "")] {
+        for (name, value, unit) in
+            [("raw-profiles", 6.0, "files"), ("raw-bytes", 7_812_723.0, "bytes"), ("functions", 1402.0, "")]
+        {
             let (name, unit) = (name.into(), unit.into());
             self.say(Event::Fact { stage: stage.into(), step: "merge".into(), name, value, unit });
         }
@@ -103,9 +100,14 @@ fn failure(stage: &str) -> Failure {
     Failure {
         step: "optimize".into(),
         what: "the command exited with status 1".into(),
-        command: format!("cd /tmp/state/stages/{stage}/build && env LC_ALL=C llvm-bolt -o out.so -data profile.fdata in.so"),
+        command: format!(
+            "cd /tmp/state/stages/{stage}/build && env LC_ALL=C llvm-bolt -o out.so -data profile.fdata in.so"
+        ),
         log: Some(format!("/tmp/state/runs/1/logs/{stage}/optimize.log").into()),
-        tail: (1..=5).map(|n| format!("BOLT-INFO: \u{1b}[32mline\u{1b}[0m {n}")).chain(["BOLT-ERROR: unable to handle".into()]).collect(),
+        tail: (1..=5)
+            .map(|n| format!("BOLT-INFO: \u{1b}[32mline\u{1b}[0m {n}"))
+            .chain(["BOLT-ERROR: unable to handle".into()])
+            .collect(),
         environment: false,
     }
 }
@@ -146,7 +148,9 @@ fn main() {
         () => Verbosity::Normal,
     };
     options.previous = Some(Previous::from(&previous));
-    options.last_line = Some(Box::new(|log| Some(format!("[12/40] Building C object 日本語/{log}.o with a long line that goes on and on and on"))));
+    options.last_line = Some(Box::new(|log| {
+        Some(format!("[12/40] Building C object 日本語/{log}.o with a long line that goes on and on and on"))
+    }));
     let mut play = Play { console: Console::new(options), speed };
     play.say(Event::RunStarted {
         run: "20221004-140211".into(),
@@ -168,7 +172,9 @@ fn main() {
             play.say(Event::StageUpToDate { stage: stage.into(), fingerprint: String::new(), saved: duration });
             continue;
         }
-        play.start(stage, duration * 1.1);
+        if index != 4 {
+            play.start(stage, duration * 1.1);
+        }
         let fails = has("fail") && stage == "lib-bolt";
         let tolerated = has("tolerate") && stage == "lib-bolt";
         if stage.ends_with("gather") {
@@ -176,6 +182,8 @@ fn main() {
         } else if index == 3 {
             play.start("shell-instrumented", 2.0);
             play.step(stage, "configure", duration, Outcome::Done);
+            play.finish(stage, duration, bytes, None, false);
+            continue;
         } else if fails || tolerated {
             play.step(stage, "optimize", duration, Outcome::Failed);
         } else {

@@ -75,7 +75,10 @@ impl Grid {
             return String::new();
         }
         let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING).force_no_tty().set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_style(comfy_table::presets::NOTHING)
+            .force_no_tty()
+            .set_content_arrangement(ContentArrangement::Dynamic);
         if paint.color {
             table.enforce_styling();
             table.style_text_only();

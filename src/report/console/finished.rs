@@ -58,8 +58,10 @@ impl Console {
             self.print(&annotate(&title, &message))?;
             return self.print(&github::verbatim(&block::render(failure, self.paint)));
         }
+        // Elsewhere it stands in the line above.
+        let what = if self.terminal() { format!("  {}\n", failure.what) } else { String::new() };
         let block = block::render(failure, self.paint);
-        self.print(&block)
+        self.print(&format!("{what}{block}"))
     }
 }
 
@@ -73,21 +75,23 @@ fn worded(stage: &StageSummary) -> String {
             let outputs = if outputs.is_empty() { outputs } else { format!(": {outputs}") };
             format!("{}: done in {duration}{outputs}", stage.name)
         }
-        _ => format!("{}: {} after {duration}", stage.name, verdict(stage)),
+        _ => {
+            let what = stage.failure.as_ref().map(|failure| format!(": {}", failure.what)).unwrap_or_default();
+            format!("{}: {} after {duration}{what}", stage.name, verdict(stage))
+        }
     }
 }
 
-/// `failed in optimize: the command exited with status 1`
+/// `failed in optimize, tolerated`
 fn verdict(stage: &StageSummary) -> String {
     let failure = stage.failure.as_ref();
     let step = failure.filter(|failure| !failure.step.is_empty()).map(|failure| format!(" in {}", failure.step));
-    let what = failure.map(|failure| format!(": {}", failure.what));
     let (word, tolerated) = match stage.status {
         Status::Failed { tolerated: true } => ("failed", ", tolerated"),
         Status::Failed { tolerated: false } => ("failed", ""),
         _ => ("interrupted", ""),
     };
-    format!("{word}{}{tolerated}{}", step.unwrap_or_default(), what.unwrap_or_default())
+    format!("{word}{}{tolerated}", step.unwrap_or_default())
 }
 
 /// Workloads and facts in one line.

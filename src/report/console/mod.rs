@@ -218,15 +218,10 @@ impl Console {
             return Ok(());
         }
         let what = match fresh.as_slice() {
-            [one] => one.clone(),
-            many if self.verbose() => many.join(", "),
-            many => text::plural(many.len(), "stage"),
+            many if many.len() == 1 || self.verbose() => format!("{}: up to date", many.join(", ")),
+            many => format!("{} up to date", text::plural(many.len(), "stage")),
         };
-        let line = if self.terminal() {
-            self.paint.dim(&format!("= {what} up to date"))
-        } else {
-            format!("{what}: up to date")
-        };
+        let line = if self.terminal() { self.paint.dim(&format!("= {what}")) } else { what };
         self.timed(stamped, &line)
     }
 }

@@ -8,39 +8,45 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Where there is no terminal.
 const DEFAULT_WIDTH: usize = 100;
 
-pub(super) enum Screen {
+pub(super) struct Screen {
+    to: To,
+    /// The last line printed was empty, or there is none.
+    gap: bool,
+}
+
+enum To {
     Lines(Box<dyn Write + Send>),
     Terminal { bars: MultiProgress, moving: Vec<ProgressBar> },
 }
 
 impl Screen {
     pub fn lines(writer: Box<dyn Write + Send>) -> Screen {
-        Screen::Lines(writer)
+        Screen { to: To::Lines(writer), gap: true }
     }
 
     pub fn terminal(target: ProgressDrawTarget) -> Screen {
-        Screen::Terminal { bars: MultiProgress::with_draw_target(target), moving: Vec::new() }
+        Screen { to: To::Terminal { bars: MultiProgress::with_draw_target(target), moving: Vec::new() }, gap: true }
     }
 
     /// Prints lines that stay.
     pub fn print(&mut self, text: &str) -> anyhow::Result<()> {
-        match self {
-            Screen::Lines(writer) => {
-                let end = if text.ends_with('\n') { "" } else { "\n" };
-                writer.write_all(format!("{text}{end}").as_bytes()).and_then(|()| writer.flush())
-            }
-            Screen::Terminal { bars, .. } => {
-                let text = text.strip_suffix('\n').unwrap_or(text);
-                // An empty text would print nothing at all.
-                bars.println(if text.is_empty() { " " } else { text })
-            }
+        let text = if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") };
+        self.gap = text == "\n" || text.ends_with("\n\n");
+        match &mut self.to {
+            To::Lines(writer) => writer.write_all(text.as_bytes()).and_then(|()| writer.flush()),
+            To::Terminal { bars, .. } => bars.println(text),
         }
         .context("standard error cannot be written")
     }
 
+    /// Prints an empty line, unless there is one.
+    pub fn gap(&mut self) -> anyhow::Result<()> {
+        if self.gap { Ok(()) } else { self.print("") }
+    }
+
     /// Replaces the moving lines.
     pub fn draw(&mut self, lines: &[String]) {
-        let Screen::Terminal { bars, moving } = self else { return };
+        let To::Terminal { bars, moving } = &mut self.to else { return };
         while moving.len() > lines.len() {
             if let Some(bar) = moving.pop() {
                 bars.remove(&bar);
@@ -68,9 +74,9 @@ impl Screen {
 
     /// Columns.
     pub fn width(&self) -> usize {
-        match self {
-            Screen::Lines(_) => DEFAULT_WIDTH,
-            Screen::Terminal { .. } => {
+        match self.to {
+            To::Lines(_) => DEFAULT_WIDTH,
+            To::Terminal { .. } => {
                 console::Term::stderr().size_checked().map_or(DEFAULT_WIDTH, |(_, columns)| usize::from(columns))
             }
         }

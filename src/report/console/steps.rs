@@ -57,7 +57,11 @@ impl Console {
                     running.pool = Some(OpenPool { step: step.clone(), workloads });
                 }
                 let already = if *committed > 0 { format!(", {committed} done already") } else { String::new() };
-                self.unless_terminal(stamped, stage, &format!("{step}: {}{already}", text::plural(*workloads, "workload")))
+                self.unless_terminal(
+                    stamped,
+                    stage,
+                    &format!("{step}: {}{already}", text::plural(*workloads, "workload")),
+                )
             }
             Event::StepFinished { stage, step, outcome, usage } => {
                 self.step_finished(stamped, stage, step, *outcome, usage.wall)
@@ -90,6 +94,7 @@ impl Console {
         reasons: &[String],
         expected: Option<f64>,
     ) -> anyhow::Result<()> {
+        self.running.retain(|running| running.name != stage);
         self.running.push(Running {
             name: stage.to_owned(),
             since: Instant::now(),
@@ -109,7 +114,11 @@ impl Console {
             let line = self.paint.busy(&format!("> {stage} started{last}"));
             self.print(&line)?;
         }
-        if self.verbose() { reasons.iter().try_for_each(|reason| self.below(&format!("because {reason}"))) } else { Ok(()) }
+        if self.verbose() {
+            reasons.iter().try_for_each(|reason| self.below(&format!("because {reason}")))
+        } else {
+            Ok(())
+        }
     }
 
     fn step_finished(
@@ -134,7 +143,9 @@ impl Console {
             Outcome::Failed => "failed",
             Outcome::Interrupted => "interrupted",
         };
-        self.unless_terminal(stamped, stage, &format!("{step} {word} in {}", text::duration(wall)))
+        // A pool has no time of its own where it is left to its workloads.
+        let duration = if wall > 0.0 { format!(" in {}", text::duration(wall)) } else { String::new() };
+        self.unless_terminal(stamped, stage, &format!("{step} {word}{duration}"))
     }
 
     /// A line of a stage, which a terminal shows only when it is verbose: there the moving line says it.

@@ -37,7 +37,8 @@ pub fn failures(run: &RunSummary) -> Vec<String> {
 /// How to go on after a failure, a line each; nothing if the run did not fail.
 pub fn remedies(run: &RunSummary, again: &Again) -> Vec<String> {
     let failed = run.with(|status| matches!(status, Status::Failed { .. }));
-    let Some(stage) = failed.iter().find(|stage| stage.status == Status::Failed { tolerated: false }).or(failed.first())
+    let Some(stage) =
+        failed.iter().find(|stage| stage.status == Status::Failed { tolerated: false }).or(failed.first())
     else {
         return Vec::new();
     };
@@ -48,10 +49,12 @@ pub fn remedies(run: &RunSummary, again: &Again) -> Vec<String> {
     let width = text::width(&again.resume).max(text::width(&from));
     let mut lines = Vec::new();
     if failed.iter().any(|stage| stage.failure.as_ref().is_some_and(|failure| failure.environment)) {
-        lines.push("a tool, a disk or a permission is missing on this machine; `optbuild doctor` checks them".to_owned());
+        lines.push(
+            "a tool, a disk or a permission is missing on this machine; `optbuild doctor` checks them".to_owned(),
+        );
     }
     lines.push(format!("{}  # goes on where this run stopped", text::pad(&again.resume, width)));
-    lines.push(format!("{}  # begins {} again, and what depends on it", text::pad(&from, width), stage.name));
+    lines.push(format!("{}  # {} again, and what depends on it", text::pad(&from, width), stage.name));
     lines
 }
 

@@ -59,8 +59,7 @@ fn row(run: &RunSummary, stage: &StageSummary, previous: Option<&Previous>) -> S
 fn failure(stage: &StageSummary, failure: &Failure) -> String {
     let tolerated = if stage.status == (Status::Failed { tolerated: true }) { ", tolerated" } else { "" };
     let step = escape(&failure.step);
-    let mut text =
-        format!("**{}** failed in {step}{tolerated}: {}\n\n", escape(&stage.name), escape(&failure.what));
+    let mut text = format!("**{}** failed in {step}{tolerated}: {}\n\n", escape(&stage.name), escape(&failure.what));
     if !failure.command.is_empty() {
         text.push_str(&fence("sh", &failure.command));
     }

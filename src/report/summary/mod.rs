@@ -54,6 +54,8 @@ pub struct StageSummary {
     pub failure: Option<Failure>,
     /// How often a step or workload was tried again.
     pub retries: usize,
+    /// Steps that are pools: what they used is counted with their workloads.
+    pools: Vec<String>,
 }
 
 /// Where a stage stands in a run.
@@ -143,16 +145,22 @@ impl RunSummary {
                 stage.reasons.clone_from(reasons);
             }
             Event::Note { stage, text } => self.stage(stage).notes.push(text.clone()),
-            Event::PoolStarted { stage, workloads, committed, .. } => {
-                let pools = &mut self.stage(stage).workloads;
-                pools.total += workloads;
-                pools.committed += committed;
+            Event::PoolStarted { stage, step, workloads, committed } => {
+                let stage = self.stage(stage);
+                stage.pools.push(step.clone());
+                stage.workloads.total += workloads;
+                stage.workloads.committed += committed;
             }
             Event::Fact { stage, step, name, value, unit } => {
                 let fact = Fact { step: step.clone(), name: name.clone(), value: *value, unit: unit.clone() };
                 self.stage(stage).add_fact(fact);
             }
-            Event::StepFinished { stage, usage, .. } => self.stage(stage).add_usage(usage),
+            Event::StepFinished { stage, step, usage, .. } => {
+                let stage = self.stage(stage);
+                if !stage.pools.contains(step) {
+                    add_usage(&mut stage.usage, usage);
+                }
+            }
             Event::WorkloadCommitted { stage, .. } => self.stage(stage).workloads.committed += 1,
             Event::Retrying { stage, .. } => self.stage(stage).retries += 1,
             Event::StageFinished { stage, outcome, duration, hashing, outputs, failure, tolerated } => {
@@ -255,10 +263,6 @@ impl StageSummary {
             Some(known) => *known = fact,
             None => self.facts.push(fact),
         }
-    }
-
-    fn add_usage(&mut self, usage: &Usage) {
-        add_usage(&mut self.usage, usage);
     }
 
     /// One number per name, in the order in which they came. Where several steps reported one, files and bytes are added up;

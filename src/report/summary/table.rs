@@ -23,15 +23,17 @@ struct Layout {
     bar: usize,
     /// All outputs in one line, instead of one per line.
     flat: bool,
-    /// Change as seconds and percent, instead of percent alone.
-    both: bool,
+    /// Change as seconds and percent, instead of percent alone; and `failed, tolerated` instead of `tolerated`.
+    long: bool,
+    share: bool,
 }
 
-const LAYOUTS: [Layout; 4] = [
-    Layout { bar: 12, flat: true, both: true },
-    Layout { bar: 8, flat: false, both: true },
-    Layout { bar: 5, flat: false, both: false },
-    Layout { bar: 0, flat: false, both: false },
+const LAYOUTS: [Layout; 5] = [
+    Layout { bar: 12, flat: true, long: true, share: true },
+    Layout { bar: 8, flat: false, long: true, share: true },
+    Layout { bar: 5, flat: false, long: false, share: true },
+    Layout { bar: 0, flat: false, long: false, share: true },
+    Layout { bar: 0, flat: false, long: false, share: false },
 ];
 
 /// The stages that ran or were blocked as a table, the others in a line per kind. Every line ends in a line feed.
@@ -52,7 +54,7 @@ pub fn render(run: &RunSummary, previous: Option<&Previous>, style: Style) -> St
 }
 
 fn stages(run: &RunSummary, rows: &[&StageSummary], previous: Option<&Previous>, style: Style) -> String {
-    let mut grid = fill(run, rows, previous, Layout { bar: 0, flat: false, both: false });
+    let mut grid = fill(run, rows, previous, LAYOUTS[0]);
     for layout in LAYOUTS {
         let layout = Layout { bar: if style.bars { layout.bar } else { 0 }, ..layout };
         grid = fill(run, rows, previous, layout);
@@ -71,19 +73,29 @@ fn fill(run: &RunSummary, rows: &[&StageSummary], previous: Option<&Previous>, l
         let ran = stage.status.ran();
         let duration = if ran { text::duration(stage.duration) } else { String::new() };
         let percent = if ran { text::percent(stage.duration, wall) } else { String::new() };
+        let percent = if layout.share { percent } else { String::new() };
         let bar = if ran { bar(stage.duration, wall, layout.bar) } else { String::new() };
         let change = previous.and_then(|previous| previous.change(stage));
         grid.row([
             (stage.name.clone(), Tone::Plain),
-            (stage.status.words(), tone(&stage.status)),
+            (status(&stage.status, layout.long), tone(&stage.status)),
             (duration, Tone::Plain),
             (bar, Tone::Dim),
             (percent, Tone::Plain),
             (outputs(stage, layout.flat), Tone::Plain),
-            (change.map(|change| change_text(&change, layout.both, layout.flat)).unwrap_or_default(), Tone::Plain),
+            (change.map(|change| change_text(&change, layout.long, layout.flat)).unwrap_or_default(), Tone::Plain),
         ]);
     }
     grid.compact()
+}
+
+/// Who blocks a stage is said below the table.
+fn status(status: &Status, long: bool) -> String {
+    match status {
+        Status::Blocked { .. } => "blocked".into(),
+        Status::Failed { tolerated: true } if !long => "tolerated".into(),
+        status => status.words(),
+    }
 }
 
 fn tone(status: &Status) -> Tone {
@@ -109,22 +121,19 @@ fn outputs(stage: &StageSummary, flat: bool) -> String {
 }
 
 /// Duration first; sizes only where they differ.
-pub(super) fn change_text(change: &Change, both: bool, flat: bool) -> String {
+pub(super) fn change_text(change: &Change, long: bool, flat: bool) -> String {
     let (old, new) = change.duration;
     let percent = text::percent_change(old, new);
-    let duration = match (both, percent.as_str()) {
+    let duration = match (long, percent.as_str()) {
         (_, "") => text::duration_change(new - old),
-        (_, "±0 %") | (false, _) => percent,
+        (true, "±0 %") | (false, _) => format!("time {percent}"),
         (true, _) => format!("{} ({percent})", text::duration_change(new - old)),
     };
     let sizes = change.sizes.iter().map(|(name, old, new)| {
         let percent = text::percent_change(*old as f64, *new as f64);
-        match (both, percent.as_str()) {
-            (false, percent) if !matches!(percent, "" | "±0 %") => format!("{name} {percent}"),
-            (true, percent) if !matches!(percent, "" | "±0 %") => {
-                format!("{name} {} ({percent})", text::size_change(*old, *new))
-            }
-            _ => format!("{name} {}", text::size_change(*old, *new)),
+        match percent.as_str() {
+            "" | "±0 %" => format!("{name} {}", text::size_change(*old, *new)),
+            percent => format!("{name} {percent}"),
         }
     });
     [duration].into_iter().chain(sizes).collect::<Vec<_>>().join(if flat { ", " } else { "\n" })
@@ -138,13 +147,16 @@ pub(super) fn others(run: &RunSummary) -> Vec<String> {
         let saved = if run.saved() > 0.0 { format!(" ({} saved)", text::duration(run.saved())) } else { String::new() };
         lines.push(format!("up to date: {}{saved}", names(&fresh)));
     }
-    let mut skipped: BTreeMap<&str, Vec<&StageSummary>> = BTreeMap::new();
+    let mut grouped: BTreeMap<String, Vec<&StageSummary>> = BTreeMap::new();
     for stage in &run.stages {
-        if let Status::Skipped { reason } = &stage.status {
-            skipped.entry(reason).or_default().push(stage);
-        }
+        let what = match &stage.status {
+            Status::Skipped { reason } => format!("skipped ({reason})"),
+            Status::Blocked { by } => format!("blocked ({by} has no output)"),
+            _ => continue,
+        };
+        grouped.entry(what).or_default().push(stage);
     }
-    lines.extend(skipped.iter().map(|(reason, stages)| format!("skipped ({reason}): {}", names(stages))));
+    lines.extend(grouped.iter().map(|(what, stages)| format!("{what}: {}", names(stages))));
     let pending = run.with(|status| *status == Status::Pending);
     if !pending.is_empty() {
         lines.push(format!("not started: {}", names(&pending)));
