@@ -79,7 +79,7 @@ pub fn size_change(old: u64, new: u64) -> String {
 /// A share of something, as `21 %`; `<1 %` where it is not nothing. Nothing of nothing is `0 %`.
 pub fn percent(part: f64, whole: f64) -> String {
     let share = if whole > 0.0 { part / whole * 100.0 } else { 0.0 };
-    if share > 0.0 && share < 0.5 { "<1 %".into() } else { format!("{share:.0} %") }
+    if share > 0.0 && share < 0.5 { "<1 %".into() } else { format!("{:.0} %", share.round()) }
 }
 
 /// How much more or less, as `+4 %`, `-12 %`; `±0 %` when it rounds to nothing; empty when there is nothing to compare with.

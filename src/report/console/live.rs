@@ -134,9 +134,9 @@ mod tests {
                 }
             }
         }
-        // 18 columns are before the log; each character of it takes two, the mark one.
+        // 19 columns are before the log; each character of it takes two, the mark one.
         let lines = [line("lib", "1 s", "build", &log)];
-        assert_eq!(lay_out(&lines, "*", 25, Paint::PLAIN), ["* lib  1 s  build  日本語…"]);
+        assert_eq!(lay_out(&lines, "*", 25, Paint::PLAIN), ["* lib  1 s  build  日本…"]);
         assert_eq!(lay_out(&lines, "*", 26, Paint::PLAIN), ["* lib  1 s  build  日本語…"]);
     }
 

@@ -67,26 +67,37 @@ fn stages(run: &RunSummary, rows: &[&StageSummary], previous: Option<&Previous>,
 
 fn fill(run: &RunSummary, rows: &[&StageSummary], previous: Option<&Previous>, layout: Layout) -> Grid {
     let share = if layout.bar > 0 { "share of wall" } else { "share" };
-    let wall = run.wall();
-    let mut grid = Grid::new(&["stage", "status", "duration", "", share, "outputs", "change"]).right(&[2, 4]);
-    for stage in rows {
-        let ran = stage.status.ran();
-        let duration = if ran { text::duration(stage.duration) } else { String::new() };
-        let percent = if ran { text::percent(stage.duration, wall) } else { String::new() };
-        let percent = if layout.share { percent } else { String::new() };
-        let bar = if ran { bar(stage.duration, wall, layout.bar) } else { String::new() };
+    let right: &[usize] = if layout.bar > 0 { &[2] } else { &[2, 3] };
+    let mut grid = Grid::new(&["stage", "status", "duration", share, "outputs", "change"]).right(right);
+    for (stage, share) in rows.iter().zip(shares(run.wall(), rows, layout)) {
+        let duration = if stage.status.ran() { text::duration(stage.duration) } else { String::new() };
         let change = previous.and_then(|previous| previous.change(stage));
         grid.row([
             (stage.name.clone(), Tone::Plain),
             (status(&stage.status, layout.long), tone(&stage.status)),
             (duration, Tone::Plain),
-            (bar, Tone::Dim),
-            (percent, Tone::Plain),
+            (share, Tone::Plain),
             (outputs(stage, layout.flat), Tone::Plain),
             (change.map(|change| change_text(&change, layout.long, layout.flat)).unwrap_or_default(), Tone::Plain),
         ]);
     }
     grid.compact()
+}
+
+/// The share of each row, with a bar if there is room; empty for stages that did not run.
+fn shares(wall: f64, rows: &[&StageSummary], layout: Layout) -> Vec<String> {
+    let bars: Vec<String> = rows.iter().map(|stage| bar(stage.duration, wall, layout.bar)).collect();
+    // With the percentage behind it at least as wide as the header.
+    let columns = bars.iter().map(|bar| text::width(bar)).max().unwrap_or(0).max(7);
+    let share = |(stage, bar): (&&StageSummary, &String)| {
+        let percent = text::percent(stage.duration, wall);
+        match (stage.status.ran() && layout.share, layout.bar) {
+            (false, _) => String::new(),
+            (true, 0) => percent,
+            (true, _) => format!("{} {}", text::pad(bar, columns), text::pad_left(&percent, 5)),
+        }
+    };
+    rows.iter().zip(&bars).map(share).collect()
 }
 
 /// Who blocks a stage is said below the table.
