@@ -1,6 +1,7 @@
 pub mod facts;
 pub mod pipeline;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod stage;
 pub mod state;

@@ -81,6 +81,15 @@ pub enum Event {
         cwd: Utf8PathBuf,
         log: Utf8PathBuf,
     },
+    /// A step that is a pool of workloads begins; it is open until the `step-finished` of the same step. Steps that start
+    /// meanwhile in the stage are of its attempts.
+    PoolStarted {
+        stage: String,
+        step: String,
+        workloads: usize,
+        /// How many of them count already, because an earlier run committed them.
+        committed: usize,
+    },
     /// A number that an operation reported.
     Fact {
         stage: String,
