@@ -89,7 +89,7 @@ pub fn make_empty_dir(path: &Utf8Path) -> Result<(), DiskError> {
 /// Brings to disk what is at `path`, with everything below it, and the directories from there up to `top`.
 pub fn sync_tree(path: &Utf8Path, top: &Utf8Path) -> Result<(), DiskError> {
     let mut found = Vec::new();
-    for entry in WalkDir::new(path) {
+    for entry in WalkDir::new(path).follow_root_links(false) {
         let entry = entry.map_err(io::Error::from).at("read", path)?;
         let kind = entry.file_type();
         if kind.is_file() || kind.is_dir() {

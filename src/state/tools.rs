@@ -23,6 +23,8 @@ use crate::plan::ToolUse;
 const FORMAT: u32 = 1;
 /// How long a tool may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a program is tried to start that is being written.
+const ATTEMPTS: usize = 10;
 /// Libraries in which a compiler has what makes it the version that it is.
 const LIBRARIES: [&str; 5] = ["libLLVM", "libclang", "librustc_driver", "liblld", "libbolt"];
 
@@ -167,7 +169,17 @@ fn sysroot(rustc: &Path) -> Result<PathBuf, String> {
 /// What a program prints when asked for its version, or whatever else it says to that; nothing if it cannot be asked.
 fn version(program: &Path) -> String {
     let command = duct::cmd!(program, "--version").env("LC_ALL", "C").stdin_null();
-    let Ok(handle) = command.stdout_capture().stderr_to_stdout().unchecked().start() else { return String::new() };
+    let command = command.stdout_capture().stderr_to_stdout().unchecked();
+    let mut started = command.start();
+    for _ in 0..ATTEMPTS {
+        // Somebody is writing it, or holds it open for writing in a process that is just being started.
+        if !started.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ExecutableFileBusy) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        started = command.start();
+    }
+    let Ok(handle) = started else { return String::new() };
     match handle.wait_timeout(PATIENCE) {
         Ok(Some(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
         _ => {
