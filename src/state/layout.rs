@@ -7,6 +7,7 @@
 //!   hashes                       the stat cache
 //!   tools                        identities of tools
 //!   records/FINGERPRINT.json     finished stages
+//!   records/FINGERPRINT.times    when the files of their outputs were written, to see that they were not changed
 //!   manifests/HASH               the files of artifacts
 //!   names/STAGE                  the fingerprint of the stage's last record
 //!   stages/STAGE/build           ${self.build}, kept when the stage is interrupted
@@ -59,6 +60,9 @@ impl Layout {
     }
     pub fn record(&self, fingerprint: &str) -> Utf8PathBuf {
         self.records().join(format!("{fingerprint}.json"))
+    }
+    pub fn record_times(&self, fingerprint: &str) -> Utf8PathBuf {
+        self.records().join(format!("{fingerprint}.times"))
     }
     pub fn manifests(&self) -> Utf8PathBuf {
         self.root.join("manifests")
