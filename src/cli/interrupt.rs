@@ -15,9 +15,9 @@ pub fn install(control: &Arc<Control>) -> Result<()> {
     std::thread::spawn(move || {
         for signal in received {
             match signal {
-                // Whoever asks twice does not want to wait.
-                Signal::Interrupt(_) if control.is_interrupted() => control.interrupt(Duration::ZERO),
                 Signal::Interrupt(_) => control.interrupt(GRACE),
+                // Whoever asks twice does not want to wait.
+                Signal::Kill => control.interrupt(Duration::ZERO),
                 Signal::Pause => {
                     control.pause(true);
                     if let Err(error) = signals::stop_self() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use camino::Utf8Path;
 
@@ -12,15 +12,11 @@ use super::process::{Exit, Launch, Process, StartError};
 /// How long a process tree has to end by itself before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// How often a process with a timeout is looked at, at least.
-const SLICE: Duration = Duration::from_millis(500);
-
 /// Shared between the signal handler, the scheduler and the threads of stages.
 #[derive(Debug, Default)]
 pub struct Control {
     live: Mutex<Live>,
     interrupted: AtomicBool,
-    paused: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -75,14 +71,11 @@ impl Control {
     /// Ends every process, and lets none start any more. Returns at once; the threads that wait for them notice.
     pub fn interrupt(&self, grace: Duration) {
         self.interrupted.store(true, Ordering::SeqCst);
-        for process in self.processes() {
-            std::thread::spawn(move || process.end(grace));
-        }
+        self.processes().iter().for_each(|process| process.end(grace));
     }
 
     /// Stops every process tree, or lets it go on.
     pub fn pause(&self, pause: bool) {
-        self.paused.store(pause, Ordering::SeqCst);
         for process in self.processes() {
             if pause { process.pause() } else { process.resume() }
         }
@@ -100,20 +93,11 @@ impl Watched {
         let Some(timeout) = timeout else {
             return Ended::By(self.process.wait());
         };
-        let mut left = timeout;
-        loop {
-            let began = Instant::now();
-            if let Some(exit) = self.process.wait_timeout(left.min(SLICE)) {
-                return Ended::By(exit);
-            }
-            if !self.control.paused.load(Ordering::SeqCst) {
-                left = left.saturating_sub(began.elapsed());
-            }
-            if left.is_zero() {
-                self.process.end(GRACE);
-                return Ended::TimedOut(self.process.wait());
-            }
+        if let Some(exit) = self.process.wait_timeout(timeout) {
+            return Ended::By(exit);
         }
+        self.process.end(GRACE);
+        Ended::TimedOut(self.process.wait())
     }
 }
 

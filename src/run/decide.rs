@@ -11,12 +11,12 @@ use camino::Utf8PathBuf;
 use super::select::Selection;
 use crate::pipeline::{OutputRef, Pipeline, Stage};
 use crate::plan::{PlanError, StagePlan};
-use crate::state::fingerprint::{self, Fingerprint};
-use crate::state::hash::Hasher;
+use crate::state::fingerprint::{self, Change, Difference, Fingerprint, Inputs};
 use crate::state::record::{InputRecord, Record, RecordOutcome};
+use crate::state::sources::Sources;
 use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
-use crate::state::workspace::WorkspaceDecision;
+use crate::state::workspace::{self, Candidate, WorkspaceDecision};
 
 /// Plans one stage past the stages that are not available.
 pub type Planner<'a> = dyn Fn(&str, &BTreeSet<String>) -> Result<StagePlan, PlanError> + Sync + 'a;
@@ -68,6 +68,8 @@ pub struct Work {
     pub forced: bool,
     /// The fingerprint of the stage before it in its workspace.
     pub predecessor: Option<String>,
+    /// The stages behind it in its workspace, which start from what it leaves.
+    pub successors: Vec<String>,
 }
 
 /// Answers for one pipeline and one selection.
@@ -76,11 +78,9 @@ pub struct Judge<'a> {
     pub planner: &'a Planner<'a>,
     /// None as long as nothing was ever run.
     pub state: Option<&'a State>,
-    pub hasher: &'a Hasher,
+    pub sources: &'a Sources,
     pub tools: &'a ToolIdentities,
     pub selection: &'a Selection,
-    /// Directories that are never part of a source tree.
-    pub exclude: &'a [Utf8PathBuf],
     /// Stages that run again for the sake of their workspace, and why.
     pub rerun: BTreeMap<String, String>,
 }
@@ -136,18 +136,13 @@ impl Judge<'_> {
             },
         };
         let hashes = input_paths.iter().map(|(output, (_, hash))| (output.clone(), hash.clone())).collect();
-        let fingerprint = fingerprint::compute(fingerprint::Subject {
-            stage,
-            plan: &plan,
-            pipeline: self.pipeline,
-            inputs: &hashes,
-            predecessor: predecessor.as_deref(),
-            hasher: self.hasher,
-            tools: self.tools,
-            exclude: self.exclude,
-        })
-        .with_context(|| format!("stage `{name}`"))?;
-        let work = Work { plan, fingerprint, inputs, input_paths, reasons: Vec::new(), forced: false, predecessor };
+        let from = Inputs { outputs: &hashes, predecessor: predecessor.as_deref() };
+        let fingerprint = fingerprint::compute(stage, &plan, self.pipeline, from, self.sources, self.tools)
+            .with_context(|| format!("stage `{name}`"))?;
+        let successors = successors(self.pipeline, stage);
+        let reasons = Vec::new();
+        let work =
+            Work { plan, fingerprint, inputs, input_paths, reasons, forced: false, predecessor, successors };
         self.compare(stage, work, selected)
     }
 
@@ -196,12 +191,17 @@ impl Judge<'_> {
             return self.outside(name, &work.reasons.join("; "));
         }
         if let (Some(state), Some(workspace)) = (self.state, &stage.common.workspace) {
-            let own = work.fingerprint.id();
-            let before = stage.predecessor.as_deref().zip(work.predecessor.as_deref());
-            if let WorkspaceDecision::NeedsPredecessor { found } = state.may_start(workspace, name, before, &own)? {
-                let before = stage.predecessor.clone().unwrap_or_default();
-                let reason = format!("workspace `{workspace}` must be as `{before}` leaves it for `{name}`, and {found}");
-                return Ok(Verdict::NeedsFirst { stage: before, reason });
+            let candidate = Candidate {
+                stage: name,
+                fingerprint: &work.fingerprint.id(),
+                starts_from: stage.common.starts_from,
+                predecessor: stage.predecessor.as_deref(),
+                predecessor_record: work.predecessor.as_deref(),
+            };
+            let left = workspace::read(state.layout(), workspace)?;
+            if let WorkspaceDecision::RunFirst { stage: first, why } = workspace::may_start(left.as_ref(), candidate) {
+                let reason = format!("`{name}` starts from what `{first}` leaves in workspace `{workspace}`, and {why}");
+                return Ok(Verdict::NeedsFirst { stage: first, reason });
             }
         }
         Ok(Verdict::Run(Box::new(work)))
@@ -223,10 +223,18 @@ impl Judge<'_> {
 
     /// What is wrong with a record's outputs.
     fn damage(&self, record: &Record) -> Result<Option<String>> {
-        match self.state {
-            Some(state) => Ok(state.damage(record, self.hasher)?),
-            None => Ok(None),
+        let Some(state) = self.state else { return Ok(None) };
+        let times = state.times(&record.fingerprint.id())?;
+        for (name, output) in &record.outputs {
+            let Some(manifest) = state.manifest(&output.hash)? else {
+                return Ok(Some(format!("the manifest of its output `{name}` is gone")));
+            };
+            let path = state.layout().root().join(&output.path);
+            if let Some(difference) = manifest.difference(times.get(name), &path, self.sources.hasher())? {
+                return Ok(Some(difference));
+            }
         }
+        Ok(None)
     }
 
     fn reasons(&self, name: &str, fingerprint: &Fingerprint) -> Result<Vec<String>> {
@@ -235,7 +243,7 @@ impl Judge<'_> {
             return Ok(vec![if begun { "it was begun and not finished" } else { "it has not run yet" }.into()]);
         };
         let mut reasons: Vec<String> =
-            old.fingerprint.diff(fingerprint).iter().map(|difference| difference.to_string()).collect();
+            Fingerprint::diff(&old.fingerprint, fingerprint).iter().map(describe).collect();
         if reasons.is_empty() {
             reasons.push("its record is gone".into());
         }
@@ -276,4 +284,27 @@ fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<String, Settled>) -> Optio
         }
         _ => None,
     })
+}
+
+/// The stages behind this one in its workspace.
+fn successors(pipeline: &Pipeline, stage: &Stage) -> Vec<String> {
+    let Some(workspace) = &stage.common.workspace else { return Vec::new() };
+    let behind = pipeline.stages.iter().skip_while(|other| other.common.name != stage.common.name).skip(1);
+    behind
+        .filter(|other| other.common.workspace.as_ref() == Some(workspace))
+        .map(|other| other.common.name.clone())
+        .collect()
+}
+
+/// A difference as a reason.
+fn describe(difference: &Difference) -> String {
+    let part = &difference.part;
+    match &difference.kind {
+        Change::Changed { old, new } if !fingerprint::is_hash(old) && !fingerprint::is_hash(new) => {
+            format!("{part} was `{old}` and is `{new}`")
+        }
+        Change::Changed { .. } => format!("{part} changed"),
+        Change::Added { .. } => format!("{part} is new"),
+        Change::Removed { .. } => format!("{part} is gone"),
+    }
 }

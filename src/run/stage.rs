@@ -17,17 +17,18 @@ use super::resolve::Resolver;
 use super::step::{Events, Retry, StepError, StepRunner};
 use crate::pipeline::{OnFailure, Stage};
 use crate::plan::{Output, Symbol};
-use crate::state::fingerprint::Fingerprint;
-use crate::state::hash::Hasher;
+use crate::state::build_dir::{self, Begin, BuildDir};
+use crate::state::fingerprint::{self, Fingerprint};
+use crate::state::manifest::{Manifest, Times};
 use crate::state::record::{OutputRecord, Record, RecordOutcome};
+use crate::state::sources::Sources;
 use crate::state::store::State;
-use crate::state::{disk, sources};
+use crate::state::{disk, workspace};
 
 /// What all stages of a run share.
-#[derive(Debug, Clone)]
 pub struct Shared {
     pub state: Arc<State>,
-    pub hasher: Arc<Hasher>,
+    pub sources: Arc<Sources>,
     pub control: Arc<Control>,
     pub events: Events,
     /// This program.
@@ -35,7 +36,6 @@ pub struct Shared {
     pub base_env: BTreeMap<String, String>,
     pub run: String,
     pub pipeline: String,
-    pub exclude: Vec<Utf8PathBuf>,
 }
 
 /// How a stage ended.
@@ -135,33 +135,39 @@ impl Execution<'_> {
         &self.work.fingerprint
     }
 
-    /// Takes the old record away and makes the directories what the steps expect.
+    /// Takes the old record away and makes the directories that the steps expect.
     fn begin(&self, fresh: bool) -> Result<Resolver> {
         let state = &self.shared.state;
         let layout = state.layout();
         let name = &self.stage.common.name;
         let id = self.fingerprint().id();
-        state.remove_record(name, &id)?;
-        let build = match &self.stage.common.workspace {
-            Some(workspace) => {
-                self.forget_successors(workspace)?;
-                state.mark_dirty(workspace, name, &id)?;
-                let build = layout.workspace(workspace);
-                disk::make_dir(&build)?;
-                build
+        state.remove_record(&id)?;
+        let workspace = self.stage.common.workspace.as_deref();
+        if let Some(workspace) = workspace {
+            // The stages behind this one in its workspace were built on a state that is about to change.
+            for successor in &self.work.successors {
+                if let Some(record) = state.current(successor)? {
+                    state.remove_record(&record.fingerprint.id())?;
+                }
             }
-            None => {
-                state.prepare_build(name, &self.fingerprint().configuration_id(), fresh)?;
-                layout.build(name)
-            }
-        };
-        state.prepare_committed(name, &id, fresh || self.work.forced)?;
-        let out = layout.out(name, &id);
-        let scratch = layout.scratch(name);
-        let attempts = layout.attempts(name);
-        for dir in [&out, &scratch, &attempts] {
-            disk::make_empty_dir(dir)?;
+            workspace::mark_dirty(layout, workspace, name, &id)?;
         }
+        let begin = Begin {
+            stage: name,
+            fingerprint: self.fingerprint(),
+            run: &self.shared.run,
+            forced: self.work.forced,
+            fresh,
+            workspace,
+        };
+        let prepared = build_dir::prepare(layout, begin)?;
+        if prepared.build == BuildDir::Wiped {
+            self.note("its configuration changed, so its build directory was emptied");
+        }
+        let out = layout.out(name, &id);
+        disk::make_empty_dir(&out)?;
+        let build = workspace.map_or_else(|| layout.build(name), |workspace| layout.workspace(workspace));
+        let (scratch, attempts) = (layout.scratch(name), layout.attempts(name));
         let symbols = BTreeMap::from([
             (Symbol::Out, out.to_string()),
             (Symbol::Build, build.to_string()),
@@ -174,15 +180,8 @@ impl Execution<'_> {
         Ok(Resolver { symbols, outputs: self.work.input_paths.clone(), base_env: self.shared.base_env.clone() })
     }
 
-    /// The stages behind this one in its workspace were built on a state that is about to change.
-    fn forget_successors(&self, workspace: &str) -> Result<()> {
-        let state = &self.shared.state;
-        for name in state.workspace_successors(workspace, &self.stage.common.name)? {
-            if let Some(record) = state.current(&name)? {
-                state.remove_record(&name, &record.fingerprint.id())?;
-            }
-        }
-        Ok(())
+    fn note(&self, text: impl Into<String>) {
+        self.shared.events.send(Event::Note { stage: self.stage.common.name.clone(), text: text.into() });
     }
 
     /// Writes the record, after the outputs are on disk.
@@ -194,8 +193,11 @@ impl Execution<'_> {
         let out = state.layout().out(name, &id);
         disk::sync_tree(&out, state.layout().root())?;
         let mut outputs = BTreeMap::new();
+        let mut manifests = BTreeMap::new();
         for output in &self.work.plan.outputs {
-            outputs.insert(output.name.clone(), self.output(output, resolver)?);
+            let (found, manifest) = self.output(output, resolver)?;
+            outputs.insert(output.name.clone(), found);
+            manifests.insert(output.name.clone(), manifest);
         }
         let record = Record {
             stage: name.clone(),
@@ -209,35 +211,36 @@ impl Execution<'_> {
             duration: began.elapsed().as_secs_f64(),
             facts: self.runner.facts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
+        state.put_record(&record, &manifests)?;
         if let Some(workspace) = &self.stage.common.workspace {
-            state.mark_clean(workspace, name, &id)?;
+            workspace::mark_clean(state.layout(), workspace, name, &id)?;
         }
-        state.put_record(&record)?;
         Ok(record)
     }
 
-    fn output(&self, output: &Output, resolver: &Resolver) -> Result<OutputRecord> {
+    fn output(&self, output: &Output, resolver: &Resolver) -> Result<(OutputRecord, (Manifest, Times))> {
         let name = &self.stage.common.name;
         let path = find_output(Utf8Path::new(&resolver.text(&output.path)?))
             .with_context(|| format!("stage `{name}` did not make its output `{}`", output.name))?;
-        let state = &self.shared.state;
-        let manifest = state.put_artifact(&path, &self.shared.hasher)?;
-        let relative = path.strip_prefix(state.layout().root()).unwrap_or(&path);
-        Ok(OutputRecord {
+        let (manifest, times) = Manifest::of(&path, self.shared.sources.hasher())?;
+        let relative = path.strip_prefix(self.shared.state.layout().root()).unwrap_or(&path);
+        let record = OutputRecord {
             path: relative.to_owned(),
-            hash: manifest.hash,
-            bytes: manifest.bytes,
-            files: manifest.files,
+            hash: manifest.hash(),
+            bytes: manifest.bytes(),
+            files: manifest.files(),
             portable: output.portable,
             show: output.show,
-        })
+        };
+        Ok((record, (manifest, times)))
     }
 
     /// A tree that changed while the stage read it: nobody knows what the outputs were made from.
     fn sources_unchanged(&self) -> Result<()> {
+        let now = fingerprint::sources_now(&self.work.plan, &self.shared.sources)?;
+        let before = &self.fingerprint().sources;
         for source in &self.work.plan.sources {
-            let now = sources::hash_source(&self.shared.hasher, source, &self.shared.exclude)?;
-            if self.fingerprint().sources.get(&source.name).is_some_and(|before| *before != now.hash) {
+            if before.get(&source.name) != now.get(&source.name) {
                 bail!(
                     "`{}` ({}) changed while the stage ran, so it is not known what its outputs were made from; \
                      run it again, and let nothing write there meanwhile (what the stage itself makes belongs into \
@@ -252,7 +255,7 @@ impl Execution<'_> {
 
     /// A failure that is tolerated is not tried again until the fingerprint changes.
     fn record_failure(&self, began: Instant) -> Result<()> {
-        self.shared.state.put_record(&Record {
+        let record = Record {
             stage: self.stage.common.name.clone(),
             pipeline: self.shared.pipeline.clone(),
             run: self.shared.run.clone(),
@@ -263,7 +266,8 @@ impl Execution<'_> {
             finished: Timestamp::now(),
             duration: began.elapsed().as_secs_f64(),
             facts: Vec::new(),
-        })?;
+        };
+        self.shared.state.put_record(&record, &BTreeMap::new())?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::control::{Control, Ended, NotStarted};
 use super::event::{Event, Failure, Outcome, Stamped};
+use super::process::StartError;
 use super::resolve::{ResolveError, Resolver};
 use super::{pool, tail};
 use crate::plan::{Action, Command, Op, Step};
@@ -158,12 +159,16 @@ impl StepRunner {
             what,
             command: shown.clone(),
             log: Some(log.clone()),
-            tail: tail::last_lines(&log, TAIL_LINES),
+            tail: tail::last_lines(&log, TAIL_LINES).unwrap_or_else(|error| vec![error.to_string()]),
             environment,
         };
         let watched = match self.control.start(&self.optbuild, &launch) {
             Ok(watched) => watched,
             Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
+            // Ctrl-C reaches a supervisor that has not left the terminal's session yet.
+            Err(NotStarted::Failed(StartError::Supervisor { .. })) if self.control.is_interrupted() => {
+                return Err(StepError::Interrupted);
+            }
             Err(NotStarted::Failed(error)) => return Err(failed(error.to_string(), true).into()),
         };
         self.events.send(Event::ProcessStarted {
@@ -189,6 +194,10 @@ impl StepRunner {
             outcome,
             usage: exit.usage,
         });
+        if !exit.left_behind.is_empty() {
+            let text = format!("{name} left processes running, which were ended: {}", exit.left_behind.join(", "));
+            self.events.send(Event::Note { stage: self.stage.clone(), text });
+        }
         match outcome {
             Outcome::Done => Ok(()),
             Outcome::Interrupted => Err(StepError::Interrupted),
