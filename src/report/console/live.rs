@@ -1,10 +1,13 @@
 //! The moving lines of a terminal: one for each running stage, one for the run.
 
+use std::time::{Duration, Instant};
+
 use super::super::paint::Paint;
 use super::super::text;
 use super::{Console, Running};
 
 const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const PAUSE: Duration = Duration::from_millis(100);
 const NAME_COLUMNS: usize = 24;
 const STEP_COLUMNS: usize = 28;
 
@@ -12,6 +15,8 @@ const STEP_COLUMNS: usize = 28;
 #[derive(Debug, Default)]
 pub(super) struct Live {
     frame: usize,
+    /// How many stages had a line, and when.
+    drawn: Option<(usize, Instant)>,
 }
 
 /// What a moving line says.
@@ -25,11 +30,21 @@ struct Line {
 }
 
 impl Console {
+    /// Draws after an event: at once if there is a stage more or less, else when the lines are old. Logs are read to draw, and
+    /// there may be thousands of events in a second.
+    pub(super) fn draw_if_due(&mut self) {
+        let due = self.live.drawn.is_none_or(|(stages, when)| stages != self.running.len() || when.elapsed() > PAUSE);
+        if due {
+            self.draw();
+        }
+    }
+
     pub(super) fn draw(&mut self) {
         let width = self.width();
         let lines: Vec<Line> = self.running.iter().map(|running| line(running, self.last_line(running))).collect();
         let frame = FRAMES[self.live.frame % FRAMES.len()];
         self.live.frame += 1;
+        self.live.drawn = Some((self.running.len(), Instant::now()));
         let mut texts = lay_out(&lines, frame, width, self.paint);
         if !texts.is_empty() {
             texts.push(self.paint.dim(&text::truncate(&self.overall(), width)));

@@ -244,7 +244,9 @@ impl Listener for Console {
             Event::RunFinished { .. } => self.close()?,
             _ => self.progress(stamped)?,
         }
-        self.tick();
+        if self.terminal() && !self.quiet() {
+            self.draw_if_due();
+        }
         Ok(())
     }
 
