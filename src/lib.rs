@@ -1,6 +1,8 @@
 pub mod facts;
+pub mod op;
 pub mod pipeline;
 pub mod plan;
+pub mod profile;
 pub mod run;
 pub mod stage;
 pub mod state;
