@@ -5,6 +5,9 @@
 
 mod arg;
 mod op;
+mod ops;
+pub mod pattern;
+pub mod shell;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +15,8 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 pub use arg::{Arg, Late, Part, Symbol};
-pub use op::Op;
+pub use op::{Op, ShellLine, ShellWord};
+pub use ops::{Merge, MergeOutput};
 
 /// Why a stage cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +113,8 @@ pub struct Workload {
 #[derive(Debug, Clone)]
 pub struct Output {
     pub name: String,
-    /// Where it stands: in `${self.out}`.
+    /// Where it stands: in `${self.out}`. Where its name holds the hash of its content, the last component is a pattern with one
+    /// `*` that exactly one file matches when the steps have succeeded; see [`pattern::resolve`].
     pub path: Arg,
     /// May leave the machine, or be moved: no path of this build is compiled in.
     pub portable: bool,

@@ -1,5 +1,7 @@
 //! Finds a tool, learns its version and what it can do. Through facts only.
 
+pub mod llvm;
+
 use camino::Utf8PathBuf;
 
 use crate::facts::Facts;
