@@ -255,6 +255,6 @@ impl<'a> Context<'a> {
 
     /// Where a tool is, without taking it into the plan.
     pub fn find_tool(&self, name: &str) -> Result<Utf8PathBuf, Gap> {
-        toolchain::find(self.facts, self.pipeline, name).map(|tool| tool.path)
+        toolchain::locate(self.facts, self.pipeline, name)
     }
 }
