@@ -9,8 +9,9 @@ use super::session::{Mode, Session};
 use crate::facts::Facts;
 use crate::pipeline::Pipeline;
 use crate::plan::StagePlan;
-use crate::report::info::{DoctorRow, DoctorStatus, Look, doctor_table};
-use crate::toolchain::doctor::{self, Row, Status};
+use crate::report::info::{ToolRow, ToolState, doctor_table};
+use crate::toolchain::doctor::{self, DoctorRow, Status};
+use crate::toolchain::install;
 
 /// `optbuild doctor`
 pub fn doctor(args: &DoctorArgs) -> Result<u8> {
@@ -23,13 +24,13 @@ pub fn doctor(args: &DoctorArgs) -> Result<u8> {
         print(&table(&rows))?;
         return Ok(0);
     }
-    install(&rows)?;
+    install(&Facts::live(), &rows)?;
     let rows = look(args)?;
     print(&table(&rows))?;
     Ok(if complete(&rows) { 0 } else { MACHINE })
 }
 
-fn look(args: &DoctorArgs) -> Result<Vec<Row>> {
+fn look(args: &DoctorArgs) -> Result<Vec<DoctorRow>> {
     let Some(pipeline) = &args.pipeline else {
         return Ok(doctor::doctor(&Facts::live(), None, &[]));
     };
@@ -45,12 +46,12 @@ fn plans(session: &Session) -> Result<Vec<StagePlan>> {
     Ok(on.map(|stage| session.plan(&stage.common.name, &off)).collect::<Result<_, _>>()?)
 }
 
-fn complete(rows: &[Row]) -> bool {
+fn complete(rows: &[DoctorRow]) -> bool {
     rows.iter().all(|row| matches!(row.status, Status::Ok | Status::OptionalMissing))
 }
 
-fn install(rows: &[Row]) -> Result<()> {
-    let Some(commands) = doctor::install_commands(rows) else {
+fn install(facts: &Facts, rows: &[DoctorRow]) -> Result<()> {
+    let Some(commands) = install::install_command(facts, rows) else {
         return Err(Machine(format!(
             "{}\nthere is no package manager here that optbuild knows, or it has no package for what is missing; \
              install it by hand",
@@ -70,23 +71,23 @@ fn install(rows: &[Row]) -> Result<()> {
     Ok(())
 }
 
-fn table(rows: &[Row]) -> String {
-    let rows: Vec<DoctorRow> = rows
+fn table(rows: &[DoctorRow]) -> String {
+    let rows: Vec<ToolRow> = rows
         .iter()
-        .map(|row| DoctorRow {
-            tool: row.tool.clone(),
-            path: row.path.as_ref().map(ToString::to_string),
+        .map(|row| ToolRow {
+            name: row.tool.clone(),
+            found: row.path.as_ref().map(ToString::to_string),
             version: row.version.clone(),
-            requirement: row.requirement.clone(),
+            requirement: row.requirement.clone().unwrap_or_default(),
             needed_for: row.needed_for.clone(),
-            status: match row.status {
-                Status::Ok => DoctorStatus::Ok,
-                Status::Missing => DoctorStatus::Missing,
-                Status::TooOld => DoctorStatus::TooOld,
-                Status::OptionalMissing => DoctorStatus::OptionalMissing,
+            state: match row.status {
+                Status::Ok => ToolState::Ok,
+                Status::Missing => ToolState::Missing,
+                Status::TooOld => ToolState::WrongVersion,
+                Status::OptionalMissing => ToolState::Optional,
             },
-            remedy: row.remedy.clone(),
+            remedy: row.remedy.clone().unwrap_or_default(),
         })
         .collect();
-    doctor_table(&rows, Look::stdout())
+    doctor_table(&rows, super::look())
 }

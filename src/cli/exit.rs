@@ -25,7 +25,8 @@ pub struct Machine(pub String);
 /// The exit code of an error.
 pub fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
-        if cause.is::<Usage>() || cause.is::<crate::run::select::SelectError>() || cause.is::<crate::plan::PlanError>() {
+        if cause.is::<Usage>() || cause.is::<crate::run::select::SelectError>() || cause.is::<crate::plan::PlanError>()
+        {
             return USAGE;
         }
         if cause.is::<Machine>() || cause.is::<StateError>() {

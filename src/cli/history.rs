@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
 use clap::Parser;
 
 use super::args::{Cli, Command, PipelineArgs, RunArgs};
 use super::exit::Usage;
-use crate::run::event::{Event, Outcome, Stamped};
+use crate::run::event::{Event, Outcome};
 use crate::state::journal;
 use crate::state::layout::Layout;
 
@@ -17,7 +18,9 @@ pub struct LastRun {
     pub pipeline: PipelineArgs,
     /// Its whole command line.
     pub args: RunArgs,
-    pub events: Vec<Stamped>,
+    /// The same as words.
+    pub words: Vec<String>,
+    cwd: Utf8PathBuf,
     /// Hash of the pipeline's files at that time.
     pub pipeline_hash: String,
     /// Stages that it was told to begin afresh, and has not begun.
@@ -36,16 +39,16 @@ pub fn last_run(layout: &Layout) -> Result<LastRun> {
     if let Some(warning) = warning {
         tracing::debug!("{warning}");
     }
-    let (args, pipeline_hash, forced) = events
+    let (word_list, pipeline_hash, forced, cwd) = events
         .iter()
         .find_map(|stamped| match &stamped.event {
-            Event::RunStarted { args, pipeline_hash, forced, .. } => {
-                Some((args.clone(), pipeline_hash.clone(), forced.clone()))
+            Event::RunStarted { args, pipeline_hash, forced, cwd, .. } => {
+                Some((args.clone(), pipeline_hash.clone(), forced.clone(), cwd.clone()))
             }
             _ => None,
         })
         .with_context(|| format!("{path} does not say what was run; start it with `optbuild run`"))?;
-    let words = ["optbuild".to_string()].into_iter().chain(args);
+    let words = ["optbuild".to_string()].into_iter().chain(word_list.iter().cloned());
     let cli = Cli::try_parse_from(words)
         .with_context(|| format!("{path} was written by another version of optbuild; start with `optbuild run`"))?;
     let Command::Run(args) = cli.command else {
@@ -62,5 +65,22 @@ pub fn last_run(layout: &Layout) -> Result<LastRun> {
             _ => {}
         }
     }
-    Ok(LastRun { run, pipeline: args.pipeline.clone(), args, events, pipeline_hash, still_forced, outcome })
+    Ok(LastRun {
+        run,
+        pipeline: args.pipeline.clone(),
+        args,
+        words: word_list,
+        cwd,
+        pipeline_hash,
+        still_forced,
+        outcome,
+    })
+}
+
+impl LastRun {
+    /// Paths on its command line are relative to where it was begun.
+    pub fn enter_directory(&self) -> Result<()> {
+        std::env::set_current_dir(&self.cwd)
+            .with_context(|| format!("the run was begun in {}, which cannot be entered", self.cwd))
+    }
 }

@@ -122,8 +122,7 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
         let Some((name, verdict)) = survey.stages.iter().find(|(name, _)| *name == args.stage) else {
             return Err(Usage(format!("stage `{}` is not part of the graph", args.stage)).into());
         };
-        let mut explanation =
-            Explanation { stage: name.clone(), state: answer(verdict), ..Explanation::default() };
+        let mut explanation = Explanation { stage: name.clone(), state: answer(verdict), ..Explanation::default() };
         match verdict {
             Verdict::Run(work) => {
                 explanation.notes = work.reasons.clone();
@@ -164,7 +163,7 @@ pub fn status(args: &StatusArgs) -> Result<u8> {
         rows.collect::<Result<Vec<_>>>()
     })?;
     if args.json {
-        let rows: Vec<serde_json::Value> = rows.iter().map(StatusRow::to_json).collect();
+        let rows: Vec<serde_json::Value> = rows.iter().map(status_json).collect();
         print(&format!("{:#}\n", serde_json::json!({ "pipeline": session.pipeline.name, "stages": rows })))?;
     } else {
         print(&status_table(&rows, &jiff::tz::TimeZone::system(), look()))?;
@@ -190,6 +189,39 @@ fn status_row(session: &Session, name: &str, verdict: &Verdict) -> Result<Status
         duration: record.as_ref().map(|record| record.duration),
         finished: record.as_ref().map(|record| record.finished),
         bytes: record.as_ref().map(|record| record.outputs.values().map(|output| output.bytes).sum()),
+    })
+}
+
+fn status_json(row: &StatusRow) -> serde_json::Value {
+    let (state, because) = match &row.state {
+        StageState::UpToDate => ("up-to-date", None),
+        StageState::WillRun(reason) => ("will-run", Some(reason)),
+        StageState::DependsOn(stage) => ("depends-on", Some(stage)),
+        StageState::Off => ("off", None),
+        StageState::Failed => ("failed", None),
+        StageState::Interrupted => ("interrupted", None),
+        StageState::Running => ("running", None),
+        StageState::Blocked(why) => ("blocked", Some(why)),
+    };
+    serde_json::json!({
+        "stage": row.stage,
+        "state": state,
+        "because": because,
+        "duration": row.duration,
+        "finished": row.finished,
+        "bytes": row.bytes,
+    })
+}
+
+fn artifact_json(row: &ArtifactRow) -> serde_json::Value {
+    serde_json::json!({
+        "stage": row.stage,
+        "output": row.output,
+        "path": row.path,
+        "bytes": row.bytes,
+        "files": row.files,
+        "portable": row.portable,
+        "hash": row.hash,
     })
 }
 
@@ -219,7 +251,7 @@ pub fn artifacts(args: &ArtifactsArgs) -> Result<u8> {
         }
     }
     if args.json {
-        let rows: Vec<serde_json::Value> = rows.iter().map(ArtifactRow::to_json).collect();
+        let rows: Vec<serde_json::Value> = rows.iter().map(artifact_json).collect();
         print(&format!("{:#}\n", serde_json::json!(rows)))?;
     } else {
         print(&artifacts_table(&rows, look()))?;

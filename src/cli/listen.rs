@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::Timestamp;
 
 use super::args::RunArgs;
 use super::session::Session;
@@ -34,8 +35,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Opens the journal of a run.
-    pub fn new(args: &RunArgs, session: &Session, run: &str) -> Result<Options> {
+    /// Opens the journal of a run that begins, which gives the run its name.
+    pub fn new(args: &RunArgs, session: &Session) -> Result<(String, Options)> {
         let previous = previous(&session.layout, &session.pipeline.name)?;
         let mut again =
             Again { resume: "optbuild resume".into(), run: format!("optbuild run {}", args.pipeline.pipeline) };
@@ -49,8 +50,8 @@ impl Options {
             (_, true) => Verbosity::Quiet,
             _ => Verbosity::Normal,
         };
-        let journal = Journal::create(&session.layout, run)?;
-        Ok(Options { journal, previous, again, verbosity, json: args.execution.json })
+        let (run, journal) = Journal::create(&session.layout, Timestamp::now())?;
+        Ok((run, Options { journal, previous, again, verbosity, json: args.execution.json }))
     }
 }
 

@@ -26,7 +26,8 @@ pub fn man(dir: Option<&Utf8Path>) -> Result<u8> {
     match dir {
         Some(dir) => {
             std::fs::create_dir_all(dir).with_context(|| format!("cannot make {dir}"))?;
-            clap_mangen::generate_to(Cli::command(), dir).with_context(|| format!("cannot write the pages to {dir}"))?;
+            clap_mangen::generate_to(Cli::command(), dir)
+                .with_context(|| format!("cannot write the pages to {dir}"))?;
         }
         None => {
             let mut page = Vec::new();

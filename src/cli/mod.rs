@@ -24,6 +24,9 @@ use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command};
 
+use crate::report::info::Look;
+use crate::report::paint::Paint;
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     // The supervisor and operations are started hundreds of times in a run, and say nothing by themselves.
@@ -80,6 +83,16 @@ fn set_up_logging() {
         .with_target(false)
         .with_ansi(color())
         .init();
+}
+
+/// How tables for standard output look.
+fn look() -> Look {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return Look::default();
+    }
+    let color = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    Look { width: usize::from(console::Term::stdout().size().1), paint: Paint { color } }
 }
 
 /// Whether standard error takes colours.

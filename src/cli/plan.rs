@@ -12,6 +12,7 @@ use crate::pipeline::Stage;
 use crate::plan::{Action, Command, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
 use crate::run::decide::Verdict;
+use crate::run::environment;
 use crate::run::select::select;
 use crate::run::survey::{Survey, survey};
 
@@ -66,13 +67,14 @@ pub fn off(session: &Session) -> BTreeSet<String> {
 
 fn script(session: &Session) -> Result<String> {
     let off = off(session);
+    let environment = shell::Environment { base: environment::BASE, secret: environment::SECRET };
     let mut plans = Vec::new();
     for name in session.graph.order() {
-        if !off.contains(name.as_str()) {
+        if !off.contains(name) {
             plans.push(session.plan(name, &off)?);
         }
     }
-    Ok(shell::script(&session.pipeline, &plans))
+    Ok(shell::script(&session.pipeline, &plans, environment))
 }
 
 /// The plan as text. Without a survey, what would run is not known and all of it is shown.
@@ -82,14 +84,15 @@ fn plan_text(session: &Session, survey: Option<&Survey>) -> Result<String> {
     for name in session.graph.order() {
         let Some(stage) = session.pipeline.stage(name) else { continue };
         let verdict = survey.and_then(|survey| survey.stages.iter().find(|(n, _)| n == name)).map(|(_, v)| v);
-        let answer = verdict.map(answer).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });
+        let answer =
+            verdict.map(answer).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });
         stage_text(&mut text, stage, &answer)?;
         let plan = match verdict {
             Some(Verdict::Run(work)) => Some(work.plan.clone()),
             Some(Verdict::UpToDate(_, plan) | Verdict::DependsOn(_, plan)) => Some((**plan).clone()),
             Some(Verdict::NeedsFirst { .. }) => Some(session.plan(name, &off)?),
             Some(_) => None,
-            None if off.contains(name.as_str()) => None,
+            None if off.contains(name) => None,
             None => Some(session.plan(name, &off)?),
         };
         if let Some(plan) = plan {

@@ -15,15 +15,15 @@ use super::session::{Mode, Session};
 use super::{history, interrupt, listen, plan, session};
 use crate::run::control::Control;
 use crate::run::decide::Settled;
+use crate::run::environment;
 use crate::run::event::{Event, Outcome};
-use crate::run::process::survivors;
+use crate::run::process;
 use crate::run::publish::publish;
 use crate::run::scheduler::{self, Budget, FailurePolicy, RunEnd};
 use crate::run::select::{Request, Selection, select};
 use crate::run::stage::Shared;
 use crate::run::step::Events;
 use crate::run::survey::survey;
-use crate::run::environment;
 use crate::state::journal;
 use crate::state::store::LockInfo;
 
@@ -108,16 +108,15 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let looked = survey(&mut judge, &session.graph)?;
     looked.check(&judge)?;
 
-    let run = journal::new_run_id();
     let control = Arc::new(Control::default());
     interrupt::install(&control)?;
     let (sender, receiver) = channel();
     let events = Events(sender);
-    let options = listen::Options::new(args, &session, &run)?;
+    let (run, options) = listen::Options::new(args, &session)?;
     let listener = std::thread::spawn(move || listen::listen(receiver, options));
 
     let budget = budget(&args.execution);
-    events.send(started(&session, &selection, args, origin, &run, budget));
+    events.send(started(&session, &selection, origin, &run, budget));
     let shared = Shared {
         state: Arc::clone(&state),
         sources: Arc::clone(&session.sources),
@@ -193,29 +192,21 @@ fn end_survivors(session: &Session) -> Result<()> {
     }
     for stamped in &events {
         if let Event::ProcessStarted { pid, start_time, .. } = stamped.event {
-            survivors::end_survivor(pid, start_time, session.layout.root())?;
+            process::end_survivor(pid, start_time, session.layout.root())?;
         }
     }
     Ok(())
 }
 
-fn started(
-    session: &Session,
-    selection: &Selection,
-    args: &RunArgs,
-    origin: &Origin,
-    run: &str,
-    budget: Budget,
-) -> Event {
+fn started(session: &Session, selection: &Selection, origin: &Origin, run: &str, budget: Budget) -> Event {
     let shown = session.pipeline.vars.iter().filter(|(_, variable)| !variable.secret);
     let vars: BTreeMap<String, serde_json::Value> =
-        shown.map(|(name, variable)| (name.clone(), variable.value.to_json())).collect();
+        shown.map(|(name, variable)| (name.clone(), serde_json::json!(variable.value))).collect();
     let stages = session.pipeline.stages.iter().filter(|stage| stage.common.when);
     Event::RunStarted {
         run: run.into(),
         pipeline: session.pipeline.name.clone(),
         file: session.pipeline.file.clone(),
-        given_as: args.pipeline.pipeline.clone(),
         cwd: session::current_dir().unwrap_or_default(),
         pipeline_hash: session.pipeline.hash.clone(),
         args: without_secrets(session, &origin.words),
@@ -225,6 +216,7 @@ fn started(
         jobs: budget.slots,
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
+        pid_start: process::start_time_of(std::process::id()),
     }
 }
 

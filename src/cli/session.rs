@@ -61,7 +61,7 @@ impl Session {
             None => Facts::live(),
         };
         let pipeline = load(&file, &args.settings.set, &cwd, &facts)?;
-        let graph = Graph::new(&pipeline)?;
+        let graph = Graph::new(&pipeline);
         let state = open_state(&layout, mode)?;
         let hasher = match &state {
             Some(_) => Hasher::open(&layout.hashes())?,
@@ -180,7 +180,7 @@ pub fn existing_state(state_dir: Option<&Utf8Path>) -> Result<Layout> {
 pub fn open_state(layout: &Layout, mode: Mode) -> Result<Option<Arc<State>>> {
     match State::open(layout.root(), mode == Mode::Create) {
         Ok(state) => Ok(Some(Arc::new(state))),
-        Err(StateError::Absent { .. }) if mode == Mode::Look => Ok(None),
+        Err(StateError::Missing(_)) if mode == Mode::Look => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

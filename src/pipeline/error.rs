@@ -74,7 +74,7 @@ pub(super) fn list(names: &[&str]) -> String {
 }
 
 /// The name that is so near to a wrong one that it is probably meant.
-pub(super) fn nearest<'n>(wrong: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(wrong: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let fold = |name: &str| name.to_lowercase().replace('_', "-");
     let folded = fold(wrong);
     let far = folded.chars().count() / 3 + 1;

@@ -17,6 +17,7 @@ mod merge;
 mod read;
 mod schema;
 mod shape;
+pub mod shipped;
 mod source;
 mod substitute;
 pub mod text;
@@ -31,7 +32,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use common::{Common, OnFailure, StartsFrom};
-pub use error::LoadError;
+pub use error::{LoadError, nearest};
 pub use graph::Graph;
 pub use kind::{Kind, KindName};
 pub use load::load;
@@ -78,6 +79,11 @@ pub struct Variable {
     /// Never shown, logged or written to disk in clear.
     pub secret: bool,
     pub description: String,
+    /// As declared: `string`, `path`, `int`, `bool`, `list`.
+    pub kind: &'static str,
+    /// As declared, in TOML's notation. None: the variable must be set.
+    pub default: Option<String>,
+    pub choices: Vec<String>,
 }
 
 /// The value of a variable.

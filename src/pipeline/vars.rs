@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::decode;
 use super::error::{Problem, list};
 use super::merge::long;
 use super::read::normal;
@@ -15,6 +14,7 @@ use super::source::Sources;
 use super::text::{self, Piece, Text};
 use super::tree::{Node, Table, Value};
 use super::{LoadOptions, VarValue, Variable};
+use super::{canonical, decode};
 
 /// A variable that was declared.
 #[derive(Debug)]
@@ -149,7 +149,15 @@ impl Resolver<'_> {
         let (value, origin) = self.choose(given, kind, secret, default, flag("required"), at)?;
         self.check_choice(&value, choices.as_deref(), secret, origin, at)?;
         let description = table.get("description").and_then(Node::as_str).unwrap_or_default().into();
-        Some(Variable { value, secret, description })
+        let text = |node: &Node| node.as_str().map_or_else(|| canonical::value(node), String::from);
+        Some(Variable {
+            value,
+            secret,
+            description,
+            kind: VarType::ALL.iter().find(|(known, _)| *known == kind).map_or("", |(_, name)| name),
+            default: table.get("default").map(text),
+            choices: table.get("choices").and_then(Node::as_array).unwrap_or_default().iter().map(text).collect(),
+        })
     }
 
     fn kind(&mut self, table: &Table) -> Option<VarType> {

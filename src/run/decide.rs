@@ -45,9 +45,15 @@ pub enum Verdict {
     /// Whether it runs depends on what this stage makes.
     DependsOn(String, Box<StagePlan>),
     /// Its workspace must be brought into the right state by this stage first.
-    NeedsFirst { stage: String, reason: String },
+    NeedsFirst {
+        stage: String,
+        reason: String,
+    },
     /// It cannot have outputs: it is off, skipped, or what it needs has none.
-    Unavailable { why: String, blocked_by: Option<String> },
+    Unavailable {
+        why: String,
+        blocked_by: Option<String>,
+    },
     /// It failed under the same fingerprint, and that was tolerated.
     FailedBefore(Arc<Record>),
     /// It lies outside of the selection and has no outputs that can be used.
@@ -141,8 +147,7 @@ impl Judge<'_> {
             .with_context(|| format!("stage `{name}`"))?;
         let successors = successors(self.pipeline, stage);
         let reasons = Vec::new();
-        let work =
-            Work { plan, fingerprint, inputs, input_paths, reasons, forced: false, predecessor, successors };
+        let work = Work { plan, fingerprint, inputs, input_paths, reasons, forced: false, predecessor, successors };
         self.compare(stage, work, selected)
     }
 
@@ -154,7 +159,10 @@ impl Judge<'_> {
         paths: &mut BTreeMap<OutputRef, (Utf8PathBuf, String)>,
     ) -> Result<()> {
         let found = record.outputs.get(&output.output).with_context(|| {
-            format!("the record of stage `{}` has no output `{}`; run it again with `--from {}`", output.stage, output.output, output.stage)
+            format!(
+                "the record of stage `{}` has no output `{}`; run it again with `--from {}`",
+                output.stage, output.output, output.stage
+            )
         })?;
         let root = self.state.map(|state| state.layout().root().to_owned()).unwrap_or_default();
         inputs.push(InputRecord {
@@ -200,7 +208,8 @@ impl Judge<'_> {
             };
             let left = workspace::read(state.layout(), workspace)?;
             if let WorkspaceDecision::RunFirst { stage: first, why } = workspace::may_start(left.as_ref(), candidate) {
-                let reason = format!("`{name}` starts from what `{first}` leaves in workspace `{workspace}`, and {why}");
+                let reason =
+                    format!("`{name}` starts from what `{first}` leaves in workspace `{workspace}`, and {why}");
                 return Ok(Verdict::NeedsFirst { stage: first, reason });
             }
         }
@@ -242,8 +251,7 @@ impl Judge<'_> {
             let begun = self.state.is_some_and(|state| state.layout().build_state(name).exists());
             return Ok(vec![if begun { "it was begun and not finished" } else { "it has not run yet" }.into()]);
         };
-        let mut reasons: Vec<String> =
-            Fingerprint::diff(&old.fingerprint, fingerprint).iter().map(describe).collect();
+        let mut reasons: Vec<String> = Fingerprint::diff(&old.fingerprint, fingerprint).iter().map(describe).collect();
         if reasons.is_empty() {
             reasons.push("its record is gone".into());
         }
@@ -258,7 +266,10 @@ impl Judge<'_> {
         {
             return Ok(Verdict::Stale(Arc::new(record)));
         }
-        Ok(Verdict::Unavailable { why: format!("stage `{name}` is skipped and has no recorded outputs"), blocked_by: None })
+        Ok(Verdict::Unavailable {
+            why: format!("stage `{name}` is skipped and has no recorded outputs"),
+            blocked_by: None,
+        })
     }
 
     /// A stage outside of the selection that is not up to date.

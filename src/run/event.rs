@@ -26,6 +26,10 @@ pub enum Event {
         pipeline_hash: String,
         /// The command line that began the run, without the program.
         args: Vec<String>,
+        /// Where it was begun.
+        cwd: Utf8PathBuf,
+        /// The start time of the process, as in field 22 of `/proc/PID/stat`: with the pid, it is that process and no other.
+        pid_start: u64,
         /// `--set` values, secrets left out.
         vars: BTreeMap<String, serde_json::Value>,
         /// Stages that the run does afresh whatever their records say.

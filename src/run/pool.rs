@@ -6,11 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::event::Event;
+use super::event::{Event, Outcome, Usage};
 use super::resolve::Resolver;
 use super::step::{StepError, StepRunner, file_name};
 use crate::plan::{Pool, Symbol, Workload};
-use crate::state::disk;
+use crate::state::disk::{self, DiskError};
 use crate::state::record::FactRecord;
 
 /// Runs every workload that is not committed yet, `jobs` at a time. After a failure no further one starts; those that run
@@ -20,16 +20,16 @@ pub fn run(runner: &StepRunner, step: &str, pool: &Pool, resolver: &Resolver) ->
     let (already, waiting): (Vec<&Workload>, VecDeque<&Workload>) = split(pool, &committed);
     for workload in &already {
         let file = committed.join(file_name(&workload.name)).join(FACTS);
-        let facts = read_facts(&file).map_err(|error| runner.broken_machine(&workload.name, format!("{file}: {error}")))?;
+        let facts =
+            read_facts(&file).map_err(|error| runner.broken_machine(&workload.name, format!("{file}: {error}")))?;
         runner.keep_facts(facts);
     }
-    let done = already.len();
-    if done > 0 {
-        runner.events.send(Event::Note {
-            stage: runner.stage.clone(),
-            text: format!("{done} of {} workloads are committed already", pool.workloads.len()),
-        });
-    }
+    runner.events.send(Event::PoolStarted {
+        stage: runner.stage.clone(),
+        step: step.into(),
+        workloads: pool.workloads.len(),
+        committed: already.len(),
+    });
     let threads = pool.jobs.min(runner.slots).min(waiting.len()).max(1);
     let waiting = Mutex::new(waiting);
     let first_error: Mutex<Option<StepError>> = Mutex::new(None);
@@ -52,10 +52,19 @@ pub fn run(runner: &StepRunner, step: &str, pool: &Pool, resolver: &Resolver) ->
             });
         }
     });
-    match first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
+    let result = first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err);
+    runner.events.send(Event::StepFinished {
+        stage: runner.stage.clone(),
+        step: step.into(),
+        outcome: match &result {
+            Ok(()) => Outcome::Done,
+            Err(StepError::Interrupted) => Outcome::Interrupted,
+            Err(StepError::Failed(_)) => Outcome::Failed,
+        },
+        // What it used is that of its workloads, each of which had an event of its own.
+        usage: Usage::default(),
+    });
+    result
 }
 
 /// In the directory of a committed workload: what its operations reported, for the record of a stage that is resumed.
@@ -108,9 +117,8 @@ fn run_attempt(
     let name = file_name(&workload.name);
     let attempts = place(runner, step, resolver, Symbol::Attempt)?;
     let dir = attempts.join(format!("{name}.{attempt}"));
-    let io = |error: std::io::Error| runner.broken_machine(&workload.name, format!("{dir}: {error}"));
-    disk::remove_tree(&dir).map_err(io)?;
-    std::fs::create_dir_all(&dir).map_err(io)?;
+    let io = |error: DiskError| runner.broken_machine(&workload.name, error.to_string());
+    disk::make_empty_dir(&dir).map_err(io)?;
     let resolver = resolver.clone().with(Symbol::Attempt, dir.as_str());
     let mut facts = Vec::new();
     for prepare in &pool.prepare {
@@ -128,10 +136,10 @@ fn run_attempt(
     for commit in &pool.commit {
         facts.extend(runner.run_in_pool(&workload.name, commit, &resolver)?);
     }
-    std::fs::write(dir.join(FACTS), serde_json::to_vec(&facts).map_err(|error| io(error.into()))?).map_err(io)?;
-    disk::sync_tree(&dir).map_err(io)?;
+    let text = serde_json::to_vec(&facts).map_err(|error| runner.broken(&workload.name, error.to_string()))?;
+    disk::write_whole(&dir.join(FACTS), &text).map_err(io)?;
+    disk::sync_tree(&dir, &attempts).map_err(io)?;
     let committed = place(runner, step, &resolver, Symbol::Committed)?;
-    std::fs::create_dir_all(&committed).map_err(io)?;
     disk::rename_durably(&dir, &committed.join(&name)).map_err(io)?;
     runner.keep_facts(facts);
     runner.events.send(Event::WorkloadCommitted {

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::decide::Settled;
 use super::survey::available;
-use crate::pipeline::{Pipeline, Piece, Text};
+use crate::pipeline::{Piece, Pipeline, Text};
 use crate::state::disk;
 use crate::state::store::State;
 
@@ -31,7 +31,8 @@ pub fn publish(
     dir: &Utf8Path,
 ) -> Result<Published> {
     let mut published = Published::default();
-    let before = state.published(dir)?;
+    let mut all = read(state)?;
+    let before = all.get(dir).cloned().unwrap_or_default();
     let mut now = BTreeMap::new();
     for (place, text) in &pipeline.outputs {
         let Some((source, hash)) = locate(text, settled, state) else {
@@ -48,10 +49,18 @@ pub fn publish(
         published.files.push((target, !unchanged));
     }
     if now != before {
-        state.put_published(dir, &now)?;
+        all.insert(dir.to_owned(), now);
+        let path = state.layout().published();
+        disk::write_durably(&path, &serde_json::to_vec_pretty(&all)?)?;
     }
-    disk::sync_dir(dir).or_else(|error| if published.files.is_empty() { Ok(()) } else { Err(error) })?;
     Ok(published)
+}
+
+/// What was put into which directory: the place there, and the hash of what was put.
+fn read(state: &State) -> Result<BTreeMap<Utf8PathBuf, BTreeMap<String, String>>> {
+    let bytes = disk::read_if_there(&state.layout().published())?;
+    // A damaged file costs only that outputs are put there again.
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
 }
 
 /// Where an output stands, and a hash that changes with its content.

@@ -78,13 +78,7 @@ struct Scheduler<'a, 'j> {
 ///
 /// # Errors
 /// When deciding fails: a source cannot be read, a record cannot be written. Stages that fail are no error here.
-pub fn run(
-    judge: &mut Judge,
-    graph: &Graph,
-    shared: &Shared,
-    budget: Budget,
-    policy: FailurePolicy,
-) -> Result<RunEnd> {
+pub fn run(judge: &mut Judge, graph: &Graph, shared: &Shared, budget: Budget, policy: FailurePolicy) -> Result<RunEnd> {
     let (done, finished) = channel();
     let mut scheduler = Scheduler {
         judge,
@@ -285,11 +279,8 @@ impl<'a> Scheduler<'a, '_> {
 
     fn ended(&mut self, name: &str, end: StageEnd) {
         self.running.remove(name);
-        let tolerated = self
-            .judge
-            .pipeline
-            .stage(name)
-            .is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
+        let tolerated =
+            self.judge.pipeline.stage(name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
         let why = format!("stage `{name}` failed");
         match end {
             StageEnd::Done(record) => {

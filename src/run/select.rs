@@ -53,12 +53,9 @@ fn hint(nearest: &Option<String>) -> String {
 
 /// Works out the selection of a request.
 pub fn select(pipeline: &Pipeline, graph: &Graph, request: &Request) -> Result<Selection, SelectError> {
-    for (flag, names) in [
-        ("--from", &request.from),
-        ("--until", &request.until),
-        ("--only", &request.only),
-        ("--skip", &request.skip),
-    ] {
+    for (flag, names) in
+        [("--from", &request.from), ("--until", &request.until), ("--only", &request.only), ("--skip", &request.skip)]
+    {
         for name in names {
             check_name(pipeline, flag, name)?;
             if flag != "--skip" && request.skip.contains(name) {
@@ -75,13 +72,13 @@ pub fn select(pipeline: &Pipeline, graph: &Graph, request: &Request) -> Result<S
     }
     if !request.from.is_empty() {
         let mut after: BTreeSet<String> = request.from.iter().cloned().collect();
-        after.extend(request.from.iter().flat_map(|name| graph.dependents(name)));
+        after.extend(request.from.iter().flat_map(|name| graph.dependents(name)).map(String::from));
         stages.retain(|name| after.contains(name));
         forced.extend(stages.iter().cloned());
     }
     if !request.until.is_empty() {
         let mut before: BTreeSet<String> = request.until.iter().cloned().collect();
-        before.extend(request.until.iter().flat_map(|name| graph.dependencies(name)));
+        before.extend(request.until.iter().flat_map(|name| graph.dependencies(name)).map(String::from));
         stages.retain(|name| before.contains(name));
     }
     if let (true, [from, ..], [until, ..]) = (stages.is_empty(), request.from.as_slice(), request.until.as_slice()) {
@@ -102,7 +99,11 @@ fn check_name(pipeline: &Pipeline, flag: &'static str, name: &str) -> Result<(),
         Some(_) => Ok(()),
         None => {
             let names = pipeline.stages.iter().map(|stage| stage.common.name.as_str());
-            Err(SelectError::Unknown { flag, name: name.into(), nearest: crate::pipeline::nearest(name, names) })
+            Err(SelectError::Unknown {
+                flag,
+                name: name.into(),
+                nearest: crate::pipeline::nearest(name, names).map(String::from),
+            })
         }
     }
 }

@@ -312,9 +312,8 @@ fn find_output(path: &Utf8Path) -> Result<Utf8PathBuf> {
     };
     let dir = path.parent().unwrap_or(path);
     let names = disk::names_in(dir)?;
-    let fits = |name: &&String| {
-        name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
-    };
+    let fits =
+        |name: &&String| name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after);
     match names.iter().filter(fits).collect::<Vec<_>>().as_slice() {
         [single] => Ok(dir.join(single)),
         [] => bail!("there is no {path}"),

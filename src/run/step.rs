@@ -78,9 +78,9 @@ impl StepRunner {
         let began = std::time::Instant::now();
         let result = match &step.action {
             Action::Command(command) => self.repeat(&step.name, retry, || self.command(&step.name, command, resolver)),
-            Action::Op(op) => self.repeat(&step.name, retry, || {
-                self.op(&step.name, op, resolver).map(|facts| self.keep_facts(facts))
-            }),
+            Action::Op(op) => {
+                self.repeat(&step.name, retry, || self.op(&step.name, op, resolver).map(|facts| self.keep_facts(facts)))
+            }
             Action::Pool(pool) => pool::run(self, &step.name, pool, resolver),
         };
         *self.busy.lock().unwrap_or_else(PoisonError::into_inner) += began.elapsed().as_secs_f64();
@@ -122,11 +122,13 @@ impl StepRunner {
 
     fn read_report(&self, step: &str, report: &Utf8Path) -> Result<Vec<FactRecord>, StepError> {
         let mut facts = Vec::new();
-        let text = std::fs::read_to_string(report)
-            .map_err(|error| self.broken(step, format!("cannot read what the operation reported: {report}: {error}")))?;
+        let text = std::fs::read_to_string(report).map_err(|error| {
+            self.broken(step, format!("cannot read what the operation reported: {report}: {error}"))
+        })?;
         for line in text.lines() {
-            let fact: Report = serde_json::from_str(line)
-                .map_err(|error| self.broken(step, format!("the operation reported `{line}`, which is no fact: {error}")))?;
+            let fact: Report = serde_json::from_str(line).map_err(|error| {
+                self.broken(step, format!("the operation reported `{line}`, which is no fact: {error}"))
+            })?;
             self.events.send(Event::Fact {
                 stage: self.stage.clone(),
                 step: step.into(),

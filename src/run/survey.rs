@@ -71,10 +71,9 @@ pub fn settle(verdict: &Verdict) -> Settled {
         Verdict::Unavailable { why, blocked_by } => {
             Settled::Unavailable { why: why.clone(), failed: blocked_by.is_some() }
         }
-        Verdict::FailedBefore(record) => Settled::Unavailable {
-            why: format!("stage `{}` failed, which was tolerated", record.stage),
-            failed: true,
-        },
+        Verdict::FailedBefore(record) => {
+            Settled::Unavailable { why: format!("stage `{}` failed, which was tolerated", record.stage), failed: true }
+        }
         Verdict::OutOfReach(why) => Settled::OutOfReach(why.clone()),
     }
 }

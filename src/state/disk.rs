@@ -203,6 +203,13 @@ pub fn is_leftover(name: &str) -> bool {
     name.starts_with(ASIDE) || name.starts_with(GONE)
 }
 
+/// Renames within a file system, and brings the names to disk. What is renamed must be on disk already.
+pub fn rename_durably(from: &Utf8Path, to: &Utf8Path) -> Result<(), DiskError> {
+    make_dir(parent(to))?;
+    fs::rename(from, to).at("rename", from)?;
+    sync_dir(parent(to))
+}
+
 /// The text of a file, or nothing if there is none.
 pub fn read_if_there(path: &Utf8Path) -> Result<Option<Vec<u8>>, DiskError> {
     match fs::read(path) {

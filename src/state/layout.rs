@@ -6,6 +6,8 @@
 //!   lock                         held while a run is under way; says by whom
 //!   hashes                       the stat cache
 //!   tools                        identities of tools
+//!   facts                        what tools printed about themselves
+//!   published.json               what was put into which output directory
 //!   records/FINGERPRINT.json     finished stages
 //!   records/FINGERPRINT.times    when the files of their outputs were written, to see that they were not changed
 //!   manifests/HASH               the files of artifacts
@@ -54,6 +56,13 @@ impl Layout {
     }
     pub fn tools(&self) -> Utf8PathBuf {
         self.root.join("tools")
+    }
+    pub fn facts(&self) -> Utf8PathBuf {
+        self.root.join("facts")
+    }
+    /// What was put into output directories.
+    pub fn published(&self) -> Utf8PathBuf {
+        self.root.join("published.json")
     }
     pub fn records(&self) -> Utf8PathBuf {
         self.root.join("records")

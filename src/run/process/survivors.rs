@@ -21,6 +21,11 @@ pub struct StillAlive(
     pub Vec<String>,
 );
 
+/// The start time of a process, as in field 22 of `/proc/PID/stat`; 0 if there is no such process.
+pub fn start_time_of(pid: u32) -> u64 {
+    i32::try_from(pid).ok().and_then(linux::process).map_or(0, |process| process.start_time)
+}
+
 /// Whether the supervisor with this pid and start time still runs.
 pub fn is_alive(pid: u32, start_time: u64) -> bool {
     i32::try_from(pid)
