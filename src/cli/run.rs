@@ -146,6 +146,9 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     drop((events, shared));
     listener.join().map_err(|_| anyhow::anyhow!("the listener of the run's events died"))??;
     session.save_caches();
+    for warning in state.take_warnings() {
+        tracing::warn!("{warning}");
+    }
     published?;
     Ok(exit_code(&end?, args.execution.strict))
 }

@@ -16,6 +16,7 @@ use super::event::{Event, Outcome};
 use super::stage::{Shared, StageEnd, execute};
 use super::survey::settle;
 use crate::pipeline::{Graph, OnFailure, OutputRef, Stage};
+use crate::state::record::Record;
 
 /// What happens to the other stages when one fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -177,11 +178,7 @@ impl<'a> Scheduler<'a, '_> {
         let verdict = self.judge.judge(stage, &self.settled)?;
         let selected = self.judge.selection.stages.contains(&name);
         match &verdict {
-            Verdict::UpToDate(record, _) if selected => self.send(Event::StageUpToDate {
-                stage: name.clone(),
-                fingerprint: record.fingerprint.id(),
-                saved: record.duration,
-            }),
+            Verdict::UpToDate(record, _) if selected => self.up_to_date(record)?,
             Verdict::UpToDate(..) => self.skip(&name, "not selected; its outputs are up to date"),
             Verdict::Stale(_) => self.skip(&name, "its recorded outputs are used as they are"),
             Verdict::OutOfReach(why) => self.skip(&name, why),
@@ -210,6 +207,14 @@ impl<'a> Scheduler<'a, '_> {
         }
         self.settled.insert(name, settle(&verdict));
         Ok(false)
+    }
+
+    /// The record may be one of other variables, which were set back: it is the stage's current one again.
+    fn up_to_date(&self, record: &Record) -> Result<()> {
+        let fingerprint = record.fingerprint.id();
+        self.shared.state.point_to(&record.stage, &fingerprint)?;
+        self.send(Event::StageUpToDate { stage: record.stage.clone(), fingerprint, saved: record.duration });
+        Ok(())
     }
 
     fn start_if_it_fits<'s>(&mut self, scope: &'s Scope<'s, 'a>, stage: &'a Stage)
@@ -279,6 +284,8 @@ impl<'a> Scheduler<'a, '_> {
 
     fn ended(&mut self, name: &str, end: StageEnd) {
         self.running.remove(name);
+        // What was known of source trees may not be true any more.
+        self.shared.sources.forget();
         let tolerated =
             self.judge.pipeline.stage(name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
         let why = format!("stage `{name}` failed");

@@ -31,7 +31,7 @@ pub struct Shared {
     pub sources: Arc<Sources>,
     pub control: Arc<Control>,
     pub events: Events,
-    /// This program.
+    /// This program, which runs its operations.
     pub optbuild: Utf8PathBuf,
     pub base_env: BTreeMap<String, String>,
     pub run: String,
@@ -55,7 +55,6 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         stage: name.clone(),
         events: shared.events.clone(),
         control: Arc::clone(&shared.control),
-        optbuild: shared.optbuild.clone(),
         logs: shared.state.layout().logs(&shared.run, &name),
         timeout: stage.common.timeout,
         retries: stage.common.retries,

@@ -18,14 +18,15 @@ use crate::state::record::FactRecord;
 /// How many lines of a log are shown with a failure.
 const TAIL_LINES: usize = 30;
 
+/// This program, which stays the same one when its file is replaced while a run is under way.
+const SUPERVISOR: &str = "/proc/self/exe";
+
 /// What the steps of a stage share.
 #[derive(Debug)]
 pub struct StepRunner {
     pub stage: String,
     pub events: Events,
     pub control: Arc<Control>,
-    /// The program that supervises commands and runs operations.
-    pub optbuild: Utf8PathBuf,
     /// Where logs go.
     pub logs: Utf8PathBuf,
     pub timeout: Option<Duration>,
@@ -164,7 +165,7 @@ impl StepRunner {
             tail: tail::last_lines(&log, TAIL_LINES).unwrap_or_else(|error| vec![error.to_string()]),
             environment,
         };
-        let watched = match self.control.start(&self.optbuild, &launch) {
+        let watched = match self.control.start(Utf8Path::new(SUPERVISOR), &launch) {
             Ok(watched) => watched,
             Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
             // Ctrl-C reaches a supervisor that has not left the terminal's session yet.
