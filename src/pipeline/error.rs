@@ -77,11 +77,10 @@ pub(super) fn list(names: &[&str]) -> String {
 pub(super) fn nearest<'n>(wrong: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let fold = |name: &str| name.to_lowercase().replace('_', "-");
     let folded = fold(wrong);
-    let far = folded.chars().count() / 3 + 1;
+    let far = (folded.chars().count() / 3).max(1);
     valid
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&folded, &fold(name)), name))
-        // Half of a short name may be wrong, but not all of it.
         .filter(|(distance, name)| *distance <= far && *distance < name.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
