@@ -10,6 +10,9 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::source::Sources;
 
+/// How many problems are shown.
+const MOST: usize = 200;
+
 /// Everything that is wrong with a pipeline. Its `Display` is [`LoadError::render`] without colour.
 #[derive(Debug)]
 pub struct LoadError {
@@ -93,9 +96,16 @@ impl LoadError {
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let mut problems: Vec<&Problem> = self.problems.iter().collect();
         problems.sort_by_key(|problem| problem.marks.first().map(|mark| (mark.span.start, mark.span.end)));
+        let mut shown: Vec<&Problem> = Vec::new();
+        let mut left = 0;
         let mut out = String::new();
-        for (index, problem) in problems.iter().enumerate() {
-            if problems[..index].contains(problem) {
+        for problem in problems {
+            // The same mistake can be met more than once: in each combination of a matrix, for example.
+            if shown.contains(&problem) {
+                continue;
+            }
+            if shown.len() == MOST {
+                left += 1;
                 continue;
             }
             if !out.is_empty() {
@@ -103,6 +113,10 @@ impl LoadError {
             }
             out.push_str(&renderer.render(&[self.group(problem)]));
             out.push('\n');
+            shown.push(problem);
+        }
+        if left > 0 {
+            out.push_str(&format!("\n{left} more errors are not shown\n"));
         }
         out
     }

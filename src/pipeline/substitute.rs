@@ -292,8 +292,9 @@ impl<'a> Substitution<'a> {
     }
 }
 
-/// A text, and everything that is wrong with it; in the text that is no reference.
+/// A text, and what is wrong with it; in the text that is no reference.
 fn parse_all(source: &str) -> (Text, Vec<TextError>) {
+    const ENOUGH: usize = 20;
     let mut rest = source.to_string();
     let mut errors = Vec::new();
     loop {
@@ -303,6 +304,9 @@ fn parse_all(source: &str) -> (Text, Vec<TextError>) {
                 // Without its `$` it is none, and places stay what they are.
                 rest.replace_range(error.range.start..error.range.start + 1, "_");
                 errors.push(error);
+                if errors.len() == ENOUGH {
+                    return (Text::default(), errors);
+                }
             }
         }
     }
