@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
-use super::error::{Problem, nearest};
+use super::error::{Problem, nearest_of};
 use super::kind::{Kind, KindName};
 use super::shape::{Shape, type_of};
 use super::tree::{Node, Table, Value};
@@ -57,7 +57,7 @@ fn known_keys(table: &Table, of: &str, shape: &Shape, span: &Range<usize>, probl
     }
     for key in shape.required().into_iter().filter(|key| table.get(key).is_none()) {
         // A misspelt key is told of once.
-        if !unknown.iter().any(|entry| nearest(&entry.key, valid.iter().copied()) == Some(key)) {
+        if !unknown.iter().any(|entry| nearest_of(&entry.key, valid.iter().copied()) == Some(key)) {
             problems.push(Problem::at(format!("{of} needs the key `{key}`"), span.clone()));
         }
     }

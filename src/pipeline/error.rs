@@ -63,7 +63,7 @@ impl Problem {
         let mut valid: Vec<&str> = valid.into_iter().collect();
         valid.sort_unstable();
         valid.dedup();
-        match nearest(wrong, valid.iter().copied()) {
+        match nearest_of(wrong, valid.iter().copied()) {
             Some(name) => self.help(format!("did you mean `{name}`?")),
             None if valid.is_empty() || valid.len() > FEW => self,
             None => self.help(format!("there is {}", list(&valid))),
@@ -76,8 +76,12 @@ pub(super) fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The name that is so near to a wrong one that it is probably meant.
-pub(super) fn nearest<'n>(wrong: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+/// The valid name that is so near to a wrong one that it is probably meant.
+pub fn nearest<'n>(wrong: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<String> {
+    nearest_of(wrong, valid).map(str::to_string)
+}
+
+pub(super) fn nearest_of<'n>(wrong: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let fold = |name: &str| name.to_lowercase().replace('_', "-");
     let folded = fold(wrong);
     let far = (folded.chars().count() / 3).max(1);
