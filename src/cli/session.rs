@@ -61,7 +61,7 @@ impl Session {
             None => Facts::live(),
         };
         let pipeline = load(&file, &args.settings.set, &cwd, &facts)?;
-        let graph = Graph::new(&pipeline);
+        let graph = Graph::new(&pipeline).map_err(|cycle| Usage(cycle.to_string()))?;
         let state = open_state(&layout, mode)?;
         let hasher = match &state {
             Some(_) => Hasher::open(&layout.hashes())?,

@@ -42,13 +42,10 @@ pub(super) fn references(
     problems: &mut Vec<Problem>,
 ) {
     for (at, candidates) in found {
-        for candidate in candidates {
-            if let Some(problem) = reference(owner, candidate, at, drafts, names) {
-                problems.push(problem);
-            }
-        }
+        let before = problems.len();
+        problems.extend(candidates.iter().filter_map(|candidate| reference(owner, candidate, at, drafts, names)));
         let all_off = candidates.iter().all(|candidate| names.off.contains(&candidate.stage));
-        if all_off && owner.is_none_or(|owner| owner.on) {
+        if all_off && problems.len() == before && owner.is_none_or(|owner| owner.on) {
             let (message, help) = match candidates.as_slice() {
                 [one] => (
                     format!("`{one}` does not exist: the stage `{}` is switched off", one.stage),
@@ -156,20 +153,20 @@ fn link(
         }
         depend(names);
     }
-    let Some((common, _)) = &draft.decoded else { return (edges, (dependencies, None)) };
-    let places = draft.table.get("needs").and_then(Node::as_array).unwrap_or_default();
-    for (number, need) in common.needs.iter().enumerate() {
-        let place = places.get(number).map_or_else(|| draft.at.clone(), |node| node.span.clone());
+    let needs = draft.table.get("needs").and_then(Node::as_array).unwrap_or_default();
+    for node in needs {
+        let Some(need) = node.as_str() else { continue };
         if *need == draft.name {
-            problems.push(Problem::at(format!("the stage `{need}` needs itself"), place));
+            problems.push(Problem::at(format!("the stage `{need}` needs itself"), node.span.clone()));
         } else if !index.contains_key(need) {
             let names = index.keys().map(String::as_str).filter(|name| *name != draft.name);
-            problems.push(Problem::at(format!("there is no stage `{need}`"), place).suggest(need, names));
+            problems.push(Problem::at(format!("there is no stage `{need}`"), node.span.clone()).suggest(need, names));
         } else if let Some(to) = on(need) {
-            edges.push(Edge { to, why: format!("needs `{need}`"), at: place });
-            depend(vec![need.clone()]);
+            edges.push(Edge { to, why: format!("needs `{need}`"), at: node.span.clone() });
+            depend(vec![need.to_string()]);
         }
     }
+    let Some((common, _)) = &draft.decoded else { return (edges, (dependencies, None)) };
     let mut predecessor = None;
     if let Some(workspace) =
         common.workspace.as_ref().filter(|_| draft.on && common.starts_from == StartsFrom::Predecessor)

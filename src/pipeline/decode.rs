@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
-use super::error::Problem;
+use super::error::{Problem, nearest_of};
 use super::kind::{Kind, KindName};
 use super::shape::{Shape, type_of};
 use super::tree::{Node, Table, Value};
@@ -42,16 +42,24 @@ pub(super) fn structure(key: &str, node: &Node, shape: &Shape, problems: &mut Ve
 }
 
 fn keys(name: &str, table: &Table, shape: &Shape, span: &Range<usize>, problems: &mut Vec<Problem>) {
-    let valid = shape.keys();
+    known_keys(table, &format!("`{name}`"), shape, span, problems);
     for entry in &table.entries {
-        if shape.is_closed() && !valid.contains(entry.key.as_str()) {
-            problems.push(unknown_key(&entry.key, entry.at.clone(), &format!("`{name}`"), shape));
-        } else {
-            structure(&entry.key, &entry.node, &shape.key(&entry.key), problems);
-        }
+        structure(&entry.key, &entry.node, &shape.key(&entry.key), problems);
+    }
+}
+
+/// Tells of keys that mean nothing, and of those that are missing.
+fn known_keys(table: &Table, of: &str, shape: &Shape, span: &Range<usize>, problems: &mut Vec<Problem>) {
+    let valid = shape.keys();
+    let unknown: Vec<_> = table.entries.iter().filter(|entry| !valid.contains(entry.key.as_str())).collect();
+    if shape.is_closed() {
+        problems.extend(unknown.iter().map(|entry| unknown_key(&entry.key, entry.at.clone(), of, shape)));
     }
     for key in shape.required().into_iter().filter(|key| table.get(key).is_none()) {
-        problems.push(Problem::at(format!("`{name}` needs the key `{key}`"), span.clone()));
+        // A misspelt key is told of once.
+        if !unknown.iter().any(|entry| nearest_of(&entry.key, valid.iter().copied()) == Some(key)) {
+            problems.push(Problem::at(format!("{of} needs the key `{key}`"), span.clone()));
+        }
     }
 }
 
@@ -60,11 +68,11 @@ pub(super) fn unknown_key(key: &str, at: Range<usize>, of: &str, shape: &Shape) 
     Problem::at(format!("{of} has no key `{key}`"), at).suggest(key, shape.keys())
 }
 
-/// A stage whose references are replaced. `given` says which keys it has, those among them that could not be replaced. None
-/// if there is a problem.
+/// A stage; `table` has its keys with references replaced, as far as that was possible, `written` all of them. None if there
+/// is a problem.
 pub(super) fn stage(
     table: &Table,
-    given: &dyn Fn(&str) -> bool,
+    written: &Table,
     span: &Range<usize>,
     problems: &mut Vec<Problem>,
 ) -> Option<(Common, Kind)> {
@@ -75,16 +83,12 @@ pub(super) fn stage(
     let of = format!("the {} stage `{name}`", kind.name());
     let common_keys = Shape::definition("Common").keys();
     let (mut common, mut own) = (Table::default(), Table::default());
-    for entry in &table.entries {
-        if !shape.keys().contains(entry.key.as_str()) {
-            problems.push(unknown_key(&entry.key, entry.at.clone(), &of, &shape));
-        } else if structure(&entry.key, &entry.node, &shape.key(&entry.key), problems) {
+    known_keys(written, &of, &shape, span, problems);
+    for entry in table.entries.iter().filter(|entry| shape.keys().contains(entry.key.as_str())) {
+        if structure(&entry.key, &entry.node, &shape.key(&entry.key), problems) {
             let side = if common_keys.contains(entry.key.as_str()) { &mut common } else { &mut own };
             side.entries.push(entry.clone());
         }
-    }
-    for key in shape.required().into_iter().filter(|key| !given(key)) {
-        problems.push(Problem::at(format!("{of} needs the key `{key}`"), span.clone()));
     }
     let common = decode(common, span, problems);
     let kind = match kind {

@@ -10,6 +10,9 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::source::Sources;
 
+/// How many problems are shown.
+const MOST: usize = 200;
+
 /// Everything that is wrong with a pipeline. Its `Display` is [`LoadError::render`] without colour.
 #[derive(Debug)]
 pub struct LoadError {
@@ -60,7 +63,7 @@ impl Problem {
         let mut valid: Vec<&str> = valid.into_iter().collect();
         valid.sort_unstable();
         valid.dedup();
-        match nearest(wrong, valid.iter().copied()) {
+        match nearest_of(wrong, valid.iter().copied()) {
             Some(name) => self.help(format!("did you mean `{name}`?")),
             None if valid.is_empty() || valid.len() > FEW => self,
             None => self.help(format!("there is {}", list(&valid))),
@@ -73,15 +76,18 @@ pub(super) fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The name that is so near to a wrong one that it is probably meant.
-pub fn nearest<'n>(wrong: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+/// The valid name that is so near to a wrong one that it is probably meant.
+pub fn nearest<'n>(wrong: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<String> {
+    nearest_of(wrong, valid).map(str::to_string)
+}
+
+pub(super) fn nearest_of<'n>(wrong: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let fold = |name: &str| name.to_lowercase().replace('_', "-");
     let folded = fold(wrong);
-    let far = folded.chars().count() / 3 + 1;
+    let far = (folded.chars().count() / 3).max(1);
     valid
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&folded, &fold(name)), name))
-        // Half of a short name may be wrong, but not all of it.
         .filter(|(distance, name)| *distance <= far && *distance < name.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
@@ -94,9 +100,16 @@ impl LoadError {
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let mut problems: Vec<&Problem> = self.problems.iter().collect();
         problems.sort_by_key(|problem| problem.marks.first().map(|mark| (mark.span.start, mark.span.end)));
+        let mut shown: Vec<&Problem> = Vec::new();
+        let mut left = 0;
         let mut out = String::new();
-        for (index, problem) in problems.iter().enumerate() {
-            if problems[..index].contains(problem) {
+        for problem in problems {
+            // The same mistake can be met more than once: in each combination of a matrix, for example.
+            if shown.contains(&problem) {
+                continue;
+            }
+            if shown.len() == MOST {
+                left += 1;
                 continue;
             }
             if !out.is_empty() {
@@ -104,6 +117,10 @@ impl LoadError {
             }
             out.push_str(&renderer.render(&[self.group(problem)]));
             out.push('\n');
+            shown.push(problem);
+        }
+        if left > 0 {
+            out.push_str(&format!("\n{left} more errors are not shown\n"));
         }
         out
     }

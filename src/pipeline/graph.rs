@@ -14,12 +14,29 @@ pub struct Graph {
     /// What each stage depends on, directly.
     needs: Vec<Vec<usize>>,
     needed_by: Vec<Vec<usize>>,
-    order: Vec<usize>,
+    /// Names.
+    order: Vec<String>,
+}
+
+/// Stages that wait for each other. [`load`](super::load) refuses them with the places in the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stages wait for each other in a circle: {}", ring(.stages))]
+pub struct Cycle {
+    /// Each depends on the next one, the last one on the first.
+    pub stages: Vec<String>,
+}
+
+fn ring(stages: &[String]) -> String {
+    let names: Vec<&str> = stages.iter().chain(stages.first()).map(String::as_str).collect();
+    names.join(" -> ")
 }
 
 impl Graph {
-    /// The graph of a pipeline from [`load`](super::load), which lets no cycle pass.
-    pub fn new(pipeline: &Pipeline) -> Graph {
+    /// The graph of a pipeline.
+    ///
+    /// # Errors
+    /// Stages that depend on each other; never for a pipeline from [`load`](super::load).
+    pub fn new(pipeline: &Pipeline) -> Result<Graph, Cycle> {
         let names: Vec<String> = pipeline.stages.iter().map(|stage| stage.common.name.clone()).collect();
         let index: HashMap<&str, usize> = names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
         let needs: Vec<Vec<usize>> = pipeline
@@ -35,27 +52,27 @@ impl Graph {
         for (stage, needs) in needs.iter().enumerate() {
             needs.iter().for_each(|need| needed_by[*need].push(stage));
         }
-        // Stages in a cycle, which load refuses, would have no place.
-        let order = sort(&needs).unwrap_or_else(|_| (0..names.len()).collect());
-        Graph { names, needs, needed_by, order }
+        let named = |stages: Vec<usize>| stages.into_iter().map(|stage| names[stage].clone()).collect();
+        let order = sort(&needs).map(named).map_err(|cycle| Cycle { stages: named(cycle) })?;
+        Ok(Graph { names, needs, needed_by, order })
     }
 
     /// All stages, each behind those it depends on; otherwise as they were declared. Those that are off are among them.
-    pub fn order(&self) -> Vec<&str> {
-        self.order.iter().map(|stage| self.names[*stage].as_str()).collect()
+    pub fn order(&self) -> &[String] {
+        &self.order
     }
 
     /// The stages that depend on a stage, directly or through others, in the order of [`Graph::order`]. Not the stage itself.
-    pub fn dependents(&self, stage: &str) -> Vec<&str> {
+    pub fn dependents(&self, stage: &str) -> Vec<String> {
         self.reach(stage, &self.needed_by)
     }
 
     /// The stages that a stage depends on, directly or through others, in the order of [`Graph::order`]. Not the stage itself.
-    pub fn dependencies(&self, stage: &str) -> Vec<&str> {
+    pub fn dependencies(&self, stage: &str) -> Vec<String> {
         self.reach(stage, &self.needs)
     }
 
-    fn reach(&self, from: &str, edges: &[Vec<usize>]) -> Vec<&str> {
+    fn reach(&self, from: &str, edges: &[Vec<usize>]) -> Vec<String> {
         let Some(from) = self.names.iter().position(|name| name == from) else { return Vec::new() };
         let mut reached = BTreeSet::new();
         let mut open = vec![from];
@@ -63,7 +80,8 @@ impl Graph {
             open.extend(edges[stage].iter().copied().filter(|next| reached.insert(*next)));
         }
         reached.remove(&from);
-        self.order.iter().filter(|stage| reached.contains(stage)).map(|stage| self.names[*stage].as_str()).collect()
+        let reached: BTreeSet<&str> = reached.into_iter().map(|stage| self.names[stage].as_str()).collect();
+        self.order.iter().filter(|name| reached.contains(name.as_str())).cloned().collect()
     }
 }
 

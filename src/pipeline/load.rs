@@ -154,8 +154,7 @@ impl Loader<'_> {
         let found = substitution.found;
         let mut substituted = Table { entries: fixed };
         substituted.entries.extend(open.entries);
-        let given = |key: &str| table.get(key).is_some();
-        let decoded = decode::stage(&substituted, &given, &stage.span, self.problems).filter(|_| !broken);
+        let decoded = decode::stage(&substituted, table, &stage.span, self.problems).filter(|_| !broken);
         if let Some((common, kind)) = &decoded {
             keys::check(common, kind, &substituted, at, self.problems);
         }

@@ -33,10 +33,10 @@ use serde::{Deserialize, Serialize};
 
 pub use common::{Common, OnFailure, StartsFrom};
 pub use error::{LoadError, nearest};
-pub use graph::Graph;
+pub use graph::{Cycle, Graph};
 pub use kind::{Kind, KindName};
 pub use load::load;
-pub use schema::schema;
+pub use schema::{VarType, schema};
 pub use text::{OutputRef, Piece, Text};
 pub use value::{CommandLine, OrVar, Words};
 
@@ -76,14 +76,15 @@ pub struct Pipeline {
 #[derive(Debug, Clone)]
 pub struct Variable {
     pub value: VarValue,
+    /// What it was declared as.
+    pub kind: VarType,
+    /// The default as text, a list with commas, a path relative to the file where it stands. None: it has none.
+    pub default: Option<String>,
+    /// The only values that will do; any, if empty.
+    pub choices: Vec<String>,
     /// Never shown, logged or written to disk in clear.
     pub secret: bool,
     pub description: String,
-    /// As declared: `string`, `path`, `int`, `bool`, `list`.
-    pub kind: &'static str,
-    /// As declared, in TOML's notation. None: the variable must be set.
-    pub default: Option<String>,
-    pub choices: Vec<String>,
 }
 
 /// The value of a variable.
@@ -133,6 +134,19 @@ pub struct Stage {
     pub path_vars: Vec<String>,
     /// The stage before it that shares its workspace and is on, unless it `starts-from = "any"`.
     pub predecessor: Option<String>,
+}
+
+impl VarValue {
+    /// The value for reports and journals. A secret's must not get there.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            VarValue::Bool(value) => (*value).into(),
+            VarValue::Int(number) => (*number).into(),
+            VarValue::String(text) => text.as_str().into(),
+            VarValue::Path(path) => path.as_str().into(),
+            VarValue::List(items) => items.clone().into(),
+        }
+    }
 }
 
 impl Pipeline {

@@ -44,7 +44,8 @@ impl<'a> Reader<'a> {
     }
 
     fn chain(&mut self, path: &Utf8Path, from: Option<Range<usize>>) -> Option<Table> {
-        let shown = path.strip_prefix(self.cwd).unwrap_or(path).to_string();
+        let below = path.strip_prefix(self.cwd).ok().filter(|below| !below.as_str().is_empty());
+        let shown = below.unwrap_or(path).to_string();
         let problem = |message: String| match from.clone() {
             Some(span) => Problem::at(message, span),
             None => Problem::new(message),

@@ -80,7 +80,7 @@ struct VarDecl {
 /// Types of variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum VarType {
+pub enum VarType {
     String,
     /// A file or directory. Where it lies is not in the fingerprint of a stage, what it holds is.
     Path,

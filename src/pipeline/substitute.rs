@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::error::Problem;
 use super::shape::Shape;
 use super::source::Sources;
-use super::text::{OutputRef, Piece, Text};
+use super::text::{OutputRef, Piece, Text, TextError};
 use super::tree::{Entry, Node, Table, Value};
 use super::value::split_line;
 use super::vars::{Variables, scalar};
@@ -200,15 +200,10 @@ impl<'a> Substitution<'a> {
             self.problems.push(Problem::at(message, within(at..at + 1)));
             return Err(Broken);
         }
-        let parsed = match Text::parse(source) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                self.problems.push(Problem::at(error.message, within(error.range)));
-                return Err(Broken);
-            }
-        };
+        let (parsed, errors) = parse_all(source);
+        let mut broken = !errors.is_empty();
+        self.problems.extend(errors.into_iter().map(|error| Problem::at(error.message, within(error.range))));
         let mut text = Text::default();
-        let mut broken = false;
         for piece in parsed.pieces {
             let written = Text { pieces: vec![piece.clone()] }.to_string();
             // The reference as the file has it: there may be spaces in it that the piece does not tell of.
@@ -293,6 +288,26 @@ impl<'a> Substitution<'a> {
             }
             _ if variable.secret => Ok(vec![Piece::Var(name)]),
             value => Ok(vec![Piece::Literal(scalar(value))]),
+        }
+    }
+}
+
+/// A text, and what is wrong with it; in the text that is no reference.
+fn parse_all(source: &str) -> (Text, Vec<TextError>) {
+    const ENOUGH: usize = 20;
+    let mut rest = source.to_string();
+    let mut errors = Vec::new();
+    loop {
+        match Text::parse(&rest) {
+            Ok(text) => return (text, errors),
+            Err(error) => {
+                // Without its `$` it is none, and places stay what they are.
+                rest.replace_range(error.range.start..error.range.start + 1, "_");
+                errors.push(error);
+                if errors.len() == ENOUGH {
+                    return (Text::default(), errors);
+                }
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IntoDeserializer};
 use toml::de::{DeTable, DeValue};
 
@@ -185,8 +185,8 @@ impl<'de> de::Deserializer<'de> for &'de Node {
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Integer(number) => visitor.visit_i64(*number),
             Value::Boolean(value) => visitor.visit_bool(*value),
-            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.iter())),
-            Value::Table(table) => visitor.visit_map(map(table)),
+            Value::Array(items) => visitor.visit_seq(Items(items.iter())),
+            Value::Table(table) => visitor.visit_map(Entries { rest: table.entries.iter(), value: None }),
             Value::Other(what) => Err(de::Error::custom(format!("{what} has no place in a pipeline"))),
         }
         .map_err(|error| error.in_node(self))
@@ -212,7 +212,9 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     ) -> Result<V::Value, DecodeError> {
         match &self.value {
             Value::String(text) => visitor.visit_enum(text.as_str().into_deserializer()),
-            Value::Table(table) => visitor.visit_enum(MapAccessDeserializer::new(map(table))),
+            Value::Table(table) => {
+                visitor.visit_enum(MapAccessDeserializer::new(Entries { rest: table.entries.iter(), value: None }))
+            }
             _ => Err(de::Error::custom(format!("expected a string or a table, found {}", self.what()))),
         }
         .map_err(|error: DecodeError| error.in_node(self))
@@ -231,8 +233,34 @@ impl DecodeError {
     }
 }
 
-type Entries<'de> = std::iter::Map<std::slice::Iter<'de, Entry>, fn(&'de Entry) -> (&'de str, &'de Node)>;
+/// The elements of an array. What is wrong with one of them is its error, not the array's.
+struct Items<'de>(std::slice::Iter<'de, Node>);
 
-fn map(table: &Table) -> MapDeserializer<'_, Entries<'_>, DecodeError> {
-    MapDeserializer::new(table.entries.iter().map(|entry| (entry.key.as_str(), &entry.node)))
+impl<'de> de::SeqAccess<'de> for Items<'de> {
+    type Error = DecodeError;
+    fn next_element_seed<T: de::DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, DecodeError> {
+        let item = self.0.next();
+        item.map(|node| seed.deserialize(node).map_err(|error| error.in_node(node))).transpose()
+    }
+}
+
+/// The entries of a table, likewise.
+struct Entries<'de> {
+    rest: std::slice::Iter<'de, Entry>,
+    value: Option<&'de Node>,
+}
+
+impl<'de> de::MapAccess<'de> for Entries<'de> {
+    type Error = DecodeError;
+    fn next_key_seed<K: de::DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
+        let Some(entry) = self.rest.next() else { return Ok(None) };
+        self.value = Some(&entry.node);
+        seed.deserialize(entry.key.as_str().into_deserializer())
+            .map(Some)
+            .map_err(|error: DecodeError| DecodeError { span: error.span.or(Some(entry.at.clone())), ..error })
+    }
+    fn next_value_seed<V: de::DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
+        let Some(node) = self.value.take() else { return Err(de::Error::custom("a value was asked for twice")) };
+        seed.deserialize(node).map_err(|error| error.in_node(node))
+    }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::decode;
 use super::error::{Problem, list};
 use super::merge::long;
 use super::read::normal;
@@ -14,7 +15,6 @@ use super::source::Sources;
 use super::text::{self, Piece, Text};
 use super::tree::{Node, Table, Value};
 use super::{LoadOptions, VarValue, Variable};
-use super::{canonical, decode};
 
 /// A variable that was declared.
 #[derive(Debug)]
@@ -60,6 +60,12 @@ impl VarType {
         (VarType::Bool, "bool"),
         (VarType::List, "list"),
     ];
+}
+
+impl std::fmt::Display for VarType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(VarType::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))
+    }
 }
 
 /// The variable of the environment that sets a variable.
@@ -149,15 +155,9 @@ impl Resolver<'_> {
         let (value, origin) = self.choose(given, kind, secret, default, flag("required"), at)?;
         self.check_choice(&value, choices.as_deref(), secret, origin, at)?;
         let description = table.get("description").and_then(Node::as_str).unwrap_or_default().into();
-        let text = |node: &Node| node.as_str().map_or_else(|| canonical::value(node), String::from);
-        Some(Variable {
-            value,
-            secret,
-            description,
-            kind: VarType::ALL.iter().find(|(known, _)| *known == kind).map_or("", |(_, name)| name),
-            default: table.get("default").map(text),
-            choices: table.get("choices").and_then(Node::as_array).unwrap_or_default().iter().map(text).collect(),
-        })
+        let default = table.get("default").filter(|_| !secret).map(as_written);
+        let choices = choices.unwrap_or_default().iter().map(scalar).collect();
+        Some(Variable { value, kind, default, choices, secret, description })
     }
 
     fn kind(&mut self, table: &Table) -> Option<VarType> {
@@ -386,11 +386,22 @@ impl Resolver<'_> {
             Origin::Default(span) => Problem::at(format!("{shown} is not among the choices of `{}`", self.name), span),
         };
         let problem = problem.help(format!("the choices are {}", list(&valid)));
-        self.problems.push(match super::error::nearest(wrong, valid) {
+        self.problems.push(match super::error::nearest_of(wrong, valid) {
             Some(name) if !secret => problem.help(format!("did you mean `{name}`?")),
             _ => problem,
         });
         None
+    }
+}
+
+/// A default as it stands in the file, a list with commas.
+fn as_written(node: &Node) -> String {
+    match &node.value {
+        Value::String(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(value) => value.to_string(),
+        Value::Array(items) => items.iter().map(as_written).collect::<Vec<_>>().join(","),
+        Value::Table(_) | Value::Other(_) => String::new(),
     }
 }
 
