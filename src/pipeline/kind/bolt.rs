@@ -39,6 +39,9 @@ pub enum Action {
 
 impl Bolt {
     pub(super) fn output_names(&self) -> Vec<String> {
-        vec!["out".into(), "file".into()]
+        let mut names = vec!["out".into(), "file".into()];
+        // All instrumented copies; gather stages refer to it.
+        names.extend((self.action == Action::Instrument).then(|| "slots".into()));
+        names
     }
 }
