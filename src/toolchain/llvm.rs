@@ -50,8 +50,13 @@ pub fn beside(facts: &Facts, tool: &Utf8Path, name: &str) -> Option<Utf8PathBuf>
             return Some(path);
         }
     }
+    facts.program(real_dir(facts, tool)?.join(name).as_str())
+}
+
+/// The directory in which a tool really lies: `/usr/lib/llvm-22/bin` for `/usr/bin/clang-22`.
+pub fn real_dir(facts: &Facts, tool: &Utf8Path) -> Option<Utf8PathBuf> {
     let real = facts.real_path(tool).unwrap_or_else(|| tool.into());
-    facts.program(real.parent()?.join(name).as_str())
+    real.parent().map(Utf8Path::to_owned)
 }
 
 /// `22` of `clang-22`.
