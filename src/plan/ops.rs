@@ -195,11 +195,16 @@ fn merge_in_shell(merge: &Merge) -> Vec<ShellLine> {
         MergeOutput::Named { dir, name } => dir.clone().join(&format!("{name}-0.{}", merge.format.merged_extension())),
     };
     let input = &merge.input;
+    // As the tools read lists: llvm-profdata with a weight in front of a comma, merge-fdata as words in quotes.
+    let entry = match merge.format {
+        Format::Profdata => "s/^/1,/",
+        Format::Fdata => "s/.*/\"&\"/",
+    };
     let mut lines = vec![
         line([
             "find ".into(),
             input.into(),
-            format!(" -type f -name '{pattern}' -size +0c | LC_ALL=C sort > ").into(),
+            format!(" -type f -name '{pattern}' -size +0c | LC_ALL=C sort | sed '{entry}' > ").into(),
             (&list).into(),
         ]),
         line(["test -s ".into(), (&list).into(), " || fail 'no profiles were written below '".into(), input.into()]),
@@ -207,7 +212,7 @@ fn merge_in_shell(merge: &Merge) -> Vec<ShellLine> {
     match merge.format {
         Format::Profdata => {
             for with in &merge.with {
-                lines.push(line(["printf '%s\\n' ".into(), with.into(), " >> ".into(), (&list).into()]));
+                lines.push(line(["printf '1,%s\\n' ".into(), with.into(), " >> ".into(), (&list).into()]));
             }
             lines.push(line([
                 (&merge.tool).into(),

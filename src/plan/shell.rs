@@ -86,6 +86,3 @@ fn made(plans: &[StagePlan], candidates: &[OutputRef]) -> Option<OutputRef> {
 
 /// Names of shell variables, each for one output.
 type Variables = BTreeMap<OutputRef, String>;
-
-#[cfg(test)]
-mod tests;

@@ -42,7 +42,7 @@ fn instrument(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str
     let options = options::instrument(kind, cx)?;
     let out = Arg::from(Symbol::Out);
     for slot in 0..kind.slots.unwrap_or(1).max(1) {
-        let rewrite = Rewrite::new(kind, cx, out.clone().join(&format!("slot-{slot}")), file)?;
+        let rewrite = Rewrite::new(kind, cx, Some(slot), file)?;
         if slot == 0 {
             cx.step(Step::op("check-input", Op::check_bolt_input(input, &rewrite.result)));
         }
@@ -73,7 +73,7 @@ fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) 
     let profile = cx.arg(profile)?;
     let options = options::optimize(kind, cx, bolt)?;
     let out = Arg::from(Symbol::Out);
-    let rewrite = Rewrite::new(kind, cx, out.clone(), file)?;
+    let rewrite = Rewrite::new(kind, cx, None, file)?;
     cx.step(Step::op("check-input", Op::check_bolt_input(input, &rewrite.result)));
     cx.step(Step::op("check-profile", Op::check_profile(&profile, "llvm-bolt", None, None)));
     let mut argv = vec![bolt.clone(), input.clone(), "-data".into(), profile];
@@ -98,17 +98,20 @@ struct Rewrite {
 
 impl Rewrite {
     /// With `within` the rewritten file goes to a scratch directory first and a copy of `within` to `out`, else straight there.
-    fn new(kind: &Bolt, cx: &mut Context, out: Arg, file: &str) -> Result<Rewrite, PlanError> {
+    fn new(kind: &Bolt, cx: &mut Context, slot: Option<u32>, file: &str) -> Result<Rewrite, PlanError> {
+        let out = match slot {
+            Some(slot) => Arg::from(Symbol::Out).join(&format!("slot-{slot}")),
+            None => Symbol::Out.into(),
+        };
         let Some(within) = &kind.within else {
             return Ok(Rewrite { result: out.clone().join(file), directory: out, shadow: None });
         };
         let within = cx.arg(within)?;
         let name = file.rsplit('/').next().unwrap_or(file);
         let scratch = Arg::from(Symbol::Scratch);
-        // `slot-0` for instrumented copies.
-        let directory = match out.parts.get(1) {
-            Some(Part::Literal(below)) => scratch.with(below.as_str()),
-            _ => scratch,
+        let directory = match slot {
+            Some(slot) => scratch.join(&format!("slot-{slot}")),
+            None => scratch,
         };
         let result = directory.clone().join(name);
         let shadow = Some(Op::shadow(&within, &out, file, &result));

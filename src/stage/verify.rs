@@ -22,10 +22,10 @@ pub(super) fn plan(kind: &Verify, cx: &mut Context) -> Result<(), PlanError> {
         let command = printing(&line, &name, &left, cx)?;
         cx.step(Step::command(name.clone(), Command { timeout: test.timeout, ..command }));
         if let Some(line) = &test.same_as {
-            let name = file_name(&format!("{name}.base"), &mut taken);
-            let right = Arg::from(Symbol::Out).join(&format!("{name}.txt"));
-            let command = printing(line, &name, &right, cx)?;
-            cx.step(Step::command(name.clone(), Command { timeout: test.timeout, ..command }));
+            let base = file_name(&format!("{name}.base"), &mut taken);
+            let right = Arg::from(Symbol::Out).join(&format!("{base}.txt"));
+            let command = printing(line, &base, &right, cx)?;
+            cx.step(Step::command(base, Command { timeout: test.timeout, ..command }));
             cx.step(Step::op(format!("{name}.same"), Op::same(&left, &right, &test.name)));
         }
     }

@@ -82,7 +82,7 @@ set -euo pipefail
 mkdir -p "$1"
 OUT=$(cd "$1" && pwd)
 WORK=${WORK:-$OUT/.work}
-jobs=${JOBS:-$(nproc)}
+jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 slot=0
 
 fail() { echo "error: $*" >&2; exit 1; }
@@ -109,7 +109,7 @@ stage() {
   local dir=$WORK/stages/$1
   build=$dir/build out=$dir/out scratch=$dir/scratch committed=$dir/committed
   [ $# = 1 ] || build=$WORK/workspaces/$2
-  rm -rf "$out" "$scratch" "$committed" "$dir/attempt"
+  rm -rf "$out" "$scratch" "$committed"
   mkdir -p "$build" "$out" "$scratch" "$committed"
 }
 

@@ -31,17 +31,10 @@ pub(super) fn stage(pipeline: &Pipeline, plan: &StagePlan, words: &Words) -> Str
     }
     for output in &plan.outputs {
         let variable = words.variable(&plan.stage, &output.name);
-        let word = words.word(&output.path);
-        // The star of a pattern stands outside of quotes, so that the shell looks for the file.
-        match word.split_once('*') {
-            Some((before, after)) => {
-                let pattern = format!("{}*{}", before.replace('\'', ""), after.replace('\'', ""));
-                let _ = writeln!(text, "{variable}=$(only {pattern})");
-            }
-            None => {
-                let _ = writeln!(text, "{variable}={word}");
-            }
-        }
+        let _ = match words.pattern(&output.path) {
+            (pattern, true) => writeln!(text, "{variable}=$(only {pattern})"),
+            (word, false) => writeln!(text, "{variable}={word}"),
+        };
         if output.show {
             let _ = writeln!(text, "cat \"${variable}\" >&2");
         }

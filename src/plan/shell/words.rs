@@ -42,11 +42,9 @@ impl Words {
 
     /// One word.
     pub(super) fn word(&self, arg: &Arg) -> String {
-        if arg.parts.is_empty() {
-            return "''".into();
-        }
         let arg = arg.clone().joined();
-        arg.parts.iter().map(|part| self.part(part)).collect()
+        let word: String = arg.parts.iter().map(|part| self.part(part)).collect();
+        if word.is_empty() { "''".into() } else { word }
     }
 
     fn part(&self, part: &Part) -> String {
@@ -62,6 +60,20 @@ impl Words {
         }
     }
 
+    /// One word in which the stars of literals are left to the shell; the second value says whether there are any.
+    pub(super) fn pattern(&self, arg: &Arg) -> (String, bool) {
+        let mut stars = false;
+        let parts = arg.parts.iter().map(|part| match part {
+            Part::Literal(text) if text.contains('*') => {
+                stars = true;
+                text.split('*').map(quoted).collect::<Vec<_>>().join("*")
+            }
+            other => self.part(other),
+        });
+        let word = parts.collect();
+        (word, stars)
+    }
+
     /// A line of an operation's plain equivalent.
     pub(super) fn line(&self, line: &ShellLine) -> String {
         let words = line.iter().map(|word| match word {
@@ -72,14 +84,16 @@ impl Words {
     }
 }
 
-/// A word that stands for exactly this text.
+/// What stands for exactly this text within a word; nothing for an empty one.
 pub(super) fn quoted(text: &str) -> String {
-    if text.is_empty() {
-        return String::new();
+    // An equals sign is quoted by `shlex`, because of words that begin a command; the words here do not.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+/.,:@%".contains(c);
+    if text.chars().all(plain) {
+        return text.into();
     }
-    // A quote that ends within a word goes on with the next part. A character that nothing can carry is left out.
-    let printable: String = text.chars().filter(|c| *c != '\0').collect();
-    shlex::try_quote(&printable).map_or_else(|_| String::new(), |word| word.into_owned())
+    // No argument can hold the one character that has no quoted form.
+    let text = text.replace('\0', "");
+    shlex::try_quote(&text).map_or_else(|_| String::new(), |word| word.into_owned())
 }
 
 /// The variables that the script has for places.
