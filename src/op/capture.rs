@@ -40,6 +40,24 @@ impl Capture {
     }
 }
 
+/// Puts a copy of a file or directory in the place of what stands at `to`, which is there or replaced as a whole.
+///
+/// # Errors
+/// When it cannot be copied.
+pub fn replace(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    let parent = to.parent().with_context(|| format!("{to} has no parent directory"))?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot make the directory {parent}"))?;
+    let aside = tempfile::Builder::new().prefix(".optbuild-").tempdir_in(parent);
+    let aside = aside.with_context(|| format!("cannot write to {parent}"))?;
+    let copy = Utf8Path::from_path(aside.path()).context("a temporary directory that is not UTF-8")?.join("copy");
+    Capture { from: from.to_owned(), to: copy.clone() }.run()?;
+    // A directory cannot be renamed over another one.
+    if to.is_dir() {
+        tree::remove(to)?;
+    }
+    fs::rename(&copy, to).with_context(|| format!("cannot put {to} in place"))
+}
+
 /// What is there instead, because a name is often only slightly wrong.
 fn beside(path: &Utf8Path) -> String {
     let mut dir = path.parent();

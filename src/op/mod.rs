@@ -3,7 +3,7 @@
 //! Each runs as a child process, `optbuild op NAME …`, so that a step can be written down, killed, and run elsewhere. What it
 //! counts goes to standard output as one JSON object per line, which the runner passes on. Unaware of stages and records.
 
-mod capture;
+pub mod capture;
 mod check_bolt_input;
 mod check_instrumented;
 mod check_profile;

@@ -14,13 +14,15 @@ use super::{CommandLine, KindName, Text};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Common {
     /// What the stage is called: in references (`${name.output}`), in `--from name`, in logs.
+    #[serde(deserialize_with = "super::value::plain")]
     pub name: String,
     /// What the stage does; decides which further keys it takes.
     pub kind: KindName,
     /// One sentence for `optbuild show` and the report. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::plain_option")]
     pub description: Option<String>,
     /// Stages that must be done before this one, besides those it refers to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::value::plain_list")]
     pub needs: Vec<String>,
     /// Switches the stage off when false. Usually `when = "${variable}"`.
     #[serde(default = "yes")]
@@ -33,7 +35,7 @@ pub struct Common {
     #[serde(default)]
     pub env: BTreeMap<String, Text>,
     /// Variables of the caller's environment that its commands see. In the fingerprint, with their values.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::value::plain_list")]
     pub pass_env: Vec<String>,
     /// How long one attempt of one command may run, as `90s`, `10m` or `2h 30m`. Longer is a failure. Not in the fingerprint.
     #[serde(default, deserialize_with = "super::value::duration")]
@@ -50,6 +52,7 @@ pub struct Common {
     #[serde(default)]
     pub check: Vec<CommandLine>,
     /// The name of a build directory that several stages share and change in turn.
+    #[serde(default, deserialize_with = "super::value::plain_option")]
     pub workspace: Option<String>,
     /// In which state of the workspace the stage can start.
     #[serde(default)]
@@ -69,6 +72,7 @@ pub struct Common {
     #[serde(default)]
     pub remove: bool,
     /// In a pipeline with `extends`: the stage behind which a stage of a new name stands.
+    #[serde(default, deserialize_with = "super::value::plain_option")]
     pub after: Option<String>,
 }
 

@@ -3,21 +3,54 @@
 //! Knows files, variables, references and the graph of stages. Unaware of what stages do, of tools on this machine, and of
 //! anything that was built before.
 
+mod canonical;
+mod check;
 pub mod common;
+mod decode;
+mod error;
+mod graph;
+mod keys;
 pub mod kind;
+mod load;
+mod matrix;
+mod merge;
+mod read;
+mod schema;
+mod shape;
+pub mod shipped;
+mod source;
+mod substitute;
 pub mod text;
+mod tree;
 pub mod value;
+mod vars;
 
 use std::collections::BTreeMap;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use common::{Common, OnFailure, StartsFrom};
+pub use error::{LoadError, nearest};
+pub use graph::{Cycle, Graph};
 pub use kind::{Kind, KindName};
+pub use load::load;
+pub use schema::{VarType, schema};
 pub use text::{OutputRef, Piece, Text};
 pub use value::{CommandLine, OrVar, Words};
+
+/// What a pipeline is loaded with, besides its file.
+pub struct LoadOptions<'a> {
+    /// Values of `--set`, each as `NAME=VALUE`. For a list, commas separate and repeats append; else the last one counts.
+    pub set: &'a [String],
+    /// Looks up a variable of the environment. `OPTBUILD_VAR_NAME` sets the variable `name`.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Absolute. Paths from `set` and `env` are relative to it; messages show paths relative to it.
+    pub cwd: &'a Utf8Path,
+    /// The target triple of this machine.
+    pub host: &'a str,
+}
 
 /// A pipeline that was read, checked, and whose variables have values.
 #[derive(Debug, Clone)]
@@ -43,6 +76,12 @@ pub struct Pipeline {
 #[derive(Debug, Clone)]
 pub struct Variable {
     pub value: VarValue,
+    /// What it was declared as.
+    pub kind: VarType,
+    /// The default as text, a list with commas, a path relative to the file where it stands. None: it has none.
+    pub default: Option<String>,
+    /// The only values that will do; any, if empty.
+    pub choices: Vec<String>,
     /// Never shown, logged or written to disk in clear.
     pub secret: bool,
     pub description: String,
@@ -65,6 +104,7 @@ pub enum VarValue {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ToolDecl {
     /// Versions that will do, as cargo writes them: `>=19`, `22`, `>=3.20, <5`. Default: any.
+    #[serde(default, deserialize_with = "value::plain_option")]
     pub version: Option<String>,
     /// A plan without it is still complete: stages say what they do instead.
     #[serde(default)]
@@ -73,9 +113,10 @@ pub struct ToolDecl {
     pub dir: Option<Text>,
     /// Names of the program to look for, in this order. Default: the tool's name, then the names with a version that
     /// distributions use (`clang-22`), the highest first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "value::plain_list")]
     pub names: Vec<String>,
     /// Debian's package, for `optbuild doctor --install`, where optbuild does not know it.
+    #[serde(default, deserialize_with = "value::plain_option")]
     pub package: Option<String>,
 }
 
@@ -93,6 +134,19 @@ pub struct Stage {
     pub path_vars: Vec<String>,
     /// The stage before it that shares its workspace and is on, unless it `starts-from = "any"`.
     pub predecessor: Option<String>,
+}
+
+impl VarValue {
+    /// The value for reports and journals. A secret's must not get there.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            VarValue::Bool(value) => (*value).into(),
+            VarValue::Int(number) => (*number).into(),
+            VarValue::String(text) => text.as_str().into(),
+            VarValue::Path(path) => path.as_str().into(),
+            VarValue::List(items) => items.clone().into(),
+        }
+    }
 }
 
 impl Pipeline {

@@ -60,47 +60,67 @@ pub struct TextError {
 }
 
 impl Text {
-    /// Reads `${…}` references. `$${` stands for a literal `${`; a `$` elsewhere stands for itself.
+    /// Reads `${…}` references. In front of a `{`, two `$` stand for one: `$${` is a literal `${`, and `$$${x}` a literal `$`
+    /// before a reference. A `$` elsewhere stands for itself.
+    ///
+    /// # Errors
+    /// A sentence and the place, when a reference is malformed.
     pub fn parse(source: &str) -> Result<Text, TextError> {
-        let mut pieces = Vec::new();
-        let mut literal = String::new();
+        let mut text = Text::default();
         let mut at = 0;
         while let Some(found) = source[at..].find('$') {
-            let dollar = at + found;
-            literal.push_str(&source[at..dollar]);
-            let rest = &source[dollar..];
-            if rest.starts_with("$${") {
-                literal.push_str("${");
-                at = dollar + 3;
-            } else if rest.starts_with("${") {
-                let Some(close) = rest.find('}') else {
-                    return Err(TextError {
-                        message: "`${` without a closing `}`; write `$${` for a literal `${`".into(),
-                        range: dollar..source.len(),
-                    });
-                };
-                let range = dollar..dollar + close + 1;
-                let piece = parse_reference(&rest[2..close]).map_err(|message| TextError { message, range })?;
-                if !literal.is_empty() {
-                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
-                }
-                pieces.push(piece);
-                at = dollar + close + 1;
-            } else {
-                literal.push('$');
-                at = dollar + 1;
+            let first = at + found;
+            text.push_literal(&source[at..first]);
+            let dollars = source[first..].bytes().take_while(|byte| *byte == b'$').count();
+            let brace = first + dollars;
+            if !source[brace..].starts_with('{') {
+                text.push_literal(&source[first..brace]);
+                at = brace;
+                continue;
             }
+            text.push_literal(&source[first..first + dollars / 2]);
+            if dollars % 2 == 0 {
+                text.push_literal("{");
+                at = brace + 1;
+                continue;
+            }
+            let Some(length) = source[brace..].find('}') else {
+                return Err(TextError {
+                    message: "`${` without a closing `}`; write `$${` for a literal `${`".into(),
+                    range: brace - 1..source.len(),
+                });
+            };
+            let range = brace - 1..brace + length + 1;
+            let inner = &source[brace + 1..brace + length];
+            text.pieces.push(parse_reference(inner).map_err(|message| TextError { message, range })?);
+            at = brace + length + 1;
         }
-        literal.push_str(&source[at..]);
-        if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
+        text.push_literal(&source[at..]);
+        Ok(text)
+    }
+
+    /// Appends characters that stand for themselves.
+    pub fn push_literal(&mut self, more: &str) {
+        match self.pieces.last_mut() {
+            _ if more.is_empty() => {}
+            Some(Piece::Literal(text)) => text.push_str(more),
+            _ => self.pieces.push(Piece::Literal(more.into())),
         }
-        Ok(Text { pieces })
+    }
+
+    /// Appends a piece.
+    pub fn push(&mut self, piece: Piece) {
+        match piece {
+            Piece::Literal(text) => self.push_literal(&text),
+            other => self.pieces.push(other),
+        }
     }
 
     /// A text without references.
     pub fn literal(text: impl Into<String>) -> Text {
-        Text { pieces: vec![Piece::Literal(text.into())] }
+        let mut pieces = vec![Piece::Literal(text.into())];
+        pieces.retain(|piece| *piece != Piece::Literal(String::new()));
+        Text { pieces }
     }
 
     /// The string, if it refers to nothing.
@@ -126,6 +146,9 @@ fn parse_reference(inner: &str) -> Result<Piece, String> {
     let inner = inner.trim();
     if inner.is_empty() {
         return Err("an empty reference; name a variable (`${name}`) or an output (`${stage.output}`)".into());
+    }
+    if let Some(file) = inner.strip_prefix(DIR_OF_FILE) {
+        return file.parse().map(Piece::PipelineDir).map_err(|_| format!("`{file}` is not the number of a file"));
     }
     if !inner.contains(['.', '|']) {
         return match inner {
@@ -174,32 +197,85 @@ pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
+/// Why something (`what`: variable, stage, …) cannot have this name, if so. A name is also fit for a file name.
+pub(super) fn name_problem(what: &str, name: &str) -> Option<String> {
+    const LONGEST: usize = 100;
+    if is_reserved(name) {
+        let reserved = RESERVED.map(|name| format!("`{name}`")).join(", ");
+        return Some(format!("no {what} can be called `{name}`: {reserved} have a meaning of their own"));
+    }
+    if name.len() > LONGEST {
+        return Some(format!("the name of this {what} is longer than {LONGEST} characters"));
+    }
+    (!is_name(name)).then(|| {
+        format!("`{name}` cannot be the name of a {what}: letters, digits, `-` and `_`, a letter or digit first")
+    })
+}
+
 /// Letters, digits, `-` and `_`, beginning with a letter or digit. `+` too, for tools such as `clang++`.
 pub fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+'))
 }
 
+impl Text {
+    /// The text in the form that [`Text::parse`] reads back as the very same pieces, the number of the file of a
+    /// `${pipeline.dir}` included. No user can write that number: a pipeline file holds no NUL.
+    pub(super) fn encode(&self) -> String {
+        self.write(|file| format!("{DIR_OF_FILE}{file}"))
+    }
+
+    fn write(&self, dir: impl Fn(usize) -> String) -> String {
+        let mut out = String::new();
+        for (index, piece) in self.pieces.iter().enumerate() {
+            let reference = match piece {
+                Piece::Literal(text) => {
+                    let before_reference = index + 1 < self.pieces.len();
+                    out.push_str(&escape(text, before_reference));
+                    continue;
+                }
+                Piece::Var(name) => name.clone(),
+                Piece::Outputs(candidates) => {
+                    candidates.iter().map(OutputRef::to_string).collect::<Vec<_>>().join(" | ")
+                }
+                Piece::SelfOut => "self.out".into(),
+                Piece::SelfBuild => "self.build".into(),
+                Piece::PipelineDir(file) => dir(*file),
+                Piece::Host => "host".into(),
+                Piece::Jobs => "jobs".into(),
+                Piece::Tool(name) => format!("tools.{name}"),
+            };
+            out.push_str("${");
+            out.push_str(&reference);
+            out.push('}');
+        }
+        out
+    }
+}
+
+/// What stands before the number of a file in the encoded form of `${pipeline.dir}`.
+const DIR_OF_FILE: &str = "pipeline.dir\0";
+
+/// Doubles the `$` that would be read as part of a reference: those in front of a `{`, or of a reference that follows.
+fn escape(literal: &str, before_reference: bool) -> String {
+    let mut out = String::new();
+    let mut rest = literal;
+    while let Some(start) = rest.find('$') {
+        let dollars = rest[start..].bytes().take_while(|byte| *byte == b'$').count();
+        let end = start + dollars;
+        out.push_str(&rest[..end]);
+        if rest[end..].starts_with('{') || (before_reference && end == rest.len()) {
+            out.push_str(&rest[start..end]);
+        }
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
 impl std::fmt::Display for Text {
     /// The text as it would stand in a pipeline file.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for piece in &self.pieces {
-            match piece {
-                Piece::Literal(text) => f.write_str(&text.replace("${", "$${"))?,
-                Piece::Var(name) => write!(f, "${{{name}}}")?,
-                Piece::Outputs(candidates) => {
-                    let names: Vec<String> = candidates.iter().map(OutputRef::to_string).collect();
-                    write!(f, "${{{}}}", names.join(" | "))?;
-                }
-                Piece::SelfOut => f.write_str("${self.out}")?,
-                Piece::SelfBuild => f.write_str("${self.build}")?,
-                Piece::PipelineDir(_) => f.write_str("${pipeline.dir}")?,
-                Piece::Host => f.write_str("${host}")?,
-                Piece::Jobs => f.write_str("${jobs}")?,
-                Piece::Tool(name) => write!(f, "${{tools.{name}}}")?,
-            }
-        }
-        Ok(())
+        f.write_str(&self.write(|_| "pipeline.dir".into()))
     }
 }
 

@@ -12,7 +12,7 @@ use super::Text;
 
 /// Reads `90s`, `10m`, `2h 30m`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    let text = plain(deserializer)?;
     humantime::parse_duration(&text).map(Some).map_err(|error| {
         de::Error::custom(format!("`{text}` is not a duration ({error}); write it as `90s`, `10m` or `2h 30m`"))
     })
@@ -20,10 +20,35 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
 
 /// Reads `8 GiB`, `500 MB`.
 pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    let text = plain(deserializer)?;
     text.parse()
         .map(Some)
         .map_err(|_| de::Error::custom(format!("`{text}` is not a size; write it as `500 MB` or `8 GiB`")))
+}
+
+/// Reads a string that must be known when the pipeline is loaded: no path, secret or output in it.
+pub(super) fn plain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    literal(Text::deserialize(deserializer)?)
+}
+
+/// [`plain`], for a key that may be missing.
+pub(super) fn plain_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    plain(deserializer).map(Some)
+}
+
+/// [`plain`], for an array.
+pub(super) fn plain_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Vec::<Text>::deserialize(deserializer)?.into_iter().map(literal).collect()
+}
+
+fn literal<E: de::Error>(text: Text) -> Result<String, E> {
+    match text.as_literal() {
+        Some(literal) => Ok(literal.into_owned()),
+        None => Err(E::custom(format!(
+            "`{text}` has no value yet when the pipeline is read; only variables that are neither paths nor secrets can \
+             stand here"
+        ))),
+    }
 }
 
 /// A command: an array of words, a string that is split into words without a shell, or a table with more.
@@ -39,8 +64,8 @@ pub struct CommandLine {
 }
 
 /// The words of a command, before it is known whether a shell reads them.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a command: an array of words, or a string that is split into words")]
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
 pub enum Words {
     List(Vec<Text>),
     Line(String),
@@ -63,7 +88,10 @@ impl CommandLine {
             }
             (Words::List(words), false) => words.clone(),
             (Words::Line(line), true) => vec![Text::parse(line).map_err(|error| error.to_string())?],
-            (Words::Line(line), false) => split_words(line)?,
+            (Words::Line(line), false) => split_line(line)?
+                .iter()
+                .map(|word| Text::parse(word).map_err(|error| error.to_string()))
+                .collect::<Result<_, _>>()?,
         };
         match words.first() {
             Some(word) if !word.pieces.is_empty() => Ok(CommandLine { words, shell, env, cwd }),
@@ -72,8 +100,12 @@ impl CommandLine {
     }
 }
 
-/// Splits as a shell would, without any of its expansions. References may hold spaces and `|`: `${a.out | b.out}`.
-fn split_words(line: &str) -> Result<Vec<Text>, String> {
+/// Splits as a shell would, without any of its expansions. References may hold spaces and `|`: `${a.out | b.out}`; they
+/// stand in the words as they were.
+///
+/// # Errors
+/// A sentence, when a quote is not closed.
+pub(super) fn split_line(line: &str) -> Result<Vec<String>, String> {
     // A reference is hidden from the splitter behind characters that it leaves alone.
     let mut hidden = String::new();
     let mut references = Vec::new();
@@ -88,33 +120,61 @@ fn split_words(line: &str) -> Result<Vec<Text>, String> {
     hidden.push_str(rest);
     let words = shlex::split(&hidden)
         .ok_or_else(|| format!("`{line}` has a quote that is not closed, or ends in a backslash"))?;
-    words
-        .into_iter()
-        .map(|mut word| {
-            for (index, reference) in references.iter().enumerate() {
-                word = word.replace(&format!("\u{1}{index}\u{2}"), reference);
-            }
-            Text::parse(&word).map_err(|error| error.to_string())
-        })
-        .collect()
+    let restored = words.into_iter().map(|mut word| {
+        for (index, reference) in references.iter().enumerate() {
+            word = word.replace(&format!("\u{1}{index}\u{2}"), reference);
+        }
+        word
+    });
+    Ok(restored.collect())
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordsVisitor)
+    }
+}
+
+struct WordsVisitor;
+
+impl<'de> de::Visitor<'de> for WordsVisitor {
+    type Value = Words;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a command: an array of words, or a string that is split into words")
+    }
+    fn visit_str<E: de::Error>(self, line: &str) -> Result<Words, E> {
+        Ok(Words::Line(line.into()))
+    }
+    fn visit_seq<A: de::SeqAccess<'de>>(self, words: A) -> Result<Words, A::Error> {
+        Vec::deserialize(de::value::SeqAccessDeserializer::new(words)).map(Words::List)
+    }
 }
 
 impl<'de> Deserialize<'de> for CommandLine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let form = CommandForm::deserialize(deserializer)?;
-        match form {
-            CommandForm::Words(run) => CommandLine::new(&run, false, BTreeMap::new(), None),
-            CommandForm::Table(table) => CommandLine::new(&table.run, table.shell, table.env, table.cwd),
-        }
-        .map_err(de::Error::custom)
+        deserializer.deserialize_any(CommandVisitor)
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a command: an array of words, a string, or a table with `run`")]
-enum CommandForm {
-    Words(Words),
-    Table(CommandTable),
+struct CommandVisitor;
+
+impl<'de> de::Visitor<'de> for CommandVisitor {
+    type Value = CommandLine;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a command: an array of words, a string, or a table with `run`")
+    }
+    fn visit_str<E: de::Error>(self, line: &str) -> Result<CommandLine, E> {
+        CommandLine::new(&Words::Line(line.into()), false, BTreeMap::new(), None).map_err(E::custom)
+    }
+    fn visit_seq<A: de::SeqAccess<'de>>(self, words: A) -> Result<CommandLine, A::Error> {
+        CommandLine::new(&WordsVisitor.visit_seq(words)?, false, BTreeMap::new(), None).map_err(de::Error::custom)
+    }
+    fn visit_map<A: de::MapAccess<'de>>(self, table: A) -> Result<CommandLine, A::Error> {
+        let table = CommandTable::deserialize(de::value::MapAccessDeserializer::new(table))?;
+        CommandLine::new(&table.run, table.shell, table.env, table.cwd).map_err(de::Error::custom)
+    }
 }
 
 /// A command with settings of its own.
@@ -138,7 +198,8 @@ impl JsonSchema for CommandLine {
         "CommandLine".into()
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        CommandForm::json_schema(generator)
+        let forms = [generator.subschema_for::<Words>(), generator.subschema_for::<CommandTable>()];
+        schemars::json_schema!({ "anyOf": forms })
     }
 }
 

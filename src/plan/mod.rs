@@ -18,6 +18,17 @@ pub use arg::{Arg, Late, Part, Symbol};
 pub use op::{Op, ShellLine, ShellWord};
 pub use ops::{Merge, MergeOutput};
 
+/// Why a stage cannot be planned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// It needs an output of a stage that is off or has failed, and names no other.
+    #[error("stage `{stage}` needs `{reference}`, and stage `{by}` has no outputs")]
+    Blocked { stage: String, reference: String, by: String },
+    /// What it declares makes no sense together, or with what is known of the machine.
+    #[error("stage `{stage}`, `{key}`: {message}")]
+    Invalid { stage: String, key: String, message: String },
+}
+
 /// What a stage will do.
 #[derive(Debug, Clone, Default)]
 pub struct StagePlan {
@@ -38,6 +49,8 @@ pub struct StagePlan {
     pub gaps: Vec<Gap>,
     /// Decisions that a reader of the plan should know of.
     pub notes: Vec<String>,
+    /// How many slots the stage takes when it does not say; none: all.
+    pub default_jobs: Option<usize>,
 }
 
 /// One thing that a stage does.

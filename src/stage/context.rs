@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::PlanError;
 use crate::facts::Facts;
 use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Text, VarValue};
-use crate::plan::{Arg, Command, Gap, Late, Part, Source, StagePlan, Step, Symbol, ToolUse};
+use crate::plan::{Arg, Command, Gap, Late, Op, Part, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::toolchain;
 
 /// The state of planning one stage.
@@ -119,7 +119,7 @@ impl<'a> Context<'a> {
             PlanError::Blocked {
                 stage: self.stage.common.name.clone(),
                 reference: format!("${{{}}}", references.join(" | ")),
-                by: candidates.last().map(|c| format!("stage `{}`", c.stage)).unwrap_or_default(),
+                by: candidates.last().map(|c| c.stage.clone()).unwrap_or_default(),
             }
         })
     }
@@ -238,6 +238,33 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// A program that a key names: a tool by its name, a path, or one that another stage made.
+    pub fn program(&mut self, text: &Text) -> Result<Arg, PlanError> {
+        if let Some(name) = text.as_literal().filter(|name| !name.contains('/')) {
+            return Ok(self.tool(&name));
+        }
+        let arg = self.arg(text)?;
+        let Some(path) = self.known_path(&arg) else { return Ok(arg) };
+        if !self.facts.exists(&path) {
+            self.gap(format!("{path} does not exist"), "install it, or name another program");
+            return Ok(arg);
+        }
+        let name = path.file_name().unwrap_or(path.as_str()).to_owned();
+        Ok(self.tool_at(&name, path))
+    }
+
+    /// Adds the step that refuses a profile which is empty, or which the compiler, of this LLVM, cannot read. It stands first:
+    /// compilers themselves at most warn, and build without the profile.
+    pub fn check_profile(&mut self, profile: Arg, compiler: &str, llvm_major: Option<u64>) {
+        let newest = llvm_major.and_then(toolchain::formats::indexed_version);
+        if newest.is_none() {
+            self.note(format!("which profiles {compiler} reads is not known, so their version is not checked"));
+        }
+        let newest = newest.unwrap_or(u64::MAX).to_string();
+        let args = ["--profile".into(), profile, "--compiler".into(), compiler.into(), "--max-version".into()];
+        self.step(Step::op("check-profile", Op::new("check-profile", args.into_iter().chain([newest.into()]))));
+    }
+
     /// A tool that the plan can do without.
     pub fn optional_tool(&mut self, name: &str) -> Option<Arg> {
         let path = self.find_tool(name).ok()?;
@@ -255,6 +282,6 @@ impl<'a> Context<'a> {
 
     /// Where a tool is, without taking it into the plan.
     pub fn find_tool(&self, name: &str) -> Result<Utf8PathBuf, Gap> {
-        toolchain::find(self.facts, self.pipeline, name).map(|tool| tool.path)
+        toolchain::locate(self.facts, self.pipeline, name)
     }
 }

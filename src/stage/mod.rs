@@ -19,16 +19,7 @@ use crate::facts::Facts;
 use crate::pipeline::{Kind, Pipeline};
 use crate::plan::StagePlan;
 
-/// Why a stage cannot be planned.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// It needs an output of a stage that is off or has failed, and names no other.
-    #[error("stage `{stage}` needs `{reference}`, and {by} has no outputs")]
-    Blocked { stage: String, reference: String, by: String },
-    /// What it declares makes no sense together, or with what is known of the machine.
-    #[error("stage `{stage}`, `{key}`: {message}")]
-    Invalid { stage: String, key: String, message: String },
-}
+pub use crate::plan::PlanError;
 
 /// Plans one stage. Fallbacks of references are chosen past the `unavailable` stages: those that are off, skipped, or failed
 /// under `on-failure = "continue"`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::value::Words;
+use super::super::value::{self, Words};
 use super::super::{OrVar, Text};
 
 /// Runs any program.
@@ -26,7 +26,7 @@ pub struct Command {
     #[serde(default)]
     pub outputs: BTreeMap<String, Text>,
     /// Names of outputs that are text files whose content is printed with the summary of a run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "value::plain_list")]
     pub show: Vec<String>,
 }
 

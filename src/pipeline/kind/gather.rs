@@ -31,6 +31,7 @@ pub struct Gather {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Workload {
     /// What it is called. With `for`, the values are added to it: `name[level=3]`.
+    #[serde(deserialize_with = "value::plain")]
     pub name: String,
     /// The command: an array of words, or a string that is split into words without a shell.
     pub run: Words,

@@ -39,6 +39,24 @@ pub enum KindName {
     Verify,
 }
 
+impl KindName {
+    /// All kinds, builds first.
+    pub const ALL: [KindName; 6] =
+        [KindName::Cmake, KindName::Cargo, KindName::Gather, KindName::Bolt, KindName::Command, KindName::Verify];
+
+    /// How a pipeline file names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            KindName::Cmake => "cmake",
+            KindName::Cargo => "cargo",
+            KindName::Gather => "gather",
+            KindName::Bolt => "bolt",
+            KindName::Command => "command",
+            KindName::Verify => "verify",
+        }
+    }
+}
+
 /// A stage's kind with the keys of that kind.
 #[derive(Debug, Clone)]
 pub enum Kind {

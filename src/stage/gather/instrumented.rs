@@ -86,13 +86,16 @@ impl<'a> Instrumented<'a> {
             Some(Kind::Cmake(cmake)) => {
                 compiler(cmake, cx).and_then(|clang| toolchain::llvm::profdata_for_clang(cx.facts, &clang))
             }
-            Some(Kind::Cargo(_)) => {
-                cx.find_tool("rustc").and_then(|rustc| toolchain::llvm::profdata_for_rustc(cx.facts, &rustc))
+            Some(Kind::Cargo(cargo)) => {
+                let manifest = cargo.manifest.as_ref().map(|text| cx.arg(text)).transpose()?;
+                let dir = manifest.and_then(|arg| cx.known_path(&arg)?.parent().map(ToOwned::to_owned));
+                toolchain::rust::find(cx.facts, cx.pipeline, dir.as_deref())
+                    .and_then(|rust| toolchain::llvm::profdata_for_rustc(cx.facts, &rust))
             }
             _ => return Ok(cx.tool("llvm-profdata")),
         };
         Ok(match found {
-            Ok(path) => cx.tool_at("llvm-profdata", path),
+            Ok(tool) => cx.tool_at("llvm-profdata", tool.path),
             Err(gap) => {
                 cx.gap(gap.what, gap.remedy);
                 "llvm-profdata".into()

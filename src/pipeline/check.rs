@@ -1,0 +1,226 @@
+//! Whether the stages of a pipeline fit together: references, needs, workspaces, cycles.
+//!
+//! Unaware of what stages do, and of what is inside a text.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::common::StartsFrom;
+use super::error::Problem;
+use super::graph;
+use super::kind::{Kind, KindName};
+use super::substitute::{Found, Names};
+use super::text::OutputRef;
+use super::tree::{Node, Table};
+use super::{Common, Stage};
+
+/// A stage on its way to a [`Stage`].
+pub(super) struct Draft {
+    pub name: String,
+    /// Where its name stands.
+    pub at: Range<usize>,
+    pub on: bool,
+    pub table: Table,
+    pub found: Found,
+    /// None if there is a problem with its keys.
+    pub decoded: Option<(Common, Kind)>,
+}
+
+/// Why a stage comes after another, and where that is said.
+struct Edge {
+    to: usize,
+    why: String,
+    at: Range<usize>,
+}
+
+/// Checks references to outputs, of a stage or (without one) of `[outputs]`.
+pub(super) fn references(
+    owner: Option<&Draft>,
+    found: &[(Range<usize>, Vec<OutputRef>)],
+    drafts: &[Draft],
+    names: &Names,
+    problems: &mut Vec<Problem>,
+) {
+    for (at, candidates) in found {
+        let before = problems.len();
+        problems.extend(candidates.iter().filter_map(|candidate| reference(owner, candidate, at, drafts, names)));
+        let all_off = candidates.iter().all(|candidate| names.off.contains(&candidate.stage));
+        if all_off && problems.len() == before && owner.is_none_or(|owner| owner.on) {
+            let (message, help) = match candidates.as_slice() {
+                [one] => (
+                    format!("`{one}` does not exist: the stage `{}` is switched off", one.stage),
+                    format!("give a fallback, as in `${{{one} | other.out}}`, or switch this off too"),
+                ),
+                _ => (
+                    "none of these exists: all of their stages are switched off".into(),
+                    "add an output of a stage that is on".into(),
+                ),
+            };
+            let mut problem = Problem::at(message, at.clone());
+            for draft in drafts.iter().filter(|draft| candidates.iter().any(|candidate| candidate.stage == draft.name))
+            {
+                if let Some(when) = draft.table.get("when") {
+                    problem = problem.mark(when.span.clone(), format!("`{}` is off", draft.name));
+                }
+            }
+            problems.push(problem.help(help));
+        }
+    }
+}
+
+fn reference(
+    owner: Option<&Draft>,
+    candidate: &OutputRef,
+    at: &Range<usize>,
+    drafts: &[Draft],
+    names: &Names,
+) -> Option<Problem> {
+    let OutputRef { stage, output } = candidate;
+    if owner.is_some_and(|owner| owner.name == *stage) {
+        let problem = Problem::at(format!("the stage `{stage}` refers to its own output"), at.clone());
+        return Some(problem.help("inside a stage its own directory is `${self.out}`"));
+    }
+    let Some(target) = drafts.iter().find(|draft| draft.name == *stage) else {
+        let problem = Problem::at(format!("there is no stage `{stage}`"), at.clone());
+        if names.variables.get(stage).is_some() {
+            return Some(problem.help(format!("`{stage}` is a variable, written `${{{stage}}}`")));
+        }
+        return Some(problem.suggest(stage, names.stages.iter().map(|(name, _)| name.as_str())));
+    };
+    let (_, kind) = target.decoded.as_ref()?;
+    let outputs = kind.outputs();
+    if outputs.contains(output) {
+        return None;
+    }
+    let problem = Problem::at(format!("the stage `{stage}` has no output `{output}`"), at.clone())
+        .mark(target.at.clone(), format!("`{stage}` is declared here"));
+    Some(problem.suggest(output, outputs.iter().map(String::as_str)))
+}
+
+/// Checks `needs` and looks for cycles, and makes stages of the drafts. None if there is any problem.
+pub(super) fn assemble(
+    drafts: Vec<Draft>,
+    declarations: impl Fn(&Draft) -> std::collections::BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<Stage>> {
+    let index: HashMap<String, usize> = drafts.iter().enumerate().map(|(at, d)| (d.name.clone(), at)).collect();
+    let mut edges: Vec<Vec<Edge>> = Vec::new();
+    let mut links = Vec::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        let (own, link) = link(at, draft, &drafts, &index, problems);
+        edges.push(own);
+        links.push(link);
+    }
+    report_cycle(&drafts, &edges, problems);
+    if !problems.is_empty() {
+        return None;
+    }
+    let stages = drafts.into_iter().zip(links).map(|(draft, (dependencies, predecessor))| {
+        let declaration = declarations(&draft);
+        let path_vars = draft.found.paths.into_iter().collect();
+        let (common, kind) = draft.decoded?;
+        Some(Stage { common, kind, dependencies, declaration, path_vars, predecessor })
+    });
+    stages.collect()
+}
+
+type Link = (Vec<Vec<String>>, Option<String>);
+
+/// What a stage depends on.
+fn link(
+    at: usize,
+    draft: &Draft,
+    drafts: &[Draft],
+    index: &HashMap<String, usize>,
+    problems: &mut Vec<Problem>,
+) -> (Vec<Edge>, Link) {
+    let mut edges = Vec::new();
+    let mut dependencies: Vec<Vec<String>> = Vec::new();
+    let on = |name: &str| index.get(name).copied().filter(|at| drafts[*at].on);
+    let mut depend = |names: Vec<String>| {
+        if !names.is_empty() && !dependencies.contains(&names) {
+            dependencies.push(names);
+        }
+    };
+    for (place, candidates) in &draft.found.outputs {
+        let mut names: Vec<String> = Vec::new();
+        for candidate in candidates {
+            let Some(to) = on(&candidate.stage) else { continue };
+            edges.push(Edge { to, why: format!("refers to `{candidate}`"), at: place.clone() });
+            if !names.contains(&candidate.stage) {
+                names.push(candidate.stage.clone());
+            }
+        }
+        depend(names);
+    }
+    let needs = draft.table.get("needs").and_then(Node::as_array).unwrap_or_default();
+    for node in needs {
+        let Some(need) = node.as_str() else { continue };
+        if *need == draft.name {
+            problems.push(Problem::at(format!("the stage `{need}` needs itself"), node.span.clone()));
+        } else if !index.contains_key(need) {
+            let names = index.keys().map(String::as_str).filter(|name| *name != draft.name);
+            problems.push(Problem::at(format!("there is no stage `{need}`"), node.span.clone()).suggest(need, names));
+        } else if let Some(to) = on(need) {
+            edges.push(Edge { to, why: format!("needs `{need}`"), at: node.span.clone() });
+            depend(vec![need.to_string()]);
+        }
+    }
+    let Some((common, _)) = &draft.decoded else { return (edges, (dependencies, None)) };
+    let mut predecessor = None;
+    if let Some(workspace) =
+        common.workspace.as_ref().filter(|_| draft.on && common.starts_from == StartsFrom::Predecessor)
+    {
+        let shares = |other: &&Draft| {
+            other.on && other.decoded.as_ref().is_some_and(|(common, _)| common.workspace.as_ref() == Some(workspace))
+        };
+        if let Some(before) = drafts[..at].iter().rev().find(shares) {
+            let place = draft.table.get("workspace").map_or_else(|| draft.at.clone(), |node| node.span.clone());
+            let why = format!("shares a workspace with `{}`, which stands before it", before.name);
+            edges.extend(index.get(&before.name).map(|to| Edge { to: *to, why, at: place }));
+            depend(vec![before.name.clone()]);
+            predecessor = Some(before.name.clone());
+        }
+    }
+    (edges, (dependencies, predecessor))
+}
+
+fn report_cycle(drafts: &[Draft], edges: &[Vec<Edge>], problems: &mut Vec<Problem>) {
+    // Of the stages that are on; a stage that is off neither runs nor waits. That one refers to itself was told before.
+    let counts = |from: usize, edge: &&Edge| drafts[from].on && edge.to != from;
+    let needs: Vec<Vec<usize>> = edges
+        .iter()
+        .enumerate()
+        .map(|(from, edges)| edges.iter().filter(|edge| counts(from, edge)).map(|edge| edge.to).collect())
+        .collect();
+    let Err(cycle) = graph::sort(&needs) else { return };
+    let mut ring: Vec<&str> = cycle.iter().map(|stage| drafts[*stage].name.as_str()).collect();
+    ring.extend(ring.first().copied());
+    let mut problem = Problem::new(format!("stages wait for each other in a circle: {}", ring.join(" -> ")));
+    for (step, from) in cycle.iter().enumerate() {
+        let to = cycle[(step + 1) % cycle.len()];
+        if let Some(edge) = edges[*from].iter().find(|edge| edge.to == to) {
+            problem = problem.mark(edge.at.clone(), format!("`{}` {}", drafts[*from].name, edge.why));
+        }
+    }
+    problems.push(problem);
+}
+
+/// Checks the name of a stage, and that it is not a variable's.
+pub(super) fn stage_name(name: &str, at: &Range<usize>, names: &Names, problems: &mut Vec<Problem>) {
+    if let Some(message) = super::text::name_problem("stage", name) {
+        problems.push(Problem::at(message, at.clone()));
+    }
+    if let Some(variable) = names.variables.get(name) {
+        let problem = Problem::new(format!("`{name}` is both a variable and a stage"))
+            .mark(at.clone(), "the stage")
+            .mark(variable.at.clone(), "the variable");
+        problems.push(problem.help("give one of them another name"));
+    }
+}
+
+/// The kind's name of a stage that may be broken.
+pub(super) fn kind_word(table: &Table) -> &str {
+    let word = table.get("kind").and_then(Node::as_str).unwrap_or_default();
+    KindName::ALL.into_iter().map(KindName::name).find(|name| *name == word).unwrap_or_default()
+}

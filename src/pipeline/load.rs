@@ -1,0 +1,213 @@
+//! From a pipeline file to a checked [`Pipeline`].
+//!
+//! The one place that knows the order of the work: read and merge, give variables their values, replace references, decode
+//! stages, check that they fit together. Each part collects problems and goes on as far as that makes sense.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Component, Utf8Path};
+
+use super::canonical;
+use super::check::{self, Draft};
+use super::decode;
+use super::error::{LoadError, Problem};
+use super::keys;
+use super::merge;
+use super::read::{Reader, normal};
+use super::shape::Shape;
+use super::source::Sources;
+use super::substitute::{Names, Owner, Substitution};
+use super::text::{self, Piece, Text};
+use super::tree::{Node, Table, Value};
+use super::vars::{self, Variables};
+use super::{LoadOptions, Pipeline, ToolDecl, VarValue};
+
+/// Reads a pipeline file and those that it extends, gives variables their values, and checks everything that can be checked
+/// without looking at the machine.
+///
+/// # Errors
+/// All that is wrong, at once.
+pub fn load(file: &Utf8Path, options: &LoadOptions) -> Result<Pipeline, LoadError> {
+    let mut sources = Sources::default();
+    let mut problems = Vec::new();
+    let path = normal(&options.cwd.join(file));
+    let mut reader = Reader::new(&mut sources, &mut problems, options.cwd);
+    let tree = reader.file(&path, None);
+    // Without a file that could not be read, all that follows would be guesses.
+    let pipeline = match tree {
+        Some(tree) if reader.complete => {
+            Loader { options, sources: &sources, problems: &mut problems }.pipeline(&path, &tree)
+        }
+        _ => None,
+    };
+    match pipeline {
+        Some(pipeline) if problems.is_empty() => Ok(pipeline),
+        _ => Err(LoadError { problems, sources }),
+    }
+}
+
+struct Loader<'a> {
+    options: &'a LoadOptions<'a>,
+    sources: &'a Sources,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Loader<'_> {
+    fn pipeline(&mut self, path: &Utf8Path, tree: &Table) -> Option<Pipeline> {
+        self.top_level(tree);
+        let empty = Table::default();
+        let section = |key: &str| tree.get(key).and_then(Node::as_table).unwrap_or(&empty);
+        let variables = vars::resolve(section("vars"), self.options, self.sources, self.problems);
+        let stages = tree.get("stage").and_then(Node::as_array).unwrap_or_default();
+        let names = names(&variables, self.sources, section("tools"), stages);
+        let tools = self.tools(section("tools"), &names);
+        let drafts: Vec<Draft> = stages.iter().filter_map(|stage| self.draft(stage, &names)).collect();
+        let outputs = self.outputs(section("outputs"), &drafts, &names);
+        for draft in &drafts {
+            check::references(Some(draft), &draft.found.outputs, &drafts, &names, self.problems);
+        }
+        let stages = check::assemble(drafts, |draft| canonical::declaration(&draft.table), self.problems)?;
+        let word = |key: &str| tree.get(key).and_then(Node::as_str).map(str::to_string);
+        Some(Pipeline {
+            name: word("name").unwrap_or_else(|| default_name(path)),
+            description: word("description").unwrap_or_default(),
+            file: path.to_owned(),
+            dirs: self.sources.files.iter().map(|file| file.dir().to_owned()).collect(),
+            tools,
+            outputs,
+            stages,
+            hash: self.sources.hash(),
+            vars: variables.into_values(),
+        })
+    }
+
+    /// Keys outside of stages, and types, as far as they do not depend on variables.
+    fn top_level(&mut self, tree: &Table) {
+        let shape = Shape::file();
+        for entry in &tree.entries {
+            let key = entry.key.as_str();
+            if !shape.keys().contains(key) {
+                let problem = decode::unknown_key(key, entry.at.clone(), "a pipeline", &shape);
+                self.problems.push(problem);
+                continue;
+            }
+            let of = shape.key(key);
+            match (key, &entry.node.value) {
+                ("stage", Value::Array(stages)) => {
+                    for stage in stages.iter().filter(|stage| stage.as_table().is_none()) {
+                        let message = format!("a stage is a table, not {}", stage.what());
+                        self.problems.push(Problem::at(message, stage.span.clone()).help("write it as `[[stage]]`"));
+                    }
+                }
+                ("stage", _) => {
+                    let message = "there is one `stage` where an array of them should be";
+                    let problem = Problem::at(message, entry.at.clone());
+                    self.problems.push(problem.help("begin each stage with `[[stage]]`, in double brackets"));
+                }
+                ("vars" | "tools" | "outputs", Value::Table(_)) => {}
+                _ => {
+                    decode::structure(key, &entry.node, &of, self.problems);
+                }
+            }
+        }
+        if let Some(name) = tree.get("name")
+            && let Some(message) = name.as_str().and_then(|word| text::name_problem("pipeline", word))
+        {
+            self.problems.push(Problem::at(message, name.span.clone()));
+        }
+        let none = tree.get("stage").is_none_or(|stages| stages.as_array().is_some_and(<[Node]>::is_empty));
+        if none && self.problems.is_empty() {
+            let message = "the pipeline has no stages";
+            self.problems.push(Problem::new(message).help("a pipeline has at least one `[[stage]]`"));
+        }
+    }
+
+    fn tools(&mut self, section: &Table, names: &Names) -> BTreeMap<String, ToolDecl> {
+        let mut tools = BTreeMap::new();
+        let shape = Shape::file().key("tools");
+        for entry in &section.entries {
+            if !text::is_name(&entry.key) {
+                let message =
+                    format!("`{}` cannot be the name of a tool: letters, digits, `-`, `_` and `+`", entry.key);
+                self.problems.push(Problem::at(message, entry.at.clone()));
+            }
+            let node = Substitution::new(names, Owner::Tools, self.problems).node(&entry.node, &shape.key(&entry.key));
+            let Ok(node) = node else { continue };
+            if let Some(tool) = decode::tool(&entry.key, &node, self.problems) {
+                tools.insert(entry.key.clone(), tool);
+            }
+        }
+        tools
+    }
+
+    fn draft(&mut self, stage: &Node, names: &Names) -> Option<Draft> {
+        let table = stage.as_table()?;
+        let (name, at) = merge::stage_name(stage).unwrap_or(("", &stage.span));
+        if table.get("name").and_then(Node::as_str).is_some() {
+            check::stage_name(name, at, names, self.problems);
+        }
+        let on = !names.off.contains(name);
+        let (fixed, open) = table.entries.iter().cloned().partition(|entry| matches!(&*entry.key, "name" | "kind"));
+        let mut substitution = Substitution::new(names, Owner::Stage { on }, self.problems);
+        let shape = Shape::stage(check::kind_word(table));
+        let (open, broken) = substitution.entries(&Table { entries: open }, &shape);
+        let found = substitution.found;
+        let mut substituted = Table { entries: fixed };
+        substituted.entries.extend(open.entries);
+        let decoded = decode::stage(&substituted, table, &stage.span, self.problems).filter(|_| !broken);
+        if let Some((common, kind)) = &decoded {
+            keys::check(common, kind, &substituted, at, self.problems);
+        }
+        Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, decoded })
+    }
+
+    fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> BTreeMap<String, Text> {
+        let mut outputs = BTreeMap::new();
+        for entry in &section.entries {
+            if !decode::structure(&entry.key, &entry.node, &Shape::file().key("outputs").key(&entry.key), self.problems)
+            {
+                continue;
+            }
+            let plain = |part: Utf8Component| matches!(part, Utf8Component::Normal(_));
+            if entry.key.is_empty() || !Utf8Path::new(&entry.key).components().all(plain) {
+                let message = format!("`{}` must be a path below `out/NAME`, without `..`", entry.key);
+                self.problems.push(Problem::at(message, entry.at.clone()));
+            }
+            let mut substitution = Substitution::new(names, Owner::Outputs, self.problems);
+            let source = entry.node.as_str().unwrap_or_default();
+            let Ok(text) = substitution.text(source, &entry.node.span) else { continue };
+            let found = substitution.found.outputs;
+            check::references(None, &found, drafts, names, self.problems);
+            if !matches!(text.pieces.first(), Some(Piece::Outputs(_))) {
+                let problem = Problem::at("an output of the pipeline is an output of a stage", entry.node.span.clone());
+                self.problems.push(problem.help("write it as `\"${stage.output}\"`"));
+            }
+            outputs.insert(entry.key.clone(), text);
+        }
+        outputs
+    }
+}
+
+/// What the pipeline declares.
+fn names<'n>(variables: &'n Variables, sources: &'n Sources, tools: &Table, stages: &[Node]) -> Names<'n> {
+    let named = stages.iter().filter_map(|stage| Some((stage, merge::stage_name(stage)?)));
+    let off = named.clone().filter(|(stage, _)| {
+        let Some(when) = stage.get("when") else { return false };
+        let value = variables.alone(when).map(|variable| &variable.value);
+        when.value == Value::Boolean(false) || value == Some(&VarValue::Bool(false))
+    });
+    Names {
+        variables,
+        off: off.map(|(_, (name, _))| name.to_string()).collect(),
+        stages: named.map(|(_, (name, at))| (name.to_string(), at.clone())).collect(),
+        tools: tools.entries.iter().map(|entry| entry.key.clone()).collect(),
+        sources,
+    }
+}
+
+/// The name of the file, or of the directory that it is the `pipeline.toml` of.
+fn default_name(path: &Utf8Path) -> String {
+    let stem = path.file_stem().unwrap_or("pipeline");
+    let dir = path.parent().and_then(Utf8Path::file_name);
+    dir.filter(|_| stem == "pipeline").unwrap_or(stem).to_string()
+}

@@ -1,0 +1,133 @@
+//! Reads a pipeline file and those that it extends into one tree.
+//!
+//! Unaware of what a pipeline is, except for `extends`.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use toml::de::DeTable;
+
+use super::error::Problem;
+use super::merge;
+use super::source::{self, Sources};
+use super::tree::{self, Node, Table, Value};
+
+/// More files than that are a mistake.
+const MOST_FILES: usize = 64;
+
+/// What reading has found so far.
+pub(super) struct Reader<'a> {
+    pub sources: &'a mut Sources,
+    pub problems: &'a mut Vec<Problem>,
+    /// Paths are shown relative to it.
+    pub cwd: &'a Utf8Path,
+    /// Nothing is missing: every file could be read and parsed.
+    pub complete: bool,
+    /// Files that were read, with all that they extend.
+    done: HashMap<Utf8PathBuf, Option<Table>>,
+    /// Files that are being read, outermost first.
+    open: Vec<(Utf8PathBuf, String)>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(sources: &'a mut Sources, problems: &'a mut Vec<Problem>, cwd: &'a Utf8Path) -> Reader<'a> {
+        Reader { sources, problems, cwd, complete: true, done: HashMap::new(), open: Vec::new() }
+    }
+
+    /// Reads the file at an absolute path; `from` is where another file asks for it. None when that is impossible; then
+    /// there is a problem that says why.
+    pub fn file(&mut self, path: &Utf8Path, from: Option<Range<usize>>) -> Option<Table> {
+        let table = self.chain(path, from);
+        self.complete &= table.is_some();
+        table
+    }
+
+    fn chain(&mut self, path: &Utf8Path, from: Option<Range<usize>>) -> Option<Table> {
+        let below = path.strip_prefix(self.cwd).ok().filter(|below| !below.as_str().is_empty());
+        let shown = below.unwrap_or(path).to_string();
+        let problem = |message: String| match from.clone() {
+            Some(span) => Problem::at(message, span),
+            None => Problem::new(message),
+        };
+        // What cannot be resolved cannot be read either, and reading says why.
+        let identity = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
+        if let Some(begin) = self.open.iter().position(|(open, _)| *open == identity) {
+            let mut ring: Vec<&str> = self.open[begin..].iter().map(|(_, shown)| shown.as_str()).collect();
+            ring.push(&shown);
+            self.problems.push(problem(format!("files extend each other in a circle: {}", ring.join(" -> "))));
+            return None;
+        }
+        if let Some(done) = self.done.get(&identity) {
+            return done.clone();
+        }
+        if self.sources.files.len() >= MOST_FILES {
+            self.problems.push(problem(format!("more than {MOST_FILES} files extend each other")));
+            return None;
+        }
+        let text = match source::read(path, &shown) {
+            Ok(text) => text,
+            Err(message) => {
+                self.problems.push(problem(message));
+                return None;
+            }
+        };
+        let file = self.sources.add(path.to_owned(), shown.clone(), text);
+        self.open.push((identity.clone(), shown));
+        let table = self.parse(file).map(|table| self.extend(file, table));
+        self.open.pop();
+        self.done.insert(identity, table.clone());
+        table
+    }
+
+    fn parse(&mut self, file: usize) -> Option<Table> {
+        let source = &self.sources.files[file];
+        let (tree, errors) = DeTable::parse_recoverable(&source.text);
+        for error in &errors {
+            let span = error.span().unwrap_or(0..0);
+            let span = span.start + source.base..span.end + source.base;
+            self.problems.push(Problem::at(format!("not valid TOML: {}", error.message()), span));
+        }
+        if !errors.is_empty() {
+            return None;
+        }
+        if tree.get_ref().is_empty() {
+            let message = if source.text.trim().is_empty() { "is empty" } else { "has nothing but comments" };
+            let message = format!("`{}` {message}", source.shown);
+            self.problems.push(Problem::new(message).help("a pipeline has at least one `[[stage]]`"));
+            return None;
+        }
+        Some(tree::table(tree.into_inner(), source.base))
+    }
+
+    /// Lays a file on those that it extends.
+    fn extend(&mut self, file: usize, mut table: Table) -> Table {
+        let Some(extends) = table.remove("extends") else {
+            return merge::files(Table::default(), table, self.problems);
+        };
+        let dir = self.sources.files[file].dir().to_owned();
+        let names: Vec<&Node> = match &extends.value {
+            Value::Array(names) => names.iter().collect(),
+            _ => vec![&extends],
+        };
+        let mut base = Table::default();
+        for name in names {
+            let Some(below) = name.as_str() else {
+                let message = format!("`extends` takes paths, not {}", name.what());
+                self.problems
+                    .push(Problem::at(message, name.span.clone()).help("write it as `extends = \"base.toml\"`"));
+                continue;
+            };
+            let path = normal(&dir.join(below));
+            if let Some(below) = self.file(&path, Some(name.span.clone())) {
+                base = merge::files(base, below, self.problems);
+            }
+        }
+        merge::files(base, table, self.problems)
+    }
+}
+
+/// The path without `.` in it. `..` stays: before it there may be a symbolic link.
+pub(super) fn normal(path: &Utf8Path) -> Utf8PathBuf {
+    path.components().collect()
+}

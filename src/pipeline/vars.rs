@@ -1,0 +1,434 @@
+//! Variables: from `[vars]`, `--set` and the environment to values.
+//!
+//! Unaware of stages; what a variable is used for is not its business.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::decode;
+use super::error::{Problem, list};
+use super::merge::long;
+use super::read::normal;
+use super::schema::VarType;
+use super::shape::Shape;
+use super::source::Sources;
+use super::text::{self, Piece, Text};
+use super::tree::{Node, Table, Value};
+use super::{LoadOptions, VarValue, Variable};
+
+/// A variable that was declared.
+#[derive(Debug)]
+pub(super) struct Declared {
+    pub name: String,
+    pub at: Range<usize>,
+    /// None if there is a problem with it, which was reported.
+    pub variable: Option<Variable>,
+}
+
+/// Variables in the order of their declaration.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    pub declared: Vec<Declared>,
+}
+
+impl Variables {
+    pub fn get(&self, name: &str) -> Option<&Declared> {
+        self.declared.iter().find(|declared| declared.name == name)
+    }
+    /// The variable that a string is a reference to and nothing else.
+    pub fn alone(&self, node: &Node) -> Option<&Variable> {
+        let text = Text::parse(node.as_str()?).ok()?;
+        match text.pieces.as_slice() {
+            [Piece::Var(name)] => self.get(name)?.variable.as_ref(),
+            _ => None,
+        }
+    }
+    /// The variables that have a value.
+    pub fn into_values(self) -> BTreeMap<String, Variable> {
+        self.declared.into_iter().filter_map(|declared| Some((declared.name, declared.variable?))).collect()
+    }
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.declared.iter().map(|declared| declared.name.as_str())
+    }
+}
+
+impl VarType {
+    const ALL: [(VarType, &str); 5] = [
+        (VarType::String, "string"),
+        (VarType::Path, "path"),
+        (VarType::Int, "int"),
+        (VarType::Bool, "bool"),
+        (VarType::List, "list"),
+    ];
+}
+
+impl std::fmt::Display for VarType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(VarType::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))
+    }
+}
+
+/// The variable of the environment that sets a variable.
+fn env_name(name: &str) -> String {
+    format!("OPTBUILD_VAR_{}", name.to_uppercase().replace('-', "_"))
+}
+
+/// Gives every variable of `[vars]` its value.
+pub(super) fn resolve(
+    vars: &Table,
+    options: &LoadOptions,
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) -> Variables {
+    let given = given(vars, options.set, problems);
+    let mut variables = Variables::default();
+    for entry in &vars.entries {
+        let name = entry.key.clone();
+        let before = problems.len();
+        if let Some(message) = text::name_problem("variable", &name) {
+            problems.push(Problem::at(message, entry.at.clone()));
+        }
+        let shape = Shape::definition(if entry.node.as_table().is_some() { "VarDecl" } else { "Plain" });
+        decode::structure(&name, &entry.node, &shape, problems);
+        let mut variable = None;
+        if let Value::Table(table) = long(entry.node.clone(), "default").value
+            && problems.len() == before
+        {
+            let given = given.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            let mut resolver = Resolver { name: &name, vars, options, sources, earlier: &variables, problems };
+            variable = resolver.variable(&table, given, &entry.at);
+        }
+        variables.declared.push(Declared { name, at: entry.at.clone(), variable });
+    }
+    variables
+}
+
+/// The values of `--set`, by name.
+fn given<'a>(vars: &Table, set: &'a [String], problems: &mut Vec<Problem>) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut given: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for argument in set {
+        let names = || vars.entries.iter().map(|entry| entry.key.as_str());
+        match argument.split_once('=') {
+            None => problems.push(Problem::new(format!("`--set {argument}` has no value; write `--set NAME=VALUE`"))),
+            Some((name, _)) if vars.get(name).is_none() => {
+                let problem = Problem::new(format!("`--set {name}=…`: the pipeline has no variable `{name}`"));
+                problems.push(problem.suggest(name, names()));
+            }
+            Some((name, value)) => given.entry(name).or_default().push(value),
+        }
+    }
+    given
+}
+
+/// Finds the value of one variable.
+struct Resolver<'a> {
+    name: &'a str,
+    vars: &'a Table,
+    options: &'a LoadOptions<'a>,
+    sources: &'a Sources,
+    earlier: &'a Variables,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Resolver<'_> {
+    fn variable(&mut self, table: &Table, given: &[&str], at: &Range<usize>) -> Option<Variable> {
+        let flag = |key: &str| matches!(table.get(key), Some(Node { value: Value::Boolean(true), .. }));
+        let secret = flag("secret");
+        let kind = self.kind(table)?;
+        if secret && !matches!(kind, VarType::String | VarType::Path) {
+            let message = format!("`{}` is secret, so its type must be `string` or `path`", self.name);
+            self.problems.push(Problem::at(message, at.clone()));
+            return None;
+        }
+        let default = match table.get("default") {
+            Some(node) => Some((self.value(node, kind, secret)?, node.span.clone())),
+            None => None,
+        };
+        let choices = match table.get("choices") {
+            Some(node) => {
+                let element = if kind == VarType::List { VarType::String } else { kind };
+                let nodes = node.as_array().unwrap_or_default();
+                Some(nodes.iter().map(|node| self.value(node, element, secret)).collect::<Option<Vec<_>>>()?)
+            }
+            None => None,
+        };
+        let (value, origin) = self.choose(given, kind, secret, default, flag("required"), at)?;
+        self.check_choice(&value, choices.as_deref(), secret, origin, at)?;
+        let description = table.get("description").and_then(Node::as_str).unwrap_or_default().into();
+        let default = table.get("default").filter(|_| !secret).map(as_written);
+        let choices = choices.unwrap_or_default().iter().map(scalar).collect();
+        Some(Variable { value, kind, default, choices, secret, description })
+    }
+
+    fn kind(&mut self, table: &Table) -> Option<VarType> {
+        if let Some(node) = table.get("type") {
+            let word = node.as_str().unwrap_or_default();
+            let found = VarType::ALL.iter().find(|(_, name)| *name == word);
+            if found.is_none() {
+                let problem = Problem::at(format!("`{word}` is not a type"), node.span.clone());
+                self.problems.push(problem.suggest(word, VarType::ALL.iter().map(|(_, name)| *name)));
+            }
+            return found.map(|(kind, _)| *kind);
+        }
+        Some(match table.get("default").map(|node| &node.value) {
+            Some(Value::Boolean(_)) => VarType::Bool,
+            Some(Value::Integer(_)) => VarType::Int,
+            Some(Value::Array(_)) => VarType::List,
+            _ => VarType::String,
+        })
+    }
+
+    /// From `--set`, the environment, the default, or nothing; with what it came from.
+    fn choose(
+        &mut self,
+        given: &[&str],
+        kind: VarType,
+        secret: bool,
+        default: Option<(VarValue, Range<usize>)>,
+        required: bool,
+        at: &Range<usize>,
+    ) -> Option<(VarValue, Origin)> {
+        let env = env_name(self.name);
+        let from_env;
+        let (texts, source) = match given {
+            // An empty variable of the environment is how many CI systems say that there is none.
+            [] => {
+                from_env = (self.options.env)(&env).filter(|value| !value.is_empty());
+                (from_env.as_deref().into_iter().collect(), env.clone())
+            }
+            given => (given.to_vec(), format!("--set {}", self.name)),
+        };
+        if !texts.is_empty() {
+            return match self.convert(&texts, kind) {
+                Ok(value) => Some((value, Origin::Caller(source))),
+                Err(text) => {
+                    let shown = if secret { "…" } else { text };
+                    let message = format!("`{source}={shown}`: `{}` is {}", self.name, of_type(kind));
+                    self.problems.push(Problem::new(message).mark(at.clone(), "declared here"));
+                    None
+                }
+            };
+        }
+        if let Some((value, span)) = default {
+            return Some((value, Origin::Default(span)));
+        }
+        let empty = match kind {
+            _ if required => None,
+            VarType::String => Some(VarValue::String(String::new())),
+            VarType::Path => Some(VarValue::Path("".into())),
+            VarType::List => Some(VarValue::List(Vec::new())),
+            VarType::Bool => Some(VarValue::Bool(false)),
+            VarType::Int => None,
+        };
+        if empty.is_none() {
+            let message = format!("the variable `{}` has no value", self.name);
+            let help = format!("set it with `--set {}=…` or in the environment as {env}", self.name);
+            self.problems.push(Problem::at(message, at.clone()).help(help));
+        }
+        Some((empty?, Origin::Default(at.clone())))
+    }
+
+    /// Reads what the caller gave.
+    fn convert<'t>(&self, texts: &[&'t str], kind: VarType) -> Result<VarValue, &'t str> {
+        let Some(last) = texts.last().copied() else { return Err("") };
+        match kind {
+            VarType::String => Ok(VarValue::String(last.into())),
+            VarType::Path if last.is_empty() => Ok(VarValue::Path("".into())),
+            VarType::Path => Ok(VarValue::Path(normal(&self.options.cwd.join(last)))),
+            VarType::Int => last.parse().map(VarValue::Int).map_err(|_| last),
+            VarType::Bool => last.parse().map(VarValue::Bool).map_err(|_| last),
+            VarType::List => {
+                let items = texts.iter().filter(|text| !text.is_empty()).flat_map(|text| text.split(','));
+                Ok(VarValue::List(items.map(str::to_string).collect()))
+            }
+        }
+    }
+
+    /// Reads a default or a choice.
+    fn value(&mut self, node: &Node, kind: VarType, secret: bool) -> Option<VarValue> {
+        if let Some(other) = self.earlier.alone(node) {
+            let fits = matches!(
+                (&other.value, kind),
+                (VarValue::Bool(_), VarType::Bool)
+                    | (VarValue::Int(_), VarType::Int)
+                    | (VarValue::List(_), VarType::List)
+            );
+            if fits {
+                return Some(other.value.clone());
+            }
+        }
+        match (&node.value, kind) {
+            (Value::Boolean(value), VarType::Bool) => Some(VarValue::Bool(*value)),
+            (Value::Integer(number), VarType::Int) => Some(VarValue::Int(*number)),
+            (Value::String(_), VarType::String) => self.text(node, kind, secret).map(VarValue::String),
+            (Value::String(_), VarType::Path) => {
+                let path = self.text(node, kind, secret)?;
+                let dir = self.sources.files.get(self.sources.file_of(node.span.start))?.dir();
+                let path = if path.is_empty() { path.into() } else { normal(&dir.join(path)) };
+                Some(VarValue::Path(path))
+            }
+            (Value::Array(nodes), VarType::List) => {
+                let mut items = Vec::new();
+                for node in nodes {
+                    match self.earlier.alone(node).map(|other| &other.value) {
+                        Some(VarValue::List(spliced)) => items.extend(spliced.iter().cloned()),
+                        _ => items.push(self.text(node, kind, secret)?),
+                    }
+                }
+                Some(VarValue::List(items))
+            }
+            _ => {
+                let message = format!("`{}` is {}, but this is {}", self.name, of_type(kind), node.what());
+                self.problems.push(Problem::at(message, node.span.clone()));
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, node: &Node, kind: VarType, secret: bool) -> Option<String> {
+        let source = node.as_str()?;
+        let report = |message: String, part: &str| {
+            let start = source.find(part).unwrap_or(0);
+            let span = self.sources.within(&node.span, source, &(start..start + part.len()));
+            Problem::at(message, span)
+        };
+        let text = match Text::parse(source) {
+            Ok(text) => text,
+            Err(error) => {
+                let problem = report(error.message, source.get(error.range).unwrap_or_default());
+                self.problems.push(problem);
+                return None;
+            }
+        };
+        let mut out = String::new();
+        for piece in &text.pieces {
+            match piece {
+                Piece::Literal(literal) if literal.contains('\0') => {
+                    let problem = report("a NUL character can stand in no path, argument or variable".into(), source);
+                    self.problems.push(problem);
+                    return None;
+                }
+                Piece::Literal(literal) => out.push_str(literal),
+                Piece::Host => out.push_str(self.options.host),
+                Piece::PipelineDir(_) if kind == VarType::Path => {
+                    out.push_str(self.sources.files.get(self.sources.file_of(node.span.start))?.dir().as_str());
+                }
+                Piece::PipelineDir(_) => {
+                    let problem = report("`${pipeline.dir}` is a path".into(), "${pipeline.dir}");
+                    self.problems.push(problem.help(format!("give `{}` the type `path`", self.name)));
+                    return None;
+                }
+                Piece::Var(name) => {
+                    let part = format!("${{{name}}}");
+                    let Some(declared) = self.earlier.get(name) else {
+                        let known = self.vars.get(name).is_some();
+                        let problem = match known {
+                            _ if name == self.name => report(format!("`{name}` refers to itself"), &part),
+                            true => report(format!("`{name}` is declared after `{}`", self.name), &part)
+                                .help("a default can refer to variables that stand before it"),
+                            false => report(format!("there is no variable `{name}`"), &part)
+                                .suggest(name, self.earlier.names()),
+                        };
+                        self.problems.push(problem);
+                        return None;
+                    };
+                    let other = declared.variable.as_ref()?;
+                    let wrong = match &other.value {
+                        _ if other.secret && !secret => Some(("secret", "declare this one `secret = true` too")),
+                        VarValue::List(_) => Some(("a list", "it can only be an element of a list, alone")),
+                        VarValue::Path(_) if kind != VarType::Path => {
+                            Some(("a path", "give this one the type `path` too"))
+                        }
+                        value => {
+                            out.push_str(&scalar(value));
+                            None
+                        }
+                    };
+                    if let Some((what, help)) = wrong {
+                        let problem = report(format!("`{name}` is {what}"), &part).help(help);
+                        self.problems.push(problem);
+                        return None;
+                    }
+                }
+                other => {
+                    let part = Text { pieces: vec![other.clone()] }.to_string();
+                    let message = format!("`{part}` has no value yet when variables get theirs");
+                    let problem = report(message, &part);
+                    self.problems.push(problem.help("a default can refer to variables before it, and to `${host}`"));
+                    return None;
+                }
+            }
+        }
+        Some(out)
+    }
+
+    fn check_choice(
+        &mut self,
+        value: &VarValue,
+        choices: Option<&[VarValue]>,
+        secret: bool,
+        origin: Origin,
+        at: &Range<usize>,
+    ) -> Option<()> {
+        let Some(choices) = choices else { return Some(()) };
+        let choices: Vec<String> = choices.iter().map(scalar).collect();
+        let elements = match value {
+            VarValue::List(items) => items.clone(),
+            single => vec![scalar(single)],
+        };
+        let valid: Vec<&str> = choices.iter().map(String::as_str).collect();
+        let Some(wrong) = elements.iter().find(|element| !valid.contains(&element.as_str())) else { return Some(()) };
+        let shown = if secret { "the value".into() } else { format!("`{wrong}`") };
+        let problem = match origin {
+            Origin::Caller(source) => {
+                Problem::new(format!("`{source}`: {shown} is not among the choices")).mark(at.clone(), "declared here")
+            }
+            Origin::Default(span) => Problem::at(format!("{shown} is not among the choices of `{}`", self.name), span),
+        };
+        let problem = problem.help(format!("the choices are {}", list(&valid)));
+        self.problems.push(match super::error::nearest_of(wrong, valid) {
+            Some(name) if !secret => problem.help(format!("did you mean `{name}`?")),
+            _ => problem,
+        });
+        None
+    }
+}
+
+/// A default as it stands in the file, a list with commas.
+fn as_written(node: &Node) -> String {
+    match &node.value {
+        Value::String(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(value) => value.to_string(),
+        Value::Array(items) => items.iter().map(as_written).collect::<Vec<_>>().join(","),
+        Value::Table(_) | Value::Other(_) => String::new(),
+    }
+}
+
+/// Where a value came from.
+enum Origin {
+    /// `--set` or the environment.
+    Caller(String),
+    Default(Range<usize>),
+}
+
+fn of_type(kind: VarType) -> &'static str {
+    match kind {
+        VarType::String => "a string",
+        VarType::Path => "a path, which is written as a string",
+        VarType::Int => "an integer",
+        VarType::Bool => "a boolean: `true` or `false`",
+        VarType::List => "a list of strings",
+    }
+}
+
+/// The value as text. A list has none.
+pub(super) fn scalar(value: &VarValue) -> String {
+    match value {
+        VarValue::Bool(value) => value.to_string(),
+        VarValue::Int(number) => number.to_string(),
+        VarValue::String(text) => text.clone(),
+        VarValue::Path(path) => path.to_string(),
+        VarValue::List(items) => items.join(","),
+    }
+}
