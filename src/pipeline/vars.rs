@@ -156,7 +156,7 @@ impl Resolver<'_> {
         self.check_choice(&value, choices.as_deref(), secret, origin, at)?;
         let description = table.get("description").and_then(Node::as_str).unwrap_or_default().into();
         let default = table.get("default").filter(|_| !secret).map(as_written);
-        let choices = choices.unwrap_or_default().iter().map(scalar).collect();
+        let choices = choices.filter(|_| !secret).unwrap_or_default().iter().map(scalar).collect();
         Some(Variable { value, kind, default, choices, secret, description })
     }
 
@@ -385,10 +385,10 @@ impl Resolver<'_> {
             }
             Origin::Default(span) => Problem::at(format!("{shown} is not among the choices of `{}`", self.name), span),
         };
-        let problem = problem.help(format!("the choices are {}", list(&valid)));
-        self.problems.push(match super::error::nearest_of(wrong, valid) {
-            Some(name) if !secret => problem.help(format!("did you mean `{name}`?")),
-            _ => problem,
+        self.problems.push(match super::error::nearest_of(wrong, valid.iter().copied()) {
+            _ if secret => problem,
+            Some(name) => problem.help(format!("did you mean `{name}`?")),
+            None => problem.help(format!("the choices are {}", list(&valid))),
         });
         None
     }
