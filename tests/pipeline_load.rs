@@ -58,6 +58,7 @@ fn types_of_variables() {
         off = { type = "bool" }
         derived = { type = "path", default = "${path}/${text}-${host}" }
         own = { type = "path", default = "${pipeline.dir}/own" }
+        below = { type = "path", default = "${none}/below" }
         more = ["0", "${list}", "${text}"]
         same = { type = "int", default = "${number}" }
     "#;
@@ -75,6 +76,7 @@ fn types_of_variables() {
     assert_eq!(vars["off"].value, VarValue::Bool(false));
     assert_eq!(vars["derived"].value, VarValue::Path(dir.join(format!("sub/dir/x-{HOST}"))));
     assert_eq!(vars["own"].value, VarValue::Path(dir.join("own")));
+    assert_eq!(vars["below"].value, VarValue::Path("".into()));
     assert_eq!(vars["more"].value, list(&["0", "a", "b", "x"]));
     assert_eq!(vars["same"].value, VarValue::Int(16));
 
