@@ -1,5 +1,33 @@
+//! optbuild runs optimised builds (PGO, BOLT, LTO) as resumable pipelines.
+//!
+//! One direction, no way back:
+//!
+//! ```text
+//! pipeline file ─► declaration ─► resolved pipeline ─► plan ─► run ─► events ─┬─► journal, records
+//!    pipeline/       vars, tools       stage/           plan     run/         ├─► progress, logs
+//!                                                                             └─► report
+//! ```
+//!
+//! - [`pipeline`]: what the user declared
+//! - [`stage`]: from a declaration to a plan, one file per kind
+//! - [`plan`]: the vocabulary between the two, and the same plan as a shell script
+//! - [`facts`], [`toolchain`]: what planning may know of the world
+//! - [`run`]: deciding, scheduling, executing, supervising; emits events
+//! - [`op`], [`profile`]: optbuild's own operations, each a child process
+//! - [`state`]: all that is on disk between runs
+//! - [`report`]: listeners of events, and tables
+//! - [`cli`]: the subcommands
+//!
+//! `docs/design.md` has the reasons.
+
+pub mod cli;
 pub mod facts;
+pub mod op;
 pub mod pipeline;
 pub mod plan;
+pub mod profile;
+pub mod report;
 pub mod run;
+pub mod stage;
 pub mod state;
+pub mod toolchain;

@@ -29,7 +29,7 @@ pub(super) fn declaration(stage: &Table) -> BTreeMap<String, String> {
 }
 
 /// A value as JSON with sorted keys.
-fn value(node: &Node) -> String {
+pub(super) fn value(node: &Node) -> String {
     match &node.value {
         Value::String(text) => match Text::parse(text) {
             Ok(text) => quoted(&text.to_string()),

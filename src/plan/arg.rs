@@ -99,6 +99,19 @@ impl Arg {
         self.with("/").with(below)
     }
 
+    /// The same with literals that follow each other made one.
+    #[must_use]
+    pub fn joined(self) -> Arg {
+        let mut parts: Vec<Part> = Vec::new();
+        for part in self.parts {
+            match (parts.last_mut(), part) {
+                (Some(Part::Literal(before)), Part::Literal(text)) => before.push_str(&text),
+                (_, part) => parts.push(part),
+            }
+        }
+        Arg { parts }
+    }
+
     /// The text, with places and late values as the function says.
     pub fn render(&self, mut part: impl FnMut(&Part) -> String) -> String {
         self.parts

@@ -5,6 +5,9 @@
 
 mod arg;
 mod op;
+mod ops;
+pub mod pattern;
+pub mod shell;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +15,19 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 pub use arg::{Arg, Late, Part, Symbol};
-pub use op::Op;
+pub use op::{Op, ShellLine, ShellWord};
+pub use ops::{Merge, MergeOutput};
+
+/// Why a stage cannot be planned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// It needs an output of a stage that is off or has failed, and names no other.
+    #[error("stage `{stage}` needs `{reference}`, and stage `{by}` has no outputs")]
+    Blocked { stage: String, reference: String, by: String },
+    /// What it declares makes no sense together, or with what is known of the machine.
+    #[error("stage `{stage}`, `{key}`: {message}")]
+    Invalid { stage: String, key: String, message: String },
+}
 
 /// What a stage will do.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +49,8 @@ pub struct StagePlan {
     pub gaps: Vec<Gap>,
     /// Decisions that a reader of the plan should know of.
     pub notes: Vec<String>,
+    /// How many slots the stage takes when it does not say; none: all.
+    pub default_jobs: Option<usize>,
 }
 
 /// One thing that a stage does.
@@ -96,7 +113,8 @@ pub struct Workload {
 #[derive(Debug, Clone)]
 pub struct Output {
     pub name: String,
-    /// Where it stands: in `${self.out}`.
+    /// Where it stands: in `${self.out}`. Where its name holds the hash of its content, the last component is a pattern with one
+    /// `*` that exactly one file matches when the steps have succeeded; see [`pattern::resolve`].
     pub path: Arg,
     /// May leave the machine, or be moved: no path of this build is compiled in.
     pub portable: bool,

@@ -1,7 +1,7 @@
 //! optbuild's own operations, as steps of a plan.
 //!
-//! Each constructor says what the operation's command line is, and, where plain tools can do the same, how a shell script
-//! does it. The operations themselves are in `crate::op`.
+//! What their command lines are, and how a shell script does the same where plain tools can, is in `ops.rs`. The operations
+//! themselves are in `crate::op`.
 
 use super::{Arg, Symbol};
 
@@ -32,8 +32,33 @@ impl Op {
         Op { argv, shell: None }
     }
 
+    /// With what a script does instead.
+    #[must_use]
+    pub(super) fn in_shell(mut self, lines: Vec<ShellLine>) -> Op {
+        self.shell = Some(lines);
+        self
+    }
+
     /// The whole command line.
     pub fn command_line(&self) -> Vec<Arg> {
         [Arg::from(Symbol::Optbuild), "op".into()].into_iter().chain(self.argv.iter().cloned()).collect()
+    }
+}
+
+impl From<&str> for ShellWord {
+    fn from(text: &str) -> ShellWord {
+        ShellWord::Raw(text.into())
+    }
+}
+
+impl From<String> for ShellWord {
+    fn from(text: String) -> ShellWord {
+        ShellWord::Raw(text)
+    }
+}
+
+impl From<&Arg> for ShellWord {
+    fn from(arg: &Arg) -> ShellWord {
+        ShellWord::Arg(arg.clone())
     }
 }

@@ -26,6 +26,10 @@ pub enum Event {
         pipeline_hash: String,
         /// The command line that began the run, without the program.
         args: Vec<String>,
+        /// Where it was begun.
+        cwd: Utf8PathBuf,
+        /// The start time of the process, as in field 22 of `/proc/PID/stat`: with the pid, it is that process and no other.
+        pid_start: u64,
         /// `--set` values, secrets left out.
         vars: BTreeMap<String, serde_json::Value>,
         /// Stages that the run does afresh whatever their records say.
@@ -80,6 +84,15 @@ pub enum Event {
         command: String,
         cwd: Utf8PathBuf,
         log: Utf8PathBuf,
+    },
+    /// A step that is a pool of workloads begins; it is open until the `step-finished` of the same step. Steps that start
+    /// meanwhile in the stage are of its attempts.
+    PoolStarted {
+        stage: String,
+        step: String,
+        workloads: usize,
+        /// How many of them count already, because an earlier run committed them.
+        committed: usize,
     },
     /// A number that an operation reported.
     Fact {

@@ -1,1 +1,19 @@
+//! Executes plans: which stages, in which order, with which processes. Knows steps, not kinds; PGO and BOLT mean nothing here.
+//! All that leaves it are events.
+
+pub mod control;
+pub mod decide;
+pub mod environment;
 pub mod event;
+mod pool;
+pub mod process;
+pub mod publish;
+pub mod resolve;
+pub mod scheduler;
+pub mod select;
+pub mod signals;
+pub mod stage;
+pub mod step;
+pub mod supervisor;
+pub mod survey;
+pub mod tail;

@@ -1,8 +1,48 @@
 //! The hash of all that determines a stage's outputs, kept in named parts so that a difference can be explained.
+//!
+//! Where anything lies is not part of it: the same pipeline in another directory has the same fingerprints. Unaware of what
+//! the parts mean to the stage.
 
 use std::collections::BTreeMap;
 
+use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
+
+use super::sources::{self, SourceError, Sources};
+use super::tools::{ToolError, ToolIdentities};
+use crate::pipeline::{OutputRef, Pipeline, Stage, VarValue};
+use crate::plan::{Action, Arg, Command, Pool, StagePlan, Step};
+
+/// Raised when optbuild's own operations begin to make something else of the same inputs.
+const SCHEME: &str = "1";
+
+/// Values up to this many bytes are kept as they are, so that an explanation can show them.
+const SHOWN: usize = 120;
+
+/// Keys that decide when and how often a stage runs, not what it makes; and those of which the rest of the fingerprint tells.
+const NOT_HASHED: [&str; 12] = [
+    "name",
+    "kind",
+    "description",
+    "jobs",
+    "memory",
+    "timeout",
+    "retries",
+    "on-failure",
+    "when",
+    "remove",
+    "after",
+    "exclusive",
+];
+
+/// Why there is no fingerprint.
+#[derive(Debug, thiserror::Error)]
+pub enum FingerprintError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+}
 
 /// What determines a stage's outputs: names of parts, and the hash or the short text of each.
 ///
@@ -29,6 +69,234 @@ impl Fingerprint {
         let mut hasher = blake3::Hasher::new();
         add(&mut hasher, &self.configuration);
         hasher.finalize().to_hex().to_string()
+    }
+
+    /// What is different in `new`, configuration first, by name.
+    pub fn diff(old: &Fingerprint, new: &Fingerprint) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for (old, new, is_source) in
+            [(&old.configuration, &new.configuration, false), (&old.sources, &new.sources, true)]
+        {
+            let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            differences.extend(names.into_iter().filter_map(|part| {
+                let kind = match (old.get(part).cloned(), new.get(part).cloned()) {
+                    (Some(old), Some(new)) if old == new => return None,
+                    (Some(old), Some(new)) => Change::Changed { old, new },
+                    (None, Some(new)) => Change::Added { new },
+                    (Some(old), None) => Change::Removed { old },
+                    (None, None) => return None,
+                };
+                Some(Difference { part: part.clone(), kind, is_source })
+            }));
+        }
+        differences
+    }
+}
+
+/// A part in which two fingerprints differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Such as `tool.clang`, `input.lib.out`, `declaration.define`; of sources their name.
+    pub part: String,
+    pub kind: Change,
+    /// Only the build directory's content is out of date, not its configuration.
+    pub is_source: bool,
+}
+
+/// What happened to a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Changed { old: String, new: String },
+    Added { new: String },
+    Removed { old: String },
+}
+
+/// Whether a part's value is a hash, which tells a person nothing, rather than the value itself.
+pub fn is_hash(value: &str) -> bool {
+    value.strip_prefix(HASHED).unwrap_or(value).len() == 64
+        && value.strip_prefix(HASHED).unwrap_or(value).bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+const HASHED: &str = "hash ";
+
+/// What a stage's outputs depend on, besides its declaration and plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The hash of every output that [`StagePlan::inputs`] names.
+    pub outputs: &'a BTreeMap<OutputRef, String>,
+    /// The fingerprint of the stage that the workspace must have been left by.
+    pub predecessor: Option<&'a str>,
+}
+
+/// The fingerprint of a stage as things are.
+///
+/// # Errors
+/// When a source or a tool cannot be read.
+pub fn compute(
+    stage: &Stage,
+    plan: &StagePlan,
+    pipeline: &Pipeline,
+    inputs: Inputs<'_>,
+    sources: &Sources,
+    tools: &ToolIdentities,
+) -> Result<Fingerprint, FingerprintError> {
+    let mut parts = BTreeMap::new();
+    parts.insert("optbuild".into(), SCHEME.into());
+    // Equal stages of different names have records, and outputs, of their own.
+    parts.insert("stage".into(), stage.common.name.clone());
+    parts.insert("kind".into(), format!("{:?}", stage.common.kind).to_lowercase());
+    let secrets = secrets(pipeline);
+    for (key, value) in stage.declaration.iter().filter(|(key, _)| !NOT_HASHED.contains(&key.as_str())) {
+        let tells = secrets.iter().any(|secret| value.contains(secret));
+        parts.insert(format!("declaration.{key}"), if tells { hashed(value) } else { shown(value) });
+    }
+    parts.insert("commands".into(), commands(plan));
+    for tool in &plan.tools {
+        parts.insert(format!("tool.{}", tool.name), tools.identity(tool, sources.hasher())?);
+    }
+    for (output, hash) in inputs.outputs {
+        parts.insert(format!("input.{output}"), hash.clone());
+    }
+    for (name, value) in &plan.passed_env {
+        parts.insert(format!("env.{name}"), hashed(value));
+    }
+    if let Some(predecessor) = inputs.predecessor {
+        parts.insert("workspace.predecessor".into(), predecessor.to_string());
+    }
+    for name in &stage.path_vars {
+        if let Some(VarValue::Path(path)) = pipeline.vars.get(name).map(|variable| &variable.value)
+            && !is_covered(path, plan)
+        {
+            parts.insert(format!("variable.{name}"), shown(path.as_str()));
+        }
+    }
+    Ok(Fingerprint { configuration: parts, sources: source_hashes(plan, |source| sources.hash(source))? })
+}
+
+/// The part `sources` of the fingerprint, from the disk as it is: to be compared after the stage with what it was before.
+pub fn sources_now(plan: &StagePlan, sources: &Sources) -> Result<BTreeMap<String, String>, SourceError> {
+    source_hashes(plan, |source| sources.hash_again(source))
+}
+
+fn source_hashes(
+    plan: &StagePlan,
+    hash: impl Fn(&crate::plan::Source) -> Result<sources::SourceHash, SourceError>,
+) -> Result<BTreeMap<String, String>, SourceError> {
+    let mut parts: BTreeMap<String, String> = BTreeMap::new();
+    for source in &plan.sources {
+        let hash = hash(source)?.hash;
+        // Several files under one name: each counts, in the order of the plan.
+        parts
+            .entry(source.name.clone())
+            .and_modify(|all| *all = blake3::hash(format!("{all}{hash}").as_bytes()).to_hex().to_string())
+            .or_insert(hash);
+    }
+    Ok(parts)
+}
+
+/// What lies at a path is hashed as a source, or is a place in which sources lie: then the path itself says nothing.
+fn is_covered(path: &Utf8Path, plan: &StagePlan) -> bool {
+    plan.sources.iter().any(|source| {
+        if source.glob {
+            sources::overlap(path, &sources::split_glob(&source.path).0)
+        } else {
+            sources::overlap(path, &source.path)
+        }
+    })
+}
+
+fn secrets(pipeline: &Pipeline) -> Vec<String> {
+    let secrets = pipeline.vars.values().filter(|variable| variable.secret);
+    let texts = secrets.flat_map(|variable| match &variable.value {
+        VarValue::String(text) => vec![text.clone()],
+        VarValue::Path(path) => vec![path.to_string()],
+        VarValue::List(texts) => texts.clone(),
+        VarValue::Int(number) => vec![number.to_string()],
+        VarValue::Bool(_) => Vec::new(),
+    });
+    texts.filter(|text| !text.is_empty()).collect()
+}
+
+fn shown(value: &str) -> String {
+    // What looks like a hash of a value must be one.
+    if value.len() <= SHOWN && !value.starts_with(HASHED) { value.to_string() } else { hashed(value) }
+}
+
+fn hashed(value: &str) -> String {
+    format!("{HASHED}{}", blake3::hash(value.as_bytes()).to_hex())
+}
+
+/// Everything that the plan says will be done, without places, time limits, and how much at once.
+fn commands(plan: &StagePlan) -> String {
+    let mut text = Words(blake3::Hasher::new());
+    text.steps("step", &plan.steps);
+    text.steps("check", &plan.checks);
+    for output in &plan.outputs {
+        text.word("output");
+        text.word(&output.name);
+        text.arg(&output.path);
+        text.word(if output.portable { "portable" } else { "fixed" });
+    }
+    format!("{HASHED}{}", text.0.finalize().to_hex())
+}
+
+/// Hashes words, each with its length, so that no two different plans are the same bytes.
+struct Words(blake3::Hasher);
+
+impl Words {
+    fn word(&mut self, text: &str) {
+        self.0.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    }
+
+    fn count(&mut self, count: usize) {
+        self.0.update(&(count as u64).to_le_bytes());
+    }
+
+    fn arg(&mut self, arg: &Arg) {
+        self.word(&arg.symbolic());
+    }
+
+    fn steps(&mut self, what: &str, steps: &[Step]) {
+        self.word(what);
+        self.count(steps.len());
+        for step in steps {
+            self.word(&step.name);
+            match &step.action {
+                Action::Command(command) => self.command(command),
+                Action::Pool(pool) => self.pool(pool),
+                Action::Op(op) => {
+                    self.word("op");
+                    self.count(op.argv.len());
+                    op.argv.iter().for_each(|arg| self.arg(arg));
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: &Command) {
+        self.word("command");
+        self.count(command.argv.len());
+        command.argv.iter().for_each(|arg| self.arg(arg));
+        self.count(command.env.len());
+        for (name, value) in &command.env {
+            self.word(name);
+            self.arg(value);
+        }
+        self.arg(&command.cwd);
+        self.count(command.stdout.iter().count());
+        command.stdout.iter().for_each(|stdout| self.arg(stdout));
+    }
+
+    fn pool(&mut self, pool: &Pool) {
+        self.word("pool");
+        self.count(pool.workloads.len());
+        for workload in &pool.workloads {
+            self.word(&workload.name);
+            self.word(if workload.may_fail { "may fail" } else { "must succeed" });
+            self.command(&workload.command);
+        }
+        self.steps("prepare", &pool.prepare);
+        self.steps("commit", &pool.commit);
     }
 }
 

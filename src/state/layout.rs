@@ -6,7 +6,10 @@
 //!   lock                         held while a run is under way; says by whom
 //!   hashes                       the stat cache
 //!   tools                        identities of tools
+//!   facts                        what tools printed about themselves
+//!   published.json               what was put into which output directory
 //!   records/FINGERPRINT.json     finished stages
+//!   records/FINGERPRINT.times    when the files of their outputs were written, to see that they were not changed
 //!   manifests/HASH               the files of artifacts
 //!   names/STAGE                  the fingerprint of the stage's last record
 //!   stages/STAGE/build           ${self.build}, kept when the stage is interrupted
@@ -54,11 +57,21 @@ impl Layout {
     pub fn tools(&self) -> Utf8PathBuf {
         self.root.join("tools")
     }
+    pub fn facts(&self) -> Utf8PathBuf {
+        self.root.join("facts")
+    }
+    /// What was put into output directories.
+    pub fn published(&self) -> Utf8PathBuf {
+        self.root.join("published.json")
+    }
     pub fn records(&self) -> Utf8PathBuf {
         self.root.join("records")
     }
     pub fn record(&self, fingerprint: &str) -> Utf8PathBuf {
         self.records().join(format!("{fingerprint}.json"))
+    }
+    pub fn record_times(&self, fingerprint: &str) -> Utf8PathBuf {
+        self.records().join(format!("{fingerprint}.times"))
     }
     pub fn manifests(&self) -> Utf8PathBuf {
         self.root.join("manifests")

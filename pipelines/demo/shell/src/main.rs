@@ -145,7 +145,7 @@ fn run_statement<W: Write>(mut statement: Statement<'_>, printer: &mut Printer<W
     if statement.column_count() == 0 {
         return statement.execute([]).map(|_| ()).map_err(|error| error.to_string());
     }
-    let names: Vec<String> = statement.column_names().into_iter().map(Into::into).collect();
+    let names: Vec<String> = statement.column_names().map(Into::into).collect();
     let mut rows = statement.query([]).map_err(|error| error.to_string())?;
     printer.begin(&names).map_err(|error| format!("standard output: {error}"))?;
     while let Some(row) = rows.next().map_err(|error| error.to_string())? {

@@ -1,0 +1,288 @@
+//! The command line: every flag is described here once; help, man pages and completions are made from it.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+
+use crate::op::OpCommand;
+
+/// Runs optimised builds (PGO, BOLT, LTO) as resumable pipelines.
+#[derive(Debug, Parser)]
+#[command(name = "optbuild", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done; with failures that the pipeline tolerates, too (but see `run --strict`)
+    1  a stage failed
+    2  bad usage or a bad pipeline file
+    3  a tool, a disk or a permission is missing
+  130  interrupted
+
+In three commands:
+  optbuild doctor demo --install   look for the tools that the pipeline `demo` needs, install what is missing
+  optbuild run demo                build
+  optbuild resume                  go on after a failure or an interrupt";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pipeline: what is not up to date, in the order of its dependencies
+    Run(RunArgs),
+    /// Continue the last run after a failure or an interrupt
+    ///
+    /// Finished stages are not repeated, begun ones continue, and what that run was told to begin afresh is begun afresh only once.
+    Resume(ResumeArgs),
+    /// Show every step of a pipeline with its exact command
+    Plan(PlanArgs),
+    /// List the pipelines that can be run by name
+    List,
+    /// Show a pipeline's variables, tools and stages
+    Show(PipelineArgs),
+    /// Say why a stage would run: which part of its fingerprint differs
+    Explain(StageArgs),
+    /// Show which stages are up to date
+    Status(StatusArgs),
+    /// Print the paths of what was built
+    Artifacts(ArtifactsArgs),
+    /// Print the logs of a stage's last run
+    Logs(LogsArgs),
+    /// Look for the tools that a pipeline needs
+    Doctor(DoctorArgs),
+    /// Remove build directories; records and outputs stay
+    Clean(CleanArgs),
+    /// Remove the records, outputs and logs of old runs
+    Gc(GcArgs),
+    /// Print the JSON Schema of pipeline files, for editors
+    Schema,
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page, or write one for every subcommand into a directory
+    Man {
+        #[arg(long, value_name = "DIR")]
+        dir: Option<Utf8PathBuf>,
+    },
+    /// One of optbuild's own operations, as plans call them
+    #[command(hide = true)]
+    Op {
+        #[command(subcommand)]
+        op: OpCommand,
+    },
+    /// Watch one command and all its descendants; started by `run`
+    #[command(hide = true)]
+    Supervise,
+}
+
+/// Which pipeline, with which variables, kept where.
+#[derive(Debug, Clone, Args)]
+pub struct PipelineArgs {
+    /// A pipeline file, or the name of a shipped pipeline or of one in ./pipelines
+    #[arg(value_name = "NAME|FILE")]
+    pub pipeline: String,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct Settings {
+    /// Set a variable of the pipeline; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Where records, build directories and logs are kept [default: .optbuild beside the pipeline file, or here for a pipeline that is given by name]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<Utf8PathBuf>,
+}
+
+/// Which stages.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelectionArgs {
+    /// Run this stage and all that depends on it, whatever their records say
+    #[arg(long, value_name = "STAGE")]
+    pub from: Vec<String>,
+    /// Run this stage and what it needs, and stop there
+    #[arg(long, value_name = "STAGE")]
+    pub until: Vec<String>,
+    /// Run this stage alone, whatever its record says
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["from", "until"])]
+    pub only: Vec<String>,
+    /// Do not run this stage: use its recorded outputs, or what the pipeline names instead of them
+    #[arg(long, value_name = "STAGE")]
+    pub skip: Vec<String>,
+    /// Run every selected stage whatever its record says
+    #[arg(long)]
+    pub force: bool,
+    /// Like --force, in empty build directories
+    #[arg(long)]
+    pub fresh: bool,
+    /// Use outputs of stages outside of the selection although they are out of date
+    #[arg(long)]
+    pub accept_stale: bool,
+}
+
+/// How a run goes about it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ExecutionArgs {
+    /// How many slots the stages share [default: the cores that this process may use]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// After a failure, also start what does not depend on the failed stage
+    #[arg(long, conflicts_with = "fail_fast")]
+    pub keep_going: bool,
+    /// After a failure, end the stages that are running
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Exit with 1 also after failures that the pipeline tolerates
+    #[arg(long)]
+    pub strict: bool,
+    /// Where the pipeline's outputs are put [default: out/NAME beside the state directory]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<Utf8PathBuf>,
+    /// Print events as JSON lines on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Also show reasons, notes and commands
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Show failures only
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub execution: ExecutionArgs,
+    /// Show what would be done, like `plan`
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// The state directory of the run [default: .optbuild here or in a directory above]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<Utf8PathBuf>,
+    /// Set a variable anew; needed for secret ones that the environment does not hold
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub execution: ExecutionArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// Write the plan as a bash script that takes the output directory as its argument
+    #[arg(long, group = "form")]
+    pub shell: bool,
+    /// Write the graph of stages for Graphviz
+    #[arg(long, group = "form")]
+    pub dot: bool,
+    /// Write the graph of stages for Mermaid
+    #[arg(long, group = "form")]
+    pub mermaid: bool,
+    /// Plan with the answers in this file instead of looking at this machine
+    #[arg(long, value_name = "FILE")]
+    pub facts: Option<Utf8PathBuf>,
+    /// Write what planning asked of this machine, and the answers, to a file for --facts
+    #[arg(long, value_name = "FILE", conflicts_with = "facts")]
+    pub record_facts: Option<Utf8PathBuf>,
+}
+
+/// For commands that look at what a run left: by default the pipeline and the variables of the last run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LastRunArgs {
+    /// The pipeline [default: that of the last run]
+    #[arg(short, long, value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StageArgs {
+    pub stage: String,
+    #[command(flatten)]
+    pub last: LastRunArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// The pipeline [default: that of the last run]
+    #[arg(value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ArtifactsArgs {
+    /// Only this stage's
+    pub stage: Option<String>,
+    #[command(flatten)]
+    pub last: LastRunArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    pub stage: String,
+    /// Only the log of this step
+    pub step: Option<String>,
+    /// Go on as the log grows, until the stage ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The state directory [default: .optbuild here or in a directory above]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// The pipeline [default: what optbuild itself can use]
+    #[arg(value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Install what is missing through the machine's package manager
+    #[arg(long)]
+    pub install: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CleanArgs {
+    /// Stages [default: all]
+    pub stage: Vec<String>,
+    /// Remove this workspace, which stages share
+    #[arg(long, value_name = "NAME")]
+    pub workspace: Vec<String>,
+    /// The state directory [default: .optbuild here or in a directory above]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct GcArgs {
+    /// Keep what the last N runs made or used
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub keep_runs: usize,
+    /// Go on with the oldest runs until no more than this is used, as `20 GiB`; the last run is always kept
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<bytesize::ByteSize>,
+    /// The state directory [default: .optbuild here or in a directory above]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<Utf8PathBuf>,
+}

@@ -1,0 +1,93 @@
+//! `optbuild doctor`: is everything here that a pipeline needs, and if not, how does it get here?
+
+use anyhow::{Context as _, Result};
+
+use super::args::{DoctorArgs, PipelineArgs};
+use super::exit::{MACHINE, Machine};
+use super::plan::{off, print};
+use super::session::{Mode, Session};
+use crate::facts::Facts;
+use crate::pipeline::Pipeline;
+use crate::plan::StagePlan;
+use crate::report::info::{ToolRow, ToolState, doctor_table};
+use crate::toolchain::doctor::{self, DoctorRow, Status};
+use crate::toolchain::install;
+
+/// `optbuild doctor`
+pub fn doctor(args: &DoctorArgs) -> Result<u8> {
+    let rows = look(args)?;
+    if !args.install {
+        print(&table(&rows))?;
+        return Ok(if complete(&rows) { 0 } else { MACHINE });
+    }
+    if complete(&rows) {
+        print(&table(&rows))?;
+        return Ok(0);
+    }
+    install(&Facts::live(), &rows)?;
+    let rows = look(args)?;
+    print(&table(&rows))?;
+    Ok(if complete(&rows) { 0 } else { MACHINE })
+}
+
+fn look(args: &DoctorArgs) -> Result<Vec<DoctorRow>> {
+    let Some(pipeline) = &args.pipeline else {
+        return Ok(doctor::doctor(&Facts::live(), None, &[]));
+    };
+    let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone() };
+    let session = Session::open(&args, Mode::Look)?;
+    let plans = plans(&session)?;
+    Ok(doctor::doctor(&session.facts, Some(&session.pipeline as &Pipeline), &plans))
+}
+
+fn plans(session: &Session) -> Result<Vec<StagePlan>> {
+    let off = off(session);
+    let on = session.pipeline.stages.iter().filter(|stage| stage.common.when);
+    Ok(on.map(|stage| session.plan(&stage.common.name, &off)).collect::<Result<_, _>>()?)
+}
+
+fn complete(rows: &[DoctorRow]) -> bool {
+    rows.iter().all(|row| matches!(row.status, Status::Ok | Status::OptionalMissing))
+}
+
+fn install(facts: &Facts, rows: &[DoctorRow]) -> Result<()> {
+    let Some(commands) = install::install_command(facts, rows) else {
+        return Err(Machine(format!(
+            "{}\nthere is no package manager here that optbuild knows, or it has no package for what is missing; \
+             install it by hand",
+            table(rows)
+        ))
+        .into());
+    };
+    for command in commands {
+        anstream::eprintln!("+ {}", command.join(" "));
+        let (program, args) = command.split_first().context("an empty command")?;
+        let status = std::process::Command::new(program).args(args).stdout(std::io::stderr()).status();
+        let status = status.map_err(|error| Machine(format!("`{program}` cannot be started: {error}")))?;
+        if !status.success() {
+            return Err(Machine(format!("`{}` failed ({status})", command.join(" "))).into());
+        }
+    }
+    Ok(())
+}
+
+fn table(rows: &[DoctorRow]) -> String {
+    let rows: Vec<ToolRow> = rows
+        .iter()
+        .map(|row| ToolRow {
+            name: row.tool.clone(),
+            found: row.path.as_ref().map(ToString::to_string),
+            version: row.version.clone(),
+            requirement: row.requirement.clone().unwrap_or_default(),
+            needed_for: row.needed_for.clone(),
+            state: match row.status {
+                Status::Ok => ToolState::Ok,
+                Status::Missing => ToolState::Missing,
+                Status::TooOld => ToolState::WrongVersion,
+                Status::OptionalMissing => ToolState::Optional,
+            },
+            remedy: row.remedy.clone().unwrap_or_default(),
+        })
+        .collect();
+    doctor_table(&rows, super::look())
+}

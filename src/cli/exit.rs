@@ -1,0 +1,46 @@
+//! Exit codes, and the errors that decide them. They are documented in `optbuild --help` and in `docs/guide.md`.
+
+use crate::run::survey::CannotBegin;
+use crate::state::store::StateError;
+
+/// A stage failed.
+pub const FAILED: u8 = 1;
+/// Bad usage or a bad pipeline file.
+pub const USAGE: u8 = 2;
+/// A tool, a disk or a permission is missing.
+pub const MACHINE: u8 = 3;
+/// Ended by a signal.
+pub const INTERRUPTED: u8 = 130;
+
+/// An error in what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// The machine lacks something.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Machine(pub String);
+
+/// The exit code of an error.
+pub fn code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if cause.is::<Usage>() || cause.is::<crate::run::select::SelectError>() || cause.is::<crate::plan::PlanError>()
+        {
+            return USAGE;
+        }
+        if cause.is::<Machine>() || cause.is::<StateError>() {
+            return MACHINE;
+        }
+        if let Some(cannot) = cause.downcast_ref::<CannotBegin>() {
+            return if matches!(cannot, CannotBegin::Gaps(_)) { MACHINE } else { USAGE };
+        }
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+            if matches!(io.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull) {
+                return MACHINE;
+            }
+        }
+    }
+    FAILED
+}

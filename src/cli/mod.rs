@@ -1,0 +1,102 @@
+//! The subcommands, one file each. The only rooms that write to standard output.
+
+pub mod args;
+mod clean;
+mod doctor;
+pub mod exit;
+mod history;
+mod info;
+mod interrupt;
+mod listen;
+mod logs;
+mod machine;
+mod man;
+mod plan;
+mod run;
+mod session;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use args::{Cli, Command};
+
+use crate::report::info::Look;
+use crate::report::paint::Paint;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    // The supervisor and operations are started hundreds of times in a run, and say nothing by themselves.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "supervise") {
+        return crate::run::supervisor::supervise();
+    }
+    let cli = Cli::parse();
+    set_up_logging();
+    match dispatch(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            anstream::eprintln!("{}error{}: {error:#}", style().render(), style().render_reset());
+            ExitCode::from(exit::code(&error))
+        }
+    }
+}
+
+fn style() -> anstyle::Style {
+    anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()))
+}
+
+fn dispatch(command: Command) -> Result<u8> {
+    if !matches!(command, Command::Run(_) | Command::Resume(_) | Command::Op { .. }) {
+        crate::run::signals::end_on_broken_pipe()?;
+    }
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Resume(args) => run::resume(&args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::List => info::list(),
+        Command::Show(args) => info::show(&args),
+        Command::Explain(args) => info::explain(&args),
+        Command::Status(args) => info::status(&args),
+        Command::Artifacts(args) => info::artifacts(&args),
+        Command::Logs(args) => logs::logs(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Clean(args) => clean::clean(&args),
+        Command::Gc(args) => clean::gc(&args),
+        Command::Schema => man::schema(),
+        Command::Completions { shell } => man::completions(shell),
+        Command::Man { dir } => man::man(dir.as_deref()),
+        Command::Op { op } => crate::op::run(op).map(|()| 0),
+        Command::Supervise => Ok(0),
+    }
+}
+
+/// Diagnostics for the developers of optbuild, with `OPTBUILD_LOG`; warnings always.
+fn set_up_logging() {
+    let filter = EnvFilter::try_from_env("OPTBUILD_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .with_ansi(color())
+        .init();
+}
+
+/// How tables for standard output look.
+fn look() -> Look {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return Look::default();
+    }
+    let color = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    Look { width: usize::from(console::Term::stdout().size().1), paint: Paint { color } }
+}
+
+/// Whether standard error takes colours.
+pub fn color() -> bool {
+    let stderr = std::io::stderr();
+    stderr.is_terminal() && anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never
+}

@@ -1,0 +1,224 @@
+//! `optbuild plan`: every step of every stage, as text, as a script, or as a graph.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result};
+
+use super::args::PlanArgs;
+use super::run::request;
+use super::session::{Mode, Session};
+use crate::pipeline::Stage;
+use crate::plan::{Action, Command, Pool, StagePlan, Step, shell};
+use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
+use crate::run::decide::Verdict;
+use crate::run::environment;
+use crate::run::select::select;
+use crate::run::survey::{Survey, survey};
+
+/// `optbuild plan`
+pub fn plan(args: &PlanArgs) -> Result<u8> {
+    let session = Session::with_facts(&args.pipeline, Mode::Look, args.facts.as_deref())?;
+    if args.dot || args.mermaid {
+        let graph = graph(&session);
+        print(&if args.dot { graph_dot(&graph) } else { graph_mermaid(&graph) })?;
+        return Ok(0);
+    }
+    if args.shell {
+        print(&script(&session)?)?;
+        return save_facts(args, &session);
+    }
+    let selection = select(&session.pipeline, &session.graph, &request(&args.selection))?;
+    let text = if args.facts.is_some() {
+        plan_text(&session, None)
+    } else {
+        let planner = |stage: &str, unavailable: &BTreeSet<String>| session.plan(stage, unavailable);
+        let mut judge = session.judge(&selection, &planner);
+        let survey = survey(&mut judge, &session.graph)?;
+        if let Err(problem) = survey.check(&judge) {
+            anstream::eprintln!("`optbuild run` would not begin: {problem}");
+        }
+        plan_text(&session, Some(&survey))
+    };
+    print(&text?)?;
+    session.save_caches();
+    save_facts(args, &session)
+}
+
+fn save_facts(args: &PlanArgs, session: &Session) -> Result<u8> {
+    if let Some(file) = &args.record_facts {
+        std::fs::write(file, session.facts.to_json()).with_context(|| format!("cannot write {file}"))?;
+    }
+    Ok(0)
+}
+
+/// Writes to standard output.
+pub fn print(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    let mut stdout = anstream::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write to standard output")
+}
+
+/// Stages that are off have no outputs whatever runs.
+pub fn off(session: &Session) -> BTreeSet<String> {
+    let off = session.pipeline.stages.iter().filter(|stage| !stage.common.when);
+    off.map(|stage| stage.common.name.clone()).collect()
+}
+
+fn script(session: &Session) -> Result<String> {
+    let off = off(session);
+    let environment = shell::Environment { base: environment::BASE, secret: environment::SECRET };
+    let mut plans = Vec::new();
+    for name in session.graph.order() {
+        if !off.contains(name) {
+            plans.push(session.plan(name, &off)?);
+        }
+    }
+    Ok(shell::script(&session.pipeline, &plans, environment))
+}
+
+/// The plan as text. Without a survey, what would run is not known and all of it is shown.
+fn plan_text(session: &Session, survey: Option<&Survey>) -> Result<String> {
+    let off = off(session);
+    let mut text = String::new();
+    for name in session.graph.order() {
+        let Some(stage) = session.pipeline.stage(name) else { continue };
+        let verdict = survey.and_then(|survey| survey.stages.iter().find(|(n, _)| n == name)).map(|(_, v)| v);
+        let answer =
+            verdict.map(answer).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });
+        stage_text(&mut text, stage, &answer)?;
+        let plan = match verdict {
+            Some(Verdict::Run(work)) => Some(work.plan.clone()),
+            Some(Verdict::UpToDate(_, plan) | Verdict::DependsOn(_, plan)) => Some((**plan).clone()),
+            Some(Verdict::NeedsFirst { .. }) => Some(session.plan(name, &off)?),
+            Some(_) => None,
+            None if off.contains(name) => None,
+            None => Some(session.plan(name, &off)?),
+        };
+        if let Some(plan) = plan {
+            steps_text(&mut text, &plan)?;
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// The three answers, and those of stages that do not run.
+pub fn answer(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::UpToDate(..) => "up to date".into(),
+        Verdict::Run(work) => format!("will run: {}", work.reasons.join("; ")),
+        Verdict::DependsOn(stage, _) => format!("depends on {stage}"),
+        Verdict::NeedsFirst { reason, .. } => format!("cannot start: {reason}"),
+        Verdict::Stale(_) => "out of date, used as it is".into(),
+        Verdict::Unavailable { why, blocked_by: Some(_) } => format!("blocked: {why}"),
+        Verdict::Unavailable { .. } => "off".into(),
+        Verdict::FailedBefore(_) => "failed before, which is tolerated".into(),
+        Verdict::OutOfReach(why) => format!("not selected: {why}"),
+    }
+}
+
+fn stage_text(text: &mut String, stage: &Stage, answer: &str) -> std::fmt::Result {
+    let kind = super::info::kind_name(&stage.kind);
+    write!(text, "{} ({kind})", stage.common.name)?;
+    if !answer.is_empty() {
+        write!(text, ": {answer}")?;
+    }
+    text.push('\n');
+    if let Some(description) = &stage.common.description {
+        writeln!(text, "  {description}")?;
+    }
+    Ok(())
+}
+
+fn steps_text(text: &mut String, plan: &StagePlan) -> std::fmt::Result {
+    for gap in &plan.gaps {
+        writeln!(text, "  missing: {} ({})", gap.what, gap.remedy)?;
+    }
+    for note in &plan.notes {
+        writeln!(text, "  note: {note}")?;
+    }
+    for step in plan.steps.iter().chain(&plan.checks) {
+        step_text(text, step, 2)?;
+    }
+    for output in &plan.outputs {
+        writeln!(text, "  -> {} = {}", output.name, output.path)?;
+    }
+    Ok(())
+}
+
+fn step_text(text: &mut String, step: &Step, indent: usize) -> std::fmt::Result {
+    let pad = " ".repeat(indent);
+    match &step.action {
+        Action::Command(command) => {
+            writeln!(text, "{pad}{}", step.name)?;
+            command_text(text, command, indent + 2)
+        }
+        Action::Op(op) => {
+            writeln!(text, "{pad}{}", step.name)?;
+            let words: Vec<String> = op.command_line().iter().map(|arg| quoted(&arg.to_string())).collect();
+            writeln!(text, "{pad}  {}", words.join(" "))
+        }
+        Action::Pool(pool) => pool_text(text, &step.name, pool, indent),
+    }
+}
+
+fn pool_text(text: &mut String, name: &str, pool: &Pool, indent: usize) -> std::fmt::Result {
+    let pad = " ".repeat(indent);
+    writeln!(text, "{pad}{name}: {} workloads, {} at once", pool.workloads.len(), pool.jobs)?;
+    for prepare in &pool.prepare {
+        step_text(text, prepare, indent + 2)?;
+    }
+    for workload in &pool.workloads {
+        writeln!(text, "{pad}  {}", workload.name)?;
+        command_text(text, &workload.command, indent + 4)?;
+    }
+    for commit in &pool.commit {
+        step_text(text, commit, indent + 2)?;
+    }
+    Ok(())
+}
+
+fn command_text(text: &mut String, command: &Command, indent: usize) -> std::fmt::Result {
+    let pad = " ".repeat(indent);
+    for (name, value) in &command.env {
+        writeln!(text, "{pad}{name}={}", quoted(&value.to_string()))?;
+    }
+    let words: Vec<String> = command.argv.iter().map(|arg| quoted(&arg.to_string())).collect();
+    let lines = words.join(" ").replace('\n', &format!("\n{pad}"));
+    write!(text, "{pad}{lines}")?;
+    if let Some(stdout) = &command.stdout {
+        write!(text, " > {stdout}")?;
+    }
+    writeln!(text)?;
+    writeln!(text, "{pad}(in {})", command.cwd)
+}
+
+/// Quoted for a shell, with the names of late values left readable.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:+@%<>~".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    shlex::try_quote(word).map(|word| word.into_owned()).unwrap_or_else(|_| word.into())
+}
+
+fn graph(session: &Session) -> Graph {
+    let stages = &session.pipeline.stages;
+    let nodes = stages.iter().map(|stage| GraphNode {
+        name: stage.common.name.clone(),
+        kind: super::info::kind_name(&stage.kind).into(),
+        workspace: stage.common.workspace.clone(),
+        off: !stage.common.when,
+    });
+    let edges = stages.iter().flat_map(|stage| {
+        stage.dependencies.iter().flat_map(move |alternatives| {
+            alternatives.iter().enumerate().map(move |(index, from)| GraphEdge {
+                from: from.clone(),
+                to: stage.common.name.clone(),
+                fallback: index > 0,
+            })
+        })
+    });
+    Graph { name: session.pipeline.name.clone(), nodes: nodes.collect(), edges: edges.collect() }
+}

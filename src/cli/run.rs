@@ -1,0 +1,277 @@
+//! `optbuild run` and `optbuild resume`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs, SelectionArgs};
+use super::exit::{FAILED, INTERRUPTED, MACHINE};
+use super::session::{Mode, Session};
+use super::{history, interrupt, listen, plan, session};
+use crate::run::control::Control;
+use crate::run::decide::Settled;
+use crate::run::environment;
+use crate::run::event::{Event, Outcome};
+use crate::run::process;
+use crate::run::publish::publish;
+use crate::run::scheduler::{self, Budget, FailurePolicy, RunEnd};
+use crate::run::select::{Request, Selection, select};
+use crate::run::stage::Shared;
+use crate::run::step::Events;
+use crate::run::survey::survey;
+use crate::state::journal;
+use crate::state::store::LockInfo;
+
+/// `optbuild run`
+pub fn run(args: &RunArgs) -> Result<u8> {
+    if args.dry_run {
+        let args = PlanArgs {
+            pipeline: args.pipeline.clone(),
+            selection: args.selection.clone(),
+            shell: false,
+            dot: false,
+            mermaid: false,
+            facts: None,
+            record_facts: None,
+        };
+        return plan::plan(&args);
+    }
+    let words = std::env::args().skip(1).collect();
+    begin(args, &Origin { words, forced: None, changed: None })
+}
+
+/// `optbuild resume`
+pub fn resume(args: &ResumeArgs) -> Result<u8> {
+    let layout = session::existing_state(args.state_dir.as_deref())?;
+    let last = history::last_run(&layout)?;
+    if last.outcome == Some(Outcome::Done) {
+        anstream::eprintln!("the last run ({}) is done; `optbuild run` begins another", last.run);
+        return Ok(0);
+    }
+    last.enter_directory()?;
+    let mut run = last.args;
+    run.pipeline.settings.set.extend(args.set.iter().cloned());
+    run.pipeline.settings.state_dir = Some(layout.root().to_owned());
+    run.execution = merge(run.execution, &args.execution);
+    let origin = Origin { words: last.words, forced: Some(last.still_forced), changed: Some(last.pipeline_hash) };
+    begin(&run, &origin)
+}
+
+/// Flags given to `resume` win over those of the run that it continues.
+fn merge(run: ExecutionArgs, resume: &ExecutionArgs) -> ExecutionArgs {
+    ExecutionArgs {
+        jobs: resume.jobs.or(run.jobs),
+        keep_going: resume.keep_going || (run.keep_going && !resume.fail_fast),
+        fail_fast: resume.fail_fast || (run.fail_fast && !resume.keep_going),
+        strict: run.strict || resume.strict,
+        out: resume.out.clone().or(run.out),
+        json: resume.json,
+        verbose: resume.verbose,
+        quiet: resume.quiet,
+    }
+}
+
+/// Where a run comes from.
+struct Origin {
+    /// The command line of `run`, for a later `resume`.
+    words: Vec<String>,
+    /// For `resume`: what is still to be begun afresh.
+    forced: Option<BTreeSet<String>>,
+    /// For `resume`: the hash that the pipeline had.
+    changed: Option<String>,
+}
+
+fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
+    let began = Instant::now();
+    let session = Session::open(&args.pipeline, Mode::Create)?;
+    let Some(state) = session.state.clone() else {
+        anyhow::bail!("the state directory {} was not made", session.layout.root());
+    };
+    let _lock = state.lock(&LockInfo {
+        pid: std::process::id(),
+        command: format!("optbuild {}", without_secrets(&session, &origin.words).join(" ")),
+        since: Timestamp::now(),
+    })?;
+    end_survivors(&session)?;
+    if origin.changed.as_ref().is_some_and(|hash| *hash != session.pipeline.hash) {
+        anstream::eprintln!("the pipeline file changed since the run began; going on with the file as it is now");
+    }
+
+    let selection = selection(&session, &args.selection, origin)?;
+    let planner = |stage: &str, unavailable: &BTreeSet<String>| session.plan(stage, unavailable);
+    let mut judge = session.judge(&selection, &planner);
+    let looked = survey(&mut judge, &session.graph)?;
+    looked.check(&judge)?;
+
+    let control = Arc::new(Control::default());
+    interrupt::install(&control)?;
+    let (sender, receiver) = channel();
+    let events = Events(sender);
+    let (run, options) = listen::Options::new(args, &session)?;
+    let listener = std::thread::spawn(move || listen::listen(receiver, options));
+
+    let budget = budget(&args.execution);
+    events.send(started(&session, &selection, origin, &run, budget));
+    let shared = Shared {
+        state: Arc::clone(&state),
+        sources: Arc::clone(&session.sources),
+        control: Arc::clone(&control),
+        events: events.clone(),
+        optbuild: own_path()?,
+        base_env: environment::current(),
+        run: run.clone(),
+        pipeline: session.pipeline.name.clone(),
+    };
+    let policy = match (args.execution.keep_going, args.execution.fail_fast) {
+        (true, _) => FailurePolicy::KeepGoing,
+        (_, true) => FailurePolicy::FailFast,
+        _ => FailurePolicy::Finish,
+    };
+    // What was looked at is looked at again when its turn comes: stages that run may have changed it.
+    let end = scheduler::run(&mut judge, &session.graph, &shared, budget, policy);
+    let published = match &end {
+        Ok(end) => put_outputs(&session, &end.settled, args.execution.out.as_deref()),
+        Err(_) => Ok(()),
+    };
+    let outcome = match &end {
+        Ok(end) if published.is_ok() => end.outcome,
+        _ => Outcome::Failed,
+    };
+    events.send(Event::RunFinished { outcome, duration: began.elapsed().as_secs_f64() });
+    drop((events, shared));
+    listener.join().map_err(|_| anyhow::anyhow!("the listener of the run's events died"))??;
+    session.save_caches();
+    for warning in state.take_warnings() {
+        tracing::warn!("{warning}");
+    }
+    published?;
+    Ok(exit_code(&end?, args.execution.strict))
+}
+
+fn exit_code(end: &RunEnd, strict: bool) -> u8 {
+    match end.outcome {
+        Outcome::Done if strict && end.tolerated => FAILED,
+        Outcome::Done => 0,
+        Outcome::Failed if end.environment => MACHINE,
+        Outcome::Failed => FAILED,
+        Outcome::Interrupted => INTERRUPTED,
+    }
+}
+
+/// What the command line selects; for `resume`, without what was begun afresh already.
+fn selection(session: &Session, args: &SelectionArgs, origin: &Origin) -> Result<Selection> {
+    let mut selection = select(&session.pipeline, &session.graph, &request(args))?;
+    if let Some(still_forced) = &origin.forced {
+        selection.forced.retain(|stage| still_forced.contains(stage));
+        selection.fresh = selection.fresh && !selection.forced.is_empty();
+    }
+    Ok(selection)
+}
+
+/// The flags as a request.
+pub fn request(args: &SelectionArgs) -> Request {
+    Request {
+        from: args.from.clone(),
+        until: args.until.clone(),
+        only: args.only.clone(),
+        skip: args.skip.clone(),
+        force: args.force,
+        fresh: args.fresh,
+        accept_stale: args.accept_stale,
+    }
+}
+
+/// A run that was killed may have left supervisors that are still ending their commands.
+fn end_survivors(session: &Session) -> Result<()> {
+    let Some(run) = journal::last_run(&session.layout)? else { return Ok(()) };
+    let (events, _) = journal::read(&session.layout.journal(&run))?;
+    if events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. })) {
+        return Ok(());
+    }
+    for stamped in &events {
+        if let Event::ProcessStarted { pid, start_time, .. } = stamped.event {
+            process::end_survivor(pid, start_time, session.layout.root())?;
+        }
+    }
+    Ok(())
+}
+
+fn started(session: &Session, selection: &Selection, origin: &Origin, run: &str, budget: Budget) -> Event {
+    let shown = session.pipeline.vars.iter().filter(|(_, variable)| !variable.secret);
+    let vars: BTreeMap<String, serde_json::Value> =
+        shown.map(|(name, variable)| (name.clone(), serde_json::json!(variable.value))).collect();
+    let stages = session.pipeline.stages.iter().filter(|stage| stage.common.when);
+    Event::RunStarted {
+        run: run.into(),
+        pipeline: session.pipeline.name.clone(),
+        file: session.pipeline.file.clone(),
+        cwd: session::current_dir().unwrap_or_default(),
+        pipeline_hash: session.pipeline.hash.clone(),
+        args: without_secrets(session, &origin.words),
+        vars,
+        forced: selection.forced.iter().cloned().collect(),
+        stages: stages.map(|stage| stage.common.name.clone()).collect(),
+        jobs: budget.slots,
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        pid_start: process::start_time_of(std::process::id()),
+    }
+}
+
+/// The command line without the values of secret variables.
+fn without_secrets(session: &Session, words: &[String]) -> Vec<String> {
+    let secret = |setting: &str| {
+        let name = setting.split('=').next().unwrap_or_default();
+        session.pipeline.vars.get(name).is_some_and(|variable| variable.secret)
+    };
+    let mut kept = Vec::new();
+    let mut words = words.iter().peekable();
+    while let Some(word) = words.next() {
+        if word == "--set" && words.peek().is_some_and(|next| secret(next)) {
+            words.next();
+        } else if !word.strip_prefix("--set=").is_some_and(secret) {
+            kept.push(word.clone());
+        }
+    }
+    kept
+}
+
+fn budget(args: &ExecutionArgs) -> Budget {
+    let slots = match args.jobs {
+        Some(jobs) => jobs as usize,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    Budget { slots, memory: super::machine::available_memory().unwrap_or(u64::MAX) }
+}
+
+/// This program, which supervises commands and runs operations.
+fn own_path() -> Result<Utf8PathBuf> {
+    let path = std::env::current_exe().context("optbuild cannot find its own program file")?;
+    Utf8PathBuf::from_path_buf(path).map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))
+}
+
+fn put_outputs(session: &Session, settled: &BTreeMap<String, Settled>, out: Option<&Utf8Path>) -> Result<()> {
+    let Some(state) = &session.state else { return Ok(()) };
+    if session.pipeline.outputs.is_empty() {
+        return Ok(());
+    }
+    let dir = out_dir(session, out)?;
+    publish(&session.pipeline, settled, state, &dir)?;
+    Ok(())
+}
+
+/// Where the pipeline's outputs are put.
+pub fn out_dir(session: &Session, out: Option<&Utf8Path>) -> Result<Utf8PathBuf> {
+    match out {
+        Some(dir) => Ok(session::current_dir()?.join(dir)),
+        None => {
+            let beside = session.layout.root().parent().unwrap_or(session.layout.root());
+            Ok(beside.join("out").join(&session.pipeline.name))
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What planning may know of the world, asked through one value.
+//!
+//! Live, it looks and remembers; from a file it only remembers, so that a plan for another machine can be made and pinned.
+//! Every answer that was given can be written to such a file. It never changes anything it is asked about, and is unaware of
+//! what the answers are for.
+
+mod cache;
+mod host;
+mod live;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use cache::OutputCache;
+
+/// Answers about the world.
+#[derive(Debug, Default)]
+pub struct Facts {
+    answers: Mutex<Answers>,
+    live: bool,
+    /// What commands printed in earlier runs.
+    cache: Option<Mutex<OutputCache>>,
+}
+
+/// What was asked, and the answer. `None`: there is no such thing.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Answers {
+    host: Option<String>,
+    /// Program name, or path, to path.
+    programs: BTreeMap<String, Option<Utf8PathBuf>>,
+    /// Command line to what it printed (standard output, then standard error), if it succeeded.
+    outputs: BTreeMap<String, Option<String>>,
+    /// Text of files.
+    files: BTreeMap<Utf8PathBuf, Option<String>>,
+    /// Whether there is something at a path.
+    exists: BTreeMap<Utf8PathBuf, bool>,
+    /// Names in directories, sorted.
+    directories: BTreeMap<Utf8PathBuf, Vec<String>>,
+    /// What paths are without symbolic links.
+    real_paths: BTreeMap<Utf8PathBuf, Option<Utf8PathBuf>>,
+    /// Variables of the environment.
+    env: BTreeMap<String, Option<String>>,
+}
+
+impl Facts {
+    /// Answers by looking.
+    pub fn live() -> Facts {
+        Facts { live: true, ..Facts::default() }
+    }
+
+    /// Like [`Facts::live`], but what a program prints is taken from a file where the program has not changed since. A file
+    /// that is missing or damaged counts as empty. [`Facts::save`] writes it.
+    pub fn live_cached(file: &Utf8Path) -> Facts {
+        Facts { live: true, cache: Some(Mutex::new(OutputCache::load(file))), ..Facts::default() }
+    }
+
+    /// Keeps what programs printed for [`Facts::live_cached`]; does nothing for other facts, or when there is nothing new.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self) -> io::Result<()> {
+        match &self.cache {
+            Some(cache) => cache.lock().unwrap_or_else(PoisonError::into_inner).save(),
+            None => Ok(()),
+        }
+    }
+
+    /// Answers from a file that [`Facts::to_json`] made. What does not stand in it is not there.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not such a file.
+    pub fn from_file(file: &Utf8Path) -> anyhow::Result<Facts> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read facts from {file}"))?;
+        Facts::from_json(&text).with_context(|| format!("{file} is not a file of facts"))
+    }
+
+    /// Answers from the text of such a file.
+    ///
+    /// # Errors
+    /// It is not JSON of that form.
+    pub fn from_json(text: &str) -> serde_json::Result<Facts> {
+        Ok(Facts { answers: Mutex::new(serde_json::from_str(text)?), ..Facts::default() })
+    }
+
+    /// All that was asked and is there, sorted. What is not there is left out, as from a file both are the same.
+    pub fn to_json(&self) -> String {
+        let mut answers = self.answers().clone();
+        answers.programs.retain(|_, path| path.is_some());
+        answers.outputs.retain(|_, output| output.is_some());
+        answers.files.retain(|_, text| text.is_some());
+        answers.exists.retain(|_, exists| *exists);
+        answers.directories.retain(|_, names| !names.is_empty());
+        answers.real_paths.retain(|_, path| path.is_some());
+        answers.env.retain(|_, value| value.is_some());
+        // Maps of strings cannot fail to become JSON.
+        serde_json::to_string_pretty(&answers).unwrap_or_default()
+    }
+
+    /// The target triple of this machine.
+    pub fn host(&self) -> String {
+        if let Some(host) = &self.answers().host {
+            return host.clone();
+        }
+        let host = if self.live { host::triple() } else { String::new() };
+        self.answers().host = Some(host.clone());
+        host
+    }
+
+    /// A variable of the environment.
+    pub fn env(&self, name: &str) -> Option<String> {
+        self.ask(|answers| &mut answers.env, name.into(), || live::env(name))
+    }
+
+    /// The program of that name in PATH, or at that path if it has a `/`. Links are not followed: the name that a program is
+    /// called by can decide what it does (`clang++`, `ld.lld`).
+    pub fn program(&self, name: &str) -> Option<Utf8PathBuf> {
+        self.ask(|answers| &mut answers.programs, name.into(), || live::program(name))
+    }
+
+    /// What a command prints, standard output before standard error. `None` if it cannot be started, fails, or takes longer
+    /// than half a minute.
+    pub fn output(&self, argv: &[&str]) -> Option<String> {
+        self.command_output(None, argv)
+    }
+
+    /// The same for a command whose answer depends on the directory, as that of rustup's proxies does.
+    pub fn output_in(&self, dir: &Utf8Path, argv: &[&str]) -> Option<String> {
+        self.command_output(Some(dir), argv)
+    }
+
+    fn command_output(&self, dir: Option<&Utf8Path>, argv: &[&str]) -> Option<String> {
+        let mut line = shlex::try_join(argv.iter().copied()).ok()?;
+        if let Some(dir) = dir {
+            line = format!("cd {} && {line}", shlex::try_quote(dir.as_str()).ok()?);
+        }
+        self.ask(
+            |answers| &mut answers.outputs,
+            line.clone(),
+            || match &self.cache {
+                Some(cache) => OutputCache::output(cache, &line, argv[0], || live::output(dir, argv)),
+                None => live::output(dir, argv),
+            },
+        )
+    }
+
+    /// The text of a file.
+    pub fn read(&self, path: &Utf8Path) -> Option<String> {
+        self.ask(|answers| &mut answers.files, path.into(), || std::fs::read_to_string(path).ok())
+    }
+
+    /// Whether there is something at a path.
+    pub fn exists(&self, path: &Utf8Path) -> bool {
+        self.ask(|answers| &mut answers.exists, path.into(), || path.exists())
+    }
+
+    /// Names in a directory, sorted; none if it is not there.
+    pub fn list(&self, dir: &Utf8Path) -> Vec<String> {
+        self.ask(|answers| &mut answers.directories, dir.into(), || live::list(dir))
+    }
+
+    /// A path without symbolic links; none if there is nothing there.
+    pub fn real_path(&self, path: &Utf8Path) -> Option<Utf8PathBuf> {
+        self.ask(|answers| &mut answers.real_paths, path.into(), || path.canonicalize_utf8().ok())
+    }
+
+    /// The remembered answer, or the one that looking gives. Nothing is locked while it looks.
+    fn ask<K: Ord + Clone, V: Default + Clone>(
+        &self,
+        kind: impl Fn(&mut Answers) -> &mut BTreeMap<K, V>,
+        question: K,
+        look: impl FnOnce() -> V,
+    ) -> V {
+        if let Some(answer) = kind(&mut self.answers()).get(&question) {
+            return answer.clone();
+        }
+        let answer = if self.live { look() } else { V::default() };
+        kind(&mut self.answers()).insert(question, answer.clone());
+        answer
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+fn temp() -> (tempfile::TempDir, Utf8PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Utf8PathBuf::from_path_buf(dir.path().canonicalize().unwrap()).unwrap();
+    (dir, path)
+}
+
+/// By a process of its own: a program that this process has open for writing, in whichever thread, cannot be started.
+fn copy(from: &str, to: &Utf8Path) {
+    duct::cmd!("cp", from, to.as_str()).run().unwrap();
+}
+
+#[test]
+fn looks_and_remembers() {
+    let (_guard, dir) = temp();
+    std::fs::write(dir.join("b"), "text").unwrap();
+    symlink(dir.join("b"), dir.join("a")).unwrap();
+    let facts = Facts::live();
+    assert_eq!(facts.list(&dir), ["a", "b"]);
+    assert_eq!(facts.real_path(&dir.join("a")), Some(dir.join("b")));
+    assert_eq!(facts.read(&dir.join("a")).as_deref(), Some("text"));
+    assert!(facts.exists(&dir.join("b")) && !facts.exists(&dir.join("c")));
+    std::fs::remove_file(dir.join("b")).unwrap();
+    assert!(facts.exists(&dir.join("b")), "an answer stays what it was");
+}
+
+#[test]
+fn standard_output_comes_first_and_failures_are_nothing() {
+    let facts = Facts::live();
+    let both = facts.output(&["sh", "-c", "echo err >&2; echo out"]);
+    assert_eq!(both.as_deref(), Some("out\nerr\n"));
+    assert_eq!(facts.output(&["sh", "-c", "echo out; exit 1"]), None);
+    assert_eq!(facts.output(&["/no/such/program"]), None);
+    assert_eq!(facts.output_in("/".into(), &["pwd"]).as_deref(), Some("/\n"));
+}
+
+#[test]
+fn a_file_gives_the_same_answers_and_no_others() {
+    let live = Facts::live();
+    let shell = live.program("sh").unwrap();
+    assert_eq!(live.program("no-such-program-anywhere"), None);
+    assert_eq!(live.env("NO_SUCH_VARIABLE_ANYWHERE"), None);
+    live.output(&["sh", "-c", "echo 'a b'"]);
+    live.host();
+    let text = live.to_json();
+    assert!(!text.contains("no-such-program"), "{text}");
+
+    let filed = Facts::from_json(&text).unwrap();
+    assert_eq!(filed.program("sh"), Some(shell));
+    assert_eq!(filed.output(&["sh", "-c", "echo 'a b'"]).as_deref(), Some("a b\n"));
+    assert_eq!(filed.host(), live.host());
+    assert_eq!(filed.program("ls"), None);
+    assert_eq!(filed.to_json(), text, "questions without an answer add nothing");
+    assert!(Facts::from_json(r#"{"hots": "x"}"#).is_err(), "misspelt");
+}
+
+/// A copy of `echo` stands for a tool; when another program takes its place, the answer must follow.
+#[test]
+fn outputs_are_kept_while_the_program_is_the_same() {
+    let (_guard, dir) = temp();
+    let (tool, file) = (dir.join("tool"), dir.join("state/outputs"));
+    copy("/bin/echo", &tool);
+    let ask = || {
+        let facts = Facts::live_cached(&file);
+        let answer = facts.output(&[tool.as_str(), "one"]);
+        facts.save().unwrap();
+        answer
+    };
+    assert_eq!(ask().as_deref(), Some("one\n"));
+    let kept = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, kept.replace("one\\n", "kept\\n")).unwrap();
+    assert_eq!(ask().as_deref(), Some("kept\n"), "it is read from the file");
+
+    std::fs::remove_file(&tool).unwrap();
+    copy("/bin/true", &tool);
+    assert_eq!(ask().as_deref(), Some(""), "another program");
+
+    std::fs::write(&file, "damaged").unwrap();
+    assert_eq!(ask().as_deref(), Some(""));
+}
+
+#[test]
+fn scripts_and_proxies_are_always_asked() {
+    let (_guard, dir) = temp();
+    let file = dir.join("outputs");
+    let script = dir.join("script");
+    let text = "printf '#!/bin/sh\\necho hello\\n' > script && chmod +x script";
+    duct::cmd!("sh", "-c", text).dir(&dir).run().unwrap();
+    copy("/bin/echo", &dir.join("rustup"));
+    symlink(dir.join("rustup"), dir.join("rustc")).unwrap();
+    let facts = Facts::live_cached(&file);
+    assert_eq!(facts.output(&[script.as_str()]).as_deref(), Some("hello\n"));
+    assert_eq!(facts.output(&[dir.join("rustc").as_str(), "-vV"]).as_deref(), Some("-vV\n"));
+    facts.save().unwrap();
+    assert!(!file.exists());
+}

@@ -1,0 +1,88 @@
+//! optbuild's own operations: what a stage does that no plain tool does.
+//!
+//! Each runs as a child process, `optbuild op NAME …`, so that a step can be written down, killed, and run elsewhere. What it
+//! counts goes to standard output as one JSON object per line, which the runner passes on. Unaware of stages and records.
+
+pub mod capture;
+mod check_bolt_input;
+mod check_instrumented;
+mod check_profile;
+mod merge;
+mod put_in_place;
+mod same;
+mod shadow;
+mod slot;
+mod tree;
+
+use std::io::Write;
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// The operations.
+#[derive(Debug, clap::Subcommand)]
+pub enum OpCommand {
+    Merge(merge::Merge),
+    CheckProfile(check_profile::CheckProfile),
+    CheckInstrumented(check_instrumented::CheckInstrumented),
+    CheckBoltInput(check_bolt_input::CheckBoltInput),
+    CheckBolted(check_bolt_input::CheckBolted),
+    Shadow(shadow::Shadow),
+    Capture(capture::Capture),
+    PutInPlace(put_in_place::PutInPlace),
+    Same(same::Same),
+    ClearSlot(slot::ClearSlot),
+    Collect(slot::Collect),
+}
+
+/// A number that an operation reports.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fact {
+    pub name: &'static str,
+    pub value: f64,
+    pub unit: &'static str,
+}
+
+impl Fact {
+    fn new(name: &'static str, value: usize, unit: &'static str) -> Fact {
+        Fact { name, value: value as f64, unit }
+    }
+
+    fn bytes(name: &'static str, value: u64) -> Fact {
+        Fact { name, value: value as f64, unit: "bytes" }
+    }
+}
+
+/// Does it, and writes what it counted to standard output.
+///
+/// # Errors
+/// A sentence that says what is wrong with which file, and what to do about it.
+pub fn run(command: OpCommand) -> anyhow::Result<()> {
+    let facts = perform(&command)?;
+    let mut stdout = std::io::stdout().lock();
+    for fact in facts {
+        let line = serde_json::to_string(&fact).context("cannot write a fact as JSON")?;
+        writeln!(stdout, "{line}").context("cannot write to standard output")?;
+    }
+    Ok(())
+}
+
+/// Does it, and returns what it counted.
+///
+/// # Errors
+/// As [`run`].
+pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
+    match command {
+        OpCommand::Merge(args) => args.run(),
+        OpCommand::CheckProfile(args) => args.run(),
+        OpCommand::CheckInstrumented(args) => args.run(),
+        OpCommand::CheckBoltInput(args) => args.run(),
+        OpCommand::CheckBolted(args) => args.run(),
+        OpCommand::Shadow(args) => args.run(),
+        OpCommand::Capture(args) => args.run(),
+        OpCommand::PutInPlace(args) => args.run(),
+        OpCommand::Same(args) => args.run(),
+        OpCommand::ClearSlot(args) => args.run(),
+        OpCommand::Collect(args) => args.run(),
+    }
+}

@@ -1,0 +1,103 @@
+//! `op put-in-place`: a file takes the place of another one under all of that one's names, as if it had been built there.
+//!
+//! Safe to repeat, and to repeat after a kill at any point: the file asked for is replaced last.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use walkdir::WalkDir;
+
+use super::{Fact, tree};
+
+/// Replaces a file by another one, keeping its modification time and mode.
+#[derive(Debug, clap::Args)]
+pub struct PutInPlace {
+    /// The file that is put there. It is copied.
+    #[arg(long)]
+    pub file: Utf8PathBuf,
+    /// The file whose place it takes.
+    #[arg(long)]
+    pub target: Utf8PathBuf,
+    /// Replaces all names below this directory that the target's inode has. Can be repeated.
+    #[arg(long)]
+    pub links_below: Vec<Utf8PathBuf>,
+    /// Keeps the original beside the target, as `TARGET.orig`.
+    #[arg(long)]
+    pub keep_original: bool,
+}
+
+impl PutInPlace {
+    pub(super) fn run(&self) -> Result<Vec<Fact>> {
+        let target =
+            self.target.canonicalize_utf8().with_context(|| format!("there is no {} to replace", self.target))?;
+        let Some(dir) = target.parent().filter(|_| target.is_file()) else { bail!("{target} is not a file") };
+        let original = Utf8PathBuf::from(format!("{target}.orig"));
+        let placed = Utf8PathBuf::from(format!("{target}.placed"));
+
+        let wanted = hash(&self.file)?;
+        let present = hash(&target)?;
+        let before = fs::read_to_string(&placed).unwrap_or_default();
+        // What stands there is an original unless this operation has put it there.
+        let is_original = present != wanted && present != before;
+        let meta = fs::metadata(&target).with_context(|| format!("cannot look at {target}"))?;
+        if self.keep_original && is_original {
+            tree::remove(&original)?;
+            let kept = fs::hard_link(&target, &original);
+            kept.with_context(|| format!("cannot keep the original as {original}"))?;
+        }
+
+        let mut names = self.names_of(meta.dev(), meta.ino())?;
+        // After a kill the other names may still be those of the original, or already those of the new file.
+        if let Ok(kept) = fs::metadata(&original) {
+            names.extend(self.names_of(kept.dev(), kept.ino())?);
+        }
+        names.retain(|name| *name != target && *name != original);
+        names.sort();
+        names.dedup();
+
+        let fresh = tempfile::Builder::new().prefix(".put-").tempdir_in(dir);
+        let fresh = fresh.with_context(|| format!("cannot write to the directory {dir}"))?;
+        let aside = Utf8Path::from_path(fresh.path()).context("a path that is not UTF-8")?;
+        let new = aside.join("new");
+        tree::copy_file(&self.file, &new)?;
+        tree::set_times(&new, &meta)?;
+        fs::set_permissions(&new, meta.permissions()).with_context(|| format!("cannot set the mode of {new}"))?;
+        fs::File::open(&new).and_then(|file| file.sync_all()).with_context(|| format!("cannot sync {new}"))?;
+        fs::write(&placed, &wanted).with_context(|| format!("cannot write {placed}"))?;
+
+        for (index, name) in names.iter().enumerate() {
+            let link = aside.join(format!("link-{index}"));
+            fs::hard_link(&new, &link).with_context(|| format!("cannot link {link}"))?;
+            fs::rename(&link, name).with_context(|| format!("cannot replace {name}"))?;
+        }
+        fs::rename(&new, &target).with_context(|| format!("cannot replace {target}"))?;
+        Ok(vec![Fact::new("replaced-names", names.len() + 1, "files")])
+    }
+
+    fn names_of(&self, device: u64, inode: u64) -> Result<Vec<Utf8PathBuf>> {
+        let mut names = Vec::new();
+        for dir in &self.links_below {
+            let dir = dir.canonicalize_utf8().with_context(|| format!("there is no directory {dir}"))?;
+            for entry in WalkDir::new(&dir) {
+                let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
+                let meta = entry.metadata().with_context(|| format!("cannot look at {}", entry.path().display()))?;
+                if meta.is_file() && (meta.dev(), meta.ino()) == (device, inode) {
+                    let Ok(path) = Utf8PathBuf::from_path_buf(entry.into_path()) else {
+                        bail!("a name of the file below {dir} is not UTF-8");
+                    };
+                    names.push(path);
+                }
+            }
+        }
+        Ok(names)
+    }
+}
+
+fn hash(path: &Utf8Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let file = fs::File::open(path).with_context(|| format!("cannot open {path}"))?;
+    hasher.update_reader(file).with_context(|| format!("cannot read {path}"))?;
+    Ok(hasher.finalize().to_hex().to_string())
+}

@@ -1,0 +1,53 @@
+//! Outputs whose name holds the hash of their content: a path whose last component has a `*` becomes the one that matches.
+//!
+//! Build tools do not notice a profile that changed under the same name, so its name has to change with it; when a plan is
+//! made it is not known yet.
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// Whether the path is a pattern.
+pub fn is_pattern(path: &Utf8Path) -> bool {
+    path.file_name().is_some_and(|name| name.contains('*'))
+}
+
+/// The one file that a pattern matches; a path that is no pattern is itself.
+///
+/// # Errors
+/// No file matches, or more than one, or the directory cannot be read.
+pub fn resolve(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
+    let (Some(dir), Some((before, after))) = (path.parent(), path.file_name().and_then(|name| name.split_once('*')))
+    else {
+        return Ok(path.to_owned());
+    };
+    let mut found = None;
+    for entry in dir.read_dir_utf8()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let matches = name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after);
+        if matches && found.replace(entry.into_path()).is_some() {
+            return Err(io::Error::other(format!("more than one file matches {path}")));
+        }
+    }
+    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no file matches {path}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_one_file_matches() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let pattern = dir.join("merged-*.profdata");
+        assert_eq!(resolve(&pattern).unwrap_err().kind(), io::ErrorKind::NotFound);
+        std::fs::write(dir.join("merged-12.profdata"), "").unwrap();
+        std::fs::write(dir.join("merged-12.fdata"), "").unwrap();
+        assert_eq!(resolve(&pattern).unwrap(), dir.join("merged-12.profdata"));
+        std::fs::write(dir.join("merged-13.profdata"), "").unwrap();
+        assert!(resolve(&pattern).unwrap_err().to_string().contains("more than one"));
+        assert_eq!(resolve(&dir.join("plain")).unwrap(), dir.join("plain"));
+    }
+}

@@ -1,0 +1,95 @@
+//! BOLT's profiles as text: a line per branch, `1 FROM OFFSET 1 TO OFFSET MISPREDICTED COUNT`.
+//!
+//! Knows lines, not what they mean to BOLT.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use camino::Utf8Path;
+
+/// Whether merge-fdata can read a file that a process wrote. One that was cut off makes merge-fdata refuse all others with
+/// it, so this is asked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    Good,
+    Empty,
+    /// Its last line is not complete.
+    Truncated,
+}
+
+/// Looks at the end of a file.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn condition(path: &Utf8Path) -> io::Result<Condition> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = std::fs::File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(Condition::Empty);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(if last == *b"\n" { Condition::Good } else { Condition::Truncated })
+}
+
+/// The lines in an order that depends on their content alone: merge-fdata writes them in that of a hash table. Lines that
+/// describe the file (`no_lbr`, `boltedcollection`) stay in front.
+pub fn sorted(text: &str) -> String {
+    let (mut entries, mut head): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    entries.sort_unstable();
+    head.extend(entries);
+    let mut sorted = head.join("\n");
+    sorted.push('\n');
+    sorted
+}
+
+/// How many functions have counts in it.
+pub fn functions(text: &str) -> usize {
+    let mut names = BTreeSet::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = fields(line).collect();
+        // A location is `0 [unknown] 0` or `1 NAME OFFSET`; with branches there are two of them.
+        for location in [fields.get(0..3), fields.get(3..6)].into_iter().flatten() {
+            if location[0] == "1" {
+                names.insert(location[1]);
+            }
+        }
+    }
+    names.len()
+}
+
+/// Words between spaces; a space in a name has a backslash before it.
+fn fields(line: &str) -> impl Iterator<Item = &str> {
+    let mut escaped = false;
+    line.split(move |c: char| {
+        let splits = c == ' ' && !escaped;
+        escaped = c == '\\' && !escaped;
+        splits
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Lines that an instrumented library wrote (llvm-bolt 22).
+    const REAL: &str = "1 __do_global_dtors_aux/1 22 1 __cxa_finalize@PLT 0 0 1\n\
+                        0 [unknown] 0 1 _fini/1 0 0 2\n\
+                        1 _init/1 e 1 _init/1 12 0 2\n";
+
+    #[test]
+    fn functions_are_counted_once() {
+        assert_eq!(functions(REAL), 4);
+        assert_eq!(functions(""), 0);
+        assert_eq!(functions("1 operator\\ new 0 1 f 0 0 2\n"), 2);
+    }
+
+    #[test]
+    fn order_is_that_of_the_content() {
+        let shuffled: String = REAL.lines().rev().map(|line| format!("{line}\n")).collect();
+        assert_eq!(sorted(&shuffled), sorted(REAL));
+        assert_eq!(sorted("no_lbr cycles\n1 b 0 2\n1 a 0 2\n"), "no_lbr cycles\n1 a 0 2\n1 b 0 2\n");
+    }
+}

@@ -1,0 +1,77 @@
+//! Raw and merged profiles as files: which there are, of which format and version, and what linked files write them.
+//!
+//! Unaware of stages and of the tools that merge.
+
+pub mod binary;
+pub mod fdata;
+pub mod header;
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use walkdir::WalkDir;
+
+/// The two families of profiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Of instrumentation by the compiler: `.profraw`, merged `.profdata`.
+    Profdata,
+    /// Of BOLT: `.fdata`, raw and merged.
+    Fdata,
+}
+
+impl Format {
+    /// How it is called on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Profdata => "profdata",
+            Format::Fdata => "fdata",
+        }
+    }
+
+    /// The extension of what one process writes.
+    pub fn raw_extension(self) -> &'static str {
+        match self {
+            Format::Profdata => "profraw",
+            Format::Fdata => "fdata",
+        }
+    }
+
+    /// The extension of merged profiles.
+    pub fn merged_extension(self) -> &'static str {
+        self.name()
+    }
+}
+
+/// A profile on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileFile {
+    pub path: Utf8PathBuf,
+    pub bytes: u64,
+}
+
+/// All files below a directory (or the file itself) that `wanted` accepts by name, sorted by path. None if there is no such
+/// directory.
+///
+/// # Errors
+/// A directory cannot be read, or a path is not UTF-8.
+pub fn find(below: &Utf8Path, wanted: impl Fn(&Utf8Path) -> bool) -> io::Result<Vec<ProfileFile>> {
+    let mut found = Vec::new();
+    if !below.exists() {
+        return Ok(found);
+    }
+    for entry in WalkDir::new(below) {
+        let entry = entry.map_err(io::Error::from)?;
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let bytes = entry.metadata().map_err(io::Error::from)?.len();
+        let path = Utf8PathBuf::from_path_buf(entry.into_path())
+            .map_err(|path| io::Error::other(format!("{} is not UTF-8", path.display())))?;
+        if wanted(&path) {
+            found.push(ProfileFile { path, bytes });
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}

@@ -1,0 +1,109 @@
+//! Ends, pauses and continues everything that a run has started. Knows live processes, not stages.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use camino::Utf8Path;
+
+use super::process::{Exit, Launch, Process, StartError};
+
+/// How long a process tree has to end by itself before it is killed.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// Shared between the signal handler, the scheduler and the threads of stages.
+#[derive(Debug, Default)]
+pub struct Control {
+    live: Mutex<Live>,
+    interrupted: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Live {
+    next: u64,
+    processes: BTreeMap<u64, Process>,
+}
+
+/// Why a process was not started.
+#[derive(Debug)]
+pub enum NotStarted {
+    Interrupted,
+    Failed(StartError),
+}
+
+/// How a watched process ended.
+#[derive(Debug)]
+pub enum Ended {
+    By(Exit),
+    /// It was ended because it ran longer than it may.
+    TimedOut(Exit),
+}
+
+/// A process that [`Control`] knows until this is dropped.
+#[derive(Debug)]
+pub struct Watched {
+    control: Arc<Control>,
+    id: u64,
+    pub process: Process,
+}
+
+impl Control {
+    /// Starts a process unless the run was interrupted.
+    pub fn start(self: &Arc<Self>, optbuild: &Utf8Path, launch: &Launch) -> Result<Watched, NotStarted> {
+        // The lock is held while it starts: an interrupt sees every process, or none starts after it.
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_interrupted() {
+            return Err(NotStarted::Interrupted);
+        }
+        let process = Process::start(optbuild, launch).map_err(NotStarted::Failed)?;
+        let id = live.next;
+        live.next += 1;
+        live.processes.insert(id, process.clone());
+        Ok(Watched { control: Arc::clone(self), id, process })
+    }
+
+    /// Whether the run was asked to end.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// Ends every process, and lets none start any more. Returns at once; the threads that wait for them notice.
+    pub fn interrupt(&self, grace: Duration) {
+        self.interrupted.store(true, Ordering::SeqCst);
+        self.processes().iter().for_each(|process| process.end(grace));
+    }
+
+    /// Stops every process tree, or lets it go on.
+    pub fn pause(&self, pause: bool) {
+        for process in self.processes() {
+            if pause { process.pause() } else { process.resume() }
+        }
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.processes.values().cloned().collect()
+    }
+}
+
+impl Watched {
+    /// Waits for its end, or ends it when it has run for longer than `timeout`. Time in which the run is paused does not count.
+    pub fn wait(&self, timeout: Option<Duration>) -> Ended {
+        let Some(timeout) = timeout else {
+            return Ended::By(self.process.wait());
+        };
+        if let Some(exit) = self.process.wait_timeout(timeout) {
+            return Ended::By(exit);
+        }
+        self.process.end(GRACE);
+        Ended::TimedOut(self.process.wait())
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let mut live = self.control.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.processes.remove(&self.id);
+    }
+}

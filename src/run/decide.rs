@@ -1,0 +1,321 @@
+//! Decides what a run does with a stage: it is up to date, it runs and why, or it cannot be known yet.
+//!
+//! Looks at records and sources; changes nothing. `plan`, `status`, `explain` and the scheduler ask the same questions here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
+
+use super::select::Selection;
+use crate::pipeline::{OutputRef, Pipeline, Stage};
+use crate::plan::{PlanError, StagePlan};
+use crate::state::fingerprint::{self, Change, Difference, Fingerprint, Inputs};
+use crate::state::record::{InputRecord, Record, RecordOutcome};
+use crate::state::sources::Sources;
+use crate::state::store::State;
+use crate::state::tools::ToolIdentities;
+use crate::state::workspace::{self, Candidate, WorkspaceDecision};
+
+/// Plans one stage past the stages that are not available.
+pub type Planner<'a> = dyn Fn(&str, &BTreeSet<String>) -> Result<StagePlan, PlanError> + Sync + 'a;
+
+/// What is known of a stage that others depend on.
+#[derive(Debug, Clone)]
+pub enum Settled {
+    /// It has outputs.
+    Done(Arc<Record>),
+    /// It has none, and will have none in this run. Why, as in "stage `a` is switched off".
+    Unavailable { why: String, failed: bool },
+    /// It lies outside of the selection and its outputs cannot be used. No fallback is taken for it: that would change what is
+    /// built.
+    OutOfReach(String),
+    /// It will run, or might.
+    Open,
+}
+
+/// What is to be done with a stage.
+#[derive(Debug)]
+pub enum Verdict {
+    UpToDate(Arc<Record>, Box<StagePlan>),
+    /// Its record is not up to date, and it is used all the same (`--accept-stale`, `--skip`).
+    Stale(Arc<Record>),
+    Run(Box<Work>),
+    /// Whether it runs depends on what this stage makes.
+    DependsOn(String, Box<StagePlan>),
+    /// Its workspace must be brought into the right state by this stage first.
+    NeedsFirst {
+        stage: String,
+        reason: String,
+    },
+    /// It cannot have outputs: it is off, skipped, or what it needs has none.
+    Unavailable {
+        why: String,
+        blocked_by: Option<String>,
+    },
+    /// It failed under the same fingerprint, and that was tolerated.
+    FailedBefore(Arc<Record>),
+    /// It lies outside of the selection and has no outputs that can be used.
+    OutOfReach(String),
+}
+
+/// A stage that is ready to run.
+#[derive(Debug)]
+pub struct Work {
+    pub plan: StagePlan,
+    pub fingerprint: Fingerprint,
+    pub inputs: Vec<InputRecord>,
+    /// Where the inputs stand, with their hashes.
+    pub input_paths: BTreeMap<OutputRef, (Utf8PathBuf, String)>,
+    /// Why it runs.
+    pub reasons: Vec<String>,
+    /// Its committed workloads do not count.
+    pub forced: bool,
+    /// The fingerprint of the stage before it in its workspace.
+    pub predecessor: Option<String>,
+    /// The stages behind it in its workspace, which start from what it leaves.
+    pub successors: Vec<String>,
+}
+
+/// Answers for one pipeline and one selection.
+pub struct Judge<'a> {
+    pub pipeline: &'a Pipeline,
+    pub planner: &'a Planner<'a>,
+    /// None as long as nothing was ever run.
+    pub state: Option<&'a State>,
+    pub sources: &'a Sources,
+    pub tools: &'a ToolIdentities,
+    pub selection: &'a Selection,
+    /// Stages that run again for the sake of their workspace, and why.
+    pub rerun: BTreeMap<String, String>,
+}
+
+impl Judge<'_> {
+    /// Decides about a stage. Every stage that it depends on must be settled, or open.
+    pub fn judge(&self, stage: &Stage, settled: &BTreeMap<String, Settled>) -> Result<Verdict> {
+        let name = &stage.common.name;
+        if !stage.common.when {
+            return Ok(Verdict::Unavailable { why: format!("stage `{name}` is switched off"), blocked_by: None });
+        }
+        let selected = self.selection.stages.contains(name);
+        if self.selection.skipped.contains(name) {
+            return self.skipped(name);
+        }
+        if let Some(verdict) = blocked_by_needs(stage, settled) {
+            return Ok(verdict);
+        }
+        let unavailable: BTreeSet<String> =
+            settled.iter().filter(|(_, s)| matches!(s, Settled::Unavailable { .. })).map(|(n, _)| n.clone()).collect();
+        let plan = match (self.planner)(name, &unavailable) {
+            Ok(plan) => plan,
+            Err(PlanError::Blocked { by, .. }) => {
+                let why = match settled.get(&by) {
+                    Some(Settled::Unavailable { why, .. }) => why.clone(),
+                    _ => format!("stage `{by}` has no outputs"),
+                };
+                return Ok(Verdict::Unavailable { why, blocked_by: Some(by) });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut inputs = Vec::new();
+        let mut input_paths = BTreeMap::new();
+        for output in plan.inputs() {
+            match settled.get(&output.stage) {
+                Some(Settled::Done(record)) => self.input(record, output, &mut inputs, &mut input_paths)?,
+                Some(Settled::OutOfReach(why)) if selected => {
+                    return Ok(Verdict::Unavailable { why: why.clone(), blocked_by: Some(output.stage) });
+                }
+                _ if selected => return Ok(Verdict::DependsOn(output.stage, Box::new(plan))),
+                _ => return self.outside(name, "what it was made from is not known"),
+            }
+        }
+        let predecessor = match &stage.predecessor {
+            None => None,
+            Some(before) => match settled.get(before) {
+                Some(Settled::Done(record)) => Some(record.fingerprint.id()),
+                Some(Settled::OutOfReach(why)) if selected => {
+                    return Ok(Verdict::Unavailable { why: why.clone(), blocked_by: Some(before.clone()) });
+                }
+                _ if selected => return Ok(Verdict::DependsOn(before.clone(), Box::new(plan))),
+                _ => return self.outside(name, "the state of its workspace is not known"),
+            },
+        };
+        let hashes = input_paths.iter().map(|(output, (_, hash))| (output.clone(), hash.clone())).collect();
+        let from = Inputs { outputs: &hashes, predecessor: predecessor.as_deref() };
+        let fingerprint = fingerprint::compute(stage, &plan, self.pipeline, from, self.sources, self.tools)
+            .with_context(|| format!("stage `{name}`"))?;
+        let successors = successors(self.pipeline, stage);
+        let reasons = Vec::new();
+        let work = Work { plan, fingerprint, inputs, input_paths, reasons, forced: false, predecessor, successors };
+        self.compare(stage, work, selected)
+    }
+
+    fn input(
+        &self,
+        record: &Record,
+        output: OutputRef,
+        inputs: &mut Vec<InputRecord>,
+        paths: &mut BTreeMap<OutputRef, (Utf8PathBuf, String)>,
+    ) -> Result<()> {
+        let found = record.outputs.get(&output.output).with_context(|| {
+            format!(
+                "the record of stage `{}` has no output `{}`; run it again with `--from {}`",
+                output.stage, output.output, output.stage
+            )
+        })?;
+        let root = self.state.map(|state| state.layout().root().to_owned()).unwrap_or_default();
+        inputs.push(InputRecord {
+            stage: output.stage.clone(),
+            output: output.output.clone(),
+            fingerprint: record.fingerprint.id(),
+            hash: found.hash.clone(),
+        });
+        paths.insert(output, (root.join(&found.path), found.hash.clone()));
+        Ok(())
+    }
+
+    /// Holds the fingerprint against the record.
+    fn compare(&self, stage: &Stage, mut work: Work, selected: bool) -> Result<Verdict> {
+        let name = &stage.common.name;
+        let record = self.record(&work.fingerprint.id())?;
+        if self.selection.forced.contains(name) {
+            work.forced = true;
+            work.reasons.push("it was asked for".into());
+        } else if let Some(reason) = self.rerun.get(name) {
+            work.reasons.push(reason.clone());
+        } else if let Some(record) = record {
+            if record.outcome == RecordOutcome::Failed {
+                return Ok(Verdict::FailedBefore(Arc::new(record)));
+            }
+            match self.damage(&record)? {
+                None => return Ok(Verdict::UpToDate(Arc::new(record), Box::new(work.plan))),
+                Some(damage) => work.reasons.push(damage),
+            }
+        } else {
+            work.reasons = self.reasons(name, &work.fingerprint)?;
+        }
+        if !selected {
+            return self.outside(name, &work.reasons.join("; "));
+        }
+        if let (Some(state), Some(workspace)) = (self.state, &stage.common.workspace) {
+            let candidate = Candidate {
+                stage: name,
+                fingerprint: &work.fingerprint.id(),
+                starts_from: stage.common.starts_from,
+                predecessor: stage.predecessor.as_deref(),
+                predecessor_record: work.predecessor.as_deref(),
+            };
+            let left = workspace::read(state.layout(), workspace)?;
+            if let WorkspaceDecision::RunFirst { stage: first, why } = workspace::may_start(left.as_ref(), candidate) {
+                let reason =
+                    format!("`{name}` starts from what `{first}` leaves in workspace `{workspace}`, and {why}");
+                return Ok(Verdict::NeedsFirst { stage: first, reason });
+            }
+        }
+        Ok(Verdict::Run(Box::new(work)))
+    }
+
+    fn record(&self, fingerprint: &str) -> Result<Option<Record>> {
+        match self.state {
+            Some(state) => Ok(state.record(fingerprint)?),
+            None => Ok(None),
+        }
+    }
+
+    fn current(&self, stage: &str) -> Result<Option<Record>> {
+        match self.state {
+            Some(state) => Ok(state.current(stage)?),
+            None => Ok(None),
+        }
+    }
+
+    /// What is wrong with a record's outputs.
+    fn damage(&self, record: &Record) -> Result<Option<String>> {
+        let Some(state) = self.state else { return Ok(None) };
+        let times = state.times(&record.fingerprint.id())?;
+        for (name, output) in &record.outputs {
+            let Some(manifest) = state.manifest(&output.hash)? else {
+                return Ok(Some(format!("the manifest of its output `{name}` is gone")));
+            };
+            let path = state.layout().root().join(&output.path);
+            if let Some(difference) = manifest.difference(times.get(name), &path, self.sources.hasher())? {
+                return Ok(Some(difference));
+            }
+        }
+        Ok(None)
+    }
+
+    fn reasons(&self, name: &str, fingerprint: &Fingerprint) -> Result<Vec<String>> {
+        let Some(old) = self.current(name)? else {
+            let begun = self.state.is_some_and(|state| state.layout().build_state(name).exists());
+            return Ok(vec![if begun { "it was begun and not finished" } else { "it has not run yet" }.into()]);
+        };
+        let mut reasons: Vec<String> = Fingerprint::diff(&old.fingerprint, fingerprint).iter().map(describe).collect();
+        if reasons.is_empty() {
+            reasons.push("its record is gone".into());
+        }
+        Ok(reasons)
+    }
+
+    /// `--skip`: its recorded outputs are used whatever they were made from, else it has none.
+    fn skipped(&self, name: &str) -> Result<Verdict> {
+        if let Some(record) = self.current(name)?
+            && record.outcome == RecordOutcome::Done
+            && self.damage(&record)?.is_none()
+        {
+            return Ok(Verdict::Stale(Arc::new(record)));
+        }
+        Ok(Verdict::Unavailable {
+            why: format!("stage `{name}` is skipped and has no recorded outputs"),
+            blocked_by: None,
+        })
+    }
+
+    /// A stage outside of the selection that is not up to date.
+    fn outside(&self, name: &str, why: &str) -> Result<Verdict> {
+        let Some(record) = self.current(name)?.filter(|record| record.outcome == RecordOutcome::Done) else {
+            return Ok(Verdict::OutOfReach(format!("stage `{name}` has not run")));
+        };
+        if let Some(damage) = self.damage(&record)? {
+            return Ok(Verdict::OutOfReach(format!("the outputs of stage `{name}` cannot be used: {damage}")));
+        }
+        if self.selection.accept_stale {
+            return Ok(Verdict::Stale(Arc::new(record)));
+        }
+        Ok(Verdict::OutOfReach(format!("stage `{name}` is out of date: {why} (`--accept-stale` uses it as it is)")))
+    }
+}
+
+/// A stage that it `needs`, without using its outputs, has failed. One that is off has nothing to wait for.
+fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<String, Settled>) -> Option<Verdict> {
+    stage.common.needs.iter().find_map(|need| match settled.get(need) {
+        Some(Settled::Unavailable { why, failed: true }) => {
+            Some(Verdict::Unavailable { why: why.clone(), blocked_by: Some(need.clone()) })
+        }
+        _ => None,
+    })
+}
+
+/// The stages behind this one in its workspace.
+fn successors(pipeline: &Pipeline, stage: &Stage) -> Vec<String> {
+    let Some(workspace) = &stage.common.workspace else { return Vec::new() };
+    let behind = pipeline.stages.iter().skip_while(|other| other.common.name != stage.common.name).skip(1);
+    behind
+        .filter(|other| other.common.workspace.as_ref() == Some(workspace))
+        .map(|other| other.common.name.clone())
+        .collect()
+}
+
+/// A difference as a reason.
+fn describe(difference: &Difference) -> String {
+    let part = &difference.part;
+    match &difference.kind {
+        Change::Changed { old, new } if !fingerprint::is_hash(old) && !fingerprint::is_hash(new) => {
+            format!("{part} was `{old}` and is `{new}`")
+        }
+        Change::Changed { .. } => format!("{part} changed"),
+        Change::Added { .. } => format!("{part} is new"),
+        Change::Removed { .. } => format!("{part} is gone"),
+    }
+}

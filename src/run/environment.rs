@@ -1,0 +1,101 @@
+//! The base environment of commands: what they need of the machine and the user, and nothing that changes what they build.
+//!
+//! Everything else reaches a command only through `env` or `pass-env`, which are part of a stage's fingerprint; these variables
+//! are not. Unaware of stages.
+
+use std::collections::BTreeMap;
+
+/// Names of the variables that every command gets if they are set. A `*` at the end stands for any ending, except those of
+/// [`SECRET`].
+pub const BASE: &[&str] = &[
+    // Where programs are, and whose they are. Which programs really run is known by the identity of tools.
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    // Where programs keep settings and caches, where it is not below HOME.
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    // Language of messages and character encoding.
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    // Temporary files.
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    // The way to the network.
+    "http_proxy",
+    "https_proxy",
+    "ftp_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    // Certificates: of OpenSSL, Nix, curl, git and Python.
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NIX_SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "REQUESTS_CA_BUNDLE",
+    // Where cargo and rustup are, and which toolchain rustup chooses (known by the identity of tools).
+    "CARGO_HOME",
+    "RUSTUP_*",
+    // How cargo reaches its registries. `CARGO_BUILD_*`, `CARGO_PROFILE_*`, `CARGO_TARGET_*` and `RUSTFLAGS` change what is
+    // built, so they are not among them.
+    "CARGO_HTTP_*",
+    "CARGO_NET_*",
+    "CARGO_REGISTRIES_*",
+    "CARGO_REGISTRY_*",
+];
+
+/// Endings of names that a `*` in [`BASE`] does not stand for: a build has no use for them, and its output is kept.
+pub const SECRET: &[&str] = &["_TOKEN", "_SECRET_KEY", "_PASSWORD"];
+
+/// Of these variables, the ones of the base environment.
+pub fn base(vars: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    vars.filter(|(name, _)| is_base(name)).collect()
+}
+
+/// The base environment of this process. A value that is not UTF-8 is left out.
+pub fn current() -> BTreeMap<String, String> {
+    base(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))
+}
+
+/// Whether a variable of this name is part of the base environment.
+pub fn is_base(name: &str) -> bool {
+    BASE.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start) && !SECRET.iter().any(|ending| name.ends_with(ending)),
+        None => name == *pattern,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_documented_passes() {
+        let vars = [
+            ("PATH", "/bin"),
+            ("PATHEXT", "x"),
+            ("LC_ALL", "C"),
+            ("RUSTFLAGS", "-g"),
+            ("CARGO_PROFILE_RELEASE_LTO", "off"),
+            ("CARGO_REGISTRIES_MINE_INDEX", "sparse+https://registry.example/"),
+            ("CARGO_REGISTRIES_MINE_TOKEN", "secret"),
+            ("CARGO_REGISTRY_TOKEN", "secret"),
+            ("MAKEFLAGS", "-j"),
+            ("https_proxy", ""),
+        ];
+        let base = base(vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let names: Vec<&str> = base.keys().map(String::as_str).collect();
+        assert_eq!(names, ["CARGO_REGISTRIES_MINE_INDEX", "LC_ALL", "PATH", "https_proxy"]);
+    }
+}

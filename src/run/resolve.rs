@@ -1,0 +1,108 @@
+//! Arguments of a plan become strings when a step starts: places and late values get their paths.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::process::Launch;
+use crate::pipeline::OutputRef;
+use crate::plan::{Arg, Command, Late, Part, Symbol};
+
+/// What stands for the places of a plan in one stage, or in one attempt of a workload.
+#[derive(Debug, Clone, Default)]
+pub struct Resolver {
+    pub symbols: BTreeMap<Symbol, String>,
+    /// Outputs of the stages before: path and hash.
+    pub outputs: BTreeMap<OutputRef, (Utf8PathBuf, String)>,
+    /// What every command's environment begins with.
+    pub base_env: BTreeMap<String, String>,
+}
+
+/// A value that is not there although the plan promised it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    #[error("`{0}` has no value in this step")]
+    Symbol(&'static str),
+    #[error("`{0}` has not been made")]
+    Output(OutputRef),
+}
+
+impl Resolver {
+    /// The same with a place replaced.
+    #[must_use]
+    pub fn with(mut self, symbol: Symbol, value: impl Into<String>) -> Resolver {
+        self.symbols.insert(symbol, value.into());
+        self
+    }
+
+    /// The argument as a command gets it.
+    pub fn text(&self, arg: &Arg) -> Result<String, ResolveError> {
+        self.join(arg, |_, value| value.to_owned())
+    }
+
+    /// The argument as it may be shown and logged.
+    pub fn shown(&self, arg: &Arg) -> Result<String, ResolveError> {
+        self.join(arg, |_, _| "***".to_owned())
+    }
+
+    fn join(&self, arg: &Arg, secret: impl Fn(&str, &str) -> String) -> Result<String, ResolveError> {
+        let mut text = String::new();
+        for part in &arg.parts {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Symbol(symbol) => {
+                    text.push_str(self.symbols.get(symbol).ok_or(ResolveError::Symbol(symbol.name()))?);
+                }
+                Part::Tool { path, .. } | Part::Place { path, .. } => text.push_str(path.as_str()),
+                Part::Late(Late::Path(output)) => text.push_str(self.output(output)?.0.as_str()),
+                Part::Late(Late::Hash(output)) => text.push_str(&self.output(output)?.1),
+                Part::Secret { name, value } => text.push_str(&secret(name, value)),
+            }
+        }
+        Ok(text)
+    }
+
+    fn output(&self, output: &OutputRef) -> Result<&(Utf8PathBuf, String), ResolveError> {
+        self.outputs.get(output).ok_or_else(|| ResolveError::Output(output.clone()))
+    }
+
+    /// A command ready to start. `log` gets its standard error, and its standard output where the plan names no file for it.
+    pub fn launch(&self, command: &Command, log: &Utf8Path) -> Result<Launch, ResolveError> {
+        let mut env = self.base_env.clone();
+        for (name, value) in &command.env {
+            env.insert(name.clone(), self.text(value)?);
+        }
+        let stdout = match &command.stdout {
+            Some(file) => self.text(file)?.into(),
+            None => log.to_owned(),
+        };
+        Ok(Launch {
+            argv: command.argv.iter().map(|arg| self.text(arg)).collect::<Result<_, _>>()?,
+            env,
+            cwd: self.text(&command.cwd)?.into(),
+            stdout,
+            stderr: log.to_owned(),
+        })
+    }
+
+    /// The command as a line to paste into a shell. Secrets are hidden.
+    pub fn pasteable(&self, command: &Command) -> Result<String, ResolveError> {
+        let quoted = |text: String| shlex::try_quote(&text).map(|q| q.into_owned()).unwrap_or(text);
+        let mut words = Vec::new();
+        for (name, value) in &command.env {
+            words.push(format!("{name}={}", quoted(self.shown(value)?)));
+        }
+        for arg in &command.argv {
+            words.push(quoted(self.shown(arg)?));
+        }
+        Ok(format!("cd {} && {}", quoted(self.shown(&command.cwd)?), words.join(" ")))
+    }
+}
+
+/// Where operations run: they take absolute paths, so any directory of the stage will do.
+pub(super) fn scratch(resolver: &Resolver) -> Arg {
+    match resolver.symbols.get(&Symbol::Scratch) {
+        Some(path) => path.as_str().into(),
+        None => "/".into(),
+    }
+}

@@ -1,0 +1,319 @@
+//! Runs the stages of a selection in the order of their dependencies, several at once where slots and memory allow.
+//!
+//! One thread decides; each stage runs in a thread of its own and reports through a channel. Threads instead of async: a run
+//! has a handful of stages that last for minutes, and everything waits for child processes.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Scope;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::control::GRACE;
+use super::decide::{Judge, Settled, Verdict, Work};
+use super::event::{Event, Outcome};
+use super::stage::{Shared, StageEnd, execute};
+use super::survey::settle;
+use crate::pipeline::{Graph, OnFailure, OutputRef, Stage};
+use crate::state::record::Record;
+
+/// What happens to the other stages when one fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FailurePolicy {
+    /// No new stage starts, running ones finish.
+    #[default]
+    Finish,
+    /// Running ones are ended.
+    FailFast,
+    /// What does not depend on it starts, too.
+    KeepGoing,
+}
+
+/// What a run may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    pub slots: usize,
+    /// In bytes.
+    pub memory: u64,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    pub outcome: Outcome,
+    pub settled: BTreeMap<String, Settled>,
+    /// The first failure was of the machine: a tool, a disk, a permission.
+    pub environment: bool,
+    /// Stages failed, and the pipeline tolerates it.
+    pub tolerated: bool,
+}
+
+/// A stage that is under way.
+struct Running {
+    slots: usize,
+    memory: u64,
+    exclusive: bool,
+    workspace: Option<String>,
+    inputs: Vec<OutputRef>,
+}
+
+/// The state of a run.
+struct Scheduler<'a, 'j> {
+    judge: &'a mut Judge<'j>,
+    graph: &'a Graph,
+    shared: &'a Shared,
+    budget: Budget,
+    policy: FailurePolicy,
+    settled: BTreeMap<String, Settled>,
+    /// Judged, and waiting for slots.
+    ready: BTreeMap<String, Box<Work>>,
+    running: BTreeMap<String, Running>,
+    failed: bool,
+    environment: bool,
+    tolerated: bool,
+    done: Sender<(String, StageEnd)>,
+}
+
+/// Runs what is to be run.
+///
+/// # Errors
+/// When deciding fails: a source cannot be read, a record cannot be written. Stages that fail are no error here.
+pub fn run(judge: &mut Judge, graph: &Graph, shared: &Shared, budget: Budget, policy: FailurePolicy) -> Result<RunEnd> {
+    let (done, finished) = channel();
+    let mut scheduler = Scheduler {
+        judge,
+        graph,
+        shared,
+        budget,
+        policy,
+        settled: BTreeMap::new(),
+        ready: BTreeMap::new(),
+        running: BTreeMap::new(),
+        failed: false,
+        environment: false,
+        tolerated: false,
+        done,
+    };
+    let result = std::thread::scope(|scope| scheduler.run(scope, &finished));
+    let outcome = match (shared.control.is_interrupted() && !scheduler.failed, scheduler.failed) {
+        (true, _) => Outcome::Interrupted,
+        (false, true) => Outcome::Failed,
+        (false, false) => Outcome::Done,
+    };
+    result.map(|()| RunEnd {
+        outcome,
+        settled: scheduler.settled,
+        environment: scheduler.environment,
+        tolerated: scheduler.tolerated,
+    })
+}
+
+impl<'a> Scheduler<'a, '_> {
+    fn run<'s>(&mut self, scope: &'s Scope<'s, 'a>, finished: &Receiver<(String, StageEnd)>) -> Result<()> {
+        let mut error = None;
+        loop {
+            let stopping = self.shared.control.is_interrupted()
+                || error.is_some()
+                || (self.failed && self.policy != FailurePolicy::KeepGoing);
+            if !stopping {
+                match self.advance(scope) {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(problem) => error = Some(problem),
+                }
+            }
+            if self.running.is_empty() {
+                break;
+            }
+            // The timeout is for an interrupt that comes while nothing else happens.
+            if let Ok((name, end)) = finished.recv_timeout(Duration::from_secs(3600)) {
+                self.ended(&name, end);
+            }
+        }
+        match error {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Judges and starts what can be. True if that changed what is known of a stage.
+    fn advance<'s>(&mut self, scope: &'s Scope<'s, 'a>) -> Result<bool> {
+        for name in self.graph.order() {
+            let name: &str = name;
+            if self.settled.contains_key(name) || self.running.contains_key(name) {
+                continue;
+            }
+            let Some(stage) = self.judge.pipeline.stage(name) else { continue };
+            if !self.ready.contains_key(name) {
+                if !self.dependencies_settled(stage) {
+                    continue;
+                }
+                if !self.decide(stage)? {
+                    return Ok(true);
+                }
+            }
+            self.start_if_it_fits(scope, stage);
+        }
+        Ok(false)
+    }
+
+    /// Of each group of alternatives the first that is not known to be unavailable must have outputs.
+    fn dependencies_settled(&self, stage: &Stage) -> bool {
+        stage.dependencies.iter().all(|alternatives| {
+            for name in alternatives {
+                match self.settled.get(name) {
+                    None | Some(Settled::Open) => return false,
+                    Some(Settled::Done(_) | Settled::OutOfReach(_)) => return true,
+                    Some(Settled::Unavailable { .. }) => {}
+                }
+            }
+            true
+        })
+    }
+
+    /// Judges a stage. True if it is ready to run, false if it is settled or has to wait for another.
+    fn decide(&mut self, stage: &Stage) -> Result<bool> {
+        let name = stage.common.name.clone();
+        let verdict = self.judge.judge(stage, &self.settled)?;
+        let selected = self.judge.selection.stages.contains(&name);
+        match &verdict {
+            Verdict::UpToDate(record, _) if selected => self.up_to_date(record)?,
+            Verdict::UpToDate(..) => self.skip(&name, "not selected; its outputs are up to date"),
+            Verdict::Stale(_) => self.skip(&name, "its recorded outputs are used as they are"),
+            Verdict::OutOfReach(why) => self.skip(&name, why),
+            Verdict::Unavailable { blocked_by: Some(by), .. } => {
+                self.send(Event::StageBlocked { stage: name.clone(), by: by.clone() });
+            }
+            Verdict::Unavailable { why, .. } => self.skip(&name, why),
+            Verdict::FailedBefore(_) => {
+                self.tolerated = true;
+                self.skip(&name, "it failed before, which is tolerated; `--from` tries it again");
+            }
+            Verdict::NeedsFirst { stage: first, reason } => {
+                anyhow::ensure!(
+                    self.judge.selection.stages.contains(first) && !self.judge.rerun.contains_key(first),
+                    "{reason}; begin with `--from {first}`"
+                );
+                self.judge.rerun.insert(first.clone(), reason.clone());
+                self.settled.remove(first);
+                return Ok(false);
+            }
+            Verdict::Run(_) | Verdict::DependsOn(..) => {}
+        }
+        if let Verdict::Run(work) = verdict {
+            self.ready.insert(name, work);
+            return Ok(true);
+        }
+        self.settled.insert(name, settle(&verdict));
+        Ok(false)
+    }
+
+    /// The record may be one of other variables, which were set back: it is the stage's current one again.
+    fn up_to_date(&self, record: &Record) -> Result<()> {
+        let fingerprint = record.fingerprint.id();
+        self.shared.state.point_to(&record.stage, &fingerprint)?;
+        self.send(Event::StageUpToDate { stage: record.stage.clone(), fingerprint, saved: record.duration });
+        Ok(())
+    }
+
+    fn start_if_it_fits<'s>(&mut self, scope: &'s Scope<'s, 'a>, stage: &'a Stage)
+    where
+        'a: 's,
+    {
+        let name = &stage.common.name;
+        let Some(work) = self.ready.get(name) else { return };
+        let wanted = stage.common.jobs.map(|jobs| jobs as usize).or(work.plan.default_jobs);
+        let candidate = Running {
+            slots: wanted.unwrap_or(self.budget.slots).clamp(1, self.budget.slots),
+            memory: stage.common.memory.map_or(0, |size| size.as_u64()).min(self.budget.memory),
+            exclusive: stage.common.exclusive,
+            workspace: stage.common.workspace.clone(),
+            inputs: work.plan.inputs(),
+        };
+        if !self.fits(name, &candidate) {
+            return;
+        }
+        let Some(work) = self.ready.remove(name) else { return };
+        self.announce(stage, &work, candidate.slots);
+        let (shared, done, fresh) = (self.shared, self.done.clone(), self.judge.selection.fresh);
+        let slots = candidate.slots;
+        self.running.insert(name.clone(), candidate);
+        scope.spawn(move || {
+            let end = execute(shared, stage, *work, slots, fresh);
+            if done.send((stage.common.name.clone(), end)).is_err() {
+                tracing::debug!("stage {} ended after the scheduler", stage.common.name);
+            }
+        });
+    }
+
+    fn fits(&self, name: &str, candidate: &Running) -> bool {
+        let running = || self.running.values();
+        let slots: usize = running().map(|r| r.slots).sum();
+        let memory: u64 = running().map(|r| r.memory).sum();
+        let alone = self.running.is_empty();
+        (alone || slots + candidate.slots <= self.budget.slots)
+            && (alone || memory + candidate.memory <= self.budget.memory)
+            && (alone || !candidate.exclusive)
+            && !running().any(|r| r.exclusive)
+            && !running().any(|r| r.workspace.is_some() && r.workspace == candidate.workspace)
+            // A stage that runs again empties its output directory, from which another one may still read.
+            && !running().any(|r| r.inputs.iter().any(|input| input.stage == name))
+    }
+
+    fn announce(&self, stage: &Stage, work: &Work, jobs: usize) {
+        let name = &stage.common.name;
+        let expected = match self.shared.state.current(name) {
+            Ok(record) => record.map(|record| record.duration),
+            Err(error) => {
+                self.send(Event::Note { stage: name.clone(), text: error.to_string() });
+                None
+            }
+        };
+        self.send(Event::StageStarted {
+            stage: name.clone(),
+            fingerprint: work.fingerprint.id(),
+            reasons: work.reasons.clone(),
+            expected,
+            jobs,
+        });
+        for note in &work.plan.notes {
+            self.send(Event::Note { stage: name.clone(), text: note.clone() });
+        }
+    }
+
+    fn ended(&mut self, name: &str, end: StageEnd) {
+        self.running.remove(name);
+        // What was known of source trees may not be true any more.
+        self.shared.sources.forget();
+        let tolerated =
+            self.judge.pipeline.stage(name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
+        let why = format!("stage `{name}` failed");
+        match end {
+            StageEnd::Done(record) => {
+                self.settled.insert(name.into(), Settled::Done(std::sync::Arc::new(*record)));
+                return;
+            }
+            StageEnd::Interrupted => {}
+            StageEnd::Failed(_) if tolerated => self.tolerated = true,
+            StageEnd::Failed(failure) => {
+                if !self.failed {
+                    self.environment = failure.environment;
+                }
+                self.failed = true;
+                if self.policy == FailurePolicy::FailFast {
+                    self.shared.control.interrupt(GRACE);
+                }
+            }
+        }
+        self.settled.insert(name.into(), Settled::Unavailable { why, failed: true });
+    }
+
+    fn skip(&self, stage: &str, reason: &str) {
+        self.send(Event::StageSkipped { stage: stage.into(), reason: reason.into() });
+    }
+
+    fn send(&self, event: Event) {
+        self.shared.events.send(event);
+    }
+}

@@ -1,0 +1,109 @@
+//! Which stages a run may run, and which it begins afresh whatever their records say.
+//!
+//! Names and the graph only; what was built before is `decide.rs`'s business.
+
+use std::collections::BTreeSet;
+
+use crate::pipeline::{Graph, Pipeline};
+
+/// What the command line asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    pub from: Vec<String>,
+    pub until: Vec<String>,
+    pub only: Vec<String>,
+    pub skip: Vec<String>,
+    /// Forces the whole selection.
+    pub force: bool,
+    /// Forces the whole selection and wipes its build directories.
+    pub fresh: bool,
+    /// Outputs from outside of the selection may be out of date.
+    pub accept_stale: bool,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// May run. A stage outside of it never does.
+    pub stages: BTreeSet<String>,
+    /// Of those, the ones that run whatever their records say.
+    pub forced: BTreeSet<String>,
+    /// Wipe the build directories of those that run.
+    pub fresh: bool,
+    pub skipped: BTreeSet<String>,
+    pub accept_stale: bool,
+}
+
+/// A request that makes no sense for this pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    #[error("`{flag} {name}`: the pipeline has no stage of this name{}", hint(.nearest))]
+    Unknown { flag: &'static str, name: String, nearest: Option<String> },
+    #[error("`{flag} {name}`: this stage is switched off by its `when`; set the variable that it depends on")]
+    Off { flag: &'static str, name: String },
+    #[error("nothing lies between `--from {from}` and `--until {until}`: `{until}` does not depend on `{from}`")]
+    Empty { from: String, until: String },
+    #[error("`--skip {name}` contradicts `{flag} {name}`")]
+    Skipped { flag: &'static str, name: String },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// Works out the selection of a request.
+pub fn select(pipeline: &Pipeline, graph: &Graph, request: &Request) -> Result<Selection, SelectError> {
+    for (flag, names) in
+        [("--from", &request.from), ("--until", &request.until), ("--only", &request.only), ("--skip", &request.skip)]
+    {
+        for name in names {
+            check_name(pipeline, flag, name)?;
+            if flag != "--skip" && request.skip.contains(name) {
+                return Err(SelectError::Skipped { flag, name: name.clone() });
+            }
+        }
+    }
+    let on = pipeline.stages.iter().filter(|stage| stage.common.when);
+    let mut stages: BTreeSet<String> = on.map(|stage| stage.common.name.clone()).collect();
+    let mut forced = BTreeSet::new();
+    if !request.only.is_empty() {
+        stages = request.only.iter().cloned().collect();
+        forced = stages.clone();
+    }
+    if !request.from.is_empty() {
+        let mut after: BTreeSet<String> = request.from.iter().cloned().collect();
+        after.extend(request.from.iter().flat_map(|name| graph.dependents(name)).map(String::from));
+        stages.retain(|name| after.contains(name));
+        forced.extend(stages.iter().cloned());
+    }
+    if !request.until.is_empty() {
+        let mut before: BTreeSet<String> = request.until.iter().cloned().collect();
+        before.extend(request.until.iter().flat_map(|name| graph.dependencies(name)).map(String::from));
+        stages.retain(|name| before.contains(name));
+    }
+    if let (true, [from, ..], [until, ..]) = (stages.is_empty(), request.from.as_slice(), request.until.as_slice()) {
+        return Err(SelectError::Empty { from: from.clone(), until: until.clone() });
+    }
+    let skipped: BTreeSet<String> = request.skip.iter().cloned().collect();
+    stages.retain(|name| !skipped.contains(name));
+    forced.retain(|name| stages.contains(name));
+    if request.force || request.fresh {
+        forced = stages.clone();
+    }
+    Ok(Selection { stages, forced, fresh: request.fresh, skipped, accept_stale: request.accept_stale })
+}
+
+fn check_name(pipeline: &Pipeline, flag: &'static str, name: &str) -> Result<(), SelectError> {
+    match pipeline.stage(name) {
+        Some(stage) if !stage.common.when && flag != "--skip" => Err(SelectError::Off { flag, name: name.into() }),
+        Some(_) => Ok(()),
+        None => {
+            let names = pipeline.stages.iter().map(|stage| stage.common.name.as_str());
+            Err(SelectError::Unknown {
+                flag,
+                name: name.into(),
+                nearest: crate::pipeline::nearest(name, names).map(String::from),
+            })
+        }
+    }
+}

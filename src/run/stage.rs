@@ -1,0 +1,321 @@
+//! Runs one stage from its first step to its record. Nothing is half done: a record is written only after the outputs exist,
+//! are complete, and are on disk.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::control::Control;
+use super::decide::Work;
+use super::event::{Event, Failure, OutputInfo};
+use super::resolve::Resolver;
+use super::step::{Events, Retry, StepError, StepRunner};
+use crate::pipeline::{OnFailure, Stage};
+use crate::plan::{Output, Symbol};
+use crate::state::build_dir::{self, Begin, BuildDir};
+use crate::state::fingerprint::{self, Fingerprint};
+use crate::state::manifest::{Manifest, Times};
+use crate::state::record::{OutputRecord, Record, RecordOutcome};
+use crate::state::sources::Sources;
+use crate::state::store::State;
+use crate::state::{disk, workspace};
+
+/// What all stages of a run share.
+pub struct Shared {
+    pub state: Arc<State>,
+    pub sources: Arc<Sources>,
+    pub control: Arc<Control>,
+    pub events: Events,
+    /// This program, which runs its operations.
+    pub optbuild: Utf8PathBuf,
+    pub base_env: BTreeMap<String, String>,
+    pub run: String,
+    pub pipeline: String,
+}
+
+/// How a stage ended.
+#[derive(Debug)]
+pub enum StageEnd {
+    Done(Box<Record>),
+    Failed(Box<Failure>),
+    Interrupted,
+}
+
+/// Runs a stage in `slots` slots, and tells the listeners how it ended.
+pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: bool) -> StageEnd {
+    let began = Instant::now();
+    let name = stage.common.name.clone();
+    let tolerated = stage.common.on_failure == OnFailure::Continue;
+    let runner = StepRunner {
+        stage: name.clone(),
+        events: shared.events.clone(),
+        control: Arc::clone(&shared.control),
+        logs: shared.state.layout().logs(&shared.run, &name),
+        timeout: stage.common.timeout,
+        retries: stage.common.retries,
+        slots,
+        facts: Mutex::default(),
+        log_number: AtomicU32::new(1),
+        busy: Mutex::new(0.0),
+    };
+    let execution = Execution { shared, stage, work: &work, runner: &runner };
+    let result = execution.run(fresh, began);
+    let end = match result {
+        Ok(record) => StageEnd::Done(Box::new(record)),
+        Err(Stop::Step(StepError::Interrupted)) => StageEnd::Interrupted,
+        Err(Stop::Step(StepError::Failed(failure))) => StageEnd::Failed(failure),
+        Err(Stop::Other(error)) => StageEnd::Failed(Box::new(Failure {
+            step: String::new(),
+            what: format!("{error:#}"),
+            command: String::new(),
+            log: None,
+            tail: Vec::new(),
+            environment: error.downcast_ref::<disk::DiskError>().is_some(),
+        })),
+    };
+    let end = match end {
+        StageEnd::Failed(failure) if tolerated => match execution.record_failure(began) {
+            Ok(()) => StageEnd::Failed(failure),
+            Err(error) => {
+                shared.events.send(Event::Note { stage: name.clone(), text: format!("{error:#}") });
+                StageEnd::Failed(failure)
+            }
+        },
+        other => other,
+    };
+    execution.report(&end, began, tolerated);
+    end
+}
+
+/// One stage under way.
+struct Execution<'a> {
+    shared: &'a Shared,
+    stage: &'a Stage,
+    work: &'a Work,
+    runner: &'a StepRunner,
+}
+
+/// Why a stage did not come to its record.
+enum Stop {
+    Step(StepError),
+    Other(anyhow::Error),
+}
+
+impl From<StepError> for Stop {
+    fn from(error: StepError) -> Stop {
+        Stop::Step(error)
+    }
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Stop {
+        Stop::Other(error)
+    }
+}
+
+impl Execution<'_> {
+    fn run(&self, fresh: bool, began: Instant) -> Result<Record, Stop> {
+        let resolver = self.begin(fresh)?;
+        for step in &self.work.plan.steps {
+            self.runner.run(step, &resolver, Retry::Yes)?;
+        }
+        for check in &self.work.plan.checks {
+            self.runner.run(check, &resolver, Retry::Never)?;
+        }
+        Ok(self.finish(&resolver, began)?)
+    }
+
+    fn fingerprint(&self) -> &Fingerprint {
+        &self.work.fingerprint
+    }
+
+    /// Takes the old record away and makes the directories that the steps expect.
+    fn begin(&self, fresh: bool) -> Result<Resolver> {
+        let state = &self.shared.state;
+        let layout = state.layout();
+        let name = &self.stage.common.name;
+        let id = self.fingerprint().id();
+        state.remove_record(&id)?;
+        let workspace = self.stage.common.workspace.as_deref();
+        if let Some(workspace) = workspace {
+            // The stages behind this one in its workspace were built on a state that is about to change.
+            for successor in &self.work.successors {
+                if let Some(record) = state.current(successor)? {
+                    state.remove_record(&record.fingerprint.id())?;
+                }
+            }
+            workspace::mark_dirty(layout, workspace, name, &id)?;
+        }
+        let begin = Begin {
+            stage: name,
+            fingerprint: self.fingerprint(),
+            run: &self.shared.run,
+            forced: self.work.forced,
+            fresh,
+            workspace,
+        };
+        let prepared = build_dir::prepare(layout, begin)?;
+        if prepared.build == BuildDir::Wiped {
+            self.note("its configuration changed, so its build directory was emptied");
+        }
+        let out = layout.out(name, &id);
+        disk::make_empty_dir(&out)?;
+        let build = workspace.map_or_else(|| layout.build(name), |workspace| layout.workspace(workspace));
+        let (scratch, attempts) = (layout.scratch(name), layout.attempts(name));
+        let symbols = BTreeMap::from([
+            (Symbol::Out, out.to_string()),
+            (Symbol::Build, build.to_string()),
+            (Symbol::Scratch, scratch.to_string()),
+            (Symbol::Jobs, self.runner.slots.to_string()),
+            (Symbol::Attempt, attempts.to_string()),
+            (Symbol::Committed, layout.committed(name).to_string()),
+            (Symbol::Optbuild, self.shared.optbuild.to_string()),
+        ]);
+        Ok(Resolver { symbols, outputs: self.work.input_paths.clone(), base_env: self.shared.base_env.clone() })
+    }
+
+    fn note(&self, text: impl Into<String>) {
+        self.shared.events.send(Event::Note { stage: self.stage.common.name.clone(), text: text.into() });
+    }
+
+    /// Writes the record, after the outputs are on disk.
+    fn finish(&self, resolver: &Resolver, began: Instant) -> Result<Record> {
+        let state = &self.shared.state;
+        let name = &self.stage.common.name;
+        let id = self.fingerprint().id();
+        self.sources_unchanged()?;
+        let out = state.layout().out(name, &id);
+        disk::sync_tree(&out, state.layout().root())?;
+        let mut outputs = BTreeMap::new();
+        let mut manifests = BTreeMap::new();
+        for output in &self.work.plan.outputs {
+            let (found, manifest) = self.output(output, resolver)?;
+            outputs.insert(output.name.clone(), found);
+            manifests.insert(output.name.clone(), manifest);
+        }
+        let record = Record {
+            stage: name.clone(),
+            pipeline: self.shared.pipeline.clone(),
+            run: self.shared.run.clone(),
+            fingerprint: self.fingerprint().clone(),
+            outcome: RecordOutcome::Done,
+            outputs,
+            inputs: self.work.inputs.clone(),
+            finished: Timestamp::now(),
+            duration: began.elapsed().as_secs_f64(),
+            facts: self.runner.facts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        state.put_record(&record, &manifests)?;
+        if let Some(workspace) = &self.stage.common.workspace {
+            workspace::mark_clean(state.layout(), workspace, name, &id)?;
+        }
+        Ok(record)
+    }
+
+    fn output(&self, output: &Output, resolver: &Resolver) -> Result<(OutputRecord, (Manifest, Times))> {
+        let name = &self.stage.common.name;
+        let path = find_output(Utf8Path::new(&resolver.text(&output.path)?))
+            .with_context(|| format!("stage `{name}` did not make its output `{}`", output.name))?;
+        let (manifest, times) = Manifest::of(&path, self.shared.sources.hasher())?;
+        let relative = path.strip_prefix(self.shared.state.layout().root()).unwrap_or(&path);
+        let record = OutputRecord {
+            path: relative.to_owned(),
+            hash: manifest.hash(),
+            bytes: manifest.bytes(),
+            files: manifest.files(),
+            portable: output.portable,
+            show: output.show,
+        };
+        Ok((record, (manifest, times)))
+    }
+
+    /// A tree that changed while the stage read it: nobody knows what the outputs were made from.
+    fn sources_unchanged(&self) -> Result<()> {
+        let now = fingerprint::sources_now(&self.work.plan, &self.shared.sources)?;
+        let before = &self.fingerprint().sources;
+        for source in &self.work.plan.sources {
+            if before.get(&source.name) != now.get(&source.name) {
+                bail!(
+                    "`{}` ({}) changed while the stage ran, so it is not known what its outputs were made from; \
+                     run it again, and let nothing write there meanwhile (what the stage itself makes belongs into \
+                     `${{self.out}}` or `${{self.build}}`)",
+                    source.path,
+                    source.name
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// A failure that is tolerated is not tried again until the fingerprint changes.
+    fn record_failure(&self, began: Instant) -> Result<()> {
+        let record = Record {
+            stage: self.stage.common.name.clone(),
+            pipeline: self.shared.pipeline.clone(),
+            run: self.shared.run.clone(),
+            fingerprint: self.fingerprint().clone(),
+            outcome: RecordOutcome::Failed,
+            outputs: BTreeMap::new(),
+            inputs: self.work.inputs.clone(),
+            finished: Timestamp::now(),
+            duration: began.elapsed().as_secs_f64(),
+            facts: Vec::new(),
+        };
+        self.shared.state.put_record(&record, &BTreeMap::new())?;
+        Ok(())
+    }
+
+    fn report(&self, end: &StageEnd, began: Instant, tolerated: bool) {
+        use super::event::Outcome;
+        let root = self.shared.state.layout().root();
+        let (outcome, outputs, failure) = match end {
+            StageEnd::Done(record) => {
+                let outputs = record.outputs.iter().map(|(name, output)| OutputInfo {
+                    name: name.clone(),
+                    path: root.join(&output.path),
+                    bytes: output.bytes,
+                    files: output.files,
+                    show: output.show,
+                });
+                (Outcome::Done, outputs.collect(), None)
+            }
+            StageEnd::Failed(failure) => (Outcome::Failed, Vec::new(), Some(*failure.clone())),
+            StageEnd::Interrupted => (Outcome::Interrupted, Vec::new(), None),
+        };
+        let duration = began.elapsed().as_secs_f64();
+        let busy = *self.runner.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.events.send(Event::StageFinished {
+            stage: self.stage.common.name.clone(),
+            outcome,
+            duration,
+            hashing: (duration - busy).max(0.0),
+            outputs,
+            tolerated: tolerated && failure.is_some(),
+            failure,
+        });
+    }
+}
+
+/// An output path; a `*` in its last component stands for exactly one file.
+fn find_output(path: &Utf8Path) -> Result<Utf8PathBuf> {
+    let Some((before, after)) = path.file_name().and_then(|name| name.split_once('*')) else {
+        if path.symlink_metadata().is_err() {
+            bail!("{path} does not exist");
+        }
+        return Ok(path.to_owned());
+    };
+    let dir = path.parent().unwrap_or(path);
+    let names = disk::names_in(dir)?;
+    let fits =
+        |name: &&String| name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after);
+    match names.iter().filter(fits).collect::<Vec<_>>().as_slice() {
+        [single] => Ok(dir.join(single)),
+        [] => bail!("there is no {path}"),
+        several => bail!("{path} stands for one file, and there are {}", several.len()),
+    }
+}

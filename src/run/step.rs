@@ -1,0 +1,263 @@
+//! Runs the steps of one stage: commands and operations with their logs, timeouts and repetitions. Unaware of records.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::control::{Control, Ended, NotStarted};
+use super::event::{Event, Failure, Outcome, Stamped};
+use super::process::StartError;
+use super::resolve::{ResolveError, Resolver};
+use super::{pool, tail};
+use crate::plan::{Action, Command, Op, Step};
+use crate::state::record::FactRecord;
+
+/// How many lines of a log are shown with a failure.
+const TAIL_LINES: usize = 30;
+
+/// This program, which stays the same one when its file is replaced while a run is under way.
+const SUPERVISOR: &str = "/proc/self/exe";
+
+/// What the steps of a stage share.
+#[derive(Debug)]
+pub struct StepRunner {
+    pub stage: String,
+    pub events: Events,
+    pub control: Arc<Control>,
+    /// Where logs go.
+    pub logs: Utf8PathBuf,
+    pub timeout: Option<Duration>,
+    pub retries: u32,
+    /// Slots that the stage has.
+    pub slots: usize,
+    /// What operations reported.
+    pub facts: Mutex<Vec<FactRecord>>,
+    /// Numbers the logs in the order in which the steps began.
+    pub log_number: std::sync::atomic::AtomicU32,
+    /// Time in which commands ran, in seconds; what pools do at once counts once.
+    pub busy: Mutex<f64>,
+}
+
+/// Where events go. A listener that is gone does not stop a build.
+#[derive(Debug, Clone)]
+pub struct Events(pub Sender<Stamped>);
+
+impl Events {
+    pub fn send(&self, event: Event) {
+        if self.0.send(Stamped { time: Timestamp::now(), event }).is_err() {
+            tracing::debug!("an event came after the last listener was gone");
+        }
+    }
+}
+
+/// Why a step did not succeed.
+#[derive(Debug)]
+pub enum StepError {
+    Interrupted,
+    Failed(Box<Failure>),
+}
+
+impl From<Failure> for StepError {
+    fn from(failure: Failure) -> StepError {
+        StepError::Failed(Box::new(failure))
+    }
+}
+
+/// Whether a failing command is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    Yes,
+    Never,
+}
+
+impl StepRunner {
+    /// Runs a step to its end, with the stage's repetitions.
+    pub fn run(&self, step: &Step, resolver: &Resolver, retry: Retry) -> Result<(), StepError> {
+        let began = std::time::Instant::now();
+        let result = match &step.action {
+            Action::Command(command) => self.repeat(&step.name, retry, || self.command(&step.name, command, resolver)),
+            Action::Op(op) => {
+                self.repeat(&step.name, retry, || self.op(&step.name, op, resolver).map(|facts| self.keep_facts(facts)))
+            }
+            Action::Pool(pool) => pool::run(self, &step.name, pool, resolver),
+        };
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) += began.elapsed().as_secs_f64();
+        result
+    }
+
+    fn repeat(&self, step: &str, retry: Retry, once: impl Fn() -> Result<(), StepError>) -> Result<(), StepError> {
+        let retries = if retry == Retry::Yes { self.retries } else { 0 };
+        let mut attempt = 1;
+        loop {
+            match once() {
+                Err(StepError::Failed(failure)) if attempt <= retries && !failure.environment => {
+                    attempt += 1;
+                    self.retrying(step, attempt, retries);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    pub(super) fn retrying(&self, step: &str, attempt: u32, retries: u32) {
+        self.events.send(Event::Retrying { stage: self.stage.clone(), step: step.into(), attempt, of: retries + 1 });
+    }
+
+    /// Adds to what goes into the stage's record.
+    pub(super) fn keep_facts(&self, facts: Vec<FactRecord>) {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).extend(facts);
+    }
+
+    /// Runs one of optbuild's operations; what it reports is passed on as events, and returned.
+    pub(super) fn op(&self, name: &str, op: &Op, resolver: &Resolver) -> Result<Vec<FactRecord>, StepError> {
+        let report = self.logs.join(format!("{}.facts", file_name(name)));
+        let cwd = super::resolve::scratch(resolver);
+        let command =
+            Command { argv: op.command_line(), cwd, stdout: Some(report.as_str().into()), ..Command::default() };
+        self.command(name, &command, resolver)?;
+        self.read_report(name, &report)
+    }
+
+    fn read_report(&self, step: &str, report: &Utf8Path) -> Result<Vec<FactRecord>, StepError> {
+        let mut facts = Vec::new();
+        let text = std::fs::read_to_string(report).map_err(|error| {
+            self.broken(step, format!("cannot read what the operation reported: {report}: {error}"))
+        })?;
+        for line in text.lines() {
+            let fact: Report = serde_json::from_str(line).map_err(|error| {
+                self.broken(step, format!("the operation reported `{line}`, which is no fact: {error}"))
+            })?;
+            self.events.send(Event::Fact {
+                stage: self.stage.clone(),
+                step: step.into(),
+                name: fact.name.clone(),
+                value: fact.value,
+                unit: fact.unit.clone(),
+            });
+            facts.push(FactRecord { step: step.into(), name: fact.name, value: fact.value, unit: fact.unit });
+        }
+        Ok(facts)
+    }
+
+    /// Runs a command once.
+    pub(super) fn command(&self, name: &str, command: &Command, resolver: &Resolver) -> Result<(), StepError> {
+        let number = self.log_number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let log = self.logs.join(format!("{number:02}-{}.log", file_name(name)));
+        let resolve_error = |error: ResolveError| self.broken(name, error.to_string());
+        let launch = resolver.launch(command, &log).map_err(resolve_error)?;
+        let shown = resolver.pasteable(command).map_err(resolve_error)?;
+        self.prepare(name, command, &launch)?;
+        self.events.send(Event::StepStarted {
+            stage: self.stage.clone(),
+            step: name.into(),
+            command: shown.clone(),
+            cwd: launch.cwd.clone(),
+            log: log.clone(),
+        });
+        let failed = |what: String, environment: bool| Failure {
+            step: name.into(),
+            what,
+            command: shown.clone(),
+            log: Some(log.clone()),
+            tail: tail::last_lines(&log, TAIL_LINES).unwrap_or_else(|error| vec![error.to_string()]),
+            environment,
+        };
+        let watched = match self.control.start(Utf8Path::new(SUPERVISOR), &launch) {
+            Ok(watched) => watched,
+            Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
+            // Ctrl-C reaches a supervisor that has not left the terminal's session yet.
+            Err(NotStarted::Failed(StartError::Supervisor { .. })) if self.control.is_interrupted() => {
+                return Err(StepError::Interrupted);
+            }
+            Err(NotStarted::Failed(error)) => return Err(failed(error.to_string(), true).into()),
+        };
+        self.events.send(Event::ProcessStarted {
+            stage: self.stage.clone(),
+            step: name.into(),
+            pid: watched.process.pid(),
+            start_time: watched.process.start_time(),
+        });
+        let timeout = command.timeout.or(self.timeout);
+        let (exit, timed_out) = match watched.wait(timeout) {
+            Ended::By(exit) => (exit, false),
+            Ended::TimedOut(exit) => (exit, true),
+        };
+        let interrupted = self.control.is_interrupted() && !exit.success();
+        let outcome = match (exit.success() && !timed_out, interrupted) {
+            (true, _) => Outcome::Done,
+            (false, true) => Outcome::Interrupted,
+            (false, false) => Outcome::Failed,
+        };
+        self.events.send(Event::StepFinished {
+            stage: self.stage.clone(),
+            step: name.into(),
+            outcome,
+            usage: exit.usage,
+        });
+        if !exit.left_behind.is_empty() {
+            let text = format!("{name} left processes running, which were ended: {}", exit.left_behind.join(", "));
+            self.events.send(Event::Note { stage: self.stage.clone(), text });
+        }
+        match outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Interrupted => Err(StepError::Interrupted),
+            Outcome::Failed if timed_out => {
+                let limit = timeout.map(crate::report::text::duration).unwrap_or_default();
+                Err(failed(format!("was ended because it ran longer than its timeout of {limit}"), false).into())
+            }
+            Outcome::Failed => Err(failed(exit.describe(), false).into()),
+        }
+    }
+
+    /// Makes the directories that a command needs, and takes away what an earlier attempt left in its output file.
+    fn prepare(&self, name: &str, command: &Command, launch: &super::process::Launch) -> Result<(), StepError> {
+        let io = |path: &Utf8Path, error: std::io::Error| self.broken_machine(name, format!("{path}: {error}"));
+        for dir in [Some(launch.cwd.as_path()), launch.stdout.parent(), launch.stderr.parent()].into_iter().flatten() {
+            std::fs::create_dir_all(dir).map_err(|error| io(dir, error))?;
+        }
+        if command.stdout.is_some() && launch.stdout.exists() {
+            std::fs::remove_file(&launch.stdout).map_err(|error| io(&launch.stdout, error))?;
+        }
+        Ok(())
+    }
+
+    /// A failure without a command.
+    pub(super) fn broken(&self, step: &str, what: String) -> StepError {
+        StepError::from(Failure {
+            step: step.into(),
+            what,
+            command: String::new(),
+            log: None,
+            tail: Vec::new(),
+            environment: false,
+        })
+    }
+
+    /// A failure of the machine: a disk, a permission.
+    pub(super) fn broken_machine(&self, step: &str, what: String) -> StepError {
+        StepError::from(Failure {
+            step: step.into(),
+            what,
+            command: String::new(),
+            log: None,
+            tail: Vec::new(),
+            environment: true,
+        })
+    }
+}
+
+/// A line on the standard output of an operation.
+#[derive(serde::Deserialize)]
+struct Report {
+    name: String,
+    value: f64,
+    unit: String,
+}
+
+/// A name of a step or workload as a file name.
+pub fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.=,[]+".contains(c) { c } else { '_' }).collect()
+}

@@ -1,0 +1,177 @@
+//! The processes of this machine as `/proc` shows them, and signals to whole trees of them.
+//!
+//! Signals go to process groups where possible, because the kernel delivers to a group atomically with respect to `fork`: no
+//! member can leave a child behind that did not get the signal. Unaware of why a tree is signalled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use rustix::process::{Pid, Signal, getpgrp, kill_process, kill_process_group};
+
+/// One process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Proc {
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    pub(crate) group: i32,
+    pub(crate) session: i32,
+    pub(crate) state: char,
+    /// When it was started, in clock ticks since the machine was. With the pid, it names a process for good.
+    pub(crate) start_time: u64,
+    /// The first 15 bytes of the program's name.
+    pub(crate) name: String,
+}
+
+impl Proc {
+    /// It has ended, and waits for its parent to notice; or only its first thread has ended, which looks the same.
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+
+    fn is_stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+}
+
+/// The process with this pid, if there is one.
+pub(crate) fn process(pid: i32) -> Option<Proc> {
+    // A process may end at any moment; not being able to read it means that it has.
+    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// All processes that this user can see.
+pub(crate) fn all() -> Vec<Proc> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// Of `all`, the processes below `roots`, living or dead, parents before their children; without the roots.
+pub(crate) fn descendants(all: &[Proc], roots: impl IntoIterator<Item = i32>) -> Vec<Proc> {
+    let mut children: BTreeMap<i32, Vec<&Proc>> = BTreeMap::new();
+    for process in all {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut queue: Vec<i32> = roots.into_iter().collect();
+    let mut seen: BTreeSet<i32> = queue.iter().copied().collect();
+    let mut found = Vec::new();
+    let mut next = 0;
+    while next < queue.len() {
+        for child in children.get(&queue[next]).into_iter().flatten() {
+            // A pid that was given anew while `/proc` was read could close a circle.
+            if seen.insert(child.pid) {
+                queue.push(child.pid);
+                found.push((*child).clone());
+            }
+        }
+        next += 1;
+    }
+    found
+}
+
+/// The processes below this one, parents before their children. Those that seem dead are among them, since a signal does no
+/// harm to the dead, and reaches the others.
+pub(crate) fn own_tree() -> Vec<Proc> {
+    descendants(&all(), [std::process::id() as i32])
+}
+
+/// Kills what is below this process now, and returns whether no living process took the signal.
+pub(crate) fn kill_own_tree() -> bool {
+    // Reading all of `/proc` takes long enough for a process to start its successor and exit. The successor is a child of the
+    // subreaper at once, and its own children are found fast (where the kernel lists them).
+    let own = std::process::id();
+    let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+    for child in children.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+        let _ = kill_process(child, Signal::KILL);
+    }
+    let mut tree = own_tree();
+    signal(&tree, Signal::KILL);
+    tree.retain(|process| !process.is_dead());
+    !tree.is_empty() && signal(&tree, Signal::KILL) == 0
+}
+
+/// Sends a signal to all of `tree`, by groups. Every group in it except this process's own must consist of nothing else; for
+/// children of a supervisor that holds because it leads a session of its own. Returns how many groups and processes took it.
+pub(crate) fn signal(tree: &[Proc], signal: Signal) -> usize {
+    let own_group = getpgrp().as_raw_nonzero().get();
+    let mut groups = BTreeSet::new();
+    let mut taken = 0;
+    for process in tree {
+        let sent = if process.group > 1 && process.group != own_group {
+            if !groups.insert(process.group) {
+                continue;
+            }
+            Pid::from_raw(process.group).map(|group| kill_process_group(group, signal))
+        } else {
+            Pid::from_raw(process.pid).map(|pid| kill_process(pid, signal))
+        };
+        taken += usize::from(matches!(sent, Some(Ok(()))));
+    }
+    taken
+}
+
+/// Stops everything below this process: repeated until no running process is found, as one may be starting another.
+pub(crate) fn stop_own_tree() {
+    for _ in 0..50 {
+        let mut tree = own_tree();
+        tree.retain(|process| !process.is_stopped() && !process.is_dead());
+        if tree.is_empty() || signal(&tree, Signal::STOP) == 0 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// Lets everything below this process go on.
+pub(crate) fn continue_own_tree() {
+    signal(&own_tree(), Signal::CONT);
+}
+
+/// `/proc/PID/stat`. The name stands in parentheses and may itself have any character in it, so the last `)` ends it.
+fn parse_stat(stat: &[u8]) -> Option<Proc> {
+    let text = String::from_utf8_lossy(stat);
+    let (pid, rest) = text.split_once(" (")?;
+    let (name, rest) = rest.rsplit_once(") ")?;
+    // From field 3, the state, on.
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).copied();
+    Some(Proc {
+        pid: pid.parse().ok()?,
+        parent: field(4)?.parse().ok()?,
+        group: field(5)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
+        state: field(3)?.chars().next()?,
+        start_time: field(22)?.parse().ok()?,
+        name: name.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_with_a_difficult_name() {
+        // Field numbers as in proc_pid_stat(5): 22 is starttime.
+        let line = b"4026 (a) R (b \xff) S 4019 4026 4011 0 -1 4194560 93 0 0 0 1 2 3 4 20 0 1 0 1337 2600960 0";
+        let process = parse_stat(line).unwrap();
+        assert_eq!((process.pid, process.parent, process.group, process.session), (4026, 4019, 4026, 4011));
+        assert_eq!((process.state, process.start_time), ('S', 1337));
+        assert_eq!(process.name, "a) R (b \u{fffd}");
+        assert_eq!(parse_stat(b"4026 (a"), None);
+    }
+
+    #[test]
+    fn descendants_are_found_across_generations() {
+        let with =
+            |pid, parent| Proc { pid, parent, group: 1, session: 1, state: 'S', start_time: 0, name: String::new() };
+        let all = [with(9, 5), with(1, 0), with(5, 3), with(3, 1), with(4, 1), with(6, 4)];
+        let pids = |roots: &[i32]| -> Vec<i32> {
+            descendants(&all, roots.iter().copied()).iter().map(|process| process.pid).collect()
+        };
+        assert_eq!(pids(&[3]), [5, 9]);
+        assert_eq!(pids(&[1]), [3, 4, 5, 6, 9]);
+        assert_eq!(pids(&[9]), [0; 0]);
+        // A circle, which a snapshot taken over time can hold, ends.
+        assert_eq!(descendants(&[with(7, 8), with(8, 7)], [7]).len(), 1);
+    }
+}

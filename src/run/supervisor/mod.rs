@@ -1,0 +1,292 @@
+//! `optbuild supervise`: runs one command and sees to it that its whole process tree ends.
+//!
+//! A supervisor leads a session of its own, so a terminal's signals do not reach the tree, and is the subreaper of everything
+//! below it, so what a daemon leaves behind becomes its child. It ends the tree when the command has exited, when the runner
+//! asks, and when the runner is gone, which it sees by the end of its standard input. One thread; unaware of stages and steps.
+
+pub(crate) mod linux;
+mod orders;
+pub(crate) mod protocol;
+mod spawn;
+mod wakeup;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait};
+
+use self::orders::Orders;
+use self::protocol::{Launch, Order, Report, RunningClock};
+use self::wakeup::Wakeup;
+use crate::run::event::Usage;
+use crate::run::process::{Exit, ExitKind, StartError};
+
+/// How long processes that outlive the command may take to exit by themselves: many do so at that very moment.
+const LEAVE: Duration = Duration::from_millis(100);
+/// Between SIGTERM and SIGKILL, where the runner did not say: it is gone, or the command left processes behind.
+const GRACE: Duration = Duration::from_secs(2);
+/// Between two rounds of SIGKILL: the first, growing up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(20);
+/// How many children are waited for before anything else is looked at.
+const REAP: usize = 256;
+/// How long it is tried to kill processes that do not take signals from this user (set-user-ID programs).
+const GIVE_UP: Duration = Duration::from_secs(10);
+
+/// Runs the command that standard input describes. The report, also of failures, is on standard output.
+pub fn supervise() -> ExitCode {
+    let report = match run() {
+        Ok(exit) => Report::Exited(exit),
+        Err(error) => Report::Refused(error),
+    };
+    let code = if matches!(report, Report::Exited(_)) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    say(&report);
+    code
+}
+
+/// A runner that is gone cannot be told anything.
+fn say(report: &Report) {
+    if let Ok(mut line) = serde_json::to_string(report) {
+        line.push('\n');
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+fn run() -> Result<Exit, StartError> {
+    let failed =
+        |what: &str, error: &dyn std::fmt::Display| StartError::Supervisor { cause: format!("{what}: {error}") };
+    // Fails only for the leader of a process group, which no terminal's signal reaches by surprise.
+    let _ = setsid();
+    set_child_subreaper(Some(getpid())).map_err(|error| failed("cannot become a subreaper", &error))?;
+    let wakeup = Wakeup::install().map_err(|error| failed("cannot handle signals", &error))?;
+    let mut orders = Orders::new();
+    let launch: Launch = orders.launch().map_err(|error| failed("cannot read the command", &error))?;
+
+    let clock = RunningClock::start();
+    let child = spawn::spawn(&launch)?;
+    say(&Report::Started);
+    let supervisor = Supervisor {
+        command: child.id() as i32,
+        status: None,
+        phase: Phase::Running,
+        clock,
+        left_behind: Vec::new(),
+        orders,
+        wakeup,
+    };
+    supervisor.watch().map_err(|error| failed("cannot wait for the command", &error))
+}
+
+struct Supervisor {
+    command: i32,
+    /// The command's, when it has exited.
+    status: Option<WaitStatus>,
+    phase: Phase,
+    clock: RunningClock,
+    left_behind: Vec<String>,
+    orders: Orders,
+    wakeup: Wakeup,
+}
+
+/// On the way from a running tree to none. Each phase follows from the one before, or is skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// The command has exited; what is left of its tree gets a moment.
+    Leaving {
+        until: Instant,
+    },
+    /// SIGTERM was sent.
+    Ending {
+        until: Instant,
+    },
+    /// SIGKILL is sent until nothing is left.
+    Killing {
+        since: Instant,
+        pause: Duration,
+        next: Instant,
+    },
+}
+
+/// What [`Supervisor::reap`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Children {
+    /// No child, hence no descendant.
+    None,
+    Running,
+    /// There may be more that have ended.
+    More,
+}
+
+impl Supervisor {
+    /// Returns when nothing of the tree is left.
+    fn watch(mut self) -> io::Result<Exit> {
+        loop {
+            let children = self.reap()?;
+            if children == Children::None {
+                break;
+            }
+            if self.status.is_some() && self.phase == Phase::Running {
+                self.phase = Phase::Leaving { until: Instant::now() + LEAVE };
+            }
+            let deadline = match self.phase {
+                Phase::Running => None,
+                Phase::Leaving { until } | Phase::Ending { until } => Some(until),
+                Phase::Killing { next, .. } => Some(next),
+            };
+            self.sleep(if children == Children::More { Some(Instant::now()) } else { deadline })?;
+            if self.wakeup.asked_to_end() {
+                self.end(GRACE);
+            }
+            while let Some(order) = self.orders.next() {
+                self.obey(order);
+            }
+            if self.orders.ended_now() {
+                self.end(GRACE);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) && !self.next_phase() {
+                break;
+            }
+        }
+        Ok(self.exit())
+    }
+
+    /// Takes the status of children that have ended, adopted ones too. Not of all at once, for a tree can make them faster than
+    /// they are taken.
+    fn reap(&mut self) -> io::Result<Children> {
+        for _ in 0..REAP {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == self.command => self.status = Some(status),
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return Ok(Children::Running),
+                Err(Errno::CHILD) => return Ok(Children::None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Children::More)
+    }
+
+    /// Until a child changes, the runner says something or leaves, or the time has come.
+    fn sleep(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        let stdin = io::stdin();
+        let mut fds = vec![PollFd::new(&self.wakeup.pipe, PollFlags::IN)];
+        if !self.orders.ended {
+            fds.push(PollFd::new(&stdin, PollFlags::IN));
+        }
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) {
+            self.orders.read();
+        }
+        self.wakeup.clear();
+        Ok(())
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::End { grace } => self.end(Duration::from_millis(grace)),
+            Order::Pause if !self.clock.is_paused() && matches!(self.phase, Phase::Running | Phase::Leaving { .. }) => {
+                self.clock.pause();
+                linux::stop_own_tree();
+            }
+            Order::Pause => {}
+            Order::Resume => self.go_on(),
+        }
+    }
+
+    fn go_on(&mut self) {
+        if self.clock.is_paused() {
+            self.clock.resume();
+            linux::continue_own_tree();
+        }
+    }
+
+    /// Begins to end the tree, or hurries if it has begun.
+    fn end(&mut self, grace: Duration) {
+        // Bounded, as a time that is too far away cannot be represented.
+        let latest = Instant::now() + grace.min(Duration::from_secs(24 * 3600));
+        match self.phase {
+            Phase::Killing { .. } => {}
+            _ if grace.is_zero() => self.kill(),
+            Phase::Ending { until } => self.phase = Phase::Ending { until: until.min(latest) },
+            Phase::Running | Phase::Leaving { .. } => {
+                self.phase = Phase::Ending { until: latest };
+                // A stopped process gets the signal when it goes on, so that it can end in order. Not only what was paused here
+                // may be stopped.
+                let tree = linux::own_tree();
+                linux::signal(&tree, Signal::TERM);
+                linux::signal(&tree, Signal::CONT);
+                self.clock.resume();
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        self.clock.resume();
+        linux::kill_own_tree();
+        let now = Instant::now();
+        self.phase = Phase::Killing { since: now, pause: FIRST_PAUSE, next: now + FIRST_PAUSE };
+    }
+
+    /// The time of a phase is over. False: what is left cannot be ended by this user.
+    fn next_phase(&mut self) -> bool {
+        match self.phase {
+            Phase::Running => {}
+            // Nobody leaves while the tree is paused.
+            Phase::Leaving { .. } if self.clock.is_paused() => {
+                self.phase = Phase::Leaving { until: Instant::now() + LEAVE };
+            }
+            Phase::Leaving { .. } => {
+                let living = linux::own_tree().into_iter().filter(|process| !process.is_dead());
+                self.left_behind = living.map(|process| process.name).collect();
+                self.end(GRACE);
+            }
+            Phase::Ending { .. } => self.kill(),
+            Phase::Killing { since, pause, .. } => {
+                let refused = linux::kill_own_tree();
+                if refused && since.elapsed() > GIVE_UP {
+                    return false;
+                }
+                let now = Instant::now();
+                let since = if refused { since } else { now };
+                let pause = (pause * 2).min(LAST_PAUSE);
+                self.phase = Phase::Killing { since, pause, next: now + pause };
+            }
+        }
+        true
+    }
+
+    fn exit(&self) -> Exit {
+        let status = match self.status {
+            Some(status) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => ExitKind::Code(code),
+                (None, Some(signal)) => ExitKind::Signal(signal),
+                (None, None) => ExitKind::Lost,
+            },
+            None => ExitKind::Lost,
+        };
+        Exit { status, usage: usage(&self.clock), left_behind: self.left_behind.clone() }
+    }
+}
+
+/// Everything that this process waited for, with everything that those waited for: each process once. What a process did whose
+/// parent refused to wait for it is in no account.
+fn usage(clock: &RunningClock) -> Usage {
+    let mut usage = Usage { wall: clock.elapsed().as_secs_f64(), ..Usage::default() };
+    if let Ok(children) = getrusage(UsageWho::RUSAGE_CHILDREN) {
+        let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+        usage.user = seconds(children.user_time());
+        usage.system = seconds(children.system_time());
+        usage.peak_memory = u64::try_from(children.max_rss()).unwrap_or(0) * 1024;
+    }
+    usage
+}

@@ -1,0 +1,266 @@
+//! `kind = "cargo"`: builds programs of a package, or of a crate in the registry.
+//!
+//! Decides on the command; how rustc's flags get past cargo's configuration is in [`rustflags`], what a manifest belongs to
+//! in [`manifest`]. Unaware of how profiles come about.
+
+mod config;
+mod manifest;
+mod rustflags;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Context, PlanError};
+use crate::pipeline::Text;
+use crate::pipeline::kind::{Cargo, Lto, Pgo};
+use crate::plan::{Arg, Command, Op, Output, Part, Step, Symbol};
+use crate::toolchain::rust::{self, Rust};
+
+/// What is built, and where cargo runs: it reads its configuration from there upward, and rustup chooses the toolchain.
+struct Package {
+    what: What,
+    cwd: Arg,
+    /// The directory, where it is known.
+    dir: Option<Utf8PathBuf>,
+}
+
+enum What {
+    /// The manifest, and whether a lock file stands with it.
+    Manifest(Arg, bool),
+    /// `name@version`
+    Registry(Arg),
+}
+
+pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
+    if kind.bins.is_empty() {
+        return Err(cx.invalid("bins", "name the programs to build: `bins = [\"name\"]`"));
+    }
+    let package = package(kind, cx)?;
+    let rust = match rust::find(cx.facts, cx.pipeline, package.dir.as_deref()) {
+        Ok(rust) => Some(rust),
+        Err(gap) => {
+            cx.gap(gap.what, gap.remedy);
+            None
+        }
+    };
+    let target = match &kind.target {
+        Some(text) => cx.arg(text)?,
+        None => cx.facts.host().into(),
+    };
+    let profile = match &kind.profile {
+        Some(text) => cx.arg(text)?,
+        None => "release".into(),
+    };
+    let bins = kind.bins.iter().map(|bin| cx.arg(bin)).collect::<Result<Vec<Arg>, _>>()?;
+
+    let used = kind.pgo.as_ref().and_then(Pgo::profile).map(|text| cx.arg(text)).transpose()?;
+    let flags = flags(kind, used.as_ref(), rust.as_ref(), cx)?;
+    if let Some(used) = used {
+        let shown = rust.as_ref().map_or("rustc".into(), |rust| format!("rustc {}", rust.version));
+        let llvm = rust.as_ref().and_then(|rust| Some(rust.llvm.as_ref()?.major));
+        cx.check_profile(used, &shown, llvm);
+    }
+
+    let cargo = match &rust {
+        Some(rust) => cx.tool_at("cargo", rust.cargo.clone()),
+        None => "cargo".into(),
+    };
+    let mut argv = vec![cargo];
+    match &package.what {
+        What::Manifest(manifest, _) => argv.extend(["build".into(), "--manifest-path".into(), manifest.clone()]),
+        What::Registry(krate) => {
+            // Tracking files would name this place and time in the output.
+            argv.extend(["install".into(), krate.clone(), "--root".into(), Symbol::Out.into()]);
+            argv.extend(["--no-track".into(), "--force".into()]);
+        }
+    }
+    argv.extend(["--profile".into(), profile.clone(), "--target".into(), target.clone()]);
+    argv.extend(["--target-dir".into(), Symbol::Build.into(), "--jobs".into(), Symbol::Jobs.into()]);
+    if let Some(text) = &kind.package {
+        argv.extend(["--package".into(), cx.arg(text)?]);
+    }
+    for bin in &bins {
+        argv.extend(["--bin".into(), bin.clone()]);
+    }
+    selection(kind, &package, cx, &mut argv)?;
+    profile_settings(kind, &profile, &mut argv);
+
+    let mut command = cx.command(argv);
+    command.cwd = package.cwd.clone();
+    environment(rust.as_ref(), cx, &mut command);
+    rustflags::add(&flags, &package, &target, rust.as_ref(), cx, &mut command);
+    for text in &kind.args {
+        command.argv.push(cx.arg(text)?);
+    }
+    cx.step(Step::command("build", command));
+    outputs(kind, cx, &package, &profile, &target, &bins);
+    Ok(())
+}
+
+fn package(kind: &Cargo, cx: &mut Context) -> Result<Package, PlanError> {
+    match (&kind.manifest, &kind.krate) {
+        (Some(text), None) => manifest::package(text, cx),
+        (None, Some(text)) => {
+            let krate = cx.arg(text)?;
+            if !krate.symbolic().contains('@') {
+                let message = "say which version: `name@1.2.3`; without one, the result would be another every month";
+                return Err(cx.invalid("crate", message));
+            }
+            if kind.package.is_some() {
+                return Err(cx.invalid("package", "goes with `manifest`; the crate is the package"));
+            }
+            Ok(Package { what: What::Registry(krate), cwd: Symbol::Build.into(), dir: None })
+        }
+        _ => Err(cx.invalid("manifest", "a cargo stage has either `manifest` or `crate`")),
+    }
+}
+
+/// Flags for rustc: the stage's, then those that its other keys ask for.
+fn flags(kind: &Cargo, used: Option<&Arg>, rust: Option<&Rust>, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
+    let mut flags = kind.rustflags.iter().map(|flag| cx.arg(flag)).collect::<Result<Vec<Arg>, _>>()?;
+    match (&kind.pgo, used) {
+        // Gather stages say by LLVM_PROFILE_FILE where profiles go; what is written at any other time is of no use.
+        (Some(Pgo::Generate), _) => {
+            flags.push(Arg::from("-Cprofile-generate=").with(Symbol::Scratch).join("discarded"));
+        }
+        (Some(Pgo::Use(_)), Some(profile)) => flags.push(Arg::from("-Cprofile-use=").with(profile.clone())),
+        _ => {}
+    }
+    if let Some(text) = &kind.linker {
+        flags.extend(linker(text, rust, cx)?);
+    }
+    if kind.keep_relocations {
+        flags.push("-Clink-arg=-Wl,--emit-relocs".into());
+    }
+    Ok(flags)
+}
+
+/// rustc links by way of the C compiler, which looks for `ld.NAME` in its own directories, in PATH, and where `-B` says.
+fn linker(text: &Text, rust: Option<&Rust>, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
+    let name = text.as_literal().unwrap_or_default().into_owned();
+    let name = name.strip_prefix("ld.").unwrap_or(&name);
+    let directory = match name {
+        "lld" => lld_directory(rust, cx),
+        "bfd" | "gold" => {
+            cx.tool(&format!("ld.{name}"));
+            None
+        }
+        "mold" => {
+            let tool = cx.tool("mold");
+            cx.known_path(&tool).and_then(|path| Some(path.parent()?.to_owned()))
+        }
+        _ => {
+            let message = format!("`{text}` is none of `lld`, `mold`, `gold`, `bfd`");
+            return Err(cx.invalid("linker", message));
+        }
+    };
+    let place =
+        |path| Arg::from("-Clink-arg=-B").with(Arg::part(Part::Place { name: format!("directory of {name}"), path }));
+    let choice = Arg::from(format!("-Clink-arg=-fuse-ld={name}"));
+    Ok(directory.map(place).into_iter().chain([choice]).collect())
+}
+
+/// A directory with a program `ld.lld`: that of the tool which the pipeline names, rustc's own, or any that is installed.
+fn lld_directory(rust: Option<&Rust>, cx: &mut Context) -> Option<Utf8PathBuf> {
+    let declared = ["ld.lld", "lld"].into_iter().find(|name| cx.pipeline.tools.contains_key(*name));
+    if let (None, Some(rust)) = (declared, rust) {
+        let path = rust.sysroot.join("lib/rustlib").join(&rust.host).join("bin/gcc-ld/ld.lld");
+        if cx.facts.exists(&path) {
+            // Part of rustc, whose identity stands for it.
+            return path.parent().map(Utf8Path::to_owned);
+        }
+    }
+    let tool = cx.tool(declared.unwrap_or("ld.lld"));
+    let path = cx.known_path(&tool)?;
+    if path.file_name() == Some("ld.lld") {
+        return path.parent().map(Utf8Path::to_owned);
+    }
+    // `/usr/bin/ld.lld-22`: the name without a number is where the link leads to.
+    let beside = crate::toolchain::llvm::real_dir(cx.facts, &path)?;
+    cx.facts.program(beside.join("ld.lld").as_str()).map(|_| beside)
+}
+
+/// Features, lock file and where dependencies come from.
+fn selection(kind: &Cargo, package: &Package, cx: &mut Context, argv: &mut Vec<Arg>) -> Result<(), PlanError> {
+    if !kind.features.is_empty() {
+        let mut features = Arg::default();
+        for (index, text) in kind.features.iter().enumerate() {
+            features = features.with(if index > 0 { "," } else { "" }).with(cx.arg(text)?);
+        }
+        argv.extend(["--features".into(), features]);
+    }
+    if kind.no_default_features {
+        argv.push("--no-default-features".into());
+    }
+    match package.what {
+        What::Manifest(_, false) => cx.note("no Cargo.lock: cargo chooses the versions of dependencies"),
+        What::Manifest(_, true) | What::Registry(_) => argv.push("--locked".into()),
+    }
+    if let Some(text) = &kind.vendor {
+        let vendor = cx.arg(text)?;
+        if let Some(path) = cx.known_path(&vendor) {
+            if !cx.facts.exists(&path) {
+                cx.gap(format!("{path} does not exist"), "run `cargo vendor` to make it, or leave out `vendor`");
+            }
+            cx.source("vendor", path, false);
+        }
+        argv.push("--offline".into());
+        config::push(argv, "source.crates-io.replace-with=\"vendored\"");
+        config::push(argv, config::string("source.vendored.directory=", &vendor));
+    }
+    Ok(())
+}
+
+/// Settings of the cargo profile, which an environment or configuration file cannot outdo here.
+fn profile_settings(kind: &Cargo, profile: &Arg, argv: &mut Vec<Arg>) {
+    let mut set = |setting: &str| config::push(argv, Arg::from("profile.").with(profile.clone()).with(setting));
+    match kind.lto {
+        None => {}
+        Some(Lto::Off) => set(".lto=\"off\""),
+        Some(Lto::Thin) => set(".lto=\"thin\""),
+        Some(Lto::Full) => set(".lto=\"fat\""),
+    }
+    if let Some(units) = kind.codegen_units {
+        set(&format!(".codegen-units={units}"));
+    }
+    if kind.keep_relocations {
+        // BOLT needs the symbols too.
+        set(".strip=\"none\"");
+    }
+}
+
+/// The toolchain that was found, whatever proxies stand in PATH; and the caller's homes of cargo and rustup, where the registry and
+/// the toolchains are.
+fn environment(rust: Option<&Rust>, cx: &mut Context, command: &mut Command) {
+    if let Some(rust) = rust {
+        let rustc = cx.tool_at("rustc", rust.rustc.clone());
+        command.env.entry("RUSTC".into()).or_insert(rustc);
+    }
+    for name in ["CARGO_HOME", "RUSTUP_HOME"] {
+        if let Some(home) = cx.facts.env(name).filter(|home| !home.is_empty()) {
+            let home = Arg::part(Part::Place { name: name.into(), path: home.into() });
+            command.env.entry(name.into()).or_insert(home);
+        }
+    }
+}
+
+fn outputs(kind: &Cargo, cx: &mut Context, package: &Package, profile: &Arg, target: &Arg, bins: &[Arg]) {
+    let portable = kind.pgo != Some(Pgo::Generate);
+    let out = Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false };
+    cx.plan.outputs.push(out);
+    // Two of cargo's profiles share the directories of the others.
+    let directory = match profile.symbolic().as_str() {
+        "dev" | "test" => "debug".into(),
+        "bench" => "release".into(),
+        _ => profile.clone(),
+    };
+    for (bin, text) in bins.iter().zip(&kind.bins) {
+        let path = Arg::from(Symbol::Out).join("bin/").with(bin.clone());
+        let name = text.as_literal().unwrap_or_default().into_owned();
+        if matches!(package.what, What::Manifest(..)) {
+            let from = Arg::from(Symbol::Build).join("").with(target.clone()).join("").with(directory.clone());
+            let from = from.join("").with(bin.clone());
+            cx.step(Step::op(format!("capture-{name}"), Op::new("capture", [from, path.clone()])));
+        }
+        cx.plan.outputs.push(Output { name, path, portable, show: false });
+    }
+}

@@ -1,0 +1,142 @@
+//! Which flags an optimisation needs, and in which of CMake's variables they have to stand.
+//!
+//! What is left out on purpose:
+//! - `-fprofile-update=atomic`: counters of threads that collide lose counts, which changes proportions little, while atomic
+//!   ones make an instrumented program several times slower. A project can `define` it.
+//! - A path in `-fprofile-generate`: gather stages say by `LLVM_PROFILE_FILE` where profiles go.
+//! - `-Wno-…` with `-fprofile-use`: clang warns of functions whose code is not the profile's. That is what tells of a profile
+//!   that does nothing, and functions that the training did not reach are not warned of.
+//! - `-Wl,--thinlto-jobs`: does not change what is linked, but a number of jobs in the flags would link everything again
+//!   whenever the number changes.
+
+use super::compiler::Compilers;
+use super::{Context, PlanError};
+use crate::pipeline::kind::cmake::Icf;
+use crate::pipeline::kind::{Cmake, Lto, Pgo};
+use crate::plan::Arg;
+
+/// Flags of a stage.
+pub(super) struct Flags {
+    /// Of C and C++.
+    compile: Vec<Arg>,
+    /// Of executables, shared libraries and modules.
+    link: Vec<Arg>,
+    /// The profile that they refer to.
+    pub profile: Option<Arg>,
+}
+
+impl Flags {
+    /// CMake's variables for them, and the variables of the environment that CMake would take in their place.
+    pub fn variables(&self) -> Vec<(&'static str, &'static str, &[Arg])> {
+        let compile = [("CMAKE_C_FLAGS", "CFLAGS"), ("CMAKE_CXX_FLAGS", "CXXFLAGS")];
+        let link = ["CMAKE_EXE_LINKER_FLAGS", "CMAKE_SHARED_LINKER_FLAGS", "CMAKE_MODULE_LINKER_FLAGS"];
+        let compile = compile.map(|(variable, env)| (variable, env, self.compile.as_slice()));
+        let link = link.map(|variable| (variable, "LDFLAGS", self.link.as_slice()));
+        compile.into_iter().chain(link).filter(|(.., flags)| !flags.is_empty()).collect()
+    }
+}
+
+/// The flags that the stage's keys ask for.
+pub(super) fn of(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Result<Flags, PlanError> {
+    let mut compile = Vec::new();
+    // The profile of a context-sensitive build has the first one's functions in it, and a clang takes one profile.
+    let used = [&kind.cs_pgo, &kind.pgo].into_iter().find_map(|pgo| pgo.as_ref()?.profile());
+    let profile = used.map(|text| cx.arg(text)).transpose()?;
+    if let Some(profile) = &profile {
+        compile.push(quoted("-fprofile-use=", profile.clone()));
+    }
+    if kind.pgo == Some(Pgo::Generate) {
+        compile.push("-fprofile-generate".into());
+    }
+    if kind.cs_pgo == Some(Pgo::Generate) {
+        compile.push("-fcs-profile-generate".into());
+    }
+    match kind.lto {
+        Lto::Off => {}
+        Lto::Thin => compile.push("-flto=thin".into()),
+        Lto::Full if compilers.is_clang() => compile.push("-flto=full".into()),
+        Lto::Full => compile.push("-flto".into()),
+    }
+    // The driver needs them again when it links: for the profile runtime, and for what is compiled only then.
+    let mut link = compile.clone();
+    link.extend(linker(kind, compilers, cx)?);
+    match kind.icf {
+        None => {}
+        Some(Icf::None) => link.push("-Wl,--icf=none".into()),
+        Some(icf) => {
+            // Only functions in sections of their own can be folded.
+            compile.push("-ffunction-sections".into());
+            link.push(if icf == Icf::All { "-Wl,--icf=all" } else { "-Wl,--icf=safe" }.into());
+        }
+    }
+    if kind.keep_relocations {
+        link.push("-Wl,--emit-relocs".into());
+    }
+    Ok(Flags { compile, link, profile })
+}
+
+/// The flag that chooses the linker.
+fn linker(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Result<Option<Arg>, PlanError> {
+    let folds = kind.icf.is_some_and(|icf| icf != Icf::None);
+    let Some(text) = &kind.linker else {
+        let needs_lld = kind.lto != Lto::Off && compilers.is_clang() || folds || kind.keep_relocations;
+        return Ok(needs_lld.then(|| lld(compilers, cx)));
+    };
+    let name = text.as_literal().unwrap_or_default().into_owned();
+    if matches!(name.as_str(), "bfd" | "ld" | "ld.bfd") {
+        let key = if folds { Some("icf") } else { (kind.lto != Lto::Off && compilers.is_clang()).then_some("lto") };
+        if let Some(key) = key {
+            return Err(cx.invalid("linker", format!("GNU ld cannot do what `{key}` asks for; set `linker = \"lld\"`")));
+        }
+    }
+    Ok(Some(match name.as_str() {
+        "lld" | "ld.lld" => lld(compilers, cx),
+        "bfd" | "gold" | "mold" => {
+            cx.tool(if name == "mold" {
+                "mold"
+            } else if name == "gold" {
+                "ld.gold"
+            } else {
+                "ld.bfd"
+            });
+            format!("-fuse-ld={name}").into()
+        }
+        _ if !compilers.is_clang() => {
+            let message = format!("gcc knows `lld`, `mold`, `gold` and `bfd`, not `{text}`");
+            return Err(cx.invalid("linker", message));
+        }
+        _ => quoted("--ld-path=", cx.program(text)?),
+    }))
+}
+
+fn lld(compilers: &Compilers, cx: &mut Context) -> Arg {
+    let declared = ["ld.lld", "lld"].into_iter().find(|name| cx.pipeline.tools.contains_key(*name));
+    if declared.is_none()
+        && let Some(path) = compilers.path_beside(cx, "ld.lld")
+    {
+        cx.tool_at("ld.lld", path);
+        return "-fuse-ld=lld".into();
+    }
+    let tool = cx.tool(declared.unwrap_or("ld.lld"));
+    match compilers.is_clang() && cx.known_path(&tool).is_some() {
+        true => quoted("--ld-path=", tool),
+        false => "-fuse-ld=lld".into(),
+    }
+}
+
+/// A flag with a path. CMake puts flags into command lines of a shell as they are.
+fn quoted(flag: &str, path: Arg) -> Arg {
+    Arg::from(format!("{flag}'")).with(path).with("'")
+}
+
+/// Flags in one string.
+pub(super) fn joined(flags: &[Arg]) -> Arg {
+    let mut all = Arg::default();
+    for (index, flag) in flags.iter().enumerate() {
+        if index > 0 {
+            all = all.with(" ");
+        }
+        all = all.with(flag.clone());
+    }
+    all
+}

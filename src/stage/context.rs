@@ -1,0 +1,287 @@
+//! What a kind's planning function works with: the stage, the pipeline around it, the facts, and the plan that it fills.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::PlanError;
+use crate::facts::Facts;
+use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Text, VarValue};
+use crate::plan::{Arg, Command, Gap, Late, Op, Part, Source, StagePlan, Step, Symbol, ToolUse};
+use crate::toolchain;
+
+/// The state of planning one stage.
+pub struct Context<'a> {
+    pub pipeline: &'a Pipeline,
+    pub facts: &'a Facts,
+    pub stage: &'a Stage,
+    /// What the kind adds to.
+    pub plan: StagePlan,
+    unavailable: &'a BTreeSet<String>,
+    /// The stage's `env`, with what it passes on.
+    env: BTreeMap<String, Arg>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        pipeline: &'a Pipeline,
+        facts: &'a Facts,
+        stage: &'a Stage,
+        unavailable: &'a BTreeSet<String>,
+    ) -> Context<'a> {
+        let plan = StagePlan { stage: stage.common.name.clone(), ..StagePlan::default() };
+        Context { pipeline, facts, stage, plan, unavailable, env: BTreeMap::new() }
+    }
+
+    /// Plans the keys that every kind has.
+    pub(super) fn common(&mut self) -> Result<(), PlanError> {
+        let common = &self.stage.common;
+        for name in &common.pass_env {
+            if let Some(value) = self.facts.env(name) {
+                self.plan.passed_env.insert(name.clone(), value);
+            }
+        }
+        for (name, text) in &common.env {
+            let value = self.arg(text)?;
+            self.env.insert(name.clone(), value);
+        }
+        for (index, text) in common.inputs.iter().enumerate() {
+            let key = format!("inputs[{index}]");
+            let arg = self.arg(text)?;
+            // An output of another stage is an input by its content already.
+            if let Some(path) = self.known_path(&arg) {
+                let glob = path.as_str().contains(['*', '?', '[', '{']);
+                self.source(&key, path, glob);
+            } else if !arg.parts.iter().any(|part| matches!(part, Part::Late(_))) {
+                return Err(self.invalid(&key, "an input lies outside of the stage's own directories"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans the `check` commands.
+    pub(super) fn checks(&mut self) -> Result<(), PlanError> {
+        for (index, line) in self.stage.common.check.iter().enumerate() {
+            let command = self.command_line(line)?;
+            self.plan.checks.push(Step::command(format!("check-{}", index + 1), command));
+        }
+        Ok(())
+    }
+
+    /// Adds a step.
+    pub fn step(&mut self, step: Step) {
+        self.plan.steps.push(step);
+    }
+
+    /// An error of this stage at one of its keys.
+    pub fn invalid(&self, key: &str, message: impl Into<String>) -> PlanError {
+        PlanError::Invalid { stage: self.stage.common.name.clone(), key: key.into(), message: message.into() }
+    }
+
+    /// A decision that a reader of the plan should know of.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.plan.notes.push(text.into());
+    }
+
+    /// Something is missing for the stage to run.
+    pub fn gap(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
+        let gap = Gap { what: what.into(), remedy: remedy.into() };
+        if !self.plan.gaps.contains(&gap) {
+            self.plan.gaps.push(gap);
+        }
+    }
+
+    /// A tree or file that the stage reads. `name` says in fingerprints what it is, wherever it lies.
+    pub fn source(&mut self, name: &str, path: Utf8PathBuf, glob: bool) {
+        if !self.plan.sources.iter().any(|source| source.path == path) {
+            self.plan.sources.push(Source { name: name.into(), path, glob });
+        }
+    }
+
+    /// The path of an argument that refers to nothing later, and is absolute.
+    pub fn known_path(&self, arg: &Arg) -> Option<Utf8PathBuf> {
+        let mut path = String::new();
+        for part in &arg.parts {
+            match part {
+                Part::Literal(text) => path.push_str(text),
+                Part::Place { path: place, .. } | Part::Tool { path: place, .. } => path.push_str(place.as_str()),
+                Part::Symbol(_) | Part::Late(_) | Part::Secret { .. } => return None,
+            }
+        }
+        Utf8Path::new(&path).is_absolute().then(|| path.into())
+    }
+
+    /// The first of the alternatives whose stage is available.
+    pub fn chosen(&self, candidates: &[OutputRef]) -> Result<OutputRef, PlanError> {
+        let usable = candidates.iter().find(|c| !self.unavailable.contains(&c.stage));
+        usable.cloned().ok_or_else(|| {
+            let references: Vec<String> = candidates.iter().map(OutputRef::to_string).collect();
+            PlanError::Blocked {
+                stage: self.stage.common.name.clone(),
+                reference: format!("${{{}}}", references.join(" | ")),
+                by: candidates.last().map(|c| c.stage.clone()).unwrap_or_default(),
+            }
+        })
+    }
+
+    /// The stage whose output the text begins with, fallbacks chosen: which build is this?
+    pub fn producer(&self, text: &Text) -> Result<Option<&'a Stage>, PlanError> {
+        match crate::pipeline::kind::leading_output(text) {
+            Some(candidates) => Ok(self.pipeline.stage(&self.chosen(candidates)?.stage)),
+            None => Ok(None),
+        }
+    }
+
+    /// A text as an argument. Files named through `${pipeline.dir}` become sources of the stage.
+    pub fn arg(&mut self, text: &Text) -> Result<Arg, PlanError> {
+        let mut arg = Arg::default();
+        for (index, piece) in text.pieces.iter().enumerate() {
+            let part = match piece {
+                Piece::Literal(text) => Part::Literal(text.clone()),
+                Piece::Var(name) => self.variable(name)?,
+                Piece::Outputs(candidates) => Part::Late(Late::Path(self.chosen(candidates)?)),
+                Piece::SelfOut => Part::Symbol(Symbol::Out),
+                Piece::SelfBuild => Part::Symbol(Symbol::Build),
+                Piece::Jobs => Part::Symbol(Symbol::Jobs),
+                Piece::Host => Part::Literal(self.facts.host()),
+                Piece::Tool(name) => {
+                    arg = arg.with(self.tool(name));
+                    continue;
+                }
+                Piece::PipelineDir(file) => {
+                    let path = self.pipeline.dirs.get(*file).cloned().unwrap_or_default();
+                    self.pipeline_file(&path, text.pieces.get(index + 1));
+                    Part::Place { name: "pipeline.dir".into(), path }
+                }
+            };
+            arg.parts.push(part);
+        }
+        Ok(arg)
+    }
+
+    /// What stands behind `${pipeline.dir}` up to the end of the path is a file that the stage reads.
+    fn pipeline_file(&mut self, dir: &Utf8Path, behind: Option<&Piece>) {
+        let below = match behind {
+            Some(Piece::Literal(text)) => {
+                text.split([' ', '\t', '\n', ':', ',', ';', '"', '\'', ')', '&', '|', '<', '>']).next()
+            }
+            _ => None,
+        };
+        let below = below.unwrap_or_default();
+        let path = if below.starts_with('/') { dir.join(below.trim_matches('/')) } else { dir.to_owned() };
+        let name = format!("pipeline.dir{}", below.trim_end_matches('/'));
+        self.source(&name, path, false);
+    }
+
+    fn variable(&self, name: &str) -> Result<Part, PlanError> {
+        let Some(variable) = self.pipeline.vars.get(name) else {
+            return Err(self.invalid(name, "no such variable"));
+        };
+        let value = match &variable.value {
+            VarValue::Path(path) if !variable.secret => {
+                return Ok(Part::Place { name: format!("variable {name}"), path: path.clone() });
+            }
+            VarValue::Path(path) => path.to_string(),
+            VarValue::Bool(value) => value.to_string(),
+            VarValue::Int(value) => value.to_string(),
+            VarValue::String(value) => value.clone(),
+            VarValue::List(values) => values.join(","),
+        };
+        Ok(if variable.secret { Part::Secret { name: name.into(), value } } else { Part::Literal(value) })
+    }
+
+    /// A command as declared: its first word may be the name of a tool in `[tools]`; the stage's environment is added.
+    pub fn command_line(&mut self, line: &CommandLine) -> Result<Command, PlanError> {
+        let mut argv = Vec::new();
+        if line.shell {
+            argv.extend(["sh".into(), "-eu".into(), "-c".into()]);
+        }
+        for word in &line.words {
+            argv.push(self.arg(word)?);
+        }
+        if !line.shell {
+            let program = line.words.first().and_then(Text::as_literal);
+            if let Some(name) = program.filter(|name| self.pipeline.tools.contains_key(name.as_ref())) {
+                argv[0] = self.tool(&name);
+            }
+        }
+        let mut command = self.command(argv);
+        for (name, text) in &line.env {
+            let value = self.arg(text)?;
+            command.env.insert(name.clone(), value);
+        }
+        if let Some(cwd) = &line.cwd {
+            command.cwd = self.arg(cwd)?;
+        }
+        Ok(command)
+    }
+
+    /// A command in `${self.build}` with the stage's environment.
+    pub fn command(&self, argv: Vec<Arg>) -> Command {
+        let passed = self.plan.passed_env.iter().map(|(name, value)| (name.clone(), Arg::from(value.as_str())));
+        let mut env: BTreeMap<String, Arg> = passed.collect();
+        env.extend(self.env.clone());
+        Command { argv, env, cwd: Symbol::Build.into(), ..Command::default() }
+    }
+
+    /// A tool of the pipeline, or one that the kind needs, by its usual name (`clang`, `llvm-bolt`). If it is missing, the plan
+    /// gets a gap and the argument is the bare name.
+    pub fn tool(&mut self, name: &str) -> Arg {
+        match self.find_tool(name) {
+            Ok(path) => self.tool_at(name, path),
+            Err(gap) => {
+                if !self.plan.gaps.contains(&gap) {
+                    self.plan.gaps.push(gap);
+                }
+                name.into()
+            }
+        }
+    }
+
+    /// A program that a key names: a tool by its name, a path, or one that another stage made.
+    pub fn program(&mut self, text: &Text) -> Result<Arg, PlanError> {
+        if let Some(name) = text.as_literal().filter(|name| !name.contains('/')) {
+            return Ok(self.tool(&name));
+        }
+        let arg = self.arg(text)?;
+        let Some(path) = self.known_path(&arg) else { return Ok(arg) };
+        if !self.facts.exists(&path) {
+            self.gap(format!("{path} does not exist"), "install it, or name another program");
+            return Ok(arg);
+        }
+        let name = path.file_name().unwrap_or(path.as_str()).to_owned();
+        Ok(self.tool_at(&name, path))
+    }
+
+    /// Adds the step that refuses a profile which is empty, or which the compiler, of this LLVM, cannot read. It stands first:
+    /// compilers themselves at most warn, and build without the profile.
+    pub fn check_profile(&mut self, profile: Arg, compiler: &str, llvm_major: Option<u64>) {
+        let newest = llvm_major.and_then(toolchain::formats::indexed_version);
+        if newest.is_none() {
+            self.note(format!("which profiles {compiler} reads is not known, so their version is not checked"));
+        }
+        let newest = newest.unwrap_or(u64::MAX).to_string();
+        let args = ["--profile".into(), profile, "--compiler".into(), compiler.into(), "--max-version".into()];
+        self.step(Step::op("check-profile", Op::new("check-profile", args.into_iter().chain([newest.into()]))));
+    }
+
+    /// A tool that the plan can do without.
+    pub fn optional_tool(&mut self, name: &str) -> Option<Arg> {
+        let path = self.find_tool(name).ok()?;
+        Some(self.tool_at(name, path))
+    }
+
+    /// A tool whose path is known.
+    pub fn tool_at(&mut self, name: &str, path: Utf8PathBuf) -> Arg {
+        let tool = ToolUse { name: name.into(), path: path.clone() };
+        if !self.plan.tools.contains(&tool) {
+            self.plan.tools.push(tool);
+        }
+        Arg::part(Part::Tool { name: name.into(), path })
+    }
+
+    /// Where a tool is, without taking it into the plan.
+    pub fn find_tool(&self, name: &str) -> Result<Utf8PathBuf, Gap> {
+        toolchain::locate(self.facts, self.pipeline, name)
+    }
+}

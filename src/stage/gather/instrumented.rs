@@ -1,0 +1,190 @@
+//! What a gather stage learns of the build that it runs: which profiles that writes, where to, and who merges them.
+
+use camino::Utf8PathBuf;
+
+use crate::pipeline::kind::bolt;
+use crate::pipeline::kind::gather::Method;
+use crate::pipeline::kind::{Cargo, Cmake, Gather, Pgo};
+use crate::pipeline::{Kind, OutputRef, Stage, Text};
+use crate::plan::{Arg, Command, Gap, Late, Part, Symbol};
+use crate::profile::Format;
+use crate::stage::bolt::{SLOTS, slot_path_file};
+use crate::stage::{Context, PlanError};
+use crate::toolchain;
+
+/// The instrumented build.
+pub struct Instrumented<'a> {
+    pub format: Format,
+    /// A file or directory that is instrumented, or is sampled.
+    pub path: Arg,
+    /// For BOLT: its copies.
+    pub slots: Option<Slots>,
+    /// For context-sensitive profiles: the first-level profile, which they are merged with.
+    pub first_level: Option<Arg>,
+    producer: Option<&'a Stage>,
+}
+
+/// The copies of a BOLT-instrumented build, one per workload that runs at once.
+pub struct Slots {
+    pub count: usize,
+    stage: String,
+    /// Where the instrumented file stands in a copy.
+    file: String,
+}
+
+impl<'a> Instrumented<'a> {
+    pub(super) fn find(kind: &Gather, cx: &mut Context<'a>) -> Result<Instrumented<'a>, PlanError> {
+        let path = cx.arg(&kind.instrumented)?;
+        let producer = cx.producer(&kind.instrumented)?;
+        let mut build = Instrumented { format: Format::Profdata, path, slots: None, first_level: None, producer };
+        if kind.method == Method::Sampling {
+            build.format = Format::Fdata;
+            return Ok(build);
+        }
+        let Some(stage) = producer else { return Ok(build) };
+        let plain = |key: &str| {
+            let name = &stage.common.name;
+            cx.invalid("instrumented", format!("stage `{name}` is not instrumented: its `{key}` is missing"))
+        };
+        match &stage.kind {
+            Kind::Cmake(Cmake { cs_pgo: Some(Pgo::Generate), pgo, .. }) => {
+                let Some(profile) = pgo.as_ref().and_then(Pgo::profile) else {
+                    return Err(cx.invalid(
+                        "instrumented",
+                        format!("`cs-pgo` of stage `{}` needs `pgo = {{ use = … }}`", stage.common.name),
+                    ));
+                };
+                build.first_level = Some(cx.arg(profile)?);
+            }
+            Kind::Cmake(Cmake { pgo: Some(Pgo::Generate), .. })
+            | Kind::Cargo(Cargo { pgo: Some(Pgo::Generate), .. }) => {}
+            Kind::Cmake(_) | Kind::Cargo(_) => return Err(plain("pgo = \"generate\"")),
+            Kind::Bolt(bolt) if bolt.action == bolt::Action::Instrument => {
+                alone(stage, cx)?;
+                build.format = Format::Fdata;
+                let file = crate::stage::bolt::file_below(bolt, cx)?;
+                let count = bolt.slots.unwrap_or(1).max(1) as usize;
+                let slots = Slots { count, stage: stage.common.name.clone(), file };
+                build.path = slots.arg(&"0".into()).join(&slots.file);
+                build.slots = Some(slots);
+            }
+            Kind::Bolt(_) => return Err(plain("action = \"instrument\"")),
+            Kind::Command(_) | Kind::Verify(_) | Kind::Gather(_) => {}
+        }
+        Ok(build)
+    }
+
+    /// llvm-profdata, which must read what the instrumented program writes and write what its compiler reads, or merge-fdata.
+    pub(super) fn merge_tool(&self, kind: &Gather, cx: &mut Context) -> Result<Arg, PlanError> {
+        if self.format == Format::Fdata {
+            return Ok(cx.tool("merge-fdata"));
+        }
+        if let Some(text) = &kind.profdata {
+            return tool_or_path(text, cx);
+        }
+        let found = match self.producer.map(|stage| &stage.kind) {
+            Some(Kind::Cmake(cmake)) => {
+                compiler(cmake, cx).and_then(|clang| toolchain::llvm::profdata_for_clang(cx.facts, &clang))
+            }
+            Some(Kind::Cargo(cargo)) => {
+                let manifest = cargo.manifest.as_ref().map(|text| cx.arg(text)).transpose()?;
+                let dir = manifest.and_then(|arg| cx.known_path(&arg)?.parent().map(ToOwned::to_owned));
+                toolchain::rust::find(cx.facts, cx.pipeline, dir.as_deref())
+                    .and_then(|rust| toolchain::llvm::profdata_for_rustc(cx.facts, &rust))
+            }
+            _ => return Ok(cx.tool("llvm-profdata")),
+        };
+        Ok(match found {
+            Ok(tool) => cx.tool_at("llvm-profdata", tool.path),
+            Err(gap) => {
+                cx.gap(gap.what, gap.remedy);
+                "llvm-profdata".into()
+            }
+        })
+    }
+}
+
+impl Slots {
+    /// The directory of a copy.
+    fn arg(&self, slot: &Arg) -> Arg {
+        let slots = OutputRef { stage: self.stage.clone(), output: SLOTS.into() };
+        Arg::part(Part::Late(Late::Path(slots))).with("/slot-").with(slot.clone())
+    }
+
+    /// The text file with the path that is compiled into the copy of the workload's slot.
+    pub(super) fn path_file(&self) -> Arg {
+        let slots = OutputRef { stage: self.stage.clone(), output: SLOTS.into() };
+        slot_path_file(&Arg::part(Part::Late(Late::Path(slots))), &Symbol::Slot.into())
+    }
+
+    /// Makes a command use the copy of its slot: what the declaration calls `${stage.out}` and `${stage.file}`.
+    pub(super) fn rewrite(&self, command: &mut Command) {
+        let args = command.argv.iter_mut().chain(command.env.values_mut()).chain([&mut command.cwd]);
+        for arg in args.chain(&mut command.stdout) {
+            let mut rewritten = Arg::default();
+            for part in std::mem::take(&mut arg.parts) {
+                match &part {
+                    Part::Late(Late::Path(output)) if output.stage == self.stage && output.output != SLOTS => {
+                        let copy = self.arg(&Symbol::Slot.into());
+                        let place = if output.output == "file" { copy.join(&self.file) } else { copy };
+                        rewritten.parts.extend(place.parts);
+                    }
+                    _ => rewritten.parts.push(part),
+                }
+            }
+            *arg = rewritten.joined();
+        }
+    }
+}
+
+/// The path of a slot is compiled in, so two gather stages on one instrumented build would take each other's profiles.
+fn alone(instrument: &Stage, cx: &Context) -> Result<(), PlanError> {
+    let me = &cx.stage.common.name;
+    for other in cx.pipeline.stages.iter().filter(|other| other.common.when && other.common.name != *me) {
+        let Kind::Gather(gather) = &other.kind else { continue };
+        if cx
+            .producer(&gather.instrumented)
+            .is_ok_and(|stage| stage.is_some_and(|s| s.common.name == instrument.common.name))
+        {
+            return Err(cx.invalid(
+                "instrumented",
+                format!(
+                    "stage `{}` gathers on `{}` too, and both would write to the directory that is compiled into it; put \
+                     their workloads into one stage, or give each an instrument stage of its own",
+                    other.common.name, instrument.common.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The clang of a cmake stage.
+fn compiler(cmake: &Cmake, cx: &mut Context) -> Result<Utf8PathBuf, Gap> {
+    let Some(text) = &cmake.compiler else { return cx.find_tool("clang") };
+    match text.as_literal() {
+        Some(name) if !name.contains('/') => cx.find_tool(&name),
+        _ => {
+            let path = cx.arg(text).ok().and_then(|arg| cx.known_path(&arg));
+            path.ok_or_else(|| Gap {
+                what: format!(
+                    "the llvm-profdata that belongs to the compiler `{text}` is not known before it is built"
+                ),
+                remedy: "name it with `profdata` in the gather stage".into(),
+            })
+        }
+    }
+}
+
+fn tool_or_path(text: &Text, cx: &mut Context) -> Result<Arg, PlanError> {
+    match text.as_literal() {
+        Some(name) if !name.contains('/') => Ok(cx.tool(&name)),
+        _ => {
+            let arg = cx.arg(text)?;
+            Ok(match cx.known_path(&arg) {
+                Some(path) => cx.tool_at("llvm-profdata", path),
+                None => arg,
+            })
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What is kept of a stage that is begun again: its build directory, and the workloads that count already.
+//!
+//! Unaware of why a stage is begun, and of what stands in the directories.
+
+use serde::{Deserialize, Serialize};
+
+use super::disk::{self, At, DiskError};
+use super::fingerprint::Fingerprint;
+use super::layout::Layout;
+
+/// How a stage is begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Begin<'a> {
+    pub stage: &'a str,
+    pub fingerprint: &'a Fingerprint,
+    /// The run that begins it, or, in a run that resumes another, the other.
+    pub run: &'a str,
+    /// The run does the stage afresh whatever its record says: committed workloads are dropped, once.
+    pub forced: bool,
+    /// The build directory is wiped too, once.
+    pub fresh: bool,
+    /// The stage works in a workspace, which is never wiped.
+    pub workspace: Option<&'a str>,
+}
+
+/// What became of a stage's directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prepared {
+    pub build: BuildDir,
+    /// Workloads that were committed under the same fingerprint are still there.
+    pub continues: bool,
+}
+
+/// What became of a build directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildDir {
+    /// As the stage, or the workspace's last one, left it.
+    Kept,
+    /// It was emptied, because the configuration changed or it was asked for.
+    Wiped,
+    /// There was none.
+    New,
+}
+
+/// With what a stage was begun the last time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Begun {
+    configuration: String,
+    fingerprint: String,
+    run: String,
+    /// The run began the stage afresh already: a second time in the same run it continues.
+    forced: bool,
+}
+
+/// Makes the directories of a stage ready for it to begin or continue. A kill at any point leaves a state from which this can
+/// be called again.
+///
+/// The scratch directory and attempts under way are emptied in any case; the output directory is the caller's.
+pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError> {
+    let stage = layout.stage(begin.stage);
+    disk::make_dir(&stage)?;
+    let before = begun(layout, begin.stage)?;
+    let afresh = (begin.forced || begin.fresh)
+        && !before.as_ref().is_some_and(|before| before.forced && before.run == begin.run);
+    let now = Begun {
+        configuration: begin.fingerprint.configuration_id(),
+        fingerprint: begin.fingerprint.id(),
+        run: begin.run.to_string(),
+        forced: begin.forced || begin.fresh,
+    };
+
+    // First the directories, then the note of what they are: until it is there, the next call comes to the same decision.
+    disk::make_empty_dir(&layout.scratch(begin.stage))?;
+    disk::make_empty_dir(&layout.attempts(begin.stage))?;
+    let committed = layout.committed(begin.stage);
+    let continues = !afresh && before.as_ref().is_some_and(|before| before.fingerprint == now.fingerprint);
+    if continues {
+        disk::make_dir(&committed)?;
+    } else {
+        disk::make_empty_dir(&committed)?;
+    }
+    let build = match begin.workspace {
+        Some(workspace) => {
+            let path = layout.workspace(workspace);
+            let kept = path.is_dir();
+            disk::make_dir(&path)?;
+            if kept { BuildDir::Kept } else { BuildDir::New }
+        }
+        None => {
+            let path = layout.build(begin.stage);
+            let same = before.as_ref().is_some_and(|before| before.configuration == now.configuration);
+            if !path.exists() {
+                disk::make_dir(&path)?;
+                BuildDir::New
+            } else if same && !(afresh && begin.fresh) {
+                BuildDir::Kept
+            } else {
+                disk::make_empty_dir(&path)?;
+                BuildDir::Wiped
+            }
+        }
+    };
+    if before.as_ref() != Some(&now) {
+        let path = layout.build_state(begin.stage);
+        disk::write_durably(&path, &serde_json::to_vec(&now).at("write", &path)?)?;
+    }
+    Ok(Prepared { build, continues })
+}
+
+/// Removes everything but the outputs that stages have: build directories, committed workloads, scratch.
+pub fn clean(layout: &Layout, stage: &str) -> Result<(), DiskError> {
+    disk::discard(&layout.stage(stage))
+}
+
+/// A damaged note is the same as none: the directories are wiped.
+fn begun(layout: &Layout, stage: &str) -> Result<Option<Begun>, DiskError> {
+    let bytes = disk::read_if_there(&layout.build_state(stage))?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}

@@ -1,0 +1,218 @@
+//! The append-only file of everything that happened in a run.
+//!
+//! Unaware of what events mean. A kill may leave the last line unfinished; what is before it counts.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::disk::{self, At, DiskError};
+use super::layout::Layout;
+use crate::run::event::Stamped;
+
+/// Writes the journal of a run.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: Utf8PathBuf,
+}
+
+impl Journal {
+    /// Begins the journal of a run that begins at `time`. Gives the run its name as well.
+    pub fn create(layout: &Layout, time: Timestamp) -> Result<(String, Journal), DiskError> {
+        disk::make_dir(&layout.runs())?;
+        let mut name = RunName::new(time);
+        loop {
+            let run = name.to_string();
+            let directory = layout.run(&run);
+            match fs::create_dir(&directory) {
+                Ok(()) => {
+                    let path = layout.journal(&run);
+                    let file = OpenOptions::new().append(true).create_new(true).open(&path).at("write", &path)?;
+                    disk::sync_dir(&directory)?;
+                    disk::sync_dir(&layout.runs())?;
+                    return Ok((run, Journal { file, path }));
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => name = name.next(),
+                Err(error) => Err(error).at("make the directory", directory)?,
+            }
+        }
+    }
+
+    /// Adds an event. It survives a kill of this process at once, a power cut after [`Journal::sync`].
+    pub fn append(&mut self, event: &Stamped) -> Result<(), DiskError> {
+        let mut line = serde_json::to_vec(event).at("write", &self.path)?;
+        line.push(b'\n');
+        // A single write: a line is never torn by another's.
+        self.file.write_all(&line).at("write", &self.path)
+    }
+
+    /// Brings what was added to disk.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        self.file.sync_data().at("sync", &self.path)
+    }
+
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+}
+
+/// The events of a journal, and a warning when some of it cannot be read. An unfinished last line is no reason for one.
+pub fn read(path: &Utf8Path) -> Result<(Vec<Stamped>, Option<String>), DiskError> {
+    let bytes = fs::read(path).at("read", path)?;
+    let mut events = Vec::new();
+    let mut damaged = Vec::new();
+    let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        if line.is_empty() {
+            continue;
+        }
+        match serde_json::from_slice(line) {
+            Ok(event) => events.push(event),
+            // What follows the last line end was never finished.
+            Err(_) if lines.peek().is_none() => {}
+            Err(_) => damaged.push((number + 1).to_string()),
+        }
+    }
+    let warning = (!damaged.is_empty())
+        .then(|| format!("`{path}` has lines that this optbuild cannot read: {}", damaged.join(", ")));
+    Ok((events, warning))
+}
+
+/// The names of all runs, the earliest first.
+pub fn runs(layout: &Layout) -> Result<Vec<String>, DiskError> {
+    let mut runs = disk::names_in(&layout.runs())?;
+    runs.retain(|name| RunName::is_one(name));
+    Ok(runs)
+}
+
+/// The name of the run that began last.
+pub fn last_run(layout: &Layout) -> Result<Option<String>, DiskError> {
+    Ok(runs(layout)?.pop())
+}
+
+/// `YYYYMMDD-HHMMSS-xxxx`, in UTC, so that sorted names are in the order of time: the last four digits are the fraction of the
+/// second, in 65536ths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RunName {
+    /// Since 1970.
+    second: i64,
+    fraction: u16,
+}
+
+impl RunName {
+    fn new(time: Timestamp) -> RunName {
+        let nanoseconds = i64::from(time.subsec_nanosecond().max(0));
+        RunName { second: time.as_second(), fraction: u16::try_from(nanoseconds * 65536 / 1_000_000_000).unwrap_or(0) }
+    }
+
+    fn next(self) -> RunName {
+        match self.fraction.checked_add(1) {
+            Some(fraction) => RunName { fraction, ..self },
+            None => RunName { second: self.second + 1, fraction: 0 },
+        }
+    }
+
+    fn is_one(name: &str) -> bool {
+        let digits = |range: std::ops::Range<usize>, radix| {
+            name.get(range).is_some_and(|part| part.chars().all(|c| c.is_digit(radix)))
+        };
+        name.len() == 20 && digits(0..8, 10) && digits(9..15, 10) && digits(16..20, 16)
+    }
+}
+
+impl std::fmt::Display for RunName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let second = Timestamp::from_second(self.second).unwrap_or_default();
+        write!(f, "{}-{:04x}", second.strftime("%Y%m%d-%H%M%S"), self.fraction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::event::{Event, Outcome};
+
+    fn temporary() -> (tempfile::TempDir, Layout) {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Utf8Path::from_path(directory.path()).unwrap());
+        (directory, layout)
+    }
+
+    fn event(duration: f64) -> Stamped {
+        Stamped { time: Timestamp::UNIX_EPOCH, event: Event::RunFinished { outcome: Outcome::Done, duration } }
+    }
+
+    fn durations(events: &[Stamped]) -> Vec<f64> {
+        let duration = |stamped: &Stamped| match stamped.event {
+            Event::RunFinished { duration, .. } => duration,
+            _ => -1.0,
+        };
+        events.iter().map(duration).collect()
+    }
+
+    #[test]
+    fn a_torn_last_line_is_left_out() {
+        let (_directory, layout) = temporary();
+        let (run, mut journal) = Journal::create(&layout, Timestamp::UNIX_EPOCH).unwrap();
+        journal.append(&event(1.0)).unwrap();
+        journal.append(&event(2.0)).unwrap();
+        journal.sync().unwrap();
+        let path = layout.journal(&run);
+        let length = fs::metadata(&path).unwrap().len();
+        for cut in 1..20 {
+            OpenOptions::new().write(true).open(&path).unwrap().set_len(length - cut).unwrap();
+            let (events, warning) = read(&path).unwrap();
+            // Without its line end the last line is still whole.
+            assert_eq!(durations(&events), if cut == 1 { vec![1.0, 2.0] } else { vec![1.0] });
+            assert_eq!(warning, None);
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_passed_over_and_named() {
+        let (_directory, layout) = temporary();
+        let (_, mut journal) = Journal::create(&layout, Timestamp::UNIX_EPOCH).unwrap();
+        journal.append(&event(1.0)).unwrap();
+        journal.file.write_all(b"\xff\xfe\0\n").unwrap();
+        journal.file.write_all(b"{\"time\":\"1970-01-01T00:00:00Z\",\"event\":\"of-a-later-version\"}\n").unwrap();
+        journal.append(&event(2.0)).unwrap();
+        let (events, warning) = read(journal.path()).unwrap();
+        assert_eq!(durations(&events), [1.0, 2.0]);
+        assert!(warning.unwrap().ends_with("cannot read: 2, 3"));
+    }
+
+    #[test]
+    fn runs_sort_by_time() {
+        let (_directory, layout) = temporary();
+        let times =
+            ["2026-02-03T04:05:06.999Z", "2026-02-03T04:05:06Z", "2025-12-31T23:59:59.5Z", "2026-02-03T04:05:06Z"];
+        let names: Vec<String> =
+            times.iter().map(|time| Journal::create(&layout, time.parse().unwrap()).unwrap().0).collect();
+        assert_eq!(
+            names,
+            ["20260203-040506-ffbe", "20260203-040506-0000", "20251231-235959-8000", "20260203-040506-0001"]
+        );
+        fs::create_dir(layout.runs().join("something-else")).unwrap();
+        assert_eq!(
+            runs(&layout).unwrap(),
+            ["20251231-235959-8000", "20260203-040506-0000", "20260203-040506-0001", "20260203-040506-ffbe"]
+        );
+        assert_eq!(last_run(&layout).unwrap().as_deref(), Some("20260203-040506-ffbe"));
+    }
+
+    #[test]
+    fn a_name_can_overflow_into_the_next_second() {
+        let last = RunName { second: 59, fraction: u16::MAX };
+        assert_eq!(last.to_string(), "19700101-000059-ffff");
+        assert_eq!(last.next().to_string(), "19700101-000100-0000");
+    }
+
+    #[test]
+    fn no_runs_in_a_state_without_any() {
+        let (_directory, layout) = temporary();
+        assert_eq!(last_run(&layout).unwrap(), None);
+    }
+}

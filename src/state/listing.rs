@@ -1,0 +1,173 @@
+//! Which files a source tree has: those that git tracks or does not ignore, else all of them.
+//!
+//! Only names; what is in the files is `sources.rs`'s business. Names are relative to the tree, sorted, and may be any bytes.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::store;
+
+/// Why a tree could not be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("`git ls-files` in `{}` failed: {message}", directory.display())]
+    Git { directory: PathBuf, message: String },
+}
+
+/// The files and links below `root`, relative to it. State directories, `.git` and what lies below `exclude` (absolute
+/// paths) are left out, as are directories themselves, sockets and the like.
+///
+/// A file that git tracks may be in the list although it was deleted.
+pub fn tree(root: &Path, exclude: &[PathBuf]) -> Result<Vec<PathBuf>, ListError> {
+    // A tree that lies within an excluded directory was asked for nevertheless.
+    let exclude: Vec<&PathBuf> = exclude.iter().filter(|path| !root.starts_with(path)).collect();
+    let mut names = Vec::new();
+    add(root, Path::new(""), in_work_tree(root), &exclude, &mut names)?;
+    // By bytes: paths themselves compare component by component, which takes long.
+    names.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    // A file with conflicts is listed once per side.
+    names.dedup();
+    Ok(names)
+}
+
+/// Adds the files of the directory `below` in `root`.
+fn add(root: &Path, below: &Path, git: bool, exclude: &[&PathBuf], names: &mut Vec<PathBuf>) -> Result<(), ListError> {
+    let directory = root.join(below);
+    let listed = if git { git_files(&directory)? } else { None };
+    // Nothing at all: git ignores the directory as a whole.
+    let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {
+        return walk(root, below, exclude, names);
+    };
+    let mut hidden = state_directories(&directory, &listed);
+    hidden.extend(exclude.iter().filter_map(|path| path.strip_prefix(&directory).ok()).map(Path::to_owned));
+    for Listed { name, repository } in listed {
+        if hidden.iter().any(|hidden| name.starts_with(hidden)) {
+            continue;
+        }
+        if repository {
+            // Without a `.git` it is a submodule that was not checked out, or whose files were put there by other means.
+            let git = directory.join(&name).join(".git").exists();
+            add(root, &below.join(name.components().as_path()), git, exclude, names)?;
+        } else {
+            names.push(below.join(name));
+        }
+    }
+    Ok(())
+}
+
+/// A line of git's.
+struct Listed {
+    name: PathBuf,
+    /// A submodule, or a repository that git does not track.
+    repository: bool,
+}
+
+impl Listed {
+    /// Reads what `ls-files --stage` writes: mode, hash, stage, a tab and the name of what is tracked, else the name alone, which
+    /// ends in a slash when it is that of a repository.
+    fn parse(line: &[u8]) -> Listed {
+        let (name, repository) = match line.iter().position(|byte| *byte == b'\t') {
+            Some(tab) if is_tracked(&line[..tab]) => (&line[tab + 1..], line.starts_with(b"160000 ")),
+            _ => (line, line.ends_with(b"/")),
+        };
+        Listed { name: PathBuf::from(OsStr::from_bytes(name)), repository }
+    }
+}
+
+fn is_tracked(before_tab: &[u8]) -> bool {
+    let mut words = before_tab.split(|byte| *byte == b' ');
+    let is = |word: Option<&[u8]>, length: std::ops::RangeInclusive<usize>| {
+        word.is_some_and(|word| length.contains(&word.len()) && word.iter().all(u8::is_ascii_hexdigit))
+    };
+    is(words.next(), 6..=6) && is(words.next(), 40..=64) && is(words.next(), 1..=1) && words.next().is_none()
+}
+
+/// Whether a directory above has a `.git`: saves starting git where it has nothing to say.
+fn in_work_tree(root: &Path) -> bool {
+    root.ancestors().any(|directory| directory.join(".git").exists())
+}
+
+/// What git says; none when there is no git, or it does not know of a repository here.
+fn git_files(directory: &Path) -> Result<Option<Vec<Listed>>, ListError> {
+    // The options: a checkout that belongs to somebody else is fine to list, and no monitor is to be started for it.
+    let git = duct::cmd!(
+        "git",
+        "-c",
+        "safe.directory=*",
+        "-c",
+        "core.fsmonitor=false",
+        "ls-files",
+        "-z",
+        "--stage",
+        "--others",
+        "--exclude-standard"
+    );
+    // Set when optbuild is called from a hook; they would be about another repository.
+    let git =
+        ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"].iter().fold(git, |git, name| git.env_remove(name));
+    let result = git.env("LC_ALL", "C").dir(directory).stdin_null().stdout_capture().stderr_capture().unchecked().run();
+    let output = match result {
+        Ok(output) => output,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && directory.is_dir() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        // Also of a `.git` file that points nowhere, as in a submodule that was copied elsewhere.
+        if message.contains("not a git repository") || message.contains("must be run in a work tree") {
+            return Ok(None);
+        }
+        return Err(ListError::Git { directory: directory.into(), message });
+    }
+    let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(Some(names.map(Listed::parse).collect()))
+}
+
+/// State directories whose files git listed because somebody removed their `.gitignore`.
+fn state_directories(directory: &Path, listed: &[Listed]) -> Vec<PathBuf> {
+    listed
+        .iter()
+        .map(|listed| listed.name.as_path())
+        .filter(|name| name.file_name() == Some(OsStr::new(store::MARKER)))
+        .filter_map(|name| name.parent())
+        .filter(|parent| !parent.as_os_str().is_empty() && store::is_state_dir(&directory.join(parent)))
+        .map(Path::to_owned)
+        .collect()
+}
+
+/// All files.
+fn walk(root: &Path, below: &Path, exclude: &[&PathBuf], names: &mut Vec<PathBuf>) -> Result<(), ListError> {
+    for entry in files(&root.join(below), exclude, None) {
+        let entry = entry.map_err(io::Error::from)?;
+        if let Ok(name) = entry.path().strip_prefix(root) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Walks over the files and links of a directory, at most `depth` directories deep, without what is never a source.
+pub fn files<'a>(
+    directory: &Path,
+    exclude: &'a [&'a PathBuf],
+    depth: Option<usize>,
+) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> + use<'a> {
+    WalkDir::new(directory)
+        .max_depth(depth.unwrap_or(usize::MAX))
+        .into_iter()
+        .filter_entry(move |entry| {
+            entry.depth() == 0
+                || !(entry.file_name() == ".git"
+                    || exclude.iter().any(|excluded| entry.path() == excluded.as_path())
+                    || entry.file_type().is_dir() && store::is_state_dir(entry.path()))
+        })
+        .filter(|entry| {
+            !entry.as_ref().is_ok_and(|entry| !entry.file_type().is_file() && !entry.file_type().is_symlink())
+        })
+}

@@ -1,0 +1,297 @@
+//! What a stage reads from outside of the state directory, as hashes: files, source trees and globs.
+//!
+//! A hash depends on names relative to the source, on content, link targets and the executable bit; not on where the source
+//! lies, on times, or on the order in which a file system lists it. That something is missing is a hash too: whether it
+//! matters is for the commands to say.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use globset::GlobBuilder;
+use rayon::prelude::*;
+
+use super::hash::Hasher;
+use super::listing::{self, ListError};
+use super::stat;
+use crate::plan::Source;
+
+/// How often a source is read anew when files vanish or change meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// What a source was when it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceHash {
+    pub hash: String,
+    pub files: u64,
+    /// The file that was modified last: the likely reason when the hash differs from an earlier one.
+    pub newest: Option<Utf8PathBuf>,
+}
+
+/// Why a source could not be hashed.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error("cannot read `{path}` ({name}): {cause}")]
+    Read { name: String, path: String, cause: io::Error },
+    #[error("cannot list the files of `{path}` ({name}): {cause}")]
+    Git { name: String, path: Utf8PathBuf, cause: String },
+    #[error("`{path}` ({name}) is not a pattern: {cause}")]
+    Pattern { name: String, path: Utf8PathBuf, cause: String },
+    #[error(
+        "`{file}` vanished or changed while `{path}` ({name}) was hashed, {ATTEMPTS} times in a row; \
+         wait until nothing writes there, then run again"
+    )]
+    Unstable { name: String, path: Utf8PathBuf, file: String },
+}
+
+/// Sources that were hashed already, so that stages that share one pay once.
+#[derive(Debug)]
+pub struct Sources {
+    hasher: Arc<Hasher>,
+    exclude: Vec<Utf8PathBuf>,
+    known: Mutex<HashMap<(Utf8PathBuf, bool), SourceHash>>,
+}
+
+impl Sources {
+    /// `exclude`: absolute paths of directories that are never part of a source, such as the state directory.
+    pub fn new(hasher: Arc<Hasher>, exclude: Vec<Utf8PathBuf>) -> Sources {
+        Sources { hasher, exclude, known: Mutex::default() }
+    }
+
+    pub fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
+    /// The hash of a source as it was when this first asked for it.
+    pub fn hash(&self, source: &Source) -> Result<SourceHash, SourceError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key(source)).cloned();
+        match known {
+            Some(known) => Ok(known),
+            None => self.hash_again(source),
+        }
+    }
+
+    /// The hash of a source as it is. To be asked after a stage that read it.
+    pub fn hash_again(&self, source: &Source) -> Result<SourceHash, SourceError> {
+        let hash = hash_source(&self.hasher, source, &self.exclude)?;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key(source), hash.clone());
+        Ok(hash)
+    }
+
+    /// Looks at every source afresh from here on: after commands ran that may have changed some.
+    pub fn forget(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+fn key(source: &Source) -> (Utf8PathBuf, bool) {
+    (source.path.clone(), source.glob)
+}
+
+/// Hashes a source as it is.
+///
+/// # Errors
+/// When files cannot be read, git fails, a pattern is none, or files come and go all the time.
+pub fn hash_source(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, SourceError> {
+    let mut unstable = String::new();
+    for _ in 0..ATTEMPTS {
+        match attempt(hasher, source, exclude) {
+            Err(Trouble::Unstable(file)) => unstable = file.to_string_lossy().into_owned(),
+            Err(Trouble::Final(error)) => return Err(error),
+            Ok(hash) => return Ok(hash),
+        }
+    }
+    Err(SourceError::Unstable { name: source.name.clone(), path: source.path.clone(), file: unstable })
+}
+
+enum Trouble {
+    Unstable(PathBuf),
+    Final(SourceError),
+}
+
+fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, Trouble> {
+    let refused = |path: &Path, cause: io::Error| {
+        let path = path.to_string_lossy().into_owned();
+        Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
+    };
+    if source.glob {
+        return glob(hasher, source, exclude);
+    }
+    // The tree's own path may go through links; names in it never do.
+    let root = match source.path.as_std_path().canonicalize() {
+        Ok(root) => root,
+        Err(error) if is_missing(&error) => return Ok(SourceHash::of_nothing("absent")),
+        Err(error) => return Err(refused(source.path.as_std_path(), error)),
+    };
+    let exclude = canonical(exclude);
+    let metadata = fs::metadata(&root).map_err(|error| refused(&root, error))?;
+    if metadata.is_dir() {
+        let names = listing::tree(&root, &exclude).map_err(|error| match error {
+            ListError::Io(error) if is_missing(&error) => Trouble::Unstable(root.clone()),
+            ListError::Io(error) => refused(&root, error),
+            ListError::Git { message, .. } => Trouble::Final(SourceError::Git {
+                name: source.name.clone(),
+                path: source.path.clone(),
+                cause: message,
+            }),
+        })?;
+        return combine("tree", hasher, source, &root, &names);
+    }
+    let hash = hasher.file_with(&root, &metadata).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::Interrupted => Trouble::Unstable(root.clone()),
+        _ => refused(&root, error),
+    })?;
+    let mut all = start("file");
+    all.update(if is_executable(&metadata) { b"x" } else { b"f" }).update(hash.as_bytes());
+    Ok(SourceHash { hash: finish(&all), files: 1, newest: Some(source.path.clone()) })
+}
+
+/// Files that match a pattern. Directories do not; `dir/**` has the files of one.
+fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, Trouble> {
+    let (prefix, pattern) = split_glob(&source.path);
+    let matcher = GlobBuilder::new(pattern.as_str()).literal_separator(true).build().map_err(|error| {
+        let cause = error.kind().to_string();
+        Trouble::Final(SourceError::Pattern { name: source.name.clone(), path: source.path.clone(), cause })
+    })?;
+    let matcher = matcher.compile_matcher();
+    let depth = (!pattern.as_str().contains("**")).then(|| pattern.components().count());
+    let exclude = canonical(exclude);
+    let exclude: Vec<&PathBuf> = exclude.iter().collect();
+    let mut names = Vec::new();
+    if prefix.is_dir() {
+        for entry in listing::files(prefix.as_std_path(), &exclude, depth) {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let path = error.path().unwrap_or(prefix.as_std_path()).to_owned();
+                    let cause = io::Error::from(error);
+                    return Err(if is_missing(&cause) {
+                        Trouble::Unstable(path)
+                    } else {
+                        let path = path.to_string_lossy().into_owned();
+                        Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
+                    });
+                }
+            };
+            match entry.path().strip_prefix(&prefix) {
+                Ok(name) if matcher.is_match(name) => names.push(name.to_owned()),
+                _ => {}
+            }
+        }
+    }
+    if names.is_empty() {
+        return Ok(SourceHash::of_nothing("no match"));
+    }
+    names.sort();
+    combine("glob", hasher, source, prefix.as_std_path(), &names)
+}
+
+/// The directory in which a pattern has its first wildcard, and the pattern from there. A component that exists as it is
+/// written is no wildcard: directories may be called `[old]`.
+pub(super) fn split_glob(path: &Utf8Path) -> (Utf8PathBuf, Utf8PathBuf) {
+    let mut prefix = Utf8PathBuf::new();
+    let mut components = path.components();
+    loop {
+        let rest = components.as_path();
+        let Some(component) = components.next() else { return (prefix, Utf8PathBuf::new()) };
+        let wild = component.as_str().contains(['*', '?', '[', '{']);
+        let last = components.as_path().as_str().is_empty();
+        if last || wild && !prefix.join(component).exists() {
+            return (prefix, rest.to_owned());
+        }
+        prefix.push(component);
+    }
+}
+
+/// One file of a tree: what it is, its hash, and when it was modified.
+type Leaf = Option<(u8, blake3::Hash, i64)>;
+
+fn combine(
+    what: &str,
+    hasher: &Hasher,
+    source: &Source,
+    root: &Path,
+    names: &[PathBuf],
+) -> Result<SourceHash, Trouble> {
+    let leaves: Vec<io::Result<Leaf>> = names.par_iter().map(|name| leaf(hasher, &root.join(name))).collect();
+    let mut all = start(what);
+    let mut files = 0;
+    let mut newest: Option<(i64, &Path)> = None;
+    for (name, leaf) in names.iter().zip(leaves) {
+        let leaf = leaf.map_err(|cause| match cause.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::Interrupted => {
+                Trouble::Unstable(root.join(name))
+            }
+            _ => {
+                let path = root.join(name).to_string_lossy().into_owned();
+                Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
+            }
+        })?;
+        let Some((kind, hash, mtime)) = leaf else { continue };
+        let bytes = name.as_os_str().as_bytes();
+        all.update(&[kind]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes).update(hash.as_bytes());
+        files += 1;
+        if newest.is_none_or(|(latest, _)| mtime > latest) {
+            newest = Some((mtime, name));
+        }
+    }
+    let newest = newest.and_then(|(_, name)| Utf8PathBuf::from_path_buf(root.join(name)).ok());
+    Ok(SourceHash { hash: finish(&all), files, newest })
+}
+
+/// None for a file that git tracks but is deleted, and for what is neither file nor link.
+fn leaf(hasher: &Hasher, path: &Path) -> io::Result<Leaf> {
+    let metadata = match path.symlink_metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mtime = stat::nanoseconds(metadata.mtime(), metadata.mtime_nsec());
+    if metadata.is_symlink() {
+        let target = fs::read_link(path)?;
+        return Ok(Some((b'l', blake3::hash(target.as_os_str().as_bytes()), mtime)));
+    }
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let kind = if is_executable(&metadata) { b'x' } else { b'f' };
+    Ok(Some((kind, hasher.file_with(path, &metadata)?, mtime)))
+}
+
+impl SourceHash {
+    fn of_nothing(what: &str) -> SourceHash {
+        SourceHash { hash: finish(&start(what)), files: 0, newest: None }
+    }
+}
+
+/// Whether two paths name the same place or one contains the other, without looking at the disk.
+pub(super) fn overlap(a: &Utf8Path, b: &Utf8Path) -> bool {
+    a.starts_with(b) || b.starts_with(a)
+}
+
+fn canonical(paths: &[Utf8PathBuf]) -> Vec<PathBuf> {
+    paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone().into_std_path_buf())).collect()
+}
+
+fn start(what: &str) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(what.as_bytes()).update(b"\0");
+    hasher
+}
+
+fn finish(hasher: &blake3::Hasher) -> String {
+    hasher.finalize().to_hex().to_string()
+}
+
+fn is_executable(metadata: &fs::Metadata) -> bool {
+    metadata.mode() & 0o100 != 0
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

@@ -1,0 +1,75 @@
+//! The Rust toolchain that builds in a directory: the programs themselves, not rustup's proxies for them.
+//!
+//! rustup chooses a toolchain by the directory (`rust-toolchain.toml`, overrides), so a plan that named its proxy would not
+//! say which compiler it means.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use semver::Version;
+
+use super::{file_name, version};
+use crate::facts::Facts;
+use crate::pipeline::Pipeline;
+use crate::plan::Gap;
+
+/// A Rust toolchain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rust {
+    pub cargo: Utf8PathBuf,
+    pub rustc: Utf8PathBuf,
+    pub sysroot: Utf8PathBuf,
+    /// As rustc says it: `1.95.0`, `1.97.0-nightly`.
+    pub version: String,
+    /// The target triple that its own programs run on.
+    pub host: String,
+    /// The LLVM in it.
+    pub llvm: Option<Version>,
+    /// It is one of rustup's.
+    pub rustup: bool,
+}
+
+/// The toolchain that cargo would use in `dir`; in the current directory if there is none, or it does not exist yet.
+///
+/// # Errors
+/// A gap: cargo or rustc is missing, or the toolchain that the directory asks for is not installed.
+pub fn find(facts: &Facts, pipeline: &Pipeline, dir: Option<&Utf8Path>) -> Result<Rust, Gap> {
+    let cargo = super::locate(facts, pipeline, "cargo")?;
+    let rustc = super::locate(facts, pipeline, "rustc")?;
+    let dir = dir.filter(|dir| facts.exists(dir));
+    let rustup = is_proxy(facts, &rustc);
+    let ask = |argv: &[&str]| match dir {
+        Some(dir) if rustup => facts.output_in(dir, argv),
+        _ => facts.output(argv),
+    };
+    let broken = || {
+        let at = dir.map(|dir| format!(" in {dir}")).unwrap_or_default();
+        let remedy = if rustup {
+            "see what `rustup show` says there; `rustup toolchain install` installs the toolchain it asks for"
+        } else {
+            "see what it says, and reinstall Rust: https://rustup.rs"
+        };
+        Gap { what: format!("`{rustc} --print sysroot` fails{at}"), remedy: remedy.into() }
+    };
+    let sysroot = Utf8PathBuf::from(ask(&[rustc.as_str(), "--print", "sysroot"]).ok_or_else(broken)?.trim());
+    let own = |proxy: &Utf8Path, name: &str| {
+        let own = is_proxy(facts, proxy).then(|| facts.program(sysroot.join("bin").join(name).as_str()));
+        own.flatten().unwrap_or_else(|| proxy.into())
+    };
+    let (cargo, rustc) = (own(&cargo, "cargo"), own(&rustc, "rustc"));
+    let text = facts.output(&[rustc.as_str(), "-vV"]).ok_or_else(broken)?;
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    Ok(Rust {
+        version: field("release").unwrap_or_default().into(),
+        host: field("host").map_or_else(|| facts.host(), Into::into),
+        llvm: field("LLVM version").and_then(version::parse),
+        cargo,
+        rustc,
+        sysroot,
+        rustup,
+    })
+}
+
+/// Whether a program is one of rustup's, which runs another of the same name.
+fn is_proxy(facts: &Facts, program: &Utf8Path) -> bool {
+    let real = facts.real_path(program);
+    real.as_deref().is_some_and(|real| matches!(file_name(real), "rustup" | "rustup-init"))
+}

@@ -1,0 +1,85 @@
+//! When the runner is killed, nothing of its commands' trees is left.
+//!
+//! This program starts no command itself: as a runner, it would take the orphans of those it kills for its own.
+
+mod process_support;
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use optbuild::run::process::{Process, end_survivor, is_alive};
+use process_support::{NOTHING, OPTBUILD, Place, TREE, TREE_SIZE, eventually, kill, launch};
+use rustix::process::Signal;
+
+/// Set for the copy of this test program that plays the runner.
+const RUNNER: &str = "OPTBUILD_TEST_RUNNER";
+
+/// Not a test: the runner that the next ones kill.
+#[test]
+fn runner() {
+    let Ok(dir) = std::env::var(RUNNER) else { return };
+    let process = Process::start(OPTBUILD.into(), &launch(dir.as_str().into(), &["sh", "-c", TREE])).unwrap();
+    std::fs::write(format!("{dir}/started"), format!("{} {}", process.pid(), process.start_time())).unwrap();
+    process.wait();
+}
+
+/// Starts the runner with a group of its own; returns it with the supervisor's pid and start time.
+fn start_runner(place: &Place) -> (std::process::Child, u32, u64) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "runner"]).env(RUNNER, &place.dir).stdout(Stdio::null()).process_group(0);
+    let child = command.spawn().unwrap();
+    place.wait_running(TREE_SIZE);
+    place.wait_file("started");
+    assert!(eventually(Duration::from_secs(5), || !std::fs::read(place.dir.join("started")).unwrap().is_empty()));
+    let started = std::fs::read_to_string(place.dir.join("started")).unwrap();
+    let (pid, start_time) = started.split_once(' ').unwrap();
+    (child, pid.parse().unwrap(), start_time.parse().unwrap())
+}
+
+#[test]
+fn sigkill_of_the_runner_leaves_nothing() {
+    let place = Place::new();
+    let (mut runner, supervisor, start_time) = start_runner(&place);
+    assert!(is_alive(supervisor, start_time));
+    assert!(!is_alive(supervisor, start_time + 1));
+    kill(runner.id(), Signal::KILL);
+    runner.wait().unwrap();
+    // A new run does nothing before the old one's supervisor is done.
+    end_survivor(supervisor, start_time, &place.dir).unwrap();
+    assert_eq!(place.running(), NOTHING);
+    assert!(!is_alive(supervisor, start_time));
+}
+
+#[test]
+fn sigkill_of_the_runners_group_leaves_nothing() {
+    let place = Place::new();
+    let (mut runner, ..) = start_runner(&place);
+    rustix::process::kill_process_group(rustix::process::Pid::from_raw(runner.id() as i32).unwrap(), Signal::KILL)
+        .unwrap();
+    runner.wait().unwrap();
+    assert!(eventually(Duration::from_secs(20), || place.running().is_empty()), "{:?}", place.running());
+}
+
+#[test]
+fn a_new_run_ends_what_a_killed_supervisor_left() {
+    let place = Place::new();
+    let (mut runner, supervisor, start_time) = start_runner(&place);
+    // Both at once: the runner is stopped, so it cannot end the orphans.
+    kill(runner.id(), Signal::STOP);
+    kill(supervisor, Signal::KILL);
+    kill(runner.id(), Signal::KILL);
+    runner.wait().unwrap();
+    // What left the supervisor's session is not known to be its own. The rest is, if it runs in the directory.
+    end_survivor(supervisor, start_time, "/another/directory".into()).unwrap();
+    let before = place.running().len();
+    assert!(before >= 2, "{before}");
+    end_survivor(supervisor, start_time, &place.dir).unwrap();
+    let left = place.running();
+    assert!(left.len() < before, "{left:?}");
+    for pid in left {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        assert_ne!(stat.rsplit_once(") ").unwrap().1.split(' ').nth(3), Some(supervisor.to_string().as_str()));
+        kill(pid as u32, Signal::KILL);
+    }
+}

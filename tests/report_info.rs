@@ -1,0 +1,311 @@
+//! What subcommands print, word for word.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use optbuild::report::info::*;
+use optbuild::report::paint::Paint;
+
+fn look(width: usize) -> Look {
+    Look { width, paint: Paint::PLAIN }
+}
+
+fn pipeline() -> PipelineInfo {
+    let var = |name: &str, kind: &str, default: Option<&str>, description: &str| VarInfo {
+        name: name.into(),
+        kind: kind.into(),
+        default: default.map(str::to_owned),
+        description: description.into(),
+        ..VarInfo::default()
+    };
+    let stage = |name: &str, kind: &str, depends_on: &[&str], description: &str| StageInfo {
+        name: name.into(),
+        kind: kind.into(),
+        depends_on: depends_on.iter().map(|&stage| stage.to_owned()).collect(),
+        description: description.into(),
+        off: false,
+    };
+    PipelineInfo {
+        name: "demo".into(),
+        description: "SQLite, optimised.".into(),
+        origin: "shipped with optbuild".into(),
+        vars: vec![
+            VarInfo {
+                choices: vec!["off".into(), "thin".into()],
+                ..var("lto", "string", Some("thin"), "Link-time optimisation.")
+            },
+            var("llvm", "path", Some(""), "Where LLVM is."),
+            var("source", "path", None, ""),
+            VarInfo { secret: true, ..var("token", "string", Some("hunter2"), "") },
+        ],
+        tools: vec![
+            ToolInfo { name: "clang".into(), requirement: ">=19".into(), optional: false, used_by: vec!["lib".into()] },
+            ToolInfo { name: "ccache".into(), optional: true, ..ToolInfo::default() },
+        ],
+        stages: vec![
+            stage("lib", "cmake", &[], "The library, instrumented."),
+            stage("lib-gather", "gather", &["lib"], "Its profiles."),
+            StageInfo { off: true, ..stage("shell", "cargo", &["lib", "lib-gather | lib"], "") },
+        ],
+        outputs: vec![("lib/libsqlite3.so".into(), "${lib.out}/lib/libsqlite3.so".into())],
+    }
+}
+
+#[test]
+fn a_pipeline() {
+    assert_eq!(
+        pipeline_table(&pipeline(), look(100)),
+        "\
+demo
+SQLite, optimised.
+shipped with optbuild
+
+Variables
+  name    type    default   description
+  lto     string  thin      Link-time optimisation. One of: off, thin.
+  llvm    path    \"\"        Where LLVM is.
+  source  path    required
+  token   string  ***       Secret.
+
+Tools
+  name    version            used by
+  clang   >=19               lib
+  ccache  any      optional
+
+Stages
+  name        kind         depends on             description
+  lib         cmake                               The library, instrumented.
+  lib-gather  gather       lib                    Its profiles.
+  shell       cargo (off)  lib, lib-gather | lib
+
+Outputs
+  path               from
+  lib/libsqlite3.so  ${lib.out}/lib/libsqlite3.so
+"
+    );
+}
+
+#[test]
+fn long_descriptions_wrap_in_their_column() {
+    let mut info = PipelineInfo { stages: pipeline().stages, ..PipelineInfo::default() };
+    info.name = "x".into();
+    info.stages.truncate(2);
+    info.stages[0].description = "The library as it comes, instrumented so that each process writes a profile.".into();
+    assert_eq!(
+        pipeline_table(&info, look(60)),
+        "\
+x
+
+Stages
+  name        kind    depends on  description
+  lib         cmake               The library as it comes,
+                                  instrumented so that each
+                                  process writes a profile.
+  lib-gather  gather  lib         Its profiles.
+"
+    );
+}
+
+#[test]
+fn a_list() {
+    let row = |name: &str, stages, description: &str| ListRow {
+        name: name.into(),
+        origin: "shipped".into(),
+        stages,
+        description: description.into(),
+    };
+    assert_eq!(
+        list_table(&[row("demo", 12, "SQLite."), row("rustc", 9, "The compiler.")], look(80)),
+        "\
+pipeline  stages  from     description
+demo          12  shipped  SQLite.
+rustc          9  shipped  The compiler.
+"
+    );
+}
+
+#[test]
+fn a_status() {
+    let row = |stage: &str, state, done: Option<(f64, i64, u64)>| StatusRow {
+        stage: stage.into(),
+        state,
+        duration: done.map(|done| done.0),
+        finished: done.map(|done| Timestamp::from_second(done.1).unwrap()),
+        bytes: done.map(|done| done.2),
+    };
+    let rows = [
+        row("lib", StageState::UpToDate, Some((65.0, 1_664_892_131, 1 << 20))),
+        row("lib-bolt", StageState::WillRun("its sources differ".into()), Some((2.5, 1_664_892_191, 512))),
+        row("shell", StageState::DependsOn("lib-bolt".into()), None),
+        row("table", StageState::Off, None),
+        row("verify", StageState::Failed, None),
+    ];
+    assert_eq!(
+        status_table(&rows, &TimeZone::UTC, look(100)),
+        "\
+stage     state                                    took  finished             size
+lib       up to date                           1 m 05 s  2022-10-04 14:02  1.0 MiB
+lib-bolt  will run because its sources differ     2.5 s  2022-10-04 14:03    512 B
+shell     depends on lib-bolt
+table     off
+verify    failed, tolerated
+
+1 of 4 stages up to date, 1 m 08 s of work, 1.0 MiB
+"
+    );
+}
+
+#[test]
+fn artifacts() {
+    let row = |output: &str, portable, path: &str| ArtifactRow {
+        stage: "lib".into(),
+        output: output.into(),
+        bytes: 1536,
+        files: 1402,
+        portable,
+        hash: "0123456789abcdef0123".into(),
+        path: path.into(),
+    };
+    let long = format!("/{}", "very-long/".repeat(12));
+    assert_eq!(
+        artifacts_table(&[row("out", true, "/s/out"), row("build", false, &long)], look(60)),
+        format!(
+            "\
+artifact      size  files                     hash          path
+lib.out    1.5 KiB  1,402                     0123456789ab  /s/out
+lib.build  1.5 KiB  1,402  fixed to its path  0123456789ab  {long}
+"
+        )
+    );
+}
+
+#[test]
+fn a_doctors_report() {
+    let row =
+        |name: &str, found: Option<&str>, version: Option<&str>, requirement: &str, state, remedy: &str| ToolRow {
+            name: name.into(),
+            found: found.map(str::to_owned),
+            version: version.map(str::to_owned),
+            requirement: requirement.into(),
+            needed_for: vec!["lib".into()],
+            state,
+            remedy: remedy.into(),
+        };
+    let clang = row("clang", Some("/usr/bin/clang"), Some("22.1.0"), ">=19", ToolState::Ok, "");
+    let bolt = row("llvm-bolt", None, None, "", ToolState::Missing, "apt-get install bolt-22");
+    let merge = row("merge-fdata", None, None, "", ToolState::Missing, "apt-get install bolt-22");
+    let ccache = row("ccache", None, None, "", ToolState::Optional, "apt-get install ccache");
+    assert_eq!(
+        doctor_table(&[clang.clone(), bolt, merge, ccache.clone()], look(100)),
+        "\
+tool         status             version  required  found           needed for
+clang        ok                 22.1.0   >=19      /usr/bin/clang  lib
+llvm-bolt    missing                                               lib
+merge-fdata  missing                                               lib
+ccache       missing, optional                                     lib
+
+What to do
+  llvm-bolt, merge-fdata: apt-get install bolt-22
+  ccache: apt-get install ccache
+
+2 tools missing or not fit
+"
+    );
+    assert!(doctor_table(&[clang, ccache], look(100)).ends_with("\n\neverything that is needed is there\n"));
+}
+
+#[test]
+fn an_explanation() {
+    let difference = |part: &str, old: Option<&str>, new: Option<&str>| Difference {
+        part: part.into(),
+        old: old.map(str::to_owned),
+        new: new.map(str::to_owned),
+    };
+    let (old, new) = ("a1".repeat(32), "b2".repeat(32));
+    let explanation = Explanation {
+        stage: "lib".into(),
+        state: "will run because its configuration differs".into(),
+        configuration: vec![
+            difference("build-type", Some("Release"), Some("Debug")),
+            difference("env.CFLAGS", None, Some("")),
+            difference("tool clang", Some("clang 22.1.0\nTarget: x86_64"), Some("clang 22.1.1\nTarget: x86_64")),
+        ],
+        sources: vec![difference("source", Some(&old), Some(&new))],
+        notes: vec!["lib-gather depends on it".into()],
+    };
+    assert_eq!(
+        explain_text(&explanation, look(100)),
+        "\
+lib: will run because its configuration differs
+
+the configuration differs: the build directory is wiped first
+  build-type  Release -> Debug
+  env.CFLAGS  (none) -> \"\"
+  tool clang
+    - clang 22.1.0
+    + clang 22.1.1
+
+sources differ
+  source  a1a1a1a1a1a1 -> b2b2b2b2b2b2
+
+lib-gather depends on it
+"
+    );
+    let sources = Explanation { configuration: vec![], notes: vec![], ..explanation };
+    assert!(explain_text(&sources, look(100)).contains("\nsources differ: the build directory is kept, "));
+}
+
+fn graph() -> Graph {
+    let node = |name: &str, kind: &str, workspace: Option<&str>, off| GraphNode {
+        name: name.into(),
+        kind: kind.into(),
+        workspace: workspace.map(str::to_owned),
+        off,
+    };
+    let edge = |from: &str, to: &str, fallback| GraphEdge { from: from.into(), to: to.into(), fallback };
+    Graph {
+        name: "de\"mo".into(),
+        nodes: vec![
+            node("lib", "cmake", Some("build"), false),
+            node("end", "cargo", None, false),
+            node("bolt", "bolt", Some("build"), true),
+        ],
+        edges: vec![edge("lib", "end", false), edge("bolt", "end", true), edge("gone", "end", false)],
+    }
+}
+
+#[test]
+fn a_graph_for_graphviz() {
+    assert_eq!(
+        graph_dot(&graph()),
+        r#"digraph "de\"mo" {
+  rankdir=LR;
+  node [shape=box, fontname="sans-serif"];
+  subgraph cluster_0 {
+    label="workspace build";
+    "lib" [label="lib\ncmake"];
+    "bolt" [label="bolt\nbolt", style=dashed, fontcolor=gray];
+  }
+  "end" [label="end\ncargo"];
+  "lib" -> "end";
+  "bolt" -> "end" [style=dashed];
+}
+"#
+    );
+}
+
+#[test]
+fn a_graph_for_mermaid() {
+    assert_eq!(
+        graph_mermaid(&graph()),
+        r#"flowchart LR
+  subgraph w0["workspace build"]
+    s0["lib<br/>cmake"]
+    s2["bolt<br/>bolt"]:::off
+  end
+  s1["end<br/>cargo"]
+  s0 --> s1
+  s2 -.-> s1
+  classDef off stroke-dasharray: 4 4,color:#888
+"#
+    );
+}
