@@ -77,10 +77,10 @@ pub(super) fn stage(
     problems: &mut Vec<Problem>,
 ) -> Option<(Common, Kind)> {
     let before = problems.len();
-    let name = table.get("name").and_then(Node::as_str).unwrap_or("?");
-    let kind = kind(table, name, span, problems)?;
+    let name = table.get("name").and_then(Node::as_str).map(|name| format!(" `{name}`")).unwrap_or_default();
+    let kind = kind(table, &name, span, problems)?;
     let shape = Shape::stage(kind.name());
-    let of = format!("the {} stage `{name}`", kind.name());
+    let of = format!("the {} stage{name}", kind.name());
     let common_keys = Shape::definition("Common").keys();
     let (mut common, mut own) = (Table::default(), Table::default());
     known_keys(written, &of, &shape, span, problems);
@@ -106,7 +106,7 @@ pub(super) fn stage(
 fn kind(table: &Table, name: &str, span: &Range<usize>, problems: &mut Vec<Problem>) -> Option<KindName> {
     let names = KindName::ALL.map(KindName::name);
     let Some(node) = table.get("kind") else {
-        problems.push(Problem::at(format!("the stage `{name}` needs the key `kind`"), span.clone()).suggest("", names));
+        problems.push(Problem::at(format!("the stage{name} needs the key `kind`"), span.clone()).suggest("", names));
         return None;
     };
     let word = node.as_str().unwrap_or_default();
@@ -123,27 +123,21 @@ fn kind(table: &Table, name: &str, span: &Range<usize>, problems: &mut Vec<Probl
 
 /// An entry of `[tools]`.
 pub(super) fn tool(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<ToolDecl> {
-    let shape = Shape::file().key("tools").key(key);
-    if !structure(key, node, &shape, problems) {
-        return None;
-    }
-    let table = match super::merge::long(node.clone(), "version").value {
-        Value::Table(table) => table,
-        _ => return None,
-    };
-    let version = table.get("version").map(|version| version.span.clone());
-    let tool: ToolDecl = decode(table, &node.span, problems)?;
-    if let Some(requirement) = &tool.version
+    let whole = structure(key, node, &Shape::file().key("tools").key(key), problems);
+    let Value::Table(table) = super::merge::long(node.clone(), "version").value else { return None };
+    if let Some(version) = table.get("version")
+        && let Some(requirement) = version.as_str()
         && let Err(error) = semver::VersionReq::parse(requirement)
     {
         let message = format!("`{requirement}` is not a version requirement: {error}");
-        let span = version.unwrap_or_else(|| node.span.clone());
-        problems.push(Problem::at(message, span).help("write it as cargo does: `>=19`, `22`, `>=3.20, <5`, `*`"));
+        let problem = Problem::at(message, version.span.clone());
+        problems.push(problem.help("write it as cargo does: `>=19`, `22`, `>=3.20, <5`, `*`"));
     }
-    Some(tool)
+    if whole { decode(table, &node.span, problems) } else { None }
 }
 
-/// Decodes; on an error goes on without the key that is to blame, so that each such key has its error told.
+/// Decodes; on an error goes on without the key, or the element of its array, that is to blame, so that each has its error
+/// told.
 fn decode<T: DeserializeOwned>(table: Table, span: &Range<usize>, problems: &mut Vec<Problem>) -> Option<T> {
     let mut node = Node::new(span.clone(), Value::Table(table));
     let before = problems.len();
@@ -162,8 +156,13 @@ fn decode<T: DeserializeOwned>(table: Table, span: &Range<usize>, problems: &mut
             }
             return None;
         };
-        let entry = table.entries.remove(index);
-        problems.push(reworded(&entry.key, &error.message, at));
+        let entry = &mut table.entries[index];
+        problems.push(reworded(&entry.key, &error.message, at.clone()));
+        match &mut entry.node.value {
+            // The other elements may be wrong as well.
+            Value::Array(items) if items.iter().any(|item| item.holds(&at)) => items.retain(|item| !item.holds(&at)),
+            _ => drop(table.entries.remove(index)),
+        }
     }
 }
 

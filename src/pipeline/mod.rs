@@ -7,6 +7,7 @@ mod canonical;
 mod check;
 pub mod common;
 mod decode;
+mod defaults;
 mod error;
 mod graph;
 mod keys;

@@ -100,7 +100,7 @@ pub fn find(name_or_path: &str, cwd: &Utf8Path, unpack_into: &Utf8Path) -> Resul
     }
     let found = EMBEDDED.entries().iter().filter_map(shipped).find(|(name, _)| *name == name_or_path);
     match found {
-        Some((name, file)) => unpack(name, file, unpack_into).map_err(|source| FindError::Unpack {
+        Some((name, file)) => unpack(&EMBEDDED, name, file, unpack_into).map_err(|source| FindError::Unpack {
             name: name.into(),
             into: unpack_into.to_owned(),
             source,
@@ -114,6 +114,7 @@ pub fn find(name_or_path: &str, cwd: &Utf8Path, unpack_into: &Utf8Path) -> Resul
 }
 
 type File = include_dir::File<'static>;
+type Root = &'static Dir<'static>;
 
 /// A pipeline among what is embedded: its name, and its own file.
 fn shipped(entry: &'static DirEntry<'static>) -> Option<(&'static str, &'static File)> {
@@ -137,10 +138,10 @@ fn describe(name: &str, origin: String, text: &str) -> Listed {
 }
 
 /// Puts a pipeline with all that belongs to it into a directory named by its content, in one rename.
-fn unpack(name: &str, file: &'static File, unpack_into: &Utf8Path) -> std::io::Result<Utf8PathBuf> {
+fn unpack(root: Root, name: &str, file: &'static File, unpack_into: &Utf8Path) -> std::io::Result<Utf8PathBuf> {
     let mut files: Vec<(&Utf8Path, &[u8])> = Vec::new();
     let mut seen = BTreeSet::new();
-    belongings(file, &mut seen, &mut files);
+    belongings(root, file, &mut seen, &mut files);
     files.sort_unstable();
     let mut hasher = blake3::Hasher::new();
     hasher.update(name.as_bytes());
@@ -194,6 +195,7 @@ fn set_modes(root: &Path, dirs: u32, files: u32) -> std::io::Result<()> {
 
 /// The files of a pipeline: its own, all in its directory if it has one, and those of the pipelines that it extends.
 fn belongings(
+    root: Root,
     file: &'static File,
     seen: &mut BTreeSet<&'static Path>,
     files: &mut Vec<(&'static Utf8Path, &'static [u8])>,
@@ -201,7 +203,7 @@ fn belongings(
     let Some(path) = utf8(file.path()).filter(|_| seen.insert(file.path())) else { return };
     match path.components().next() {
         Some(first) if path.components().count() > 1 => {
-            let dir = EMBEDDED.get_dir(first.as_str());
+            let dir = root.get_dir(first.as_str());
             let all = dir.into_iter().flat_map(all_files);
             let all = all.filter_map(|file| Some((utf8(file.path())?, file.contents())));
             let known: BTreeSet<&Utf8Path> = files.iter().map(|(path, _)| *path).collect();
@@ -215,8 +217,8 @@ fn belongings(
     let names = several.filter_map(|value| value.get_ref().as_str()).chain(extends.and_then(DeValue::as_str));
     for name in names {
         let below = inside(&path.parent().unwrap_or(Utf8Path::new("")).join(name));
-        if let Some(file) = below.and_then(|below| EMBEDDED.get_file(below)) {
-            belongings(file, seen, files);
+        if let Some(file) = below.and_then(|below| root.get_file(below)) {
+            belongings(root, file, seen, files);
         }
     }
 }
@@ -238,4 +240,48 @@ fn inside(path: &Utf8Path) -> Option<Utf8PathBuf> {
         }
     }
     Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static FIXTURE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tests/fixtures/shipped");
+
+    fn unpacked(path: &str) -> (tempfile::TempDir, Utf8PathBuf, Vec<String>) {
+        let into = tempfile::tempdir().unwrap();
+        let file = FIXTURE.get_file(path).unwrap();
+        let own = unpack(&FIXTURE, "name", file, Utf8Path::from_path(into.path()).unwrap()).unwrap();
+        let root = own.ancestors().nth(Utf8Path::new(path).components().count()).unwrap().to_owned();
+        let files = walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap);
+        let files = files.filter(|entry| entry.file_type().is_file());
+        let mut names: Vec<String> =
+            files.map(|entry| utf8(entry.path().strip_prefix(&root).unwrap()).unwrap().to_string()).collect();
+        names.sort();
+        // So that it can be deleted.
+        set_modes(root.as_std_path(), 0o755, 0o644).unwrap();
+        (into, own, names)
+    }
+
+    #[test]
+    fn a_pipeline_comes_with_all_that_it_extends() {
+        assert_eq!(unpacked("base.toml").2, ["base.toml"]);
+        assert_eq!(unpacked("other/pipeline.toml").2, ["other/pipeline.toml"]);
+        let own = ["base.toml", "own/data/file.txt", "own/pipeline.toml"];
+        assert_eq!(unpacked("own/pipeline.toml").2, own);
+        assert_eq!(unpacked("variant.toml").2, [&own[..], &["variant.toml"]].concat());
+    }
+
+    #[test]
+    fn what_was_unpacked_loads() {
+        let (_into, own, _) = unpacked("variant.toml");
+        let options = super::super::LoadOptions {
+            set: &[],
+            env: &|_| None,
+            cwd: Utf8Path::new("/"),
+            host: "x86_64-unknown-linux-gnu",
+        };
+        let pipeline = super::super::load(&own, &options).unwrap();
+        assert_eq!((pipeline.name.as_str(), pipeline.stages.len()), ("variant", 2));
+    }
 }

@@ -53,7 +53,10 @@ impl Sources {
     /// The file that a span is in, and the span in its text: within it, and between characters.
     pub fn place(&self, span: &Range<usize>) -> Option<(&Source, Range<usize>)> {
         let file = self.files.get(self.file_of(span.start))?;
-        let inside = |offset: usize| file.text.floor_char_boundary(offset.saturating_sub(file.base));
+        let inside = |offset: usize| {
+            let offset = offset.saturating_sub(file.base).min(file.text.len());
+            (0..=offset).rev().find(|at| file.text.is_char_boundary(*at)).unwrap_or(0)
+        };
         let (start, end) = (inside(span.start), inside(span.end));
         Some((file, start..end.max(start)))
     }

@@ -121,13 +121,15 @@ fn given<'a>(vars: &Table, set: &'a [String], problems: &mut Vec<Problem>) -> BT
 }
 
 /// Finds the value of one variable.
-struct Resolver<'a> {
-    name: &'a str,
-    vars: &'a Table,
-    options: &'a LoadOptions<'a>,
-    sources: &'a Sources,
-    earlier: &'a Variables,
-    problems: &'a mut Vec<Problem>,
+pub(super) struct Resolver<'a> {
+    pub name: &'a str,
+    /// All of `[vars]`.
+    pub vars: &'a Table,
+    pub options: &'a LoadOptions<'a>,
+    pub sources: &'a Sources,
+    /// What stands before it.
+    pub earlier: &'a Variables,
+    pub problems: &'a mut Vec<Problem>,
 }
 
 impl Resolver<'_> {
@@ -156,7 +158,7 @@ impl Resolver<'_> {
         self.check_choice(&value, choices.as_deref(), secret, origin, at)?;
         let description = table.get("description").and_then(Node::as_str).unwrap_or_default().into();
         let default = table.get("default").filter(|_| !secret).map(as_written);
-        let choices = choices.unwrap_or_default().iter().map(scalar).collect();
+        let choices = choices.filter(|_| !secret).unwrap_or_default().iter().map(scalar).collect();
         Some(Variable { value, kind, default, choices, secret, description })
     }
 
@@ -244,124 +246,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// Reads a default or a choice.
-    fn value(&mut self, node: &Node, kind: VarType, secret: bool) -> Option<VarValue> {
-        if let Some(other) = self.earlier.alone(node) {
-            let fits = matches!(
-                (&other.value, kind),
-                (VarValue::Bool(_), VarType::Bool)
-                    | (VarValue::Int(_), VarType::Int)
-                    | (VarValue::List(_), VarType::List)
-            );
-            if fits {
-                return Some(other.value.clone());
-            }
-        }
-        match (&node.value, kind) {
-            (Value::Boolean(value), VarType::Bool) => Some(VarValue::Bool(*value)),
-            (Value::Integer(number), VarType::Int) => Some(VarValue::Int(*number)),
-            (Value::String(_), VarType::String) => self.text(node, kind, secret).map(VarValue::String),
-            (Value::String(_), VarType::Path) => {
-                let path = self.text(node, kind, secret)?;
-                let dir = self.sources.files.get(self.sources.file_of(node.span.start))?.dir();
-                let path = if path.is_empty() { path.into() } else { normal(&dir.join(path)) };
-                Some(VarValue::Path(path))
-            }
-            (Value::Array(nodes), VarType::List) => {
-                let mut items = Vec::new();
-                for node in nodes {
-                    match self.earlier.alone(node).map(|other| &other.value) {
-                        Some(VarValue::List(spliced)) => items.extend(spliced.iter().cloned()),
-                        _ => items.push(self.text(node, kind, secret)?),
-                    }
-                }
-                Some(VarValue::List(items))
-            }
-            _ => {
-                let message = format!("`{}` is {}, but this is {}", self.name, of_type(kind), node.what());
-                self.problems.push(Problem::at(message, node.span.clone()));
-                None
-            }
-        }
-    }
-
-    fn text(&mut self, node: &Node, kind: VarType, secret: bool) -> Option<String> {
-        let source = node.as_str()?;
-        let report = |message: String, part: &str| {
-            let start = source.find(part).unwrap_or(0);
-            let span = self.sources.within(&node.span, source, &(start..start + part.len()));
-            Problem::at(message, span)
-        };
-        let text = match Text::parse(source) {
-            Ok(text) => text,
-            Err(error) => {
-                let problem = report(error.message, source.get(error.range).unwrap_or_default());
-                self.problems.push(problem);
-                return None;
-            }
-        };
-        let mut out = String::new();
-        for piece in &text.pieces {
-            match piece {
-                Piece::Literal(literal) if literal.contains('\0') => {
-                    let problem = report("a NUL character can stand in no path, argument or variable".into(), source);
-                    self.problems.push(problem);
-                    return None;
-                }
-                Piece::Literal(literal) => out.push_str(literal),
-                Piece::Host => out.push_str(self.options.host),
-                Piece::PipelineDir(_) if kind == VarType::Path => {
-                    out.push_str(self.sources.files.get(self.sources.file_of(node.span.start))?.dir().as_str());
-                }
-                Piece::PipelineDir(_) => {
-                    let problem = report("`${pipeline.dir}` is a path".into(), "${pipeline.dir}");
-                    self.problems.push(problem.help(format!("give `{}` the type `path`", self.name)));
-                    return None;
-                }
-                Piece::Var(name) => {
-                    let part = format!("${{{name}}}");
-                    let Some(declared) = self.earlier.get(name) else {
-                        let known = self.vars.get(name).is_some();
-                        let problem = match known {
-                            _ if name == self.name => report(format!("`{name}` refers to itself"), &part),
-                            true => report(format!("`{name}` is declared after `{}`", self.name), &part)
-                                .help("a default can refer to variables that stand before it"),
-                            false => report(format!("there is no variable `{name}`"), &part)
-                                .suggest(name, self.earlier.names()),
-                        };
-                        self.problems.push(problem);
-                        return None;
-                    };
-                    let other = declared.variable.as_ref()?;
-                    let wrong = match &other.value {
-                        _ if other.secret && !secret => Some(("secret", "declare this one `secret = true` too")),
-                        VarValue::List(_) => Some(("a list", "it can only be an element of a list, alone")),
-                        VarValue::Path(_) if kind != VarType::Path => {
-                            Some(("a path", "give this one the type `path` too"))
-                        }
-                        value => {
-                            out.push_str(&scalar(value));
-                            None
-                        }
-                    };
-                    if let Some((what, help)) = wrong {
-                        let problem = report(format!("`{name}` is {what}"), &part).help(help);
-                        self.problems.push(problem);
-                        return None;
-                    }
-                }
-                other => {
-                    let part = Text { pieces: vec![other.clone()] }.to_string();
-                    let message = format!("`{part}` has no value yet when variables get theirs");
-                    let problem = report(message, &part);
-                    self.problems.push(problem.help("a default can refer to variables before it, and to `${host}`"));
-                    return None;
-                }
-            }
-        }
-        Some(out)
-    }
-
     fn check_choice(
         &mut self,
         value: &VarValue,
@@ -385,10 +269,10 @@ impl Resolver<'_> {
             }
             Origin::Default(span) => Problem::at(format!("{shown} is not among the choices of `{}`", self.name), span),
         };
-        let problem = problem.help(format!("the choices are {}", list(&valid)));
-        self.problems.push(match super::error::nearest_of(wrong, valid) {
-            Some(name) if !secret => problem.help(format!("did you mean `{name}`?")),
-            _ => problem,
+        self.problems.push(match super::error::nearest_of(wrong, valid.iter().copied()) {
+            _ if secret => problem,
+            Some(name) => problem.help(format!("did you mean `{name}`?")),
+            None => problem.help(format!("the choices are {}", list(&valid))),
         });
         None
     }
@@ -412,7 +296,7 @@ enum Origin {
     Default(Range<usize>),
 }
 
-fn of_type(kind: VarType) -> &'static str {
+pub(super) fn of_type(kind: VarType) -> &'static str {
     match kind {
         VarType::String => "a string",
         VarType::Path => "a path, which is written as a string",

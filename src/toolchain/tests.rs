@@ -4,11 +4,18 @@ use serde_json::{Value, json};
 
 use super::doctor::{Status, doctor};
 use super::*;
-use crate::pipeline::{ToolDecl, VarValue, Variable};
+use crate::pipeline::{ToolDecl, VarType, VarValue, Variable};
 use crate::plan::{StagePlan, ToolUse};
 
 fn pipeline(tools: &str, llvm: &str) -> Pipeline {
-    let variable = Variable { value: VarValue::String(llvm.into()), secret: false, description: String::new() };
+    let variable = Variable {
+        value: VarValue::String(llvm.into()),
+        kind: VarType::String,
+        default: None,
+        choices: Vec::new(),
+        secret: false,
+        description: String::new(),
+    };
     Pipeline {
         name: "test".into(),
         description: String::new(),
