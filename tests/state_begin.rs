@@ -31,7 +31,7 @@ fn fingerprint(configuration: &str, source: &str) -> Fingerprint {
 }
 
 fn begin<'a>(fingerprint: &'a Fingerprint, run: &'a str) -> Begin<'a> {
-    Begin { stage: "gather", fingerprint, run, forced: false, fresh: false, workspace: None }
+    Begin { stage: "gather", fingerprint, run, forced: false, fresh: false, workspace: None, places: "" }
 }
 
 /// Leaves something in every directory of the stage, as an interrupted one does.
@@ -167,6 +167,7 @@ fn finish(state: &State, stage: &str, configuration: &str, kib: usize, run: &str
         hash: String::new(),
     };
     let record = Record {
+        made_in: "/state".into(),
         stage: stage.into(),
         pipeline: "demo".into(),
         run: run.into(),

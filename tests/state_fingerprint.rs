@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use optbuild::pipeline::VarType;
 use optbuild::pipeline::kind::{Command as CommandKind, Kind, KindName};
 use optbuild::pipeline::{Common, OutputRef, Pipeline, Stage, VarValue, Variable};
 use optbuild::plan::{Action, Arg, Command, Late, Output, Part, Source, StagePlan, Step, Symbol, ToolUse};
@@ -68,7 +69,14 @@ impl World {
             predecessor: None,
         };
         assert_eq!(stage.common.kind, KindName::Command);
-        let variable = |value, secret| Variable { value, secret, description: String::new() };
+        let variable = |value, secret| Variable {
+            value,
+            kind: VarType::Path,
+            default: None,
+            choices: Vec::new(),
+            secret,
+            description: String::new(),
+        };
         let vars = BTreeMap::from([
             ("src".into(), variable(VarValue::Path(root.join("src")), false)),
             ("t".into(), variable(VarValue::String("hunter2".into()), true)),

@@ -30,6 +30,7 @@ fn fingerprint(define: &str) -> Fingerprint {
 
 fn record(stage: &str, fingerprint: Fingerprint) -> Record {
     Record {
+        made_in: "/state".into(),
         stage: stage.into(),
         pipeline: "demo".into(),
         run: "20260101-000000-0000".into(),

@@ -235,6 +235,9 @@ impl Judge<'_> {
         let Some(state) = self.state else { return Ok(None) };
         let times = state.times(&record.fingerprint.id())?;
         for (name, output) in &record.outputs {
+            if !output.portable && record.made_in != state.layout().root() {
+                return Ok(Some(format!("its output `{name}` works only where it was made, in {}", record.made_in)));
+            }
             let Some(manifest) = state.manifest(&output.hash)? else {
                 return Ok(Some(format!("the manifest of its output `{name}` is gone")));
             };

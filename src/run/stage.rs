@@ -1,7 +1,7 @@
 //! Runs one stage from its first step to its record. Nothing is half done: a record is written only after the outputs exist,
 //! are complete, and are on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use super::event::{Event, Failure, OutputInfo};
 use super::resolve::Resolver;
 use super::step::{Events, Retry, StepError, StepRunner};
 use crate::pipeline::{OnFailure, Stage};
-use crate::plan::{self, Output, Symbol};
+use crate::plan::{self, Output, Part, Symbol};
 use crate::state::build_dir::{self, Begin, BuildDir};
 use crate::state::fingerprint::{self, Fingerprint};
 use crate::state::manifest::{Manifest, Times};
@@ -158,10 +158,11 @@ impl Execution<'_> {
             forced: self.work.forced,
             fresh,
             workspace,
+            places: &places(self.work),
         };
         let prepared = build_dir::prepare(layout, begin)?;
         if prepared.build == BuildDir::Wiped {
-            self.note("its configuration changed, so its build directory was emptied");
+            self.note("its build directory was emptied: it was configured otherwise, or for other paths");
         }
         let out = layout.out(name, &id);
         disk::make_empty_dir(&out)?;
@@ -203,6 +204,7 @@ impl Execution<'_> {
             pipeline: self.shared.pipeline.clone(),
             run: self.shared.run.clone(),
             fingerprint: self.fingerprint().clone(),
+            made_in: state.layout().root().to_owned(),
             outcome: RecordOutcome::Done,
             outputs,
             inputs: self.work.inputs.clone(),
@@ -259,6 +261,7 @@ impl Execution<'_> {
             pipeline: self.shared.pipeline.clone(),
             run: self.shared.run.clone(),
             fingerprint: self.fingerprint().clone(),
+            made_in: self.shared.state.layout().root().to_owned(),
             outcome: RecordOutcome::Failed,
             outputs: BTreeMap::new(),
             inputs: self.work.inputs.clone(),
@@ -299,4 +302,16 @@ impl Execution<'_> {
             failure,
         });
     }
+}
+
+/// The paths that build tools write into their build directories, which are of no use to them elsewhere.
+fn places(work: &Work) -> String {
+    let mut places: BTreeSet<&Utf8Path> = work.input_paths.values().map(|(path, _)| path.as_path()).collect();
+    work.plan.each_arg(&mut |arg| {
+        places.extend(arg.parts.iter().filter_map(|part| match part {
+            Part::Place { path, .. } => Some(path.as_path()),
+            _ => None,
+        }));
+    });
+    places.into_iter().map(Utf8Path::as_str).collect::<Vec<_>>().join("\n")
 }

@@ -21,6 +21,8 @@ pub struct Begin<'a> {
     pub fresh: bool,
     /// The stage works in a workspace, which is never wiped.
     pub workspace: Option<&'a str>,
+    /// Paths outside of the state directory that the build directory may hold: CMake refuses one of a source that moved.
+    pub places: &'a str,
 }
 
 /// What became of a stage's directories.
@@ -46,6 +48,9 @@ pub enum BuildDir {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Begun {
     configuration: String,
+    /// The build directory itself, and [`Begin::places`].
+    #[serde(default)]
+    places: String,
     fingerprint: String,
     run: String,
     /// The run began the stage afresh already: a second time in the same run it continues.
@@ -64,6 +69,7 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
         && !before.as_ref().is_some_and(|before| before.forced && before.run == begin.run);
     let now = Begun {
         configuration: begin.fingerprint.configuration_id(),
+        places: format!("{stage}\n{}", begin.places),
         fingerprint: begin.fingerprint.id(),
         run: begin.run.to_string(),
         forced: begin.forced || begin.fresh,
@@ -88,7 +94,9 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
         }
         None => {
             let path = layout.build(begin.stage);
-            let same = before.as_ref().is_some_and(|before| before.configuration == now.configuration);
+            let same = before
+                .as_ref()
+                .is_some_and(|before| before.configuration == now.configuration && before.places == now.places);
             if !path.exists() {
                 disk::make_dir(&path)?;
                 BuildDir::New

@@ -19,6 +19,8 @@ pub struct Record {
     /// The run that made it.
     pub run: String,
     pub fingerprint: Fingerprint,
+    /// The state directory in which it was made: outputs that are not portable are good only there.
+    pub made_in: Utf8PathBuf,
     pub outcome: RecordOutcome,
     pub outputs: BTreeMap<String, OutputRecord>,
     /// The outputs of other stages that it was made from.

@@ -29,6 +29,8 @@ pub fn run_started(stages: &[&str]) -> Event {
         jobs: 2,
         version: "0.1.0".into(),
         pid: 1,
+        pid_start: 1,
+        cwd: "/p".into(),
     }
 }
 
