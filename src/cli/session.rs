@@ -12,7 +12,7 @@ use super::history::{self, LastRun};
 use crate::facts::Facts;
 use crate::pipeline::{self, Graph, LoadOptions, Pipeline, shipped};
 use crate::plan::{PlanError, StagePlan};
-use crate::run::decide::Judge;
+use crate::run::decide::{Judge, Planner};
 use crate::run::select::Selection;
 use crate::stage;
 use crate::state::hash::Hasher;
@@ -92,7 +92,7 @@ impl Session {
     pub fn judge<'a>(
         &'a self,
         selection: &'a Selection,
-        planner: &'a (dyn Fn(&str, &BTreeSet<String>) -> Result<StagePlan, PlanError> + Sync + 'a),
+        planner: &'a Planner<'a>,
     ) -> Judge<'a> {
         Judge {
             pipeline: &self.pipeline,

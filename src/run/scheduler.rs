@@ -251,10 +251,12 @@ impl<'a> Scheduler<'a, '_> {
         let running = || self.running.values();
         let slots: usize = running().map(|r| r.slots).sum();
         let memory: u64 = running().map(|r| r.memory).sum();
-        let alone = self.running.is_empty();
-        (alone || slots + candidate.slots <= self.budget.slots)
-            && (alone || memory + candidate.memory <= self.budget.memory)
-            && (alone || !candidate.exclusive)
+        if self.running.is_empty() {
+            return true;
+        }
+        slots + candidate.slots <= self.budget.slots
+            && memory + candidate.memory <= self.budget.memory
+            && !candidate.exclusive
             && !running().any(|r| r.exclusive)
             && !running().any(|r| r.workspace.is_some() && r.workspace == candidate.workspace)
             // A stage that runs again empties its output directory, from which another one may still read.

@@ -72,13 +72,13 @@ pub fn select(pipeline: &Pipeline, graph: &Graph, request: &Request) -> Result<S
     }
     if !request.from.is_empty() {
         let mut after: BTreeSet<String> = request.from.iter().cloned().collect();
-        after.extend(request.from.iter().flat_map(|name| graph.dependents(name)).map(String::from));
+        after.extend(request.from.iter().flat_map(|name| graph.dependents(name)));
         stages.retain(|name| after.contains(name));
         forced.extend(stages.iter().cloned());
     }
     if !request.until.is_empty() {
         let mut before: BTreeSet<String> = request.until.iter().cloned().collect();
-        before.extend(request.until.iter().flat_map(|name| graph.dependencies(name)).map(String::from));
+        before.extend(request.until.iter().flat_map(|name| graph.dependencies(name)));
         stages.retain(|name| before.contains(name));
     }
     if let (true, [from, ..], [until, ..]) = (stages.is_empty(), request.from.as_slice(), request.until.as_slice()) {
@@ -99,11 +99,7 @@ fn check_name(pipeline: &Pipeline, flag: &'static str, name: &str) -> Result<(),
         Some(_) => Ok(()),
         None => {
             let names = pipeline.stages.iter().map(|stage| stage.common.name.as_str());
-            Err(SelectError::Unknown {
-                flag,
-                name: name.into(),
-                nearest: crate::pipeline::nearest(name, names).map(String::from),
-            })
+            Err(SelectError::Unknown { flag, name: name.into(), nearest: crate::pipeline::nearest(name, names) })
         }
     }
 }

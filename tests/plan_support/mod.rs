@@ -30,6 +30,9 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         value: VarValue::Path(path.to_owned()),
         secret: false,
         description: String::new(),
+        kind: optbuild::pipeline::VarType::Path,
+        default: None,
+        choices: Vec::new(),
     };
     Pipeline {
         name: "test".into(),
