@@ -107,11 +107,11 @@ check-input: op check-bolt-input --output <self.scratch>/slot-0/libw.so <tree.so
 bolt-0: llvm-bolt <tree.so> -instrument --instrumentation-file=<self.build>/profiles/slot-0/prof --instrumentation-file-append-pid -v=1 -o <self.scratch>/slot-0/libw.so @ <self.scratch>/slot-0
 check-bolted-0: op check-bolted <self.scratch>/slot-0/libw.so
 shadow-0: op shadow --from <tree.out> --to <self.out>/slot-0 --replace lib/libw.so --with <self.scratch>/slot-0/libw.so
-profile-path-0: printf %s\\n <self.build>/profiles/slot-0/prof > <self.out>/slot-0.path @ <self.out>
+profile-path-0: printf %s\\n <self.build>/profiles/slot-0/prof > <self.out>/slot-0.path @ <self.build>/profiles/slot-0
 bolt-1: llvm-bolt <tree.so> -instrument --instrumentation-file=<self.build>/profiles/slot-1/prof --instrumentation-file-append-pid -v=1 -o <self.scratch>/slot-1/libw.so @ <self.scratch>/slot-1
 check-bolted-1: op check-bolted <self.scratch>/slot-1/libw.so
 shadow-1: op shadow --from <tree.out> --to <self.out>/slot-1 --replace lib/libw.so --with <self.scratch>/slot-1/libw.so
-profile-path-1: printf %s\\n <self.build>/profiles/slot-1/prof > <self.out>/slot-1.path @ <self.out>
+profile-path-1: printf %s\\n <self.build>/profiles/slot-1/prof > <self.out>/slot-1.path @ <self.build>/profiles/slot-1
 -> out = <self.out>/slot-0 (fixed)
 -> file = <self.out>/slot-0/lib/libw.so (fixed)
 -> slots = <self.out> (fixed)

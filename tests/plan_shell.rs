@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use common::pipeline::{pipeline, plans};
 use common::{Dir, LIBRARY, LLVM, PROGRAM};
-use optbuild::pipeline::{VarValue, Variable};
+use optbuild::pipeline::{VarType, VarValue, Variable};
 use optbuild::plan::shell::{Environment, script};
 use optbuild::plan::{Arg, Op, Part, StagePlan, Step, Symbol};
 
@@ -178,7 +178,14 @@ fn secrets_come_from_the_environment() {
     let dir = Dir::new();
     let secret = Arg::part(Part::Secret { name: "api-key".into(), value: "hunter2".into() });
     let (mut pipeline, plans) = one(vec![command(vec!["echo".into(), secret])]);
-    let variable = Variable { value: VarValue::String("hunter2".into()), secret: true, description: String::new() };
+    let variable = Variable {
+        value: VarValue::String("hunter2".into()),
+        kind: VarType::String,
+        default: None,
+        choices: Vec::new(),
+        secret: true,
+        description: String::new(),
+    };
     pipeline.vars.insert("api-key".into(), variable);
     let text = script(&pipeline, &plans, ENVIRONMENT);
     assert!(!text.contains("hunter2"));

@@ -185,7 +185,12 @@ pub fn open_state(layout: &Layout, mode: Mode) -> Result<Option<Arc<State>>> {
     }
 }
 
+/// A shipped pipeline is unpacked into the state directory, which is made for it.
 fn find_pipeline(name: &str, cwd: &Utf8Path, layout: &Layout) -> Result<Utf8PathBuf> {
+    let shipped = |listed: &shipped::Listed| listed.name == name && listed.origin == "shipped";
+    if !shipped::is_path(name, cwd) && shipped::list(cwd).iter().any(shipped) {
+        State::open(layout.root(), true)?;
+    }
     shipped::find(name, cwd, &layout.pipelines()).map_err(|error| Usage(error.to_string()).into())
 }
 

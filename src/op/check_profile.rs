@@ -23,7 +23,7 @@ pub struct CheckProfile {
     pub compiler: String,
     /// The newest version of indexed profiles that it reads. Without it any version will do.
     #[arg(long)]
-    pub max_version: Option<u32>,
+    pub max_version: Option<u64>,
     /// An llvm-profdata that can read the profile, to count functions with.
     #[arg(long)]
     pub tool: Option<Utf8PathBuf>,
@@ -48,7 +48,7 @@ impl CheckProfile {
 
     fn indexed(&self, header: Header) -> Result<Vec<Fact>> {
         let (profile, compiler) = (&self.profile, &self.compiler);
-        if let Some(max) = self.max_version.filter(|max| header.version > *max) {
+        if let Some(max) = self.max_version.filter(|max| u64::from(header.version) > *max) {
             bail!(
                 "{profile} has the indexed version {}, and {compiler} reads versions up to {max}; it would build without the \
                  profile.\n  Merge with the llvm-profdata of the LLVM that {compiler} is made with: set `profdata` in the \

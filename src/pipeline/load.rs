@@ -13,7 +13,7 @@ use super::decode;
 use super::error::{LoadError, Problem};
 use super::keys;
 use super::merge;
-use super::read::{Reader, normal};
+use super::read::{Reader, normal, resolved};
 use super::shape::Shape;
 use super::source::Sources;
 use super::substitute::{Names, Owner, Substitution};
@@ -30,7 +30,7 @@ use super::{LoadOptions, Pipeline, ToolDecl, VarValue};
 pub fn load(file: &Utf8Path, options: &LoadOptions) -> Result<Pipeline, LoadError> {
     let mut sources = Sources::default();
     let mut problems = Vec::new();
-    let path = normal(&options.cwd.join(file));
+    let path = resolved(&normal(&options.cwd.join(file)));
     let mut reader = Reader::new(&mut sources, &mut problems, options.cwd);
     let tree = reader.file(&path, None);
     // Without a file that could not be read, all that follows would be guesses.

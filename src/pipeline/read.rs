@@ -44,6 +44,7 @@ impl<'a> Reader<'a> {
     }
 
     fn chain(&mut self, path: &Utf8Path, from: Option<Range<usize>>) -> Option<Table> {
+        let path = &resolved(path);
         let below = path.strip_prefix(self.cwd).ok().filter(|below| !below.as_str().is_empty());
         let shown = below.unwrap_or(path).to_string();
         let problem = |message: String| match from.clone() {
@@ -124,6 +125,15 @@ impl<'a> Reader<'a> {
             }
         }
         merge::files(base, table, self.problems)
+    }
+}
+
+/// The path with its directory as it is, without symbolic links and `..`. The file itself may be a link: what stands beside
+/// the link belongs to it.
+pub(super) fn resolved(path: &Utf8Path) -> Utf8PathBuf {
+    match (path.parent().and_then(|dir| dir.canonicalize_utf8().ok()), path.file_name()) {
+        (Some(dir), Some(name)) => dir.join(name),
+        _ => path.to_owned(),
     }
 }
 

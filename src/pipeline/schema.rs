@@ -68,7 +68,7 @@ struct VarDecl {
     /// One sentence for `optbuild show`.
     description: Option<String>,
     /// The only values that will do; for a list, of its elements.
-    choices: Option<Vec<Plain>>,
+    choices: Option<Vec<Scalar>>,
     /// There has to be a value: from the caller, or by a `default`.
     #[serde(default)]
     required: bool,
@@ -98,6 +98,15 @@ enum Plain {
     Int(i64),
     String(String),
     List(Vec<String>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "read for its schema only")]
+enum Scalar {
+    Bool(bool),
+    Int(i64),
+    String(String),
 }
 
 #[derive(JsonSchema)]

@@ -104,19 +104,6 @@ impl Shape {
         }
     }
 
-    /// The strings that may stand here, if not any.
-    pub fn words(&self) -> Vec<&'static str> {
-        let mut words = Vec::new();
-        for schema in self.alternatives.iter().filter(|schema| types(schema).any(|name| name == "string")) {
-            match (schema["const"].as_str(), schema["enum"].as_array()) {
-                (Some(word), _) => words.push(word),
-                (None, Some(several)) => words.extend(several.iter().filter_map(Json::as_str)),
-                (None, None) => return Vec::new(),
-            }
-        }
-        words
-    }
-
     /// The smallest and the largest integer that may stand here.
     pub fn range(&self) -> (i64, i64) {
         let integer = self.alternatives.iter().find(|schema| types(schema).any(|name| name == "integer"));

@@ -66,7 +66,7 @@ impl Op {
     }
 
     /// Checks that a merged profile has counts, and a version that its reader reads.
-    pub fn check_profile(profile: &Arg, compiler: &str, max_version: Option<u32>, tool: Option<&Arg>) -> Op {
+    pub fn check_profile(profile: &Arg, compiler: &str, max_version: Option<u64>, tool: Option<&Arg>) -> Op {
         let mut args: Vec<Arg> = vec!["--profile".into(), profile.clone(), "--compiler".into(), compiler.into()];
         if let Some(max) = max_version {
             args.extend(["--max-version".into(), max.to_string().into()]);

@@ -46,13 +46,15 @@ fn instrument(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str
         if slot == 0 {
             cx.step(Step::op("check-input", Op::check_bolt_input(input, &rewrite.result)));
         }
-        let profile = Arg::from(Symbol::Build).join(&format!("profiles/slot-{slot}/prof"));
+        let profiles = Arg::from(Symbol::Build).join(&format!("profiles/slot-{slot}"));
+        let profile = profiles.clone().join("prof");
         let mut argv = vec![bolt.clone(), input.clone(), "-instrument".into()];
         argv.push(Arg::from("--instrumentation-file=").with(profile.clone()));
         argv.push("--instrumentation-file-append-pid".into());
         argv.extend(options.iter().cloned());
         rewrite.steps(cx, argv, &format!("-{slot}"));
-        let path = Command { cwd: out.clone(), ..cx.command(vec!["printf".into(), "%s\\n".into(), profile]) };
+        // The directory must be there when the instrumented file runs, and a step's working directory is made.
+        let path = Command { cwd: profiles, ..cx.command(vec!["printf".into(), "%s\\n".into(), profile]) };
         let path = Command { stdout: Some(slot_path_file(&out, &slot.to_string().into())), ..path };
         cx.step(Step::command(format!("profile-path-{slot}"), path));
     }
@@ -166,11 +168,11 @@ fn place(cx: &mut Context, text: &Text) -> Result<(Vec<Part>, String), PlanError
     if let [Part::Place { path, .. }] = arg.parts.as_slice() {
         return Ok((Vec::new(), format!("{path}{behind}")));
     }
-    if let [Part::Late(Late::Path(output))] = arg.parts.as_slice() {
-        if let Some(below) = below_out(cx, output) {
-            let root = Part::Late(Late::Path(OutputRef { stage: output.stage.clone(), output: "out".into() }));
-            return Ok((vec![root], format!("/{below}{behind}")));
-        }
+    if let [Part::Late(Late::Path(output))] = arg.parts.as_slice()
+        && let Some(below) = below_out(cx, output)
+    {
+        let root = Part::Late(Late::Path(OutputRef { stage: output.stage.clone(), output: "out".into() }));
+        return Ok((vec![root], format!("/{below}{behind}")));
     }
     Ok((arg.parts, behind))
 }

@@ -228,15 +228,18 @@ fn profile_settings(kind: &Cargo, profile: &Arg, argv: &mut Vec<Arg>) {
     }
 }
 
-/// The toolchain that was found, whatever proxies stand in PATH; and the caller's CARGO_HOME, where the registry is.
+/// The toolchain that was found, whatever proxies stand in PATH; and the caller's homes of cargo and rustup, where the registry and
+/// the toolchains are.
 fn environment(rust: Option<&Rust>, cx: &mut Context, command: &mut Command) {
     if let Some(rust) = rust {
         let rustc = cx.tool_at("rustc", rust.rustc.clone());
         command.env.entry("RUSTC".into()).or_insert(rustc);
     }
-    if let Some(home) = cx.facts.env("CARGO_HOME").filter(|home| !home.is_empty()) {
-        let home = Arg::part(Part::Place { name: "CARGO_HOME".into(), path: home.into() });
-        command.env.entry("CARGO_HOME".into()).or_insert(home);
+    for name in ["CARGO_HOME", "RUSTUP_HOME"] {
+        if let Some(home) = cx.facts.env(name).filter(|home| !home.is_empty()) {
+            let home = Arg::part(Part::Place { name: name.into(), path: home.into() });
+            command.env.entry(name.into()).or_insert(home);
+        }
     }
 }
 
