@@ -133,6 +133,11 @@ fn run_attempt(
         }
         other => other?,
     }
+    // For the messages of operations that find nothing to work on.
+    let ran = resolver.pasteable(&workload.command);
+    let ran = ran.map_err(|error| runner.broken(&workload.name, error.to_string()))?;
+    let mut resolver = resolver;
+    resolver.base_env.insert("OPTBUILD_RAN".into(), ran);
     for commit in &pool.commit {
         facts.extend(runner.run_in_pool(&workload.name, commit, &resolver)?);
     }

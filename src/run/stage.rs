@@ -16,7 +16,7 @@ use super::event::{Event, Failure, OutputInfo};
 use super::resolve::Resolver;
 use super::step::{Events, Retry, StepError, StepRunner};
 use crate::pipeline::{OnFailure, Stage};
-use crate::plan::{Output, Symbol};
+use crate::plan::{self, Output, Symbol};
 use crate::state::build_dir::{self, Begin, BuildDir};
 use crate::state::fingerprint::{self, Fingerprint};
 use crate::state::manifest::{Manifest, Times};
@@ -219,9 +219,9 @@ impl Execution<'_> {
 
     fn output(&self, output: &Output, resolver: &Resolver) -> Result<(OutputRecord, (Manifest, Times))> {
         let name = &self.stage.common.name;
-        let path = find_output(Utf8Path::new(&resolver.text(&output.path)?))
-            .with_context(|| format!("stage `{name}` did not make its output `{}`", output.name))?;
-        let (manifest, times) = Manifest::of(&path, self.shared.sources.hasher())?;
+        let not_made = || format!("stage `{name}` did not make its output `{}`", output.name);
+        let path = plan::pattern::resolve(Utf8Path::new(&resolver.text(&output.path)?)).with_context(not_made)?;
+        let (manifest, times) = Manifest::of(&path, self.shared.sources.hasher()).with_context(not_made)?;
         let relative = path.strip_prefix(self.shared.state.layout().root()).unwrap_or(&path);
         let record = OutputRecord {
             path: relative.to_owned(),
@@ -298,24 +298,5 @@ impl Execution<'_> {
             tolerated: tolerated && failure.is_some(),
             failure,
         });
-    }
-}
-
-/// An output path; a `*` in its last component stands for exactly one file.
-fn find_output(path: &Utf8Path) -> Result<Utf8PathBuf> {
-    let Some((before, after)) = path.file_name().and_then(|name| name.split_once('*')) else {
-        if path.symlink_metadata().is_err() {
-            bail!("{path} does not exist");
-        }
-        return Ok(path.to_owned());
-    };
-    let dir = path.parent().unwrap_or(path);
-    let names = disk::names_in(dir)?;
-    let fits =
-        |name: &&String| name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after);
-    match names.iter().filter(fits).collect::<Vec<_>>().as_slice() {
-        [single] => Ok(dir.join(single)),
-        [] => bail!("there is no {path}"),
-        several => bail!("{path} stands for one file, and there are {}", several.len()),
     }
 }

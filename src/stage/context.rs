@@ -8,7 +8,7 @@ use super::PlanError;
 use crate::facts::Facts;
 use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Text, VarValue};
 use crate::plan::{Arg, Command, Gap, Late, Op, Part, Source, StagePlan, Step, Symbol, ToolUse};
-use crate::toolchain;
+use crate::toolchain::{self, Tool};
 
 /// The state of planning one stage.
 pub struct Context<'a> {
@@ -255,14 +255,15 @@ impl<'a> Context<'a> {
 
     /// Adds the step that refuses a profile which is empty, or which the compiler, of this LLVM, cannot read. It stands first:
     /// compilers themselves at most warn, and build without the profile.
-    pub fn check_profile(&mut self, profile: Arg, compiler: &str, llvm_major: Option<u64>) {
+    ///
+    /// With the llvm-profdata that belongs to the compiler it is also checked that anything was counted.
+    pub fn check_profile(&mut self, profile: Arg, compiler: &str, llvm_major: Option<u64>, tool: Option<Tool>) {
         let newest = llvm_major.and_then(toolchain::formats::indexed_version);
         if newest.is_none() {
             self.note(format!("which profiles {compiler} reads is not known, so their version is not checked"));
         }
-        let newest = newest.unwrap_or(u64::MAX).to_string();
-        let args = ["--profile".into(), profile, "--compiler".into(), compiler.into(), "--max-version".into()];
-        self.step(Step::op("check-profile", Op::new("check-profile", args.into_iter().chain([newest.into()]))));
+        let tool = tool.map(|tool| self.tool_at("llvm-profdata", tool.path));
+        self.step(Step::op("check-profile", Op::check_profile(&profile, compiler, newest, tool.as_ref())));
     }
 
     /// A tool that the plan can do without.

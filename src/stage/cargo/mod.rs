@@ -57,7 +57,8 @@ pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
     if let Some(used) = used {
         let shown = rust.as_ref().map_or("rustc".into(), |rust| format!("rustc {}", rust.version));
         let llvm = rust.as_ref().and_then(|rust| Some(rust.llvm.as_ref()?.major));
-        cx.check_profile(used, &shown, llvm);
+        let tool = rust.as_ref().and_then(|rust| crate::toolchain::llvm::profdata_for_rustc(cx.facts, rust).ok());
+        cx.check_profile(used, &shown, llvm, tool);
     }
 
     let cargo = match &rust {
@@ -259,7 +260,7 @@ fn outputs(kind: &Cargo, cx: &mut Context, package: &Package, profile: &Arg, tar
         if matches!(package.what, What::Manifest(..)) {
             let from = Arg::from(Symbol::Build).join("").with(target.clone()).join("").with(directory.clone());
             let from = from.join("").with(bin.clone());
-            cx.step(Step::op(format!("capture-{name}"), Op::new("capture", [from, path.clone()])));
+            cx.step(Step::op(format!("capture-{name}"), Op::capture(&from, &path)));
         }
         cx.plan.outputs.push(Output { name, path, portable, show: false });
     }

@@ -17,6 +17,11 @@ pub(super) struct Compilers {
 }
 
 impl Compilers {
+    /// Where the C compiler is; none if it is missing, or made by another stage.
+    pub fn path(&self) -> Option<&Utf8Path> {
+        self.path.as_deref()
+    }
+
     pub fn is_clang(&self) -> bool {
         matches!(self.kind, Compiler::Clang(_))
     }

@@ -64,7 +64,8 @@ pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
     }
 
     if let Some(profile) = &flags.profile {
-        cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major());
+        let tool = compilers.path().and_then(|clang| crate::toolchain::llvm::profdata_for_clang(cx.facts, clang).ok());
+        cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), tool);
     }
     step(kind, cx, "configure", configure);
     step(kind, cx, "build", build);
@@ -212,7 +213,7 @@ fn outputs(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
         let path = Arg::from(Symbol::Out).join("").with(below.clone());
         if !kind.install {
             let from = Arg::from(Symbol::Build).join("").with(below);
-            cx.step(Step::op(format!("capture-{name}"), Op::new("capture", [from, path.clone()])));
+            cx.step(Step::op(format!("capture-{name}"), Op::capture(&from, &path)));
         }
         cx.plan.outputs.push(Output { name: name.clone(), path, portable, show: false });
     }
