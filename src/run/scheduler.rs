@@ -236,7 +236,9 @@ impl<'a> Scheduler<'a, '_> {
         }
         let Some(work) = self.ready.remove(name) else { return };
         self.announce(stage, &work, candidate.slots);
-        let (shared, done, fresh) = (self.shared, self.done.clone(), self.judge.selection.fresh);
+        // What a resumed run has wiped once it goes on with.
+        let fresh = self.judge.selection.fresh && work.forced;
+        let (shared, done) = (self.shared, self.done.clone());
         let slots = candidate.slots;
         self.running.insert(name.clone(), candidate);
         scope.spawn(move || {
