@@ -127,7 +127,10 @@ impl Judge<'_> {
                     return Ok(Verdict::Unavailable { why: why.clone(), blocked_by: Some(output.stage) });
                 }
                 _ if selected => return Ok(Verdict::DependsOn(output.stage, Box::new(plan))),
-                _ => return self.outside(name, "what it was made from is not known"),
+                _ => {
+                    let why = format!("stage `{}`, which it is made from, is not up to date", output.stage);
+                    return self.outside(name, &why);
+                }
             }
         }
         let predecessor = match &stage.predecessor {
@@ -138,7 +141,10 @@ impl Judge<'_> {
                     return Ok(Verdict::Unavailable { why: why.clone(), blocked_by: Some(before.clone()) });
                 }
                 _ if selected => return Ok(Verdict::DependsOn(before.clone(), Box::new(plan))),
-                _ => return self.outside(name, "the state of its workspace is not known"),
+                _ => {
+                    let why = format!("stage `{before}`, whose workspace it goes on with, is not up to date");
+                    return self.outside(name, &why);
+                }
             },
         };
         let hashes = input_paths.iter().map(|(output, (_, hash))| (output.clone(), hash.clone())).collect();
