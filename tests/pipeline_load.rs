@@ -79,7 +79,8 @@ fn types_of_variables() {
     assert_eq!(vars["same"].value, VarValue::Int(16));
 
     // From the caller: paths are relative to the caller, lists have commas, nothing is a reference.
-    let files = files.set("path=here").set("list=x,y").set("list=z").set("text=${flag}").set("number=-3").set("flag=true");
+    let files =
+        files.set("path=here").set("list=x,y").set("list=z").set("text=${flag}").set("number=-3").set("flag=true");
     let vars = files.load("d/p.toml").vars;
     assert_eq!(vars["path"].value, VarValue::Path(files.root().join("here")));
     assert_eq!(vars["list"].value, list(&["x", "y", "z"]));
@@ -112,7 +113,8 @@ fn values_take_the_type_that_the_key_takes() {
         inputs = "${list}"
     "#;
     // A default refers to variables before it.
-    let text = text.replace("list = [\"a b\", \"${c}\"]\n        c = \"c\"", "c = \"c\"\n        list = [\"a b\", \"${c}\"]");
+    let text =
+        text.replace("list = [\"a b\", \"${c}\"]\n        c = \"c\"", "c = \"c\"\n        list = [\"a b\", \"${c}\"]");
     let pipeline = Files::one(&text).load("p.toml");
     let Kind::Cmake(cmake) = &stage(&pipeline, "s").kind else { panic!() };
     let common = &stage(&pipeline, "s").common;
@@ -169,7 +171,10 @@ fn an_optional_key_with_an_empty_variable_is_not_given() {
 #[test]
 fn paths_and_secrets_stay_references() {
     let vars = "src = { type = \"path\", default = \"s\" }\nkey = { default = \"hunter2\", secret = true }";
-    let text = command(vars, "run = [\"x\", \"-I${src}/inc\", \"${key}\"]\ncwd = \"${pipeline.dir}\"\njobs = 1\ntimeout = \"1s\"");
+    let text = command(
+        vars,
+        "run = [\"x\", \"-I${src}/inc\", \"${key}\"]\ncwd = \"${pipeline.dir}\"\njobs = 1\ntimeout = \"1s\"",
+    );
     let pipeline = Files::one(&text).load("p.toml");
     let stage = stage(&pipeline, "s");
     assert_eq!(words(stage), ["x", "-I${src}/inc", "${key}"]);
@@ -216,7 +221,8 @@ fn every_combination_of_a_matrix_is_a_workload() {
     let pipeline = Files::one(text).load("p.toml");
     let Kind::Gather(gather) = &stage(&pipeline, "g").kind else { panic!() };
     let names: Vec<&str> = gather.workloads.iter().map(|workload| workload.name.as_str()).collect();
-    let expected = ["w[build=lib.a,level=0]", "w[build=lib.a,level=3]", "w[build=lib.b,level=0]", "w[build=lib.b,level=3]"];
+    let expected =
+        ["w[build=lib.a,level=0]", "w[build=lib.a,level=3]", "w[build=lib.b,level=0]", "w[build=lib.b,level=3]"];
     assert_eq!(names, [&expected[..], &["single"]].concat());
     let optbuild::pipeline::Words::List(run) = &gather.workloads[3].run else { panic!() };
     let output = OutputRef { stage: "lib".into(), output: "b".into() };
@@ -302,12 +308,16 @@ fn files_that_extend_others() {
 
 #[test]
 fn dependencies_and_predecessors() {
-    let stage_ = |name: &str, more: &str| format!("[[stage]]\nname = \"{name}\"\nkind = \"command\"\nrun = \"x\"\n{more}\n");
+    let stage_ =
+        |name: &str, more: &str| format!("[[stage]]\nname = \"{name}\"\nkind = \"command\"\nrun = \"x\"\n{more}\n");
     let text = [
         "[vars]\noff = false\n".to_string(),
         stage_("a", "workspace = \"w\""),
         stage_("b", "workspace = \"w\"\nwhen = \"${off}\""),
-        stage_("c", "workspace = \"w\"\nneeds = [\"a\", \"b\"]\nenv = { X = \"${b.out | a.out}\", Y = \"${a.out | d.out}\" }"),
+        stage_(
+            "c",
+            "workspace = \"w\"\nneeds = [\"a\", \"b\"]\nenv = { X = \"${b.out | a.out}\", Y = \"${a.out | d.out}\" }",
+        ),
         stage_("d", "workspace = \"other\""),
         stage_("e", "workspace = \"w\"\nstarts-from = \"any\"\nenv = { X = \"${d.out}\" }"),
     ]

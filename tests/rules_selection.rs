@@ -82,6 +82,16 @@ fn nothing_outside_of_the_selection_runs() {
 }
 
 #[test]
+fn what_a_stage_only_needs_must_have_been_done_too() {
+    let test = Test::new([stage("a", "#", ""), stage("b", "needs = ['a']", "")]);
+    let _ = test.run("--only b").code(2).err("stage `a` has not run").ran("");
+    test.run("").runs("a b");
+    test.change("#", "env = { X = '1' }");
+    let _ = test.run("--only b").code(2).err("stage `a` is out of date").ran("");
+    test.run("--only b --accept-stale").runs("b");
+}
+
+#[test]
 fn what_is_outside_of_the_selection_must_be_intact() {
     let test = done();
     test.sh("echo tampered > .optbuild/outputs/a/$(cut -c -20 .optbuild/names/a)/f");
