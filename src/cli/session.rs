@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::{LastRunArgs, PipelineArgs, Settings};
-use super::exit::Usage;
+use super::exit::{BadFile, Usage};
 use super::history::{self, LastRun};
 use crate::facts::Facts;
 use crate::pipeline::{self, Graph, LoadOptions, Pipeline, shipped};
@@ -199,7 +199,7 @@ fn load(file: &Utf8Path, set: &[String], cwd: &Utf8Path, facts: &Facts) -> Resul
     let host = facts.host();
     let env = |name: &str| std::env::var(name).ok();
     let options = LoadOptions { set, env: &env, cwd, host: &host };
-    pipeline::load(file, &options).map_err(|error| Usage(error.render(super::color())).into())
+    pipeline::load(file, &options).map_err(|error| BadFile(error.render(super::color()).trim_end().into()).into())
 }
 
 /// optbuild's own directories, and what it put into others, are no part of any source tree.
