@@ -31,6 +31,10 @@ impl Session<'_> {
         self.signal(Signal::INT)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     pub fn kill(&self) -> &Self {
         self.signal(Signal::KILL)
     }
