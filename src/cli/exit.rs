@@ -17,6 +17,11 @@ pub const INTERRUPTED: u8 = 130;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// Errors of a pipeline file, with headings and source lines of their own.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadFile(pub String);
+
 /// The machine lacks something.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -25,7 +30,10 @@ pub struct Machine(pub String);
 /// The exit code of an error.
 pub fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
-        if cause.is::<Usage>() || cause.is::<crate::run::select::SelectError>() || cause.is::<crate::plan::PlanError>()
+        if cause.is::<Usage>()
+            || cause.is::<BadFile>()
+            || cause.is::<crate::run::select::SelectError>()
+            || cause.is::<crate::plan::PlanError>()
         {
             return USAGE;
         }

@@ -178,7 +178,7 @@ fn status_row(session: &Session, name: &str, verdict: &Verdict) -> Result<Status
         Verdict::Run(work) => StageState::WillRun(work.reasons.join("; ")),
         Verdict::DependsOn(stage, _) => StageState::DependsOn(stage.clone()),
         Verdict::NeedsFirst { reason, .. } => StageState::WillRun(reason.clone()),
-        Verdict::Unavailable { why, blocked_by: Some(_) } => StageState::Blocked(why.clone()),
+        Verdict::Unavailable { why, blocked_by: Some(_), .. } => StageState::Blocked(why.clone()),
         Verdict::Unavailable { .. } => StageState::Off,
         Verdict::FailedBefore(_) => StageState::Failed,
         Verdict::OutOfReach(why) => StageState::Blocked(why.clone()),

@@ -38,7 +38,10 @@ pub fn main() -> ExitCode {
     match dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            anstream::eprintln!("{}error{}: {error:#}", style().render(), style().render_reset());
+            match error.downcast_ref::<exit::BadFile>() {
+                Some(problems) => anstream::eprintln!("{problems}"),
+                None => anstream::eprintln!("{}error{}: {error:#}", style().render(), style().render_reset()),
+            }
             ExitCode::from(exit::code(&error))
         }
     }

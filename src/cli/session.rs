@@ -7,12 +7,13 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::{LastRunArgs, PipelineArgs, Settings};
-use super::exit::Usage;
+use super::exit::{BadFile, Usage};
 use super::history::{self, LastRun};
 use crate::facts::Facts;
 use crate::pipeline::{self, Graph, LoadOptions, Pipeline, shipped};
 use crate::plan::{PlanError, StagePlan};
 use crate::run::decide::{Judge, Planner};
+use crate::run::publish;
 use crate::run::select::Selection;
 use crate::stage;
 use crate::state::hash::Hasher;
@@ -68,7 +69,7 @@ impl Session {
             None => Hasher::without_cache(),
         };
         let tools = ToolIdentities::open(&layout.tools())?;
-        let sources = Arc::new(Sources::new(Arc::new(hasher), excluded(&pipeline, &layout)));
+        let sources = Arc::new(Sources::new(Arc::new(hasher), excluded(&pipeline, &layout, state.as_deref())?));
         Ok(Session { pipeline, graph, facts, layout, state, sources, tools })
     }
 
@@ -198,14 +199,17 @@ fn load(file: &Utf8Path, set: &[String], cwd: &Utf8Path, facts: &Facts) -> Resul
     let host = facts.host();
     let env = |name: &str| std::env::var(name).ok();
     let options = LoadOptions { set, env: &env, cwd, host: &host };
-    pipeline::load(file, &options).map_err(|error| Usage(error.render(super::color())).into())
+    pipeline::load(file, &options).map_err(|error| BadFile(error.render(super::color()).trim_end().into()).into())
 }
 
-/// optbuild's own directories are no part of any source tree.
-fn excluded(pipeline: &Pipeline, layout: &Layout) -> Vec<Utf8PathBuf> {
+/// optbuild's own directories, and what it put into others, are no part of any source tree.
+fn excluded(pipeline: &Pipeline, layout: &Layout, state: Option<&State>) -> Result<Vec<Utf8PathBuf>> {
     let mut excluded = vec![layout.root().to_owned()];
     if let Some(beside) = layout.root().parent() {
         excluded.push(beside.join("out").join(&pipeline.name));
     }
-    excluded
+    if let Some(state) = state {
+        excluded.extend(publish::places(state)?);
+    }
+    Ok(excluded)
 }

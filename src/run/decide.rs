@@ -9,14 +9,14 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
 use super::select::Selection;
-use crate::pipeline::{OutputRef, Pipeline, Stage};
+use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage};
 use crate::plan::{PlanError, StagePlan};
 use crate::state::fingerprint::{self, Change, Difference, Fingerprint, Inputs};
 use crate::state::record::{InputRecord, Record, RecordOutcome};
 use crate::state::sources::Sources;
 use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
-use crate::state::workspace::{self, Candidate, WorkspaceDecision};
+use crate::state::workspace::{self, Candidate, WorkspaceDecision, WorkspaceState};
 
 /// Plans one stage past the stages that are not available.
 pub type Planner<'a> = dyn Fn(&str, &BTreeSet<String>) -> Result<StagePlan, PlanError> + Sync + 'a;
@@ -28,8 +28,8 @@ pub enum Settled {
     Done(Arc<Record>),
     /// It has none, and will have none in this run. Why, as in "stage `a` is switched off".
     Unavailable { why: String, failed: bool },
-    /// It lies outside of the selection and its outputs cannot be used. No fallback is taken for it: that would change what is
-    /// built.
+    /// It failed, which is not tolerated, or it lies outside of the selection and its outputs cannot be used. No fallback is
+    /// taken for it: that would change what is built.
     OutOfReach(String),
     /// It will run, or might.
     Open,
@@ -48,11 +48,15 @@ pub enum Verdict {
     NeedsFirst {
         stage: String,
         reason: String,
+        /// The nearest stage that can start: where a selection has to begin that does without another stage before it.
+        begin: String,
     },
     /// It cannot have outputs: it is off, skipped, or what it needs has none.
     Unavailable {
         why: String,
         blocked_by: Option<String>,
+        /// Whether references to it take their fallback.
+        fallback: bool,
     },
     /// It failed under the same fingerprint, and that was tolerated.
     FailedBefore(Arc<Record>),
@@ -96,13 +100,13 @@ impl Judge<'_> {
     pub fn judge(&self, stage: &Stage, settled: &BTreeMap<String, Settled>) -> Result<Verdict> {
         let name = &stage.common.name;
         if !stage.common.when {
-            return Ok(Verdict::Unavailable { why: format!("stage `{name}` is switched off"), blocked_by: None });
+            return Ok(off(format!("stage `{name}` is switched off")));
         }
         let selected = self.selection.stages.contains(name);
         if self.selection.skipped.contains(name) {
             return self.skipped(name);
         }
-        if let Some(verdict) = blocked_by_needs(stage, settled) {
+        if let Some(verdict) = blocked_by_needs(stage, settled, selected) {
             return Ok(verdict);
         }
         let unavailable: BTreeSet<String> =
@@ -114,7 +118,7 @@ impl Judge<'_> {
                     Some(Settled::Unavailable { why, .. }) => why.clone(),
                     _ => format!("stage `{by}` has no outputs"),
                 };
-                return Ok(Verdict::Unavailable { why, blocked_by: Some(by) });
+                return Ok(Verdict::Unavailable { why, blocked_by: Some(by), fallback: true });
             }
             Err(error) => return Err(error.into()),
         };
@@ -124,10 +128,13 @@ impl Judge<'_> {
             match settled.get(&output.stage) {
                 Some(Settled::Done(record)) => self.input(record, output, &mut inputs, &mut input_paths)?,
                 Some(Settled::OutOfReach(why)) if selected => {
-                    return Ok(Verdict::Unavailable { why: why.clone(), blocked_by: Some(output.stage) });
+                    return Ok(cut_off(why, &output.stage));
                 }
                 _ if selected => return Ok(Verdict::DependsOn(output.stage, Box::new(plan))),
-                _ => return self.outside(name, "what it was made from is not known"),
+                _ => {
+                    let why = format!("stage `{}`, which it is made from, is not up to date", output.stage);
+                    return self.outside(name, &why);
+                }
             }
         }
         let predecessor = match &stage.predecessor {
@@ -135,10 +142,13 @@ impl Judge<'_> {
             Some(before) => match settled.get(before) {
                 Some(Settled::Done(record)) => Some(record.fingerprint.id()),
                 Some(Settled::OutOfReach(why)) if selected => {
-                    return Ok(Verdict::Unavailable { why: why.clone(), blocked_by: Some(before.clone()) });
+                    return Ok(cut_off(why, before));
                 }
                 _ if selected => return Ok(Verdict::DependsOn(before.clone(), Box::new(plan))),
-                _ => return self.outside(name, "the state of its workspace is not known"),
+                _ => {
+                    let why = format!("stage `{before}`, whose workspace it goes on with, is not up to date");
+                    return self.outside(name, &why);
+                }
             },
         };
         let hashes = input_paths.iter().map(|(output, (_, hash))| (output.clone(), hash.clone())).collect();
@@ -148,7 +158,7 @@ impl Judge<'_> {
         let successors = successors(self.pipeline, stage);
         let reasons = Vec::new();
         let work = Work { plan, fingerprint, inputs, input_paths, reasons, forced: false, predecessor, successors };
-        self.compare(stage, work, selected)
+        self.compare(stage, work, settled)
     }
 
     fn input(
@@ -176,8 +186,9 @@ impl Judge<'_> {
     }
 
     /// Holds the fingerprint against the record.
-    fn compare(&self, stage: &Stage, mut work: Work, selected: bool) -> Result<Verdict> {
+    fn compare(&self, stage: &Stage, mut work: Work, settled: &BTreeMap<String, Settled>) -> Result<Verdict> {
         let name = &stage.common.name;
+        let selected = self.selection.stages.contains(name);
         let record = self.record(&work.fingerprint.id())?;
         if self.selection.forced.contains(name) {
             work.forced = true;
@@ -185,10 +196,12 @@ impl Judge<'_> {
         } else if let Some(reason) = self.rerun.get(name) {
             work.reasons.push(reason.clone());
         } else if let Some(record) = record {
-            if record.outcome == RecordOutcome::Failed {
-                return Ok(Verdict::FailedBefore(Arc::new(record)));
-            }
-            match self.damage(&record)? {
+            let damage = match (record.outcome, stage.common.on_failure) {
+                (RecordOutcome::Failed, OnFailure::Continue) => return Ok(Verdict::FailedBefore(Arc::new(record))),
+                (RecordOutcome::Failed, OnFailure::Stop) => Some("it failed, which was tolerated then".into()),
+                (RecordOutcome::Done, _) => self.damage(&record)?,
+            };
+            match damage {
                 None => return Ok(Verdict::UpToDate(Arc::new(record), Box::new(work.plan))),
                 Some(damage) => work.reasons.push(damage),
             }
@@ -210,10 +223,29 @@ impl Judge<'_> {
             if let WorkspaceDecision::RunFirst { stage: first, why } = workspace::may_start(left.as_ref(), candidate) {
                 let reason =
                     format!("`{name}` starts from what `{first}` leaves in workspace `{workspace}`, and {why}");
-                return Ok(Verdict::NeedsFirst { stage: first, reason });
+                let begin = self.nearest_start(&first, left.as_ref(), settled);
+                return Ok(Verdict::NeedsFirst { stage: first, reason, begin });
             }
         }
         Ok(Verdict::Run(Box::new(work)))
+    }
+
+    /// Going back from a stage, the first one for which the workspace is as it was left now.
+    fn nearest_start(&self, stage: &str, left: Option<&WorkspaceState>, settled: &BTreeMap<String, Settled>) -> String {
+        let mut nearest = stage;
+        while let Some(before) = self.pipeline.stage(nearest).and_then(|stage| stage.predecessor.as_deref()) {
+            let record = match settled.get(before) {
+                Some(Settled::Done(record)) => Some(record.fingerprint.id()),
+                _ => None,
+            };
+            if left
+                .is_some_and(|left| !left.dirty && left.stage == before && Some(&left.fingerprint) == record.as_ref())
+            {
+                break;
+            }
+            nearest = before;
+        }
+        nearest.to_owned()
     }
 
     fn record(&self, fingerprint: &str) -> Result<Option<Record>> {
@@ -269,10 +301,7 @@ impl Judge<'_> {
         {
             return Ok(Verdict::Stale(Arc::new(record)));
         }
-        Ok(Verdict::Unavailable {
-            why: format!("stage `{name}` is skipped and has no recorded outputs"),
-            blocked_by: None,
-        })
+        Ok(off(format!("stage `{name}` is skipped and has no recorded outputs")))
     }
 
     /// A stage outside of the selection that is not up to date.
@@ -291,13 +320,24 @@ impl Judge<'_> {
 }
 
 /// A stage that it `needs`, without using its outputs, has failed. One that is off has nothing to wait for.
-fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<String, Settled>) -> Option<Verdict> {
+fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<String, Settled>, selected: bool) -> Option<Verdict> {
     stage.common.needs.iter().find_map(|need| match settled.get(need) {
         Some(Settled::Unavailable { why, failed: true }) => {
-            Some(Verdict::Unavailable { why: why.clone(), blocked_by: Some(need.clone()) })
+            Some(Verdict::Unavailable { why: why.clone(), blocked_by: Some(need.clone()), fallback: true })
         }
+        Some(Settled::OutOfReach(why)) if selected => Some(cut_off(why, need)),
         _ => None,
     })
+}
+
+/// A stage that does not run, and does not fail.
+fn off(why: String) -> Verdict {
+    Verdict::Unavailable { why, blocked_by: None, fallback: true }
+}
+
+/// A stage that depends on one that is out of reach, and is itself for those that depend on it.
+fn cut_off(why: &str, by: &str) -> Verdict {
+    Verdict::Unavailable { why: why.into(), blocked_by: Some(by.into()), fallback: false }
 }
 
 /// The stages behind this one in its workspace.

@@ -56,6 +56,15 @@ pub fn publish(
     Ok(published)
 }
 
+/// Everything that was put somewhere by any run of this state directory.
+///
+/// # Errors
+/// When the note of it cannot be read.
+pub fn places(state: &State) -> Result<Vec<Utf8PathBuf>> {
+    let all = read(state)?;
+    Ok(all.iter().flat_map(|(dir, places)| places.keys().map(|place| dir.join(place))).collect())
+}
+
 /// What was put into which directory: the place there, and the hash of what was put.
 fn read(state: &State) -> Result<BTreeMap<Utf8PathBuf, BTreeMap<String, String>>> {
     let bytes = disk::read_if_there(&state.layout().published())?;

@@ -190,10 +190,10 @@ impl<'a> Scheduler<'a, '_> {
                 self.tolerated = true;
                 self.skip(&name, "it failed before, which is tolerated; `--from` tries it again");
             }
-            Verdict::NeedsFirst { stage: first, reason } => {
+            Verdict::NeedsFirst { stage: first, reason, begin } => {
                 anyhow::ensure!(
                     self.judge.selection.stages.contains(first) && !self.judge.rerun.contains_key(first),
-                    "{reason}; begin with `--from {first}`"
+                    "{reason}; begin with `--from {begin}`"
                 );
                 self.judge.rerun.insert(first.clone(), reason.clone());
                 self.settled.remove(first);
@@ -236,7 +236,9 @@ impl<'a> Scheduler<'a, '_> {
         }
         let Some(work) = self.ready.remove(name) else { return };
         self.announce(stage, &work, candidate.slots);
-        let (shared, done, fresh) = (self.shared, self.done.clone(), self.judge.selection.fresh);
+        // What a resumed run has wiped once it goes on with.
+        let fresh = self.judge.selection.fresh && work.forced;
+        let (shared, done) = (self.shared, self.done.clone());
         let slots = candidate.slots;
         self.running.insert(name.clone(), candidate);
         scope.spawn(move || {
@@ -290,14 +292,13 @@ impl<'a> Scheduler<'a, '_> {
         self.shared.sources.forget();
         let tolerated =
             self.judge.pipeline.stage(name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
-        let why = format!("stage `{name}` failed");
-        match end {
-            StageEnd::Done(record) => {
-                self.settled.insert(name.into(), Settled::Done(std::sync::Arc::new(*record)));
-                return;
+        let settled = match end {
+            StageEnd::Done(record) => Settled::Done(std::sync::Arc::new(*record)),
+            StageEnd::Interrupted => Settled::OutOfReach(format!("stage `{name}` was interrupted")),
+            StageEnd::Failed(_) if tolerated => {
+                self.tolerated = true;
+                Settled::Unavailable { why: format!("stage `{name}` failed"), failed: true }
             }
-            StageEnd::Interrupted => {}
-            StageEnd::Failed(_) if tolerated => self.tolerated = true,
             StageEnd::Failed(failure) => {
                 if !self.failed {
                     self.environment = failure.environment;
@@ -306,9 +307,10 @@ impl<'a> Scheduler<'a, '_> {
                 if self.policy == FailurePolicy::FailFast {
                     self.shared.control.interrupt(GRACE);
                 }
+                Settled::OutOfReach(format!("stage `{name}` failed"))
             }
-        }
-        self.settled.insert(name.into(), Settled::Unavailable { why, failed: true });
+        };
+        self.settled.insert(name.into(), settled);
     }
 
     fn skip(&self, stage: &str, reason: &str) {

@@ -49,7 +49,7 @@ pub fn survey(judge: &mut Judge, graph: &Graph) -> Result<Survey> {
         for name in graph.order() {
             let Some(stage) = judge.pipeline.stage(name) else { continue };
             let verdict = judge.judge(stage, &settled)?;
-            if let Verdict::NeedsFirst { stage: first, reason } = &verdict
+            if let Verdict::NeedsFirst { stage: first, reason, .. } = &verdict
                 && judge.selection.stages.contains(first)
                 && !judge.rerun.contains_key(first)
             {
@@ -68,7 +68,8 @@ pub fn settle(verdict: &Verdict) -> Settled {
     match verdict {
         Verdict::UpToDate(record, _) | Verdict::Stale(record) => Settled::Done(record.clone()),
         Verdict::Run(_) | Verdict::DependsOn(..) | Verdict::NeedsFirst { .. } => Settled::Open,
-        Verdict::Unavailable { why, blocked_by } => {
+        Verdict::Unavailable { why, fallback: false, .. } => Settled::OutOfReach(why.clone()),
+        Verdict::Unavailable { why, blocked_by, .. } => {
             Settled::Unavailable { why: why.clone(), failed: blocked_by.is_some() }
         }
         Verdict::FailedBefore(record) => {
@@ -90,10 +91,10 @@ impl Survey {
                 Verdict::DependsOn(_, plan) if selected(name) => {
                     missing.extend(plan.gaps.iter().map(|gap| (name.clone(), gap.clone())));
                 }
-                Verdict::NeedsFirst { stage, reason } if selected(name) && !selected(stage) => {
-                    problems.push(format!("{reason}; begin with `--from {stage}`"));
+                Verdict::NeedsFirst { stage, reason, begin } if selected(name) && !selected(stage) => {
+                    problems.push(format!("{reason}; begin with `--from {begin}`"));
                 }
-                Verdict::Unavailable { why, blocked_by: Some(by) } if selected(name) && !self.failed_before(by) => {
+                Verdict::Unavailable { why, blocked_by: Some(by), .. } if selected(name) && !self.failed_before(by) => {
                     problems.push(format!("stage `{name}` cannot run: {why}"));
                 }
                 _ => {}

@@ -53,7 +53,12 @@ impl<'a> Context<'a> {
                 let glob = path.as_str().contains(['*', '?', '[', '{']);
                 self.source(&key, path, glob);
             } else if !arg.parts.iter().any(|part| matches!(part, Part::Late(_))) {
-                return Err(self.invalid(&key, "an input lies outside of the stage's own directories"));
+                let message = if arg.parts.iter().any(|part| matches!(part, Part::Symbol(_))) {
+                    "an input lies outside of the stage's own directories"
+                } else {
+                    "a relative path; begin with `${pipeline.dir}` or a variable of type path"
+                };
+                return Err(self.invalid(&key, message));
             }
         }
         Ok(())
@@ -93,7 +98,7 @@ impl<'a> Context<'a> {
 
     /// A tree or file that the stage reads. `name` says in fingerprints what it is, wherever it lies.
     pub fn source(&mut self, name: &str, path: Utf8PathBuf, glob: bool) {
-        if !self.plan.sources.iter().any(|source| source.path == path) {
+        if !self.plan.sources.iter().any(|source| source.path == path && source.glob == glob) {
             self.plan.sources.push(Source { name: name.into(), path, glob });
         }
     }
@@ -159,7 +164,7 @@ impl<'a> Context<'a> {
         Ok(arg)
     }
 
-    /// What stands behind `${pipeline.dir}` up to the end of the path is a file that the stage reads.
+    /// What stands behind `${pipeline.dir}` up to the end of the path is a file that the stage reads, or a pattern.
     fn pipeline_file(&mut self, dir: &Utf8Path, behind: Option<&Piece>) {
         let below = match behind {
             Some(Piece::Literal(text)) => {
@@ -170,7 +175,7 @@ impl<'a> Context<'a> {
         let below = below.unwrap_or_default();
         let path = if below.starts_with('/') { dir.join(below.trim_matches('/')) } else { dir.to_owned() };
         let name = format!("pipeline.dir{}", below.trim_end_matches('/'));
-        self.source(&name, path, false);
+        self.source(&name, path, below.contains(['*', '?']));
     }
 
     fn variable(&self, name: &str) -> Result<Part, PlanError> {

@@ -1,0 +1,368 @@
+//! When a stage runs again, and what it finds in its build directory then.
+
+mod support;
+
+use support::{Test, stage};
+
+/// Shows in its output whether its build directory was there before.
+const KEEPS: &str = "echo again >> ${self.build}/runs; cp ${self.build}/runs ${self.out}/runs";
+
+fn builds(test: &Test) -> usize {
+    test.read(".optbuild/stages/a/build/runs").lines().count()
+}
+
+/// Reads `src.txt`, and has a configuration: `env`.
+fn with_source() -> Test {
+    let keys = "inputs = ['${pipeline.dir}/src.txt']\nenv = { MODE = 'one' }";
+    Test::new([stage("a", keys, KEEPS)]).file("src.txt", "1")
+}
+
+#[test]
+fn a_second_run_does_nothing_and_says_so() {
+    let test = Test::new([stage("a", "", ""), stage("b", "needs = ['a']", "")]);
+    test.run("").runs("a b");
+    test.run("").err("nothing to do: 2 stages are up to date").silent().runs("");
+}
+
+#[test]
+fn if_only_sources_differ_the_build_directory_is_kept() {
+    let test = with_source();
+    test.run("").runs("a");
+    test.write("src.txt", "2");
+    test.run("").runs("a");
+    assert_eq!(builds(&test), 2);
+}
+
+#[test]
+fn if_the_configuration_differs_the_build_directory_is_wiped() {
+    let test = with_source();
+    test.run("").runs("a");
+    test.change("'one'", "'two'");
+    test.run("-v").err("its build directory was emptied").runs("a");
+    assert_eq!(builds(&test), 1);
+}
+
+#[test]
+fn if_both_differ_the_build_directory_is_wiped() {
+    let test = with_source();
+    test.run("").runs("a");
+    test.write("src.txt", "2");
+    test.change("'one'", "'two'");
+    test.run("").runs("a");
+    assert_eq!(builds(&test), 1);
+}
+
+#[test]
+fn an_interrupted_stage_keeps_its_build_directory_unless_its_configuration_changed() {
+    let test = with_source();
+    test.change("mark a", "mark a\necho again >> ${self.build}/runs\ngate go\nexit 0");
+    for _ in 0..2 {
+        let run = test.start("");
+        run.wait_for("a").interrupt();
+        let _ = run.end().code(130);
+    }
+    test.write("src.txt", "2");
+    test.open("go");
+    test.run("").runs("a");
+    assert_eq!(builds(&test), 3);
+
+    test.close("go");
+    test.write("src.txt", "3");
+    let run = test.start("");
+    run.wait_for("a").interrupt();
+    let _ = run.end().code(130);
+    test.change("'one'", "'two'");
+    test.open("go");
+    test.run("").runs("a");
+    assert_eq!(builds(&test), 1);
+}
+
+#[test]
+fn how_a_stage_is_run_is_not_in_its_fingerprint() {
+    let test = Test::new([stage("a", "#", "")]);
+    test.run("").runs("a");
+    for key in [
+        "jobs = 1",
+        "memory = '1 MB'",
+        "timeout = '9s'",
+        "retries = 2",
+        "on-failure = 'continue'",
+        "description = 'x'",
+        "exclusive = true",
+        "when = true",
+    ] {
+        test.change("#", &format!("{key}\n#"));
+        test.run("").runs("");
+    }
+}
+
+#[test]
+fn the_same_pipeline_in_another_directory_has_the_same_fingerprints() {
+    let pipeline = || {
+        Test::new([
+            "[vars]\nsrc = { type = 'path', default = 'tree' }\n".to_owned(),
+            stage("a", "inputs = ['${src}']", "cat ${src}/x ${pipeline.dir}/y > ${self.out}/z"),
+            stage("b", "", "cat ${a.out}/z > ${self.build}/z"),
+        ])
+        .file("tree/x", "1")
+        .file("y", "2")
+    };
+    let (one, two) = (pipeline(), pipeline());
+    one.run("").runs("a b");
+    two.sh("mkdir elsewhere; mv tree elsewhere/sources");
+    two.run("--state-dir deep/state -j 1 --set src=elsewhere/sources").runs("a b");
+    assert_eq!(one.fingerprints(".optbuild"), two.fingerprints("deep/state"));
+    assert_eq!(one.fingerprints(".optbuild").len(), 2);
+}
+
+#[test]
+fn a_moved_state_directory_is_still_good() {
+    let test = Test::new([stage("a", "", "echo 1 > ${self.out}/x"), stage("b", "", "cat ${a.out}/x")]);
+    test.run("").runs("a b");
+    test.sh("mkdir further; mv .optbuild p.toml further");
+    test.cmd("run further/p.toml").runs("");
+}
+
+#[test]
+fn inputs_are_files_directories_and_globs_on_every_kind() {
+    let keys = "inputs = ['${pipeline.dir}/one', '${pipeline.dir}/tree', '${pipeline.dir}/glob/*.c']";
+    let verify = "[[stage]]\nname = 'v'\nkind = 'verify'\ninputs = ['${pipeline.dir}/one', '${pipeline.dir}/tree', '${pipeline.dir}/glob/*.c']\n\
+                  tests = [{ name = 't', run = 'mark v' }]";
+    let test = Test::new([stage("a", keys, ""), verify.to_owned()]);
+    test.sh("mkdir tree glob; touch one tree/x glob/a.c glob/other");
+    let _ = test.run("").ok().ran_sorted("a v");
+    for change in
+        ["echo 1 > one", "echo 1 > tree/x", "touch tree/y", "rm tree/x", "echo 1 > glob/a.c", "touch glob/b.c"]
+    {
+        test.sh(change);
+        let _ = test.run("").ok().ran_sorted("a v");
+    }
+    test.sh("echo 1 > glob/other");
+    test.run("").runs("");
+}
+
+#[test]
+fn what_is_named_through_the_pipelines_directory_is_an_input_by_itself() {
+    let test = Test::new([stage("a", "", "cat ${pipeline.dir}/data/x > ${self.out}/x")]).file("data/x", "1");
+    test.run("").runs("a");
+    test.write("data/y", "not named");
+    test.run("").runs("");
+    test.write("data/x", "2");
+    test.run("").runs("a");
+}
+
+#[test]
+fn of_a_source_tree_counts_what_git_does_not_ignore() {
+    let test = Test::new([stage("a", "inputs = ['${pipeline.dir}/tree']", "")]);
+    test.sh("mkdir tree; cd tree; git init -q; echo '*.log' > .gitignore; touch tracked; git add .");
+    test.run("").runs("a");
+    test.sh("echo 1 > tree/ignored.log");
+    test.run("").runs("");
+    test.sh("echo 1 > tree/untracked");
+    test.run("").runs("a");
+    test.sh("echo 1 > tree/tracked");
+    test.run("").runs("a");
+    // What git tracks counts although it is ignored.
+    test.sh("cd tree; git add -f ignored.log; git -c user.name=n -c user.email=e commit -qm m");
+    test.run("").runs("a");
+    test.sh("echo 2 > tree/ignored.log");
+    test.run("").runs("a");
+}
+
+#[test]
+fn without_git_all_of_a_source_tree_counts() {
+    let test = Test::new([stage("a", "inputs = ['${pipeline.dir}/tree']", "")]);
+    test.sh("mkdir tree; echo '*.log' > tree/.gitignore");
+    test.run("").runs("a");
+    test.sh("echo 1 > tree/x.log");
+    test.run("").runs("a");
+}
+
+#[test]
+fn optbuilds_own_directories_are_no_part_of_a_source_tree() {
+    let test = Test::new([
+        "[outputs]\nx = '${a.out}/x'\n".to_owned(),
+        stage("a", "inputs = ['${pipeline.dir}']", "date +%N > ${self.out}/x; touch ${self.build}/y"),
+    ]);
+    test.run("").runs("a");
+    test.run("").runs("");
+    // Also where they were put by hand, in this run or another one.
+    test.run("--force --out elsewhere").runs("a");
+    test.run("--out elsewhere").runs("");
+    test.run("--state-dir state").runs("a");
+    test.run("--state-dir state").runs("");
+}
+
+#[test]
+fn a_tree_that_changed_during_the_stage_gives_no_record() {
+    let test = Test::new([stage(
+        "a",
+        "inputs = ['${pipeline.dir}/tree']",
+        "[ -e ${pipeline.dir}/ready ] || echo 2 > ../../../../tree/x",
+    )])
+    .file("tree/x", "1");
+    let _ = test.run("").code(1).ran("a").err("changed while the stage ran");
+    let _ = test.cmd("status p.toml").ok().out("will run");
+    test.write("ready", "");
+    test.run("").runs("a");
+}
+
+#[test]
+fn a_change_of_the_same_size_and_time_is_noticed() {
+    let test = Test::new([stage("a", "inputs = ['${pipeline.dir}/x']", "")]).file("x", "1");
+    test.run("").runs("a");
+    test.sh("touch -r x before; echo -n 2 > x; touch -r before x");
+    test.run("").runs("a");
+    // In another inode, moved there.
+    test.sh("echo -n 3 > y; touch -r before y; mv y x");
+    test.run("").runs("a");
+}
+
+#[test]
+fn times_and_places_of_sources_do_not_count() {
+    let test = Test::new([stage("a", "inputs = ['${pipeline.dir}/tree']", "")]).file("tree/x", "1");
+    test.run("").runs("a");
+    test.sh("touch -d 2001-01-01 tree/x; cp -r tree copy; rm -r tree; mv copy tree");
+    test.run("").runs("");
+}
+
+#[test]
+fn the_environment_of_a_command_is_a_documented_base() {
+    let test = Test::new([stage("a", "", "env | cut -d= -f1 | sort > ${self.out}/names")])
+        .env("LANG", "C")
+        .env("CFLAGS", "-O9")
+        .env("https_proxy", "")
+        .env("OPTBUILD_LOG", "error");
+    test.run("").runs("a");
+    let names = test.cmd("artifacts a --json").json()[0]["path"].as_str().unwrap().to_owned();
+    // PWD is the shell's own.
+    assert_eq!(test.read(&format!("{names}/names").replace("[DIR]/", "")), "HOME\nLANG\nPATH\nPWD\nTZ\nhttps_proxy\n");
+}
+
+#[test]
+fn the_base_environment_is_not_in_the_fingerprint() {
+    let test = Test::new([stage("a", "", "")]).env("LANG", "C");
+    test.run("").runs("a");
+    let test = test.env("LANG", "C.UTF-8").env("http_proxy", "http://localhost:1").env("CFLAGS", "-O9");
+    test.run("").runs("");
+}
+
+#[test]
+fn the_environment_that_is_set_and_that_is_passed_is_hashed() {
+    let test = Test::new([stage("a", "pass-env = ['CFLAGS']\nenv = { X = '1' }", "echo $CFLAGS$X > ${self.out}/x")])
+        .env("CFLAGS", "-O1");
+    test.run("").runs("a");
+    test.change("'1'", "'2'");
+    test.run("").runs("a");
+    let test = test.env("CFLAGS", "-O2");
+    test.run("").runs("a");
+    assert!(test.files_below(".optbuild/outputs/a").iter().any(|file| std::fs::read(file).unwrap() == b"-O22\n"));
+    let _ = test.cmd("explain a").ok().out("up to date");
+}
+
+#[test]
+fn a_tool_is_its_version_output_and_the_hash_of_what_runs() {
+    let tool = |version: &str, rest: &str| {
+        format!("if [ \"$1\" = --version ]; then echo tool {version}; else mark $*; fi{rest}")
+    };
+    let test = Test::new(["[tools]\nmytool = '>=1'\n[[stage]]\nname = 'a'\nkind = 'command'\nrun = ['mytool', 'a']\n"]);
+    test.program("mytool", &tool("1.0", ""));
+    test.run("").runs("a");
+    // A link to the same program, and another time.
+    test.program("mytool", &tool("1.0", ""));
+    test.run("").runs("");
+    test.program("mytool", &tool("2.0", ""));
+    test.run("").runs("a");
+    test.program("mytool", &tool("2.0", " # other code"));
+    let _ = test.cmd("explain a").ok().out("tool.mytool");
+    test.run("").runs("a");
+}
+
+#[test]
+fn the_version_output_counts_where_the_program_is_the_same() {
+    // As clang is, whose code is in a library.
+    let test = Test::new(["[tools]\nmytool = '*'\n[[stage]]\nname = 'a'\nkind = 'command'\nrun = ['mytool', 'a']\n"]);
+    test.write("library", "1.0");
+    test.program("mytool", &format!("[ \"$1\" = --version ] && cat {} || mark $*", test.path("library")));
+    test.run("").runs("a");
+    test.write("library", "2.0");
+    // Nothing tells that what it says has changed until the program is touched, as a package manager does.
+    test.program("mytool", &format!("[ \"$1\" = --version ] && cat {} || mark $*", test.path("library")));
+    test.run("").runs("a");
+}
+
+#[test]
+fn a_record_is_removed_before_its_stage_is_begun_again() {
+    let test = Test::new([stage("a", "", "gate go; echo 1 > ${self.out}/x")]);
+    test.open("go");
+    test.run("").runs("a");
+    test.close("go");
+    let run = test.start("--from a");
+    run.wait_for("a").kill();
+    let _ = run.end();
+    test.open("go");
+    test.run("").runs("a");
+}
+
+#[test]
+fn two_settings_of_a_variable_do_not_overwrite_each_others_records() {
+    let test = Test::new(["[vars]\nx = '1'\n".to_owned(), stage("a", "", "echo ${x} > ${self.out}/x")]);
+    test.run("").runs("a");
+    test.run("--set x=2").runs("a");
+    test.run("").runs("");
+    test.run("--set x=2").runs("");
+    // A stage's name is a pointer to the record that the last run used.
+    let content = || {
+        let path = test.cmd("artifacts a --json").json()[0]["path"].as_str().unwrap().replace("[DIR]/", "");
+        test.read(&format!("{path}/x"))
+    };
+    assert_eq!(content(), "2\n");
+    test.run("").runs("");
+    assert_eq!(content(), "1\n");
+}
+
+#[test]
+fn any_change_of_an_output_is_noticed() {
+    let test = Test::new([
+        stage("a", "", "mkdir ${self.out}/d; echo 1 > ${self.out}/d/x; ln -s d/x ${self.out}/l"),
+        stage("b", "", "cat ${a.out}/l"),
+    ]);
+    test.run("").runs("a b");
+    let out = test.read(".optbuild/names/a")[..20].to_owned();
+    for tampering in ["echo 2 > d/x", "rm d/x", "chmod +x d/x", "touch d/y", "ln -sfn x l", "rm -r d"] {
+        test.sh(&format!("cd .optbuild/outputs/a/{out}; {tampering}"));
+        let _ = test.cmd("status p.toml --json").ok().out("will-run");
+        // What it makes is the same, so what was made from it is still good.
+        test.run("").runs("a");
+    }
+}
+
+#[test]
+fn artifacts_are_named_by_their_content() {
+    let test = Test::new([
+        stage("a", "", "echo 1 > ${self.out}/x"),
+        stage("b", "", "echo 1 > ${self.out}/x"),
+        stage("c", "", "echo 2 > ${self.out}/x"),
+        stage("d", "", "echo 1 > ${self.out}/x; chmod +x ${self.out}/x"),
+    ]);
+    test.run("").runs("a b c d");
+    let rows = test.cmd("artifacts --json").json();
+    let hash = |at: usize| rows[at]["hash"].as_str().unwrap();
+    assert_eq!(hash(0), hash(1));
+    assert_ne!(hash(0), hash(2));
+    assert_ne!(hash(0), hash(3));
+}
+
+#[test]
+fn a_consumer_is_up_to_date_as_long_as_what_it_consumes_is_the_same() {
+    let test = Test::new([
+        stage("a", "inputs = ['${pipeline.dir}/x']", "head -c 1 ${pipeline.dir}/x > ${self.out}/x"),
+        stage("b", "", "cat ${a.out}/x"),
+    ])
+    .file("x", "1 first");
+    test.run("").runs("a b");
+    test.write("x", "1 second");
+    test.run("").runs("a");
+    test.write("x", "2");
+    test.run("").runs("a b");
+}
