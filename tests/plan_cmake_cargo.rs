@@ -169,7 +169,7 @@ fn without_install_outputs_are_captured() {
         shown[0].contains(" -DCMAKE_C_COMPILER_LAUNCHER=/usr/bin/ccache -DCMAKE_CXX_COMPILER_LAUNCHER=/usr/bin/ccache")
     );
     assert_eq!(shown[1], "build: /usr/bin/cmake --build <self.build> -j <jobs> --target x y");
-    assert_eq!(shown[2], "capture-lib: op capture <self.build>/libx.so <self.out>/libx.so");
+    assert_eq!(shown[2], "capture-lib: op capture --from <self.build>/libx.so --to <self.out>/libx.so");
     assert!(refused(KindName::Cmake, "install = false").contains("outputs"));
     assert!(refused(KindName::Cmake, "outputs = { x = \"../x\" }").contains("below the result"));
 }
@@ -228,7 +228,10 @@ fn cargo(facts: &Facts, common: &str, keys: &str) -> StagePlan {
 fn a_plain_cargo_build() {
     let plan = cargo(&with(json!({})), "", MANIFEST);
     let from = "<self.build>/x86_64-unknown-linux-gnu/release/p";
-    assert_eq!(shown(&plan), [format!("build: {CARGO}"), format!("capture-p: op capture {from} <self.out>/bin/p")]);
+    assert_eq!(
+        shown(&plan),
+        [format!("build: {CARGO}"), format!("capture-p: op capture --from {from} --to <self.out>/bin/p")]
+    );
     assert_eq!(plan.sources[0].path, "/src");
     let outputs: Vec<_> = plan.outputs.iter().map(|o| (o.name.as_str(), o.path.to_string())).collect();
     assert_eq!(outputs, [("out", "<self.out>".into()), ("p", "<self.out>/bin/p".into())]);
@@ -246,11 +249,11 @@ fn every_optimisation_of_cargo() {
     let check = "check-profile: op check-profile --profile <g.profile> --compiler rustc 1.95.0 --max-version 13";
     assert_eq!(shown(&plan)[0], check);
     let before = CARGO.replace(" --locked", " --features a,b --no-default-features --locked");
-    let settings = ".lto=\"thin\" .codegen-units=1 .strip=\"none\"";
+    let settings = ".lto=\"thin\" .codegen-units=1";
     let settings: String = settings.split(' ').map(|s| format!(" --config profile.release{s}")).collect();
     let rustflags = "\"-Ctarget-cpu=native\", '-Cprofile-use=<g.profile>', \
                      '-Clink-arg=-B/rust/lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld', \
-                     \"-Clink-arg=-fuse-ld=lld\", \"-Clink-arg=-Wl,--emit-relocs\"";
+                     \"-Clink-arg=-fuse-ld=lld\", \"-Clink-arg=-Wl,--emit-relocs\", \"-Cstrip=none\"";
     let target = "target.x86_64-unknown-linux-gnu.rustflags";
     assert_eq!(shown(&plan)[1], format!("build: {before}{settings} --config {target}=[{rustflags}] -v"));
 }

@@ -104,7 +104,7 @@ fn a_bad_pipeline_file_is_a_sentence_and_exit_code_2() {
         ("binary.toml", "not valid TOML"),
         ("loop.toml", "loop.toml"),
         ("absent.toml", "absent.toml"),
-        ("/proc/self/mem", "/proc/self/mem"),
+        ("/proc/self/mem", "mem` cannot be read"),
     ] {
         for command in ["run", "plan", "show", "status"] {
             let state = if file.starts_with('/') { " --state-dir state" } else { "" };

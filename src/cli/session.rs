@@ -90,11 +90,7 @@ impl Session {
     }
 
     /// Decides about stages.
-    pub fn judge<'a>(
-        &'a self,
-        selection: &'a Selection,
-        planner: &'a Planner<'a>,
-    ) -> Judge<'a> {
+    pub fn judge<'a>(&'a self, selection: &'a Selection, planner: &'a Planner<'a>) -> Judge<'a> {
         Judge {
             pipeline: &self.pipeline,
             planner,

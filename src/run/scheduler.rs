@@ -181,7 +181,7 @@ impl<'a> Scheduler<'a, '_> {
             Verdict::UpToDate(record, _) if selected => self.up_to_date(record)?,
             Verdict::UpToDate(..) => self.skip(&name, "not selected; its outputs are up to date"),
             Verdict::Stale(_) => self.skip(&name, "its recorded outputs are used as they are"),
-            Verdict::OutOfReach(why) => self.skip(&name, why),
+            Verdict::OutOfReach(_) => self.skip(&name, "not selected"),
             Verdict::Unavailable { blocked_by: Some(by), .. } => {
                 self.send(Event::StageBlocked { stage: name.clone(), by: by.clone() });
             }

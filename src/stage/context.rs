@@ -234,6 +234,11 @@ impl<'a> Context<'a> {
     pub fn tool(&mut self, name: &str) -> Arg {
         match self.find_tool(name) {
             Ok(path) => self.tool_at(name, path),
+            // What an optional tool is for, the pipeline can do without: its commands look for it themselves.
+            Err(_) if self.pipeline.tools.get(name).is_some_and(|tool| tool.optional) => {
+                self.note(format!("the optional tool `{name}` is not there"));
+                name.into()
+            }
             Err(gap) => {
                 if !self.plan.gaps.contains(&gap) {
                     self.plan.gaps.push(gap);

@@ -6,6 +6,7 @@
 mod config;
 mod manifest;
 mod rustflags;
+mod trained;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -52,6 +53,7 @@ pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
     };
     let bins = kind.bins.iter().map(|bin| cx.arg(bin)).collect::<Result<Vec<Arg>, _>>()?;
 
+    trained::check(kind, cx)?;
     let used = kind.pgo.as_ref().and_then(Pgo::profile).map(|text| cx.arg(text)).transpose()?;
     let flags = flags(kind, used.as_ref(), rust.as_ref(), cx)?;
     if let Some(used) = used {
@@ -131,6 +133,9 @@ fn flags(kind: &Cargo, used: Option<&Arg>, rust: Option<&Rust>, cx: &mut Context
     }
     if kind.keep_relocations {
         flags.push("-Clink-arg=-Wl,--emit-relocs".into());
+        // BOLT needs the symbols too. As a flag for rustc it wins over the profile's `strip`, and does not change the names of
+        // functions as `profile.NAME.strip` would (see `trained.rs`).
+        flags.push("-Cstrip=none".into());
     }
     Ok(flags)
 }
@@ -222,10 +227,6 @@ fn profile_settings(kind: &Cargo, profile: &Arg, argv: &mut Vec<Arg>) {
     }
     if let Some(units) = kind.codegen_units {
         set(&format!(".codegen-units={units}"));
-    }
-    if kind.keep_relocations {
-        // BOLT needs the symbols too.
-        set(".strip=\"none\"");
     }
 }
 
