@@ -261,7 +261,7 @@ fn put_outputs(session: &Session, settled: &BTreeMap<String, Settled>, out: Opti
         return Ok(());
     }
     let dir = out_dir(session, out)?;
-    publish(&session.pipeline, settled, state, &dir)?;
+    publish(&session.pipeline, settled, state, session.sources.hasher(), &dir)?;
     Ok(())
 }
 

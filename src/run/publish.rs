@@ -9,6 +9,8 @@ use super::decide::Settled;
 use super::survey::available;
 use crate::pipeline::{Piece, Pipeline, Text};
 use crate::state::disk;
+use crate::state::hash::Hasher;
+use crate::state::manifest::Manifest;
 use crate::state::store::State;
 
 /// What was put where.
@@ -28,6 +30,7 @@ pub fn publish(
     pipeline: &Pipeline,
     settled: &BTreeMap<String, Settled>,
     state: &State,
+    hasher: &Hasher,
     dir: &Utf8Path,
 ) -> Result<Published> {
     let mut published = Published::default();
@@ -40,7 +43,7 @@ pub fn publish(
             continue;
         };
         let target = dir.join(place);
-        let unchanged = before.get(place) == Some(&hash) && target.symlink_metadata().is_ok();
+        let unchanged = before.get(place) == Some(&hash) && same(&source, &target, hasher);
         if !unchanged {
             crate::op::capture::replace(&source, &target)
                 .with_context(|| format!("cannot put the output `{place}` to {target}"))?;
@@ -54,6 +57,12 @@ pub fn publish(
         disk::write_durably(&path, &serde_json::to_vec_pretty(&all)?)?;
     }
     Ok(published)
+}
+
+/// Whether a copy is still one. One that cannot be read is none.
+fn same(source: &Utf8Path, target: &Utf8Path, hasher: &Hasher) -> bool {
+    let (source, target) = (Manifest::of(source, hasher), Manifest::of(target, hasher));
+    matches!((source, target), (Ok((source, _)), Ok((target, _))) if source == target)
 }
 
 /// Everything that was put somewhere by any run of this state directory.

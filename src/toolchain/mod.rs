@@ -51,7 +51,8 @@ pub fn find(facts: &Facts, pipeline: &Pipeline, name: &str) -> Result<Tool, Gap>
 /// As [`find`].
 pub fn locate(facts: &Facts, pipeline: &Pipeline, name: &str) -> Result<Utf8PathBuf, Gap> {
     let declared = pipeline.tools.get(name);
-    let Some(text) = declared.and_then(|tool| tool.version.as_deref()) else {
+    // `*` is met by a program that does not know its version, too.
+    let Some(text) = declared.and_then(|tool| tool.version.as_deref()).filter(|text| text.trim() != "*") else {
         return search::candidates(facts, pipeline, name).next().ok_or_else(|| missing(facts, pipeline, name));
     };
     let requirement = VersionReq::parse(text).map_err(|error| Gap {

@@ -31,7 +31,7 @@ pub struct Test {
     /// What the program works on: the working directory, with the pipeline `p.toml`.
     pub dir: Utf8PathBuf,
     /// Programs for stages, and what they write. No part of any source.
-    aside: Utf8PathBuf,
+    pub aside: Utf8PathBuf,
     env: Vec<(String, String)>,
     _temporary: tempfile::TempDir,
 }
