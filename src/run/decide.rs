@@ -307,7 +307,8 @@ impl Judge<'_> {
     /// A stage outside of the selection that is not up to date.
     fn outside(&self, name: &str, why: &str) -> Result<Verdict> {
         let Some(record) = self.current(name)?.filter(|record| record.outcome == RecordOutcome::Done) else {
-            return Ok(Verdict::OutOfReach(format!("stage `{name}` has not run")));
+            let why = format!("stage `{name}` has not run, and is not selected (`--until {name}` runs it)");
+            return Ok(Verdict::OutOfReach(why));
         };
         if let Some(damage) = self.damage(&record)? {
             return Ok(Verdict::OutOfReach(format!("the outputs of stage `{name}` cannot be used: {damage}")));

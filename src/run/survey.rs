@@ -85,6 +85,7 @@ impl Survey {
         let selected = |name: &str| judge.selection.stages.contains(name);
         let mut missing = Vec::new();
         let mut problems = Vec::new();
+        let mut blocked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, verdict) in &self.stages {
             match verdict {
                 Verdict::Run(work) => missing.extend(work.plan.gaps.iter().map(|gap| (name.clone(), gap.clone()))),
@@ -95,11 +96,16 @@ impl Survey {
                     problems.push(format!("{reason}; begin with `--from {begin}`"));
                 }
                 Verdict::Unavailable { why, blocked_by: Some(by), .. } if selected(name) && !self.failed_before(by) => {
-                    problems.push(format!("stage `{name}` cannot run: {why}"));
+                    blocked.entry(why).or_default().push(name);
                 }
                 _ => {}
             }
         }
+        problems.extend(blocked.iter().map(|(why, stages)| match stages.as_slice() {
+            [stage] => format!("stage `{stage}` cannot run: {why}"),
+            [stage, more @ ..] => format!("stage `{stage}` and {} behind it cannot run: {why}", more.len()),
+            [] => String::new(),
+        }));
         if !problems.is_empty() {
             return Err(CannotBegin::OutOfReach(problems.join("\n")));
         }
