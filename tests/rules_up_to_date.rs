@@ -366,3 +366,10 @@ fn a_consumer_is_up_to_date_as_long_as_what_it_consumes_is_the_same() {
     test.write("x", "2");
     test.run("").runs("a b");
 }
+
+#[test]
+fn a_variable_that_a_stage_does_not_use_is_not_in_its_fingerprint() {
+    let test = Test::new(["[vars]\nx = '1'\n".to_owned(), stage("a", "", ""), stage("b", "", "echo ${x}")]);
+    test.run("").runs("a b");
+    test.run("--set x=2").runs("b");
+}
