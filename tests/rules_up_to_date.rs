@@ -55,7 +55,7 @@ fn if_both_differ_the_build_directory_is_wiped() {
 #[test]
 fn an_interrupted_stage_keeps_its_build_directory_unless_its_configuration_changed() {
     let test = with_source();
-    test.change("mark a", "mark a\necho again >> ${self.build}/runs\ngate go\nexit 0");
+    test.change("mark a", "echo again >> ${self.build}/runs\nmark a\ngate go\nexit 0");
     for _ in 0..2 {
         let run = test.start("");
         run.wait_for("a").interrupt();
