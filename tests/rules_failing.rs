@@ -250,3 +250,45 @@ fn a_timeout_counts_the_running_time_of_one_attempt() {
         Test::new([stage("a", "timeout = '2s'\nretries = 2", "echo >> runs; sleep 0.8; [ $(wc -l < runs) = 3 ]")]);
     test.run("").runs("a a a");
 }
+
+#[test]
+fn an_attempt_that_took_too_long_is_repeated() {
+    let test = Test::new([stage(
+        "a",
+        "timeout = '300ms'\nretries = 1",
+        "echo >> runs; [ $(wc -l < runs) = 2 ] || gate never",
+    )]);
+    test.run("").runs("a a");
+}
+
+#[test]
+fn an_interrupt_is_no_failure_that_could_be_tolerated() {
+    let test = Test::new([stage("a", "on-failure = 'continue'", "gate go")]);
+    let run = test.start("");
+    run.wait_for("a").interrupt();
+    let _ = run.end().code(130);
+    test.open("go");
+    test.run("").runs("a");
+}
+
+#[test]
+fn what_fail_fast_ended_has_not_failed() {
+    let test = beside();
+    test.change("name = 'b'", "name = 'b'\non-failure = 'continue'");
+    let run = test.start("-j 2 --fail-fast");
+    run.wait_for("a").wait_for("b");
+    test.open("a");
+    let _ = run.end().code(1).err("b: interrupted").ran_sorted("a b");
+    test.open("b");
+    test.program("fail-once", "true");
+    let _ = test.run("-j 2").ok().ran_sorted("a b b-end c");
+}
+
+#[test]
+fn a_failure_of_the_machine_is_tried_again_in_the_next_run() {
+    let test = Test::new(["[[stage]]\nname = 'a'\nkind = 'command'\non-failure = 'continue'\nrun = 'not-yet-there'\n"]);
+    let _ = test.run("").ok().ran("").err("1 failed, tolerated");
+    test.program("not-yet-there", "mark a");
+    test.run("").runs("a");
+    test.run("").runs("");
+}

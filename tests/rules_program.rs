@@ -286,3 +286,24 @@ fn clean_removes_build_directories_and_keeps_what_is_done() {
     test.run("").runs("");
     let _ = test.cmd("clean no-such").code(2);
 }
+
+#[test]
+fn what_prints_something_prints_it_on_standard_output() {
+    let test = one("");
+    test.run("").runs("a");
+    for (words, text) in [
+        ("list", "demo"),
+        ("show p.toml", "a"),
+        ("status", "up to date"),
+        ("schema", "\"$schema\""),
+        ("completions bash", "complete"),
+        ("man", ".TH"),
+        ("doctor", "llvm-bolt"),
+        ("--version", "optbuild"),
+    ] {
+        let said = test.cmd(words);
+        assert!(said.stdout.contains(text), "{words}: {}\n{}", said.stdout, said.stderr);
+    }
+    let schema: serde_json::Value = test.cmd("schema").ok().json();
+    assert!(schema["properties"]["stage"].is_object());
+}

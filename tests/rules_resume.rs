@@ -32,23 +32,25 @@ fn finished_stages_are_not_repeated_and_begun_ones_continue() {
 
 #[test]
 fn an_interrupted_run_is_resumed() {
-    let test = Test::new([stage("a", "", COUNT), stage("b", "needs = ['a']", &format!("{COUNT}; gate go"))]);
+    let test =
+        Test::new([stage("a", "", COUNT), stage("b", "needs = ['a']", &format!("{COUNT}; mark there; gate go"))]);
     let run = test.start("");
-    run.wait_for("b").interrupt();
+    run.wait_for("there").interrupt();
     let _ = run.end().code(130).err("optbuild resume");
     test.open("go");
-    test.cmd("resume").runs("b");
+    test.cmd("resume").runs("b there");
     assert_eq!(runs(&test, "b"), 2);
 }
 
 #[test]
 fn a_killed_run_is_resumed() {
-    let test = Test::new([stage("a", "", COUNT), stage("b", "needs = ['a']", &format!("{COUNT}; gate go"))]);
+    let test =
+        Test::new([stage("a", "", COUNT), stage("b", "needs = ['a']", &format!("{COUNT}; mark there; gate go"))]);
     let run = test.start("");
-    run.wait_for("b").kill();
+    run.wait_for("there").kill();
     let _ = run.end();
     test.open("go");
-    test.cmd("resume").runs("b");
+    test.cmd("resume").runs("b there");
     assert_eq!(runs(&test, "b"), 2);
 }
 

@@ -5,8 +5,9 @@ mod support;
 use support::{Test, stage};
 
 /// Stages that do not depend on each other, each with keys of its own, that run for a while.
-fn spans(keys: &[&str], words: &str) -> Vec<support::Span> {
-    let stages = keys.iter().enumerate().map(|(at, keys)| stage(&format!("s{at}"), keys, &format!("span s{at} 0.5")));
+fn spans(keys: &[&str], words: &str, seconds: &str) -> Vec<support::Span> {
+    let stages =
+        keys.iter().enumerate().map(|(at, keys)| stage(&format!("s{at}"), keys, &format!("span s{at} {seconds}")));
     let test = Test::new(stages);
     let ran = test.run(words).ok();
     assert_eq!(ran.marks.len(), keys.len());
@@ -27,38 +28,38 @@ fn in_turn(spans: &[support::Span]) -> bool {
 
 #[test]
 fn independent_stages_run_at_once_within_the_slots() {
-    assert!(at_once(&spans(&["jobs = 1", "jobs = 1"], "-j 2")));
-    assert!(at_once(&spans(&["jobs = 1", "jobs = 2"], "-j 3")));
+    assert!(at_once(&spans(&["jobs = 1", "jobs = 1"], "-j 2", "0.5")));
+    assert!(at_once(&spans(&["jobs = 1", "jobs = 2"], "-j 3", "0.5")));
 }
 
 #[test]
 fn a_stage_starts_when_its_slots_are_free() {
-    assert!(in_turn(&spans(&["jobs = 2", "jobs = 2"], "-j 3")));
-    assert!(in_turn(&spans(&["jobs = 1", "jobs = 1"], "-j 1")));
+    assert!(in_turn(&spans(&["jobs = 2", "jobs = 2"], "-j 3", "0.1")));
+    assert!(in_turn(&spans(&["jobs = 1", "jobs = 1"], "-j 1", "0.1")));
 }
 
 #[test]
 fn a_stage_takes_all_slots_where_it_does_not_say() {
-    assert!(in_turn(&spans(&["", "jobs = 1"], "-j 8")));
+    assert!(in_turn(&spans(&["", "jobs = 1"], "-j 8", "0.1")));
 }
 
 #[test]
 fn a_stage_that_wants_more_slots_than_there_are_takes_all() {
-    assert!(in_turn(&spans(&["jobs = 99", "jobs = 1"], "-j 2")));
+    assert!(in_turn(&spans(&["jobs = 99", "jobs = 1"], "-j 2", "0.1")));
 }
 
 #[test]
 fn a_stage_starts_when_its_memory_is_free() {
     // No machine has that much; alone it may start.
     let large = "jobs = 1\nmemory = '1000 TiB'";
-    assert!(in_turn(&spans(&[large, large], "-j 2")));
-    assert!(at_once(&spans(&["jobs = 1\nmemory = '1 MiB'", "jobs = 1\nmemory = '1 MiB'"], "-j 2")));
+    assert!(in_turn(&spans(&[large, large], "-j 2", "0.1")));
+    assert!(at_once(&spans(&["jobs = 1\nmemory = '1 MiB'", "jobs = 1\nmemory = '1 MiB'"], "-j 2", "0.5")));
 }
 
 #[test]
 fn beside_an_exclusive_stage_nothing_else_runs() {
-    assert!(in_turn(&spans(&["jobs = 1\nexclusive = true", "jobs = 1"], "-j 4")));
-    assert!(in_turn(&spans(&["jobs = 1", "jobs = 1\nexclusive = true"], "-j 4")));
+    assert!(in_turn(&spans(&["jobs = 1\nexclusive = true", "jobs = 1"], "-j 4", "0.1")));
+    assert!(in_turn(&spans(&["jobs = 1", "jobs = 1\nexclusive = true"], "-j 4", "0.1")));
 }
 
 #[test]

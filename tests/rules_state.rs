@@ -213,3 +213,30 @@ fn secrets_are_never_shown_logged_or_written() {
     let test = test.env("OPTBUILD_VAR_TOKEN", "another-one");
     let _ = test.cmd("explain a").ok().out("differs").no_out(SECRET).no_out("another-one");
 }
+
+#[test]
+fn gc_keeps_the_record_of_the_stage_that_a_workspace_was_left_by() {
+    let test = Test::new([stage("one", "workspace = 'w'", ""), stage("two", "workspace = 'w'", "")]);
+    test.run("").runs("one two");
+    test.run("--from one --until one").runs("one");
+    test.run("--only two").runs("two");
+    let _ = test.cmd("gc --keep-runs 1").ok();
+    test.run("").runs("");
+}
+
+#[test]
+fn a_shipped_pipeline_is_unpacked_read_only_by_its_content_into_the_state_directory() {
+    let test = Test::new(["# none"]);
+    let _ = test.cmd("list").ok().out("demo");
+    let said = test.cmd("plan demo").ok();
+    let unpacked = test.path(".optbuild/pipelines").read_dir_utf8().unwrap().next().unwrap().unwrap();
+    assert!(unpacked.file_name().len() >= 20, "{}", unpacked.path());
+    assert!(
+        said.stdout.contains(&format!("[DIR]/.optbuild/pipelines/{}/demo/sqlite", unpacked.file_name())),
+        "{}",
+        said.stdout
+    );
+    for file in test.files_below(".optbuild/pipelines") {
+        assert!(std::fs::metadata(&file).unwrap().permissions().readonly(), "{file}");
+    }
+}

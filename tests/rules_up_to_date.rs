@@ -55,7 +55,7 @@ fn if_both_differ_the_build_directory_is_wiped() {
 #[test]
 fn an_interrupted_stage_keeps_its_build_directory_unless_its_configuration_changed() {
     let test = with_source();
-    test.change("mark a", "mark a\necho again >> ${self.build}/runs\ngate go\nexit 0");
+    test.change("mark a", "echo again >> ${self.build}/runs\nmark a\ngate go\nexit 0");
     for _ in 0..2 {
         let run = test.start("");
         run.wait_for("a").interrupt();
@@ -365,4 +365,11 @@ fn a_consumer_is_up_to_date_as_long_as_what_it_consumes_is_the_same() {
     test.run("").runs("a");
     test.write("x", "2");
     test.run("").runs("a b");
+}
+
+#[test]
+fn a_variable_that_a_stage_does_not_use_is_not_in_its_fingerprint() {
+    let test = Test::new(["[vars]\nx = '1'\n".to_owned(), stage("a", "", ""), stage("b", "", "echo ${x}")]);
+    test.run("").runs("a b");
+    test.run("--set x=2").runs("b");
 }

@@ -82,23 +82,23 @@ fn running_an_earlier_stage_again_makes_the_later_ones_out_of_date() {
 
 #[test]
 fn an_interrupted_stage_goes_on_where_it_was() {
-    let test = Test::new([sharing("one", "", ""), sharing("two", "", "gate go")]);
+    let test = Test::new([sharing("one", "", ""), sharing("two", "", "mark there; gate go")]);
     let run = test.start("");
-    run.wait_for("two").interrupt();
+    run.wait_for("there").interrupt();
     let _ = run.end().code(130);
     test.open("go");
-    test.run("").runs("two");
+    test.run("").runs("two there");
     assert_eq!(test.read(LOG), "one\ntwo\ntwo\n");
 }
 
 #[test]
 fn a_killed_stage_goes_on_where_it_was() {
-    let test = Test::new([sharing("one", "", ""), sharing("two", "", "gate go")]);
+    let test = Test::new([sharing("one", "", ""), sharing("two", "", "mark there; gate go")]);
     let run = test.start("");
-    run.wait_for("two").kill();
+    run.wait_for("there").kill();
     let _ = run.end();
     test.open("go");
-    test.run("--only two").runs("two");
+    test.run("--only two").runs("two there");
 }
 
 #[test]

@@ -79,7 +79,8 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         })),
     };
     let end = match end {
-        StageEnd::Failed(failure) if tolerated => match execution.record_failure(began) {
+        // What this machine lacks may be there in the next run.
+        StageEnd::Failed(failure) if tolerated && !failure.environment => match execution.record_failure(began) {
             Ok(()) => StageEnd::Failed(failure),
             Err(error) => {
                 shared.events.send(Event::Note { stage: name.clone(), text: format!("{error:#}") });

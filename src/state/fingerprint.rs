@@ -16,6 +16,9 @@ use crate::plan::{Action, Arg, Command, Pool, StagePlan, Step};
 /// Raised when optbuild's own operations begin to make something else of the same inputs.
 const SCHEME: &str = "1";
 
+/// The part of the configuration that names the state of the workspace.
+const PREDECESSOR: &str = "workspace.predecessor";
+
 /// Values up to this many bytes are kept as they are, so that an explanation can show them.
 const SHOWN: usize = 120;
 
@@ -69,6 +72,11 @@ impl Fingerprint {
         let mut hasher = blake3::Hasher::new();
         add(&mut hasher, &self.configuration);
         hasher.finalize().to_hex().to_string()
+    }
+
+    /// The fingerprint of the stage that the workspace was left by.
+    pub fn predecessor(&self) -> Option<&str> {
+        self.configuration.get(PREDECESSOR).map(String::as_str)
     }
 
     /// What is different in `new`, configuration first, by name.
@@ -161,7 +169,7 @@ pub fn compute(
         parts.insert(format!("env.{name}"), hashed(value));
     }
     if let Some(predecessor) = inputs.predecessor {
-        parts.insert("workspace.predecessor".into(), predecessor.to_string());
+        parts.insert(PREDECESSOR.into(), predecessor.to_string());
     }
     for name in &stage.path_vars {
         if let Some(VarValue::Path(path)) = pipeline.vars.get(name).map(|variable| &variable.value)

@@ -155,6 +155,7 @@ fn reachable(records: &BTreeMap<String, Record>, from: BTreeSet<String>) -> BTre
             && found.insert(id)
         {
             open.extend(record.inputs.iter().map(|input| input.fingerprint.clone()));
+            open.extend(record.fingerprint.predecessor().map(str::to_owned));
         }
     }
     found

@@ -40,7 +40,7 @@ impl Session<'_> {
     }
 
     pub fn signal(&self, signal: Signal) -> &Self {
-        let pid = self.child.as_ref().map(|child| Pid::from_child(child)).unwrap();
+        let pid = self.child.as_ref().map(Pid::from_child).unwrap();
         kill_process(pid, signal).unwrap();
         self
     }
