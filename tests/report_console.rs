@@ -99,7 +99,7 @@ fn plain_lines_have_the_time() {
 14:02:19 lib-gather: merge
 14:02:21 lib-gather: merge done in 2.0 s
 14:02:21 lib-gather: done in 10.0 s: profile 3.0 MiB
-           3 workloads, raw profiles 5 files, functions 1,402
+           3 workloads, 5 raw profiles, 1,402 functions
 14:02:21 shell: started
 14:02:21 shell: build is tried again, attempt 2 of 3
 14:02:31 shell: done in 10.0 s: bin 1.0 MiB, out 2.0 MiB
@@ -282,7 +282,7 @@ workload joins done (2/3)
 workload inserts done (3/3)
 workloads done in 8.0 s
 merge done in 2.0 s
-3 workloads, raw profiles 5 files, functions 1,402
+3 workloads, 5 raw profiles, 1,402 functions
 ::endgroup::
 ";
     assert!(text.contains(group), "{text}");
@@ -328,7 +328,7 @@ fn a_terminal_has_a_moving_line_per_stage() {
     let expected = "\
 = lib: up to date
 ✓ lib-gather     10.0 s
-    3 workloads, raw profiles 5 files, functions 1,402
+    3 workloads, 5 raw profiles, 1,402 functions
 ! shell: build is tried again, attempt 2 of 3
 ✓ shell          10.0 s
 

@@ -39,7 +39,7 @@ impl CheckInstrumented {
             });
         }
         if instrumented > 0 {
-            return Ok(vec![Fact::new("instrumented-files", instrumented, "files")]);
+            return Ok(Vec::new());
         }
         // Static archives, and other formats than ELF, are not looked into.
         if linked == 0 && !files.is_empty() {

@@ -94,7 +94,7 @@ impl Merge {
         }
 
         let mut facts = if self.merged {
-            vec![Fact::new("profiles", found.len(), "files"), Fact::bytes("profile-bytes", bytes)]
+            Vec::new()
         } else {
             vec![Fact::new("raw-profiles", found.len(), "files"), Fact::bytes("raw-bytes", bytes)]
         };

@@ -286,8 +286,14 @@ impl StageSummary {
     pub fn fact_line(&self) -> String {
         let facts = self.fact_totals();
         let texts = facts.iter().map(|fact| {
-            let unit = if fact.unit == fact.name { "" } else { &fact.unit };
-            format!("{} {}", fact.name.replace('-', " "), super::text::quantity(fact.value, unit))
+            let name = fact.name.replace('-', " ");
+            match fact.unit.as_str() {
+                // What is counted is the name: `7 raw profiles`.
+                unit if unit == "files" || unit == fact.name => {
+                    format!("{} {name}", super::text::quantity(fact.value, ""))
+                }
+                unit => format!("{name} {}", super::text::quantity(fact.value, unit)),
+            }
         });
         texts.collect::<Vec<_>>().join(", ")
     }
