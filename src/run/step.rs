@@ -226,27 +226,18 @@ impl StepRunner {
 
     /// A failure without a command.
     pub(super) fn broken(&self, step: &str, what: String) -> StepError {
-        StepError::from(Failure {
-            step: step.into(),
-            what,
-            command: String::new(),
-            log: None,
-            tail: Vec::new(),
-            environment: false,
-        })
+        failure(step, what, false)
     }
 
     /// A failure of the machine: a disk, a permission.
     pub(super) fn broken_machine(&self, step: &str, what: String) -> StepError {
-        StepError::from(Failure {
-            step: step.into(),
-            what,
-            command: String::new(),
-            log: None,
-            tail: Vec::new(),
-            environment: true,
-        })
+        failure(step, what, true)
     }
+}
+
+fn failure(step: &str, what: String, environment: bool) -> StepError {
+    let (command, tail) = (String::new(), Vec::new());
+    StepError::from(Failure { step: step.into(), what, command, log: None, tail, environment })
 }
 
 /// A line on the standard output of an operation.
