@@ -226,7 +226,7 @@ fn only_the_failed_step_is_repeated() {
 
 #[test]
 fn a_check_is_never_repeated() {
-    let test = Test::new([stage("a", "retries = 3\ncheck = ['mark check', 'false']", "")]);
+    let test = Test::new([stage("a", "retries = 3\ncheck = [{ run = 'mark check; false', shell = true }]", "")]);
     let _ = test.run("").code(1).ran("a check");
 }
 
