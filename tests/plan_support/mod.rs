@@ -126,7 +126,7 @@ impl Bench {
                     printed.push_str(&text);
                 }
                 Action::Op(op) if step.name.starts_with("capture") => {
-                    let (from, to) = (self.resolve(&op.argv[1]), Utf8PathBuf::from(self.resolve(&op.argv[2])));
+                    let (from, to) = (self.resolve(&op.argv[2]), Utf8PathBuf::from(self.resolve(&op.argv[4])));
                     std::fs::create_dir_all(to.parent().unwrap()).unwrap();
                     std::fs::copy(from, to).unwrap();
                 }
