@@ -282,14 +282,14 @@ impl StageSummary {
             .collect()
     }
 
-    /// The facts in one line, `raw profiles 24 files, functions 1,402`; empty if there are none.
+    /// The facts in one line, `24 raw profiles, 1,402 functions`; empty if there are none.
     pub fn fact_line(&self) -> String {
         let facts = self.fact_totals();
         let texts = facts.iter().map(|fact| {
             let name = fact.name.replace('-', " ");
             match fact.unit.as_str() {
                 // What is counted is the name: `7 raw profiles`.
-                unit if unit == "files" || unit == fact.name => {
+                unit if unit.is_empty() || unit == "files" || unit == fact.name => {
                     format!("{} {name}", super::text::quantity(fact.value, ""))
                 }
                 unit => format!("{name} {}", super::text::quantity(fact.value, unit)),
