@@ -59,9 +59,10 @@ impl Journal {
     }
 }
 
-/// The events of a journal, and a warning when some of it cannot be read. An unfinished last line is no reason for one.
+/// The events of a journal, and a warning when some of it cannot be read. An unfinished last line is no reason for one; a run
+/// that was killed before it had a journal has no events.
 pub fn read(path: &Utf8Path) -> Result<(Vec<Stamped>, Option<String>), DiskError> {
-    let bytes = fs::read(path).at("read", path)?;
+    let bytes = disk::read_if_there(path)?.unwrap_or_default();
     let mut events = Vec::new();
     let mut damaged = Vec::new();
     let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
