@@ -1,5 +1,6 @@
 //! Exit codes, and the errors that decide them. They are documented in `optbuild --help` and in `docs/guide.md`.
 
+use crate::run::process::StillAlive;
 use crate::run::survey::CannotBegin;
 use crate::state::store::StateError;
 
@@ -37,7 +38,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
         {
             return USAGE;
         }
-        if cause.is::<Machine>() || cause.is::<StateError>() {
+        if cause.is::<Machine>() || cause.is::<StateError>() || cause.is::<StillAlive>() {
             return MACHINE;
         }
         if let Some(cannot) = cause.downcast_ref::<CannotBegin>() {

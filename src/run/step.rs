@@ -9,7 +9,6 @@ use jiff::Timestamp;
 
 use super::control::{Control, Ended, NotStarted};
 use super::event::{Event, Failure, Outcome, Stamped};
-use super::process::StartError;
 use super::resolve::{ResolveError, Resolver};
 use super::{pool, tail};
 use crate::plan::{Action, Command, Op, Step};
@@ -168,10 +167,6 @@ impl StepRunner {
         let watched = match self.control.start(Utf8Path::new(SUPERVISOR), &launch) {
             Ok(watched) => watched,
             Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
-            // Ctrl-C reaches a supervisor that has not left the terminal's session yet.
-            Err(NotStarted::Failed(StartError::Supervisor { .. })) if self.control.is_interrupted() => {
-                return Err(StepError::Interrupted);
-            }
             Err(NotStarted::Failed(error)) => return Err(failed(error.to_string(), true).into()),
         };
         self.events.send(Event::ProcessStarted {

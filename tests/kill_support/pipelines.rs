@@ -7,7 +7,7 @@ did() { echo "$1" >> "$LC_DIR/work"; }
 point() {
   [ -e "$LC_DIR/hold-$1" ] || return 0
   touch "$LC_DIR/at-$1"
-  while [ -e "$LC_DIR/hold-$1" ]; do sleep 0.02; done
+  while [ -e "$LC_DIR/hold-$1" ]; do sleep 0.02 || :; done
 }
 "#;
 
@@ -88,7 +88,7 @@ did() { echo "$1" >> "$LC_DIR/work"; }
 point() {
   [ -e "$LC_DIR/hold-$1" ] || return 0
   touch "$LC_DIR/at-$1"
-  while [ -e "$LC_DIR/hold-$1" ]; do sleep 0.02; done
+  while [ -e "$LC_DIR/hold-$1" ]; do sleep 0.02 || :; done
 }
 END
 ninja -j 1 > ninja.log
