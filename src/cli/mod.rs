@@ -35,6 +35,7 @@ pub fn main() -> ExitCode {
         return crate::run::supervisor::supervise();
     }
     let cli = Cli::parse();
+    crate::run::signals::survive_file_size_limit();
     set_up_logging();
     match dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
