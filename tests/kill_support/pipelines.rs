@@ -111,3 +111,47 @@ cat c d > ${self.out}/text
     let outputs = "[outputs]\n\"result.txt\" = \"${result.text}\"\nprofile = \"${gather.profile}\"\n\n";
     format!("name = \"whole\"\n\n{outputs}{}", stages.concat())
 }
+
+/// Many quick stages of every sort: independent ones, a workspace, workloads, a failure that is tolerated, a fallback.
+pub fn many() -> String {
+    let workload = |n: u32| format!("did w{n}\nsleep 0.0{n}\n${{program.loop}} {n}0\n");
+    let (w1, w2, w3, w4) = (workload(1), workload(2), workload(3), workload(4));
+    let stages = [
+        stage("plain", "jobs = 1\noutputs = { text = \"text\" }", "did plain\necho plain > ${self.out}/text\n"),
+        program(),
+        stage(
+            "tree-a",
+            "jobs = 1\nworkspace = \"tree\"\noutputs = { tree = \"${self.build}/tree\" }",
+            "did tree-a\nmkdir -p tree\necho one > tree/one\nsleep 0.03\necho two > tree/two\nrm -f tree/three\n",
+        ),
+        stage(
+            "tree-b",
+            "jobs = 1\nworkspace = \"tree\"\noutputs = { tree = \"${self.build}/tree\" }",
+            "did tree-b\ncat tree/one tree/two > tree/three.new\nsleep 0.03\nmv tree/three.new tree/three\n",
+        ),
+        gather("jobs = 2", &[("w1", "", &w1), ("w2", "", &w2), ("w3", "", &w3), ("w4", "", &w4)]).replacen(
+            "jobs = 1\n",
+            "",
+            1,
+        ),
+        stage(
+            "optional",
+            "jobs = 1\non-failure = \"continue\"\noutputs = { text = \"text\" }",
+            "did optional\nsleep 0.03\necho bad > ${self.out}/text\nexit 1\n",
+        ),
+        stage(
+            "joined",
+            "jobs = 1\noutputs = { text = \"text\" }",
+            "did joined\ncat ${optional.text | plain.text} ${tree-b.tree}/three > ${self.out}/text\n",
+        ),
+        stage(
+            "result",
+            "check = [{ run = \"test -s ${self.out}/text\", shell = true }]\noutputs = { text = \"text\" }",
+            "did result\ncat ${joined.text} ${tree-a.tree}/two > ${self.out}/text\n\
+             llvm-profdata-22 show --all-functions --counts ${gather.profile} >> ${self.out}/text\n",
+        ),
+    ];
+    let outputs = "[outputs]\n\"result.txt\" = \"${result.text}\"\nprofile = \"${gather.profile}\"\n\
+                   tree = \"${tree-b.tree}\"\n\n";
+    format!("name = \"many\"\n\n{outputs}{}", stages.concat())
+}
