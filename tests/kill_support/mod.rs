@@ -177,6 +177,13 @@ impl Project {
         self.state().join(record["outputs"][name]["path"].as_str().unwrap())
     }
 
+    /// Where a stage's outputs stand, whether it has a record or not.
+    pub fn output_dir(&self, stage: &str) -> Utf8PathBuf {
+        let below = self.state().join("outputs").join(stage);
+        let name = fs::read_dir(&below).unwrap().next().unwrap().unwrap().file_name();
+        below.join(name.to_str().unwrap())
+    }
+
     /// What stands below `out/`, the outputs of the pipeline.
     pub fn outputs(&self) -> BTreeMap<String, Vec<u8>> {
         tree(&self.dir.join("out"))
