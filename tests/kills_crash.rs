@@ -309,7 +309,18 @@ fn a_forced_stage_that_has_begun_before_the_journal_says_so() {
 fn leftovers_everywhere() {
     let project = done();
     let state = project.state();
-    for directory in ["", "records", "manifests", "names", "stages", "stages/beside", "outputs", "outputs/beside", "runs", "workspaces"] {
+    for directory in [
+        "",
+        "records",
+        "manifests",
+        "names",
+        "stages",
+        "stages/beside",
+        "outputs",
+        "outputs/beside",
+        "runs",
+        "workspaces",
+    ] {
         let directory = state.join(directory);
         fs::write(directory.join(".tmp-abc123"), "half").unwrap();
         fs::create_dir_all(directory.join(".gone-abc123/tree/deep")).unwrap();
@@ -344,7 +355,9 @@ fn damaged_caches() {
     let project = done();
     for name in ["hashes", "tools", "facts"] {
         let path = project.state().join(name);
-        for text in [&b""[..], b"\0\0\0\0", b"{\"version\":1", b"optbuild hashes 1\n\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+        for text in
+            [&b""[..], b"\0\0\0\0", b"{\"version\":1", b"optbuild hashes 1\n\xff\xff\xff\xff\xff\xff\xff\xff\xff"]
+        {
             fs::write(&path, text).unwrap();
             runs(&project, &["run"], &[]);
         }

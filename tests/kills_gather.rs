@@ -100,8 +100,7 @@ fn a_failed_attempt_does_not_count() {
 /// Killed by a signal after it has written its profile.
 #[test]
 fn an_attempt_that_was_killed_does_not_count() {
-    let script =
-        "if [ -e \"$LC_DIR/once\" ]; then ${program.loop} 3; else touch \"$LC_DIR/once\"; exec ${program.loop} 1000 abort; fi\n";
+    let script = "if [ -e \"$LC_DIR/once\" ]; then ${program.loop} 3; else touch \"$LC_DIR/once\"; exec ${program.loop} 1000 abort; fi\n";
     let project = gather("retries = 1", &[("crash", "", script)]);
     project.succeed(&["run"]);
     has_steps(&project, 3);
@@ -110,8 +109,7 @@ fn an_attempt_that_was_killed_does_not_count() {
 /// Out of time after it has written its profile.
 #[test]
 fn an_attempt_that_timed_out_does_not_count() {
-    let script =
-        "if [ -e \"$LC_DIR/once\" ]; then ${program.loop} 3; else touch \"$LC_DIR/once\"; ${program.loop} 1000 hang; fi\n";
+    let script = "if [ -e \"$LC_DIR/once\" ]; then ${program.loop} 3; else touch \"$LC_DIR/once\"; ${program.loop} 1000 hang; fi\n";
     let project = gather("retries = 1", &[("slow", "timeout = \"1s\"", script)]);
     project.succeed(&["run"]);
     has_steps(&project, 3);
@@ -202,7 +200,9 @@ fn nothing_written_is_an_error_that_helps() {
     let project = gather("retries = 1", &[("silent", "", "${program.loop} 10 silent\n")]);
     let ended = project.finish(&["run"]);
     assert_eq!(ended.code(), Some(1), "{}", ended.output);
-    for part in ["wrote no raw profile", "what was run: cd ", "10 silent", "looked in: ", "attempts/silent.", "usual causes"] {
+    for part in
+        ["wrote no raw profile", "what was run: cd ", "10 silent", "looked in: ", "attempts/silent.", "usual causes"]
+    {
         assert!(ended.output.contains(part), "no `{part}` in {}", ended.output);
     }
     assert!(project.record("gather").is_none());
