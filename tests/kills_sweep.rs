@@ -61,8 +61,13 @@ fn done(project: &Project, runs: &[String]) -> BTreeMap<String, usize> {
 /// Kills the run again and again, then lets it come to its end.
 fn killed(project: &Project, numbers: &mut Numbers, first: &[&str], then: &[&str], kills: usize) {
     let before = project.runs().len();
+    // One that was killed before it had said what it is has not begun.
+    let has_begun = || {
+        let runs = project.runs().split_off(before);
+        runs.iter().any(|run| project.journal(run).exists() && !project.events(run).is_empty())
+    };
     for kill in 0..kills {
-        let args = if project.runs().len() == before { first } else { then };
+        let args = if has_begun() { then } else { first };
         let run = project.start(args);
         std::thread::sleep(Duration::from_micros(numbers.next(260_000)));
         if numbers.next(3) == 0 {
@@ -74,8 +79,7 @@ fn killed(project: &Project, numbers: &mut Numbers, first: &[&str], then: &[&str
         assert!(matches!(ended.code(), None | Some(0)), "kill {kill}: {}", ended.output);
         consistent(project);
     }
-    let args = if project.runs().len() == before { first } else { then };
-    project.succeed(args);
+    project.succeed(if has_begun() { then } else { first });
     consistent(project);
     let runs = project.runs().split_off(before);
     for (what, times) in done(project, &runs) {
