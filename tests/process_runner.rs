@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use optbuild::run::process::{Process, end_survivor, is_alive};
+use optbuild::run::process::{Process, RUN_VARIABLE, end_survivors, is_alive};
 use process_support::{NOTHING, OPTBUILD, Place, TREE, TREE_SIZE, eventually, kill, launch};
 use rustix::process::Signal;
 
@@ -19,7 +19,9 @@ const RUNNER: &str = "OPTBUILD_TEST_RUNNER";
 #[test]
 fn runner() {
     let Ok(dir) = std::env::var(RUNNER) else { return };
-    let process = Process::start(OPTBUILD.into(), &launch(dir.as_str().into(), &["sh", "-c", TREE])).unwrap();
+    let mut launch = launch(dir.as_str().into(), &["sh", "-c", TREE]);
+    launch.env.insert(RUN_VARIABLE.into(), format!("{dir}/run"));
+    let process = Process::start(OPTBUILD.into(), &launch).unwrap();
     std::fs::write(format!("{dir}/started"), format!("{} {}", process.pid(), process.start_time())).unwrap();
     process.wait();
 }
@@ -46,7 +48,7 @@ fn sigkill_of_the_runner_leaves_nothing() {
     kill(runner.id(), Signal::KILL);
     runner.wait().unwrap();
     // A new run does nothing before the old one's supervisor is done.
-    end_survivor(supervisor, start_time, &place.dir).unwrap();
+    end_survivors(&place.dir, &[(supervisor, start_time)]).unwrap();
     assert_eq!(place.running(), NOTHING);
     assert!(!is_alive(supervisor, start_time));
 }
@@ -70,16 +72,9 @@ fn a_new_run_ends_what_a_killed_supervisor_left() {
     kill(supervisor, Signal::KILL);
     kill(runner.id(), Signal::KILL);
     runner.wait().unwrap();
-    // What left the supervisor's session is not known to be its own. The rest is, if it runs in the directory.
-    end_survivor(supervisor, start_time, "/another/directory".into()).unwrap();
-    let before = place.running().len();
-    assert!(before >= 2, "{before}");
-    end_survivor(supervisor, start_time, &place.dir).unwrap();
-    let left = place.running();
-    assert!(left.len() < before, "{left:?}");
-    for pid in left {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        assert_ne!(stat.rsplit_once(") ").unwrap().1.split(' ').nth(3), Some(supervisor.to_string().as_str()));
-        kill(pid as u32, Signal::KILL);
-    }
+    // Its child died with it. The rest lives on, in sessions of three processes.
+    end_survivors("/another/directory".into(), &[(supervisor, start_time)]).unwrap();
+    assert!(place.running().len() >= 4, "{:?}", place.running());
+    end_survivors(&place.dir, &[]).unwrap();
+    assert_eq!(place.running(), NOTHING);
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::args::{CleanArgs, GcArgs};
 use super::exit::Usage;
 use super::session::{Mode, existing_state, open_state};
+use super::survivors;
 use crate::report::text;
 use crate::state::store::{Lock, LockInfo, State};
 use crate::state::{build_dir, disk, gc, workspace};
@@ -18,6 +19,7 @@ fn open(state_dir: Option<&Utf8Path>, command: &str) -> Result<(std::sync::Arc<S
     };
     let info = LockInfo { pid: std::process::id(), command: command.into(), since: Timestamp::now() };
     let lock = state.lock(&info)?;
+    survivors::end(&layout)?;
     Ok((state, lock))
 }
 

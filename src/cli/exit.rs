@@ -1,6 +1,8 @@
 //! Exit codes, and the errors that decide them. They are documented in `optbuild --help` and in `docs/guide.md`.
 
+use crate::run::process::StillAlive;
 use crate::run::survey::CannotBegin;
+use crate::state::disk;
 use crate::state::store::StateError;
 
 /// A stage failed.
@@ -28,6 +30,8 @@ pub struct BadFile(pub String);
 pub struct Machine(pub String);
 
 /// The exit code of an error.
+///
+/// An operation ends with that of its error as well, so that the runner knows a full disk from a profile that is none.
 pub fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
         if cause.is::<Usage>()
@@ -37,18 +41,12 @@ pub fn code(error: &anyhow::Error) -> u8 {
         {
             return USAGE;
         }
-        if cause.is::<Machine>() || cause.is::<StateError>() {
+        if cause.is::<Machine>() || cause.is::<StateError>() || cause.is::<StillAlive>() {
             return MACHINE;
         }
         if let Some(cannot) = cause.downcast_ref::<CannotBegin>() {
             return if matches!(cannot, CannotBegin::Gaps(_)) { MACHINE } else { USAGE };
         }
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
-            if matches!(io.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull) {
-                return MACHINE;
-            }
-        }
     }
-    FAILED
+    if disk::is_to_blame(error) { MACHINE } else { FAILED }
 }

@@ -8,9 +8,9 @@ use clap::Parser;
 
 use super::args::{Cli, Command, PipelineArgs, RunArgs};
 use super::exit::Usage;
-use crate::run::event::{Event, Outcome};
-use crate::state::journal;
+use crate::run::event::{Event, Outcome, Stamped};
 use crate::state::layout::Layout;
+use crate::state::{build_dir, journal};
 
 /// The last run.
 pub struct LastRun {
@@ -29,16 +29,26 @@ pub struct LastRun {
     pub outcome: Option<Outcome>,
 }
 
+/// The name and the events of the last run that did anything. One that was killed before it could say what it is has done nothing.
+pub fn last_begun(layout: &Layout) -> Result<Option<(String, Vec<Stamped>)>> {
+    for run in journal::runs(layout)?.into_iter().rev() {
+        let (events, warning) = journal::read(&layout.journal(&run))?;
+        if let Some(warning) = warning {
+            tracing::debug!("{warning}");
+        }
+        if !events.is_empty() {
+            return Ok(Some((run, events)));
+        }
+    }
+    Ok(None)
+}
+
 /// Reads the journal of the last run.
 pub fn last_run(layout: &Layout) -> Result<LastRun> {
-    let Some(run) = journal::last_run(layout)? else {
+    let Some((run, events)) = last_begun(layout)? else {
         return Err(Usage(format!("nothing was run yet with the state directory {}", layout.root())).into());
     };
     let path = layout.journal(&run);
-    let (events, warning) = journal::read(&path)?;
-    if let Some(warning) = warning {
-        tracing::debug!("{warning}");
-    }
     let (word_list, pipeline_hash, forced, cwd) = events
         .iter()
         .find_map(|stamped| match &stamped.event {
@@ -54,17 +64,17 @@ pub fn last_run(layout: &Layout) -> Result<LastRun> {
     let Command::Run(args) = cli.command else {
         return Err(Usage(format!("{path} does not hold a run; start it with `optbuild run`")).into());
     };
-    let mut still_forced: BTreeSet<String> = forced.into_iter().collect();
-    let mut outcome = None;
-    for stamped in &events {
-        match &stamped.event {
-            Event::StageStarted { stage, .. } => {
-                still_forced.remove(stage);
-            }
-            Event::RunFinished { outcome: end, .. } => outcome = Some(*end),
-            _ => {}
+    let mut still_forced = BTreeSet::new();
+    for stage in forced {
+        // Not by the journal, which says that a stage starts a moment before or after it does.
+        if !build_dir::begun_afresh(layout, &stage, &run)? {
+            still_forced.insert(stage);
         }
     }
+    let outcome = events.iter().find_map(|stamped| match &stamped.event {
+        Event::RunFinished { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
     Ok(LastRun {
         run,
         pipeline: args.pipeline.clone(),

@@ -55,52 +55,92 @@ impl Options {
     }
 }
 
-/// Passes events on until the last sender is gone. A listener that fails is not asked again; the first failure is returned.
-pub fn listen(events: Receiver<Stamped>, options: Options) -> Result<()> {
-    let mut journal = options.journal;
-    let mut listeners: Vec<Box<dyn Listener>> = Vec::new();
-    let last_line: LastLine = Box::new(|log| tail::last_line(log).unwrap_or_default());
-    listeners.push(Box::new(Console::new(ConsoleOptions {
-        verbosity: options.verbosity,
-        previous: Some(options.previous.clone()),
-        again: Some(options.again.clone()),
-        last_line: Some(last_line),
-        ..ConsoleOptions::new(Mode::detect())
-    })));
-    if let Some(file) = StepSummary::file_from_environment() {
-        listeners.push(Box::new(StepSummary::new(file, Some(options.previous), Some(options.again))));
-    }
-    if options.json {
-        listeners.push(Box::new(Json::new(std::io::stdout())));
-    }
-    let mut first_error = None;
-    loop {
-        match events.recv_timeout(TICK) {
-            Ok(stamped) => {
-                if let Err(error) = write(&mut journal, &stamped) {
-                    first_error.get_or_insert(error);
-                }
-                listeners.retain_mut(|listener| keep(listener.event(&stamped), &mut first_error));
-            }
-            Err(RecvTimeoutError::Timeout) => listeners.iter_mut().for_each(|listener| listener.tick()),
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    for mut listener in listeners {
-        keep(listener.finish(), &mut first_error);
-    }
-    match first_error {
-        Some(error) => Err(error),
-        None => Ok(()),
+impl Options {
+    /// Writes down what the run is, before it does anything: a `resume` must find it.
+    pub fn begin(&mut self, started: &Stamped) -> Result<()> {
+        self.journal.append(started)?;
+        Ok(self.journal.sync()?)
     }
 }
 
-fn keep(result: Result<()>, first_error: &mut Option<anyhow::Error>) -> bool {
-    match result {
-        Ok(()) => true,
-        Err(error) => {
-            first_error.get_or_insert(error);
-            false
+/// Passes events on until the last sender is gone. `started` is in the journal already. A listener that fails is not asked
+/// again; the first failure is returned, unless it is that of the terminal: a run does not fail because nobody watches it.
+pub fn listen(started: Stamped, events: Receiver<Stamped>, options: Options) -> Result<()> {
+    let (mut journal, mut audience) = Audience::new(options);
+    audience.event(&started);
+    let mut written = Ok(());
+    loop {
+        match events.recv_timeout(TICK) {
+            Ok(stamped) => {
+                written = written.and(write(&mut journal, &stamped));
+                audience.event(&stamped);
+            }
+            Err(RecvTimeoutError::Timeout) => audience.tick(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let told = audience.finish();
+    written.and(told)
+}
+
+/// Those whom a run tells of itself, besides the journal.
+struct Audience {
+    /// None when the terminal is gone.
+    console: Option<Console>,
+    others: Vec<Box<dyn Listener>>,
+    /// The first failure of the others.
+    failure: Option<anyhow::Error>,
+}
+
+impl Audience {
+    fn new(options: Options) -> (Journal, Audience) {
+        let last_line: LastLine = Box::new(|log| tail::last_line(log).unwrap_or_default());
+        let console = Console::new(ConsoleOptions {
+            verbosity: options.verbosity,
+            previous: Some(options.previous.clone()),
+            again: Some(options.again.clone()),
+            last_line: Some(last_line),
+            ..ConsoleOptions::new(Mode::detect())
+        });
+        let mut others: Vec<Box<dyn Listener>> = Vec::new();
+        if let Some(file) = StepSummary::file_from_environment() {
+            others.push(Box::new(StepSummary::new(file, Some(options.previous), Some(options.again))));
+        }
+        if options.json {
+            others.push(Box::new(Json::new(std::io::stdout())));
+        }
+        (options.journal, Audience { console: Some(console), others, failure: None })
+    }
+
+    fn event(&mut self, stamped: &Stamped) {
+        self.console.take_if(|console| console.event(stamped).is_err());
+        let mut others = std::mem::take(&mut self.others);
+        others.retain_mut(|other| self.keep(other.event(stamped)));
+        self.others = others;
+    }
+
+    fn tick(&mut self) {
+        self.console.iter_mut().for_each(Listener::tick);
+        self.others.iter_mut().for_each(|other| other.tick());
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if let Some(mut console) = self.console.take() {
+            let _ = console.finish();
+        }
+        for mut other in std::mem::take(&mut self.others) {
+            self.keep(other.finish());
+        }
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    fn keep(&mut self, result: Result<()>) -> bool {
+        match result {
+            Ok(()) => true,
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                false
+            }
         }
     }
 }

@@ -14,8 +14,9 @@ mod man;
 mod plan;
 mod run;
 mod session;
+mod survivors;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -34,17 +35,23 @@ pub fn main() -> ExitCode {
         return crate::run::supervisor::supervise();
     }
     let cli = Cli::parse();
+    crate::run::signals::survive_file_size_limit();
     set_up_logging();
     match dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             match error.downcast_ref::<exit::BadFile>() {
-                Some(problems) => anstream::eprintln!("{problems}"),
-                None => anstream::eprintln!("{}error{}: {error:#}", style().render(), style().render_reset()),
+                Some(problems) => tell(&problems.to_string()),
+                None => tell(&format!("{}error{}: {error:#}", style().render(), style().render_reset())),
             }
             ExitCode::from(exit::code(&error))
         }
     }
+}
+
+/// Says something to a person. One whose terminal is gone cannot be told; the exit code remains.
+fn tell(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 fn style() -> anstyle::Style {
@@ -82,6 +89,8 @@ fn set_up_logging() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would say so on the standard error that it cannot write to.
+        .log_internal_errors(false)
         .without_time()
         .with_target(false)
         .with_ansi(color())

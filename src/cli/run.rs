@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs, SelectionArgs};
 use super::exit::{FAILED, INTERRUPTED, MACHINE};
 use super::session::{Mode, Session};
-use super::{history, interrupt, listen, plan, session};
+use super::{history, interrupt, listen, plan, session, survivors};
 use crate::run::control::Control;
 use crate::run::decide::Settled;
 use crate::run::environment;
-use crate::run::event::{Event, Outcome};
+use crate::run::event::{Event, Outcome, Stamped};
 use crate::run::process;
 use crate::run::publish::publish;
 use crate::run::scheduler::{self, Budget, FailurePolicy, RunEnd};
@@ -24,7 +24,6 @@ use crate::run::select::{Request, Selection, select};
 use crate::run::stage::Shared;
 use crate::run::step::Events;
 use crate::run::survey::survey;
-use crate::state::journal;
 use crate::state::store::LockInfo;
 
 /// `optbuild run`
@@ -50,7 +49,7 @@ pub fn resume(args: &ResumeArgs) -> Result<u8> {
     let layout = session::existing_state(args.state_dir.as_deref())?;
     let last = history::last_run(&layout)?;
     if last.outcome == Some(Outcome::Done) {
-        anstream::eprintln!("the last run ({}) is done; `optbuild run` begins another", last.run);
+        super::tell(&format!("the last run ({}) is done; `optbuild run` begins another", last.run));
         return Ok(0);
     }
     last.enter_directory()?;
@@ -88,6 +87,8 @@ struct Origin {
 
 fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let began = Instant::now();
+    let control = Arc::new(Control::default());
+    interrupt::install(&control)?;
     let session = Session::open(&args.pipeline, Mode::Create)?;
     let Some(state) = session.state.clone() else {
         anyhow::bail!("the state directory {} was not made", session.layout.root());
@@ -97,9 +98,9 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
         command: format!("optbuild {}", without_secrets(&session, &origin.words).join(" ")),
         since: Timestamp::now(),
     })?;
-    end_survivors(&session)?;
+    survivors::end(&session.layout)?;
     if origin.changed.as_ref().is_some_and(|hash| *hash != session.pipeline.hash) {
-        anstream::eprintln!("the pipeline file changed since the run began; going on with the file as it is now");
+        super::tell("the pipeline file changed since the run began; going on with the file as it is now");
     }
 
     let selection = selection(&session, &args.selection, origin)?;
@@ -108,22 +109,24 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let looked = survey(&mut judge, &session.graph)?;
     looked.check(&judge)?;
 
-    let control = Arc::new(Control::default());
-    interrupt::install(&control)?;
     let (sender, receiver) = channel();
     let events = Events(sender);
-    let (run, options) = listen::Options::new(args, &session)?;
-    let listener = std::thread::spawn(move || listen::listen(receiver, options));
-
+    let (run, mut options) = listen::Options::new(args, &session)?;
     let budget = budget(&args.execution);
-    events.send(started(&session, &selection, origin, &run, budget));
+    let started = Stamped { time: Timestamp::now(), event: started(&session, &selection, origin, &run, budget) };
+    options.begin(&started)?;
+    let listener = std::thread::spawn(move || listen::listen(started, receiver, options));
+    control.begin();
+
+    let mut base_env = environment::current();
+    base_env.insert(process::RUN_VARIABLE.into(), session.layout.run(&run).into_string());
     let shared = Shared {
         state: Arc::clone(&state),
         sources: Arc::clone(&session.sources),
         control: Arc::clone(&control),
         events: events.clone(),
         optbuild: own_path()?,
-        base_env: environment::current(),
+        base_env,
         run: run.clone(),
         pipeline: session.pipeline.name.clone(),
     };
@@ -144,13 +147,21 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     };
     events.send(Event::RunFinished { outcome, duration: began.elapsed().as_secs_f64() });
     drop((events, shared));
-    listener.join().map_err(|_| anyhow::anyhow!("the listener of the run's events died"))??;
+    let listened = listener.join().map_err(|_| anyhow::anyhow!("the listener of the run's events died")).flatten();
     session.save_caches();
     for warning in state.take_warnings() {
         tracing::warn!("{warning}");
     }
+    let end = end?;
     published?;
-    Ok(exit_code(&end?, args.execution.strict))
+    match (exit_code(&end, args.execution.strict), listened) {
+        (0, Err(error)) => Err(error),
+        (code, Err(error)) => {
+            tracing::warn!("{error:#}");
+            Ok(code)
+        }
+        (code, Ok(())) => Ok(code),
+    }
 }
 
 fn exit_code(end: &RunEnd, strict: bool) -> u8 {
@@ -184,21 +195,6 @@ pub fn request(args: &SelectionArgs) -> Request {
         fresh: args.fresh,
         accept_stale: args.accept_stale,
     }
-}
-
-/// A run that was killed may have left supervisors that are still ending their commands.
-fn end_survivors(session: &Session) -> Result<()> {
-    let Some(run) = journal::last_run(&session.layout)? else { return Ok(()) };
-    let (events, _) = journal::read(&session.layout.journal(&run))?;
-    if events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. })) {
-        return Ok(());
-    }
-    for stamped in &events {
-        if let Event::ProcessStarted { pid, start_time, .. } = stamped.event {
-            process::end_survivor(pid, start_time, session.layout.root())?;
-        }
-    }
-    Ok(())
 }
 
 fn started(session: &Session, selection: &Selection, origin: &Origin, run: &str, budget: Budget) -> Event {

@@ -17,6 +17,9 @@ use super::live;
 /// Programs that pass the question on to another one.
 const PROXIES: [&str; 8] = ["rustup", "rustup-init", "ccache", "sccache", "distcc", "icecc", "busybox", "env"];
 
+/// As all files in a state directory that are being written: what a kill leaves of them is removed with the lock.
+const ASIDE: &str = ".tmp-";
+
 /// Outputs by command line, and the file they stand in.
 #[derive(Debug)]
 pub(super) struct OutputCache {
@@ -57,7 +60,7 @@ impl OutputCache {
         }
         let dir = self.file.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
         std::fs::create_dir_all(dir)?;
-        let mut aside = tempfile::NamedTempFile::new_in(dir)?;
+        let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(dir)?;
         aside.write_all(&serde_json::to_vec(&self.entries)?)?;
         aside.persist(&self.file).map_err(|error| error.error)?;
         self.changed = false;

@@ -45,17 +45,30 @@ impl Capture {
 /// # Errors
 /// When it cannot be copied.
 pub fn replace(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-    let parent = to.parent().with_context(|| format!("{to} has no parent directory"))?;
-    fs::create_dir_all(parent).with_context(|| format!("cannot make the directory {parent}"))?;
-    let aside = tempfile::Builder::new().prefix(".optbuild-").tempdir_in(parent);
-    let aside = aside.with_context(|| format!("cannot write to {parent}"))?;
-    let copy = Utf8Path::from_path(aside.path()).context("a temporary directory that is not UTF-8")?.join("copy");
-    Capture { from: from.to_owned(), to: copy.clone() }.run()?;
+    // Of a fixed name, so that what a kill leaves is found.
+    let copy = aside(to);
+    if let Err(error) = (Capture { from: from.to_owned(), to: copy.clone() }).run() {
+        // Where there is no space, the half of a copy takes what is left of it.
+        let _ = tree::remove(&copy);
+        return Err(error);
+    }
     // A directory cannot be renamed over another one.
     if to.is_dir() {
         tree::remove(to)?;
     }
     fs::rename(&copy, to).with_context(|| format!("cannot put {to} in place"))
+}
+
+/// Removes what a [`replace`] that was killed has left.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn sweep(to: &Utf8Path) -> Result<()> {
+    tree::remove(&aside(to))
+}
+
+fn aside(to: &Utf8Path) -> Utf8PathBuf {
+    to.with_file_name(format!(".optbuild-{}", to.file_name().unwrap_or_default()))
 }
 
 /// What is there instead, because a name is often only slightly wrong.

@@ -171,7 +171,7 @@ impl Merge {
             (false, Format::Profdata) => "the workload wrote no raw profile (*.profraw)".to_string(),
             (false, Format::Fdata) => "the workload wrote no BOLT profile (*.fdata)".to_string(),
         };
-        let ran = match std::env::var("OPTBUILD_RAN") {
+        let ran = match std::env::var(super::RAN) {
             Ok(command) if !command.is_empty() => format!("\n  what was run: {command}"),
             _ => String::new(),
         };

@@ -19,6 +19,9 @@ use std::io::Write;
 use anyhow::Context;
 use serde::Serialize;
 
+/// In the environment of the operations after a workload: the workload's command line, for what they have to say of it.
+pub const RAN: &str = "OPTBUILD_RAN";
+
 /// The operations.
 #[derive(Debug, clap::Subcommand)]
 pub enum OpCommand {

@@ -17,11 +17,13 @@ pub const GRACE: Duration = Duration::from_secs(10);
 pub struct Control {
     live: Mutex<Live>,
     interrupted: AtomicBool,
+    begun: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Live {
     next: u64,
+    paused: bool,
     processes: BTreeMap<u64, Process>,
 }
 
@@ -57,10 +59,22 @@ impl Control {
             return Err(NotStarted::Interrupted);
         }
         let process = Process::start(optbuild, launch).map_err(NotStarted::Failed)?;
+        if live.paused {
+            process.pause();
+        }
         let id = live.next;
         live.next += 1;
         live.processes.insert(id, process.clone());
         Ok(Watched { control: Arc::clone(self), id, process })
+    }
+
+    /// From here on there may be something to end in order.
+    pub fn begin(&self) {
+        self.begun.store(true, Ordering::SeqCst);
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::SeqCst)
     }
 
     /// Whether the run was asked to end.
@@ -74,9 +88,11 @@ impl Control {
         self.processes().iter().for_each(|process| process.end(grace));
     }
 
-    /// Stops every process tree, or lets it go on.
+    /// Stops every process tree, also of what starts meanwhile, or lets it go on.
     pub fn pause(&self, pause: bool) {
-        for process in self.processes() {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.paused = pause;
+        for process in live.processes.values() {
             if pause { process.pause() } else { process.resume() }
         }
     }

@@ -9,9 +9,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::event::{Event, Outcome, Usage};
 use super::resolve::Resolver;
 use super::step::{StepError, StepRunner, file_name};
+use crate::op;
 use crate::plan::{Pool, Symbol, Workload};
 use crate::state::disk::{self, DiskError};
 use crate::state::record::FactRecord;
+
+/// How much of a workload's command is shown by an operation that has to complain of it.
+const LONGEST_COMMAND: usize = 2000;
 
 /// Runs every workload that is not committed yet, `jobs` at a time. After a failure no further one starts; those that run
 /// finish, and count.
@@ -97,13 +101,34 @@ fn run_workload(
     let mut attempt = 1;
     loop {
         match run_attempt(runner, step, pool, workload, resolver, attempt) {
-            Err(StepError::Failed(failure)) if attempt <= runner.retries && !failure.environment => {
+            Err(StepError::Failed(failure)) => {
+                discard(runner, &workload.name, &attempt_dir(runner, &workload.name, attempt, resolver)?);
+                if attempt > runner.retries || failure.environment {
+                    return Err(StepError::Failed(failure));
+                }
                 attempt += 1;
                 runner.retrying(&workload.name, attempt, runner.retries);
             }
             other => return other,
         }
     }
+}
+
+/// Removes what an attempt has written that does not count: gigabytes of profiles, often. They do not count in any case.
+fn discard(runner: &StepRunner, workload: &str, dir: &Utf8Path) {
+    if let Err(error) = disk::discard(dir) {
+        let text = format!("what workload `{workload}` has left was not removed: {error}");
+        runner.events.send(Event::Note { stage: runner.stage.clone(), text });
+    }
+}
+
+fn attempt_dir(
+    runner: &StepRunner,
+    workload: &str,
+    attempt: u32,
+    resolver: &Resolver,
+) -> Result<Utf8PathBuf, StepError> {
+    Ok(place(runner, workload, resolver, Symbol::Attempt)?.join(format!("{}.{attempt}", file_name(workload))))
 }
 
 fn run_attempt(
@@ -114,9 +139,8 @@ fn run_attempt(
     resolver: &Resolver,
     attempt: u32,
 ) -> Result<(), StepError> {
-    let name = file_name(&workload.name);
     let attempts = place(runner, step, resolver, Symbol::Attempt)?;
-    let dir = attempts.join(format!("{name}.{attempt}"));
+    let dir = attempt_dir(runner, &workload.name, attempt, resolver)?;
     let io = |error: DiskError| runner.broken_machine(&workload.name, error.to_string());
     disk::make_empty_dir(&dir).map_err(io)?;
     let resolver = resolver.clone().with(Symbol::Attempt, dir.as_str());
@@ -133,19 +157,18 @@ fn run_attempt(
         }
         other => other?,
     }
-    // For the messages of operations that find nothing to work on.
-    let ran = resolver.pasteable(&workload.command);
-    let ran = ran.map_err(|error| runner.broken(&workload.name, error.to_string()))?;
-    let mut resolver = resolver;
-    resolver.base_env.insert("OPTBUILD_RAN".into(), ran);
+    let mut after = resolver.clone();
+    if let Ok(ran) = resolver.pasteable(&workload.command) {
+        after.base_env.insert(op::RAN.into(), ran.chars().take(LONGEST_COMMAND).collect());
+    }
     for commit in &pool.commit {
-        facts.extend(runner.run_in_pool(&workload.name, commit, &resolver)?);
+        facts.extend(runner.run_in_pool(&workload.name, commit, &after)?);
     }
     let text = serde_json::to_vec(&facts).map_err(|error| runner.broken(&workload.name, error.to_string()))?;
     disk::write_whole(&dir.join(FACTS), &text).map_err(io)?;
     disk::sync_tree(&dir, &attempts).map_err(io)?;
     let committed = place(runner, step, &resolver, Symbol::Committed)?;
-    disk::rename_durably(&dir, &committed.join(&name)).map_err(io)?;
+    disk::rename_durably(&dir, &committed.join(file_name(&workload.name))).map_err(io)?;
     runner.keep_facts(facts);
     runner.events.send(Event::WorkloadCommitted {
         stage: runner.stage.clone(),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 
 pub use self::exit::{Exit, ExitKind, StartError};
-pub use self::survivors::{StillAlive, end_survivor, is_alive, start_time_of};
+pub use self::survivors::{RUN_VARIABLE, StillAlive, end_survivors, is_alive, start_time_of};
 use super::event::Usage;
 use super::supervisor::linux;
 pub use super::supervisor::protocol::Launch;

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::decide::Settled;
 use super::survey::available;
+use crate::op::capture;
 use crate::pipeline::{Piece, Pipeline, Text};
 use crate::state::disk;
 use crate::state::hash::Hasher;
@@ -43,9 +44,10 @@ pub fn publish(
             continue;
         };
         let target = dir.join(place);
+        capture::sweep(&target)?;
         let unchanged = before.get(place) == Some(&hash) && same(&source, &target, hasher);
         if !unchanged {
-            crate::op::capture::replace(&source, &target)
+            capture::replace(&source, &target)
                 .with_context(|| format!("cannot put the output `{place}` to {target}"))?;
         }
         now.insert(place.clone(), hash);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGTSTP, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 /// What a signal asks for.
@@ -77,6 +77,13 @@ pub fn stop_self() -> io::Result<()> {
 pub fn end_on_broken_pipe() -> io::Result<()> {
     let always = Arc::new(AtomicBool::new(true));
     signal_hook::flag::register_conditional_default(SIGPIPE, always).map(drop)
+}
+
+/// From here on, writing beyond a limit of file sizes (`ulimit -f`) is an error like a full disk. Commands are killed by it, as
+/// always: what is handled here is not handed down.
+pub fn survive_file_size_limit() {
+    // Without the handler such a write ends the program, which is no worse than before.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
 /// The signals that this process ignores, signal 1 in the lowest bit; none where the system does not tell.

@@ -75,7 +75,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
             command: String::new(),
             log: None,
             tail: Vec::new(),
-            environment: error.downcast_ref::<disk::DiskError>().is_some(),
+            environment: disk::is_to_blame(&error),
         })),
     };
     let end = match end {

@@ -9,15 +9,20 @@ use jiff::Timestamp;
 
 use super::control::{Control, Ended, NotStarted};
 use super::event::{Event, Failure, Outcome, Stamped};
-use super::process::StartError;
+use super::process::{Exit, ExitKind, Launch};
 use super::resolve::{ResolveError, Resolver};
 use super::{pool, tail};
 use crate::plan::{Action, Command, Op, Step};
+use crate::state::disk;
 use crate::state::record::FactRecord;
 
 /// How many lines of a log are shown with a failure.
 const TAIL_LINES: usize = 30;
+/// File systems take 255 bytes; a number and an extension are added.
+const LONGEST_NAME: usize = 150;
 
+/// With this code an operation says that a disk or a permission is missing, as optbuild does.
+const MACHINE: i32 = 3;
 /// This program, which stays the same one when its file is replaced while a run is under way.
 const SUPERVISOR: &str = "/proc/self/exe";
 
@@ -117,7 +122,7 @@ impl StepRunner {
         let cwd = super::resolve::scratch(resolver);
         let command =
             Command { argv: op.command_line(), cwd, stdout: Some(report.as_str().into()), ..Command::default() };
-        self.command(name, &command, resolver)?;
+        self.command_with(name, &command, resolver, |exit| exit.status == ExitKind::Code(MACHINE))?;
         self.read_report(name, &report)
     }
 
@@ -144,6 +149,17 @@ impl StepRunner {
 
     /// Runs a command once.
     pub(super) fn command(&self, name: &str, command: &Command, resolver: &Resolver) -> Result<(), StepError> {
+        self.command_with(name, command, resolver, |_| false)
+    }
+
+    /// Likewise, with an answer to whether an exit is the machine's fault.
+    fn command_with(
+        &self,
+        name: &str,
+        command: &Command,
+        resolver: &Resolver,
+        of_machine: impl Fn(&Exit) -> bool,
+    ) -> Result<(), StepError> {
         let number = self.log_number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let log = self.logs.join(format!("{number:02}-{}.log", file_name(name)));
         let resolve_error = |error: ResolveError| self.broken(name, error.to_string());
@@ -168,10 +184,6 @@ impl StepRunner {
         let watched = match self.control.start(Utf8Path::new(SUPERVISOR), &launch) {
             Ok(watched) => watched,
             Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
-            // Ctrl-C reaches a supervisor that has not left the terminal's session yet.
-            Err(NotStarted::Failed(StartError::Supervisor { .. })) if self.control.is_interrupted() => {
-                return Err(StepError::Interrupted);
-            }
             Err(NotStarted::Failed(error)) => return Err(failed(error.to_string(), true).into()),
         };
         self.events.send(Event::ProcessStarted {
@@ -208,12 +220,24 @@ impl StepRunner {
                 let limit = timeout.map(crate::report::text::duration).unwrap_or_default();
                 Err(failed(format!("was ended because it ran longer than its timeout of {limit}"), false).into())
             }
-            Outcome::Failed => Err(failed(exit.describe(), false).into()),
+            Outcome::Failed => match self.full_disk(&launch) {
+                Some(path) => Err(failed(format!("{}; the disk is full ({path})", exit.describe()), true).into()),
+                None => Err(failed(exit.describe(), of_machine(&exit)).into()),
+            },
         }
     }
 
+    /// Where a command writes to, if there is no space: then that is why it failed, whatever it said.
+    fn full_disk(&self, launch: &Launch) -> Option<Utf8PathBuf> {
+        let temporary = launch.env.get("TMPDIR").map_or("/tmp", String::as_str);
+        [self.logs.as_path(), launch.cwd.as_path(), Utf8Path::new(temporary)]
+            .into_iter()
+            .find(|path| disk::is_full(path))
+            .map(Utf8Path::to_owned)
+    }
+
     /// Makes the directories that a command needs, and takes away what an earlier attempt left in its output file.
-    fn prepare(&self, name: &str, command: &Command, launch: &super::process::Launch) -> Result<(), StepError> {
+    fn prepare(&self, name: &str, command: &Command, launch: &Launch) -> Result<(), StepError> {
         let io = |path: &Utf8Path, error: std::io::Error| self.broken_machine(name, format!("{path}: {error}"));
         for dir in [Some(launch.cwd.as_path()), launch.stdout.parent(), launch.stderr.parent()].into_iter().flatten() {
             std::fs::create_dir_all(dir).map_err(|error| io(dir, error))?;
@@ -248,7 +272,30 @@ struct Report {
     unit: String,
 }
 
-/// A name of a step or workload as a file name.
+/// A name of a step or workload as a file name, different for each name.
 pub fn file_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.=,[]+".contains(c) { c } else { '_' }).collect()
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_.=,[]+".contains(c) { c } else { '_' };
+    let plain: String = name.chars().map(fit).take(LONGEST_NAME).collect();
+    if plain == name && !plain.starts_with('.') && !plain.is_empty() {
+        return plain;
+    }
+    let plain = plain.trim_start_matches('.');
+    format!("{plain}-{}", &blake3::hash(name.as_bytes()).to_hex()[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn different_names_have_different_files() {
+        assert_eq!(file_name("link[level=3,lto=thin]"), "link[level=3,lto=thin]");
+        assert_ne!(file_name("a b"), file_name("a_b"));
+        assert_ne!(file_name("a/b"), file_name("a b"));
+        for name in ["", ".", "..", "../x", "/"] {
+            let file = file_name(name);
+            assert!(!file.contains('/') && !file.starts_with('.') && file.len() > 1, "{file}");
+        }
+        assert!(file_name(&"x".repeat(1000)).len() < 200);
+    }
 }

@@ -13,7 +13,7 @@ use super::layout::Layout;
 pub struct Begin<'a> {
     pub stage: &'a str,
     pub fingerprint: &'a Fingerprint,
-    /// The run that begins it, or, in a run that resumes another, the other.
+    /// The run that begins it.
     pub run: &'a str,
     /// The run does the stage afresh whatever its record says: committed workloads are dropped, once.
     pub forced: bool,
@@ -113,6 +113,11 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
         disk::write_durably(&path, &serde_json::to_vec(&now).at("write", &path)?)?;
     }
     Ok(Prepared { build, continues })
+}
+
+/// Whether a run that was told to begin the stage afresh has done so. Its old record is gone by then.
+pub fn begun_afresh(layout: &Layout, stage: &str, run: &str) -> Result<bool, DiskError> {
+    Ok(begun(layout, stage)?.is_some_and(|begun| begun.forced && begun.run == run))
 }
 
 /// Removes everything but the outputs that stages have: build directories, committed workloads, scratch.

@@ -9,6 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
+use super::manifest::ManifestError;
+
 /// Names of files that are being written. Left over after a kill; [`sweep`] removes them.
 const ASIDE: &str = ".tmp-";
 /// Names of what is being deleted. Left over after a kill; [`sweep`] removes them.
@@ -20,6 +22,9 @@ const GONE: &str = ".gone-";
 /// millisecond per file on an SSD (see the figures in `tests/state_timing.rs`).
 const SYNCED_ONE_BY_ONE: usize = 64;
 
+/// Less than so many bytes, and the disk is called full: a program that finds no space often leaves some, of what it gave up.
+const LEAST_SPACE: u64 = 256 * 1024;
+
 /// Something that the file system refused.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{path}`: {cause}")]
@@ -28,6 +33,34 @@ pub struct DiskError {
     pub path: Utf8PathBuf,
     /// Shown by the error itself, and so not its `source`.
     pub cause: io::Error,
+}
+
+/// Whether an error is one of the machine, and no build can do anything about it: the disk is full, broken or read-only, or
+/// a permission is missing.
+pub fn is_to_blame(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let disk = match cause.downcast_ref::<ManifestError>() {
+            Some(ManifestError::Disk(error)) => Some(error),
+            _ => cause.downcast_ref::<DiskError>(),
+        };
+        disk.map(|error| &error.cause).or(cause.downcast_ref::<io::Error>()).is_some_and(refuses)
+    })
+}
+
+/// Whether it is the disk or the user's rights, and not what was asked of them.
+fn refuses(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kinds = [FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+/// Whether the file system of a path has no space left for anything, or no inodes.
+pub fn is_full(path: &Utf8Path) -> bool {
+    rustix::fs::statvfs(path.as_std_path()).is_ok_and(|system| {
+        let none_free = |free: u64, all: u64, needed: u64| all > 0 && free < needed;
+        none_free(system.f_bavail.saturating_mul(system.f_frsize), system.f_blocks, LEAST_SPACE)
+            || none_free(system.f_favail, system.f_files, 1)
+    })
 }
 
 /// Adds to an I/O error what was tried, and on which path.

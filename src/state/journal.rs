@@ -17,6 +17,8 @@ use crate::run::event::Stamped;
 pub struct Journal {
     file: File,
     path: Utf8PathBuf,
+    /// The last line could not be finished: the disk was full.
+    torn: bool,
 }
 
 impl Journal {
@@ -33,7 +35,7 @@ impl Journal {
                     let file = OpenOptions::new().append(true).create_new(true).open(&path).at("write", &path)?;
                     disk::sync_dir(&directory)?;
                     disk::sync_dir(&layout.runs())?;
-                    return Ok((run, Journal { file, path }));
+                    return Ok((run, Journal { file, path, torn: false }));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => name = name.next(),
                 Err(error) => Err(error).at("make the directory", directory)?,
@@ -45,8 +47,13 @@ impl Journal {
     pub fn append(&mut self, event: &Stamped) -> Result<(), DiskError> {
         let mut line = serde_json::to_vec(event).at("write", &self.path)?;
         line.push(b'\n');
+        if self.torn {
+            line.insert(0, b'\n');
+        }
         // A single write: a line is never torn by another's.
-        self.file.write_all(&line).at("write", &self.path)
+        let written = self.file.write_all(&line).at("write", &self.path);
+        self.torn = written.is_err();
+        written
     }
 
     /// Brings what was added to disk.
@@ -59,9 +66,10 @@ impl Journal {
     }
 }
 
-/// The events of a journal, and a warning when some of it cannot be read. An unfinished last line is no reason for one.
+/// The events of a journal, and a warning when some of it cannot be read. An unfinished last line is no reason for one; a run
+/// that was killed before it had a journal has no events.
 pub fn read(path: &Utf8Path) -> Result<(Vec<Stamped>, Option<String>), DiskError> {
-    let bytes = fs::read(path).at("read", path)?;
+    let bytes = disk::read_if_there(path)?.unwrap_or_default();
     let mut events = Vec::new();
     let mut damaged = Vec::new();
     let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();

@@ -57,11 +57,15 @@ pub fn may_start(state: Option<&WorkspaceState>, candidate: Candidate<'_>) -> Wo
         return WorkspaceDecision::Start;
     };
     let why = match (state, candidate.predecessor_record) {
+        // A stage's record is removed before it makes the workspace dirty, and is put before it says that it is clean. Where
+        // both are there, it was killed in between.
+        (Some(state), Some(record)) if state.stage == predecessor && state.fingerprint == record => {
+            return WorkspaceDecision::Start;
+        }
         (_, None) => format!("`{predecessor}`, from whose state it starts, has no record"),
         (None, _) => "the workspace is empty, or was not left by a stage".to_string(),
         (Some(state), _) if state.dirty => format!("the workspace was left by `{}`, interrupted", state.stage),
         (Some(state), _) if state.stage != predecessor => format!("the workspace was last left by `{}`", state.stage),
-        (Some(state), Some(record)) if state.fingerprint == record => return WorkspaceDecision::Start,
         _ => format!("the workspace was left by an earlier version of `{predecessor}`"),
     };
     WorkspaceDecision::RunFirst { stage: predecessor.to_string(), why }
@@ -138,9 +142,14 @@ mod tests {
     }
 
     #[test]
+    fn starts_after_a_predecessor_that_was_killed_behind_its_record() {
+        assert_eq!(may_start(Some(&left_by("first", "f1", true)), STAGE), WorkspaceDecision::Start);
+    }
+
+    #[test]
     fn does_not_start_from_any_other_state() {
         runs_first(may_start(None, STAGE), "empty");
-        runs_first(may_start(Some(&left_by("first", "f1", true)), STAGE), "interrupted");
+        runs_first(may_start(Some(&left_by("first", "f0", true)), STAGE), "interrupted");
         runs_first(may_start(Some(&left_by("first", "f0", false)), STAGE), "earlier version");
         runs_first(may_start(Some(&left_by("third", "f3", false)), STAGE), "`third`");
         runs_first(may_start(Some(&left_by("second", "f2", false)), STAGE), "`second`");

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, set_child_subreaper, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, set_child_subreaper, setsid, waitpid};
 
 use crate::run::supervisor::linux::{self, Proc};
 
@@ -27,6 +28,11 @@ pub(super) fn start_supervisor(command: &mut Command) -> io::Result<Child> {
             tracing::warn!("processes of a killed supervisor cannot be found: {error}");
         }
     });
+    // Not only when it runs: until then it would get what the terminal sends to this process's group.
+    // SAFETY: between fork and exec only one system call is made, which is async-signal-safe: setsid.
+    unsafe {
+        command.pre_exec(|| setsid().map(drop).map_err(io::Error::from));
+    }
     let mut supervisors = SUPERVISORS.lock().unwrap_or_else(PoisonError::into_inner);
     let child = command.spawn()?;
     supervisors.insert(child.id() as i32);

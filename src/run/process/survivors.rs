@@ -1,12 +1,19 @@
 //! What a killed run may have left running: ended, or waited for, before a new run touches its directories.
+//!
+//! A supervisor ends its tree when its runner is gone. What it leaves when it is killed as well is found by a variable that
+//! every command hands down to what it starts, whatever session or group that is in.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::run::supervisor::linux::{self, Proc};
+
+/// In the environment of every command: the directory of its run, below the one that [`end_survivors`] is told.
+pub const RUN_VARIABLE: &str = "OPTBUILD_RUN";
 
 /// A supervisor whose runner is gone ends its tree within a few seconds; so much later it is helped.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,7 +33,7 @@ pub fn start_time_of(pid: u32) -> u64 {
     i32::try_from(pid).ok().and_then(linux::process).map_or(0, |process| process.start_time)
 }
 
-/// Whether the supervisor with this pid and start time still runs.
+/// Whether the process with this pid and start time still runs.
 pub fn is_alive(pid: u32, start_time: u64) -> bool {
     i32::try_from(pid)
         .ok()
@@ -34,60 +41,80 @@ pub fn is_alive(pid: u32, start_time: u64) -> bool {
         .is_some_and(|process| process.start_time == start_time && !process.is_dead())
 }
 
-/// Returns when nothing is left of the tree of a supervisor whose runner is gone: waits while the supervisor ends it, and ends
-/// it otherwise.
+/// Returns when nothing is left of runs whose directories are below `runs`, none of which has a runner any more: waits while
+/// supervisors end their trees, and ends the rest.
 ///
-/// If the supervisor was killed as well, its processes are those of its session that work or write below `directory` (the
-/// state directory); the session alone is not proof enough, since its number may have been given anew.
-pub fn end_survivor(pid: u32, start_time: u64, directory: &Utf8Path) -> Result<(), StillAlive> {
-    let Ok(pid) = i32::try_from(pid) else { return Ok(()) };
+/// `supervisors` are those known by pid and start time. Others are found through what they supervise.
+///
+/// # Errors
+/// Something of it takes no signals from this user, or none at all.
+pub fn end_survivors(runs: &Utf8Path, supervisors: &[(u32, u64)]) -> Result<(), StillAlive> {
     let began = Instant::now();
     let mut pause = Duration::from_millis(5);
+    let mut seen_none = 0;
+    let mut seen_any = false;
     loop {
-        let alive = is_alive(pid as u32, start_time);
-        let late = began.elapsed() > PATIENCE;
-        if !alive || late {
-            let left = left(pid, start_time, alive, directory);
-            if left.is_empty() {
+        let left = left(runs, supervisors);
+        if left.is_empty() {
+            seen_none += 1;
+            // A process that is about to execute another program shows no environment for a moment.
+            if seen_none == 2 || !seen_any {
                 return Ok(());
             }
-            if began.elapsed() > PATIENCE + LAST_TRY {
-                return Err(StillAlive(left.iter().map(|p| format!("{} (pid {})", p.name, p.pid)).collect()));
-            }
-            left.iter().filter_map(|process| Pid::from_raw(process.pid)).for_each(|process| {
-                // What has ended meanwhile is not found in the next round, what does not take signals is in the error.
-                let _ = kill_process(process, Signal::KILL);
-            });
+        } else {
+            seen_any = true;
+            seen_none = 0;
+        }
+        if began.elapsed() > PATIENCE + LAST_TRY {
+            return Err(StillAlive(left.iter().map(|(p, _)| format!("{} (pid {})", p.name, p.pid)).collect()));
+        }
+        let late = began.elapsed() > PATIENCE;
+        let helped = left.iter().filter(|(_, supervised)| late || !supervised);
+        for pid in helped.filter_map(|(process, _)| Pid::from_raw(process.pid)) {
+            // What has ended meanwhile is not found in the next round, what does not take signals is in the error.
+            let _ = kill_process(pid, Signal::KILL);
         }
         sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
 }
 
-/// Living processes of the supervisor's tree.
-fn left(supervisor: i32, start_time: u64, alive: bool, directory: &Utf8Path) -> Vec<Proc> {
+/// Living processes of runs, and of each whether a supervisor is there that ends it.
+fn left(runs: &Utf8Path, supervisors: &[(u32, u64)]) -> Vec<(Proc, bool)> {
     let all = linux::all();
-    // While a process has the number of a session, it is the one that leads it.
-    let taken = !alive && all.iter().any(|p| p.pid == supervisor && p.start_time != start_time);
-    let of_session = |p: &&Proc| p.session == supervisor && p.start_time >= start_time && uses(p.pid, directory);
-    let mut found: Vec<Proc> = if alive {
-        all.iter().filter(|p| p.pid == supervisor).cloned().collect()
-    } else if taken {
-        Vec::new()
-    } else {
-        all.iter().filter(of_session).cloned().collect()
+    let parents: BTreeMap<i32, i32> = all.iter().map(|process| (process.pid, process.parent)).collect();
+    let ancestors = |pid: i32| {
+        let mut seen = BTreeSet::new();
+        std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).take_while(move |pid| seen.insert(*pid))
     };
-    let below = linux::descendants(&all, found.iter().map(|p| p.pid).collect::<Vec<_>>());
-    found.extend(below);
-    found.sort_by_key(|p| p.pid);
-    found.dedup_by_key(|p| p.pid);
-    found.retain(|p| !p.is_dead());
-    found
+    let own: BTreeSet<i32> = ancestors(getpid().as_raw_nonzero().get()).collect();
+    let foreign = || all.iter().filter(|process| !process.is_dead() && !own.contains(&process.pid));
+    let marked: Vec<&Proc> = foreign().filter(|process| belongs(process.pid, runs)).collect();
+    let known = |process: &&Proc| {
+        supervisors.iter().any(|(pid, start)| *pid as i32 == process.pid && *start == process.start_time)
+    };
+    let mut watching: BTreeSet<i32> = foreign().filter(known).map(|process| process.pid).collect();
+    for process in &marked {
+        watching.extend(ancestors(process.pid).skip(1).filter(|pid| !own.contains(pid) && is_supervisor(*pid)));
+    }
+    let below = linux::descendants(&all, watching.iter().copied());
+    let supervised: BTreeSet<i32> = below.iter().map(|process| process.pid).chain(watching).collect();
+    let marked: BTreeSet<i32> = marked.iter().map(|process| process.pid).collect();
+    foreign()
+        .filter(|process| marked.contains(&process.pid) || supervised.contains(&process.pid))
+        .map(|process| (process.clone(), supervised.contains(&process.pid)))
+        .collect()
 }
 
-/// Works in the directory, writes its output there, or is a program of it.
-fn uses(pid: i32, directory: &Utf8Path) -> bool {
-    ["cwd", "fd/1", "fd/2", "exe"]
-        .iter()
-        .any(|link| std::fs::read_link(format!("/proc/{pid}/{link}")).is_ok_and(|target| target.starts_with(directory)))
+/// Its environment names a run of this directory.
+fn belongs(pid: i32, runs: &Utf8Path) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let start = format!("{RUN_VARIABLE}={runs}/");
+    environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(start.as_bytes()))
+}
+
+/// It was started as `optbuild supervise`.
+fn is_supervisor(pid: i32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).nth(1) == Some(b"supervise".as_slice())
 }

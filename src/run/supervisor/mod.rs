@@ -60,7 +60,7 @@ fn say(report: &Report) {
 fn run() -> Result<Exit, StartError> {
     let failed =
         |what: &str, error: &dyn std::fmt::Display| StartError::Supervisor { cause: format!("{what}: {error}") };
-    // Fails only for the leader of a process group, which no terminal's signal reaches by surprise.
+    // Fails for the leader of a session, which it is already when a runner has started it.
     let _ = setsid();
     set_child_subreaper(Some(getpid())).map_err(|error| failed("cannot become a subreaper", &error))?;
     let wakeup = Wakeup::install().map_err(|error| failed("cannot handle signals", &error))?;
