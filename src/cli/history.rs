@@ -9,6 +9,7 @@ use clap::Parser;
 use super::args::{Cli, Command, PipelineArgs, RunArgs};
 use super::exit::Usage;
 use crate::run::event::{Event, Outcome, Stamped};
+use crate::run::process::is_alive;
 use crate::state::layout::Layout;
 use crate::state::{build_dir, journal};
 
@@ -93,4 +94,21 @@ impl LastRun {
         std::env::set_current_dir(&self.cwd)
             .with_context(|| format!("the run was begun in {}, which cannot be entered", self.cwd))
     }
+}
+
+/// Stages that a run which is under way has begun and not ended.
+pub fn running_stages(layout: &Layout) -> Result<BTreeSet<String>> {
+    let mut running = BTreeSet::new();
+    let Some(run) = journal::last_run(layout)? else { return Ok(running) };
+    let (events, _) = journal::read(&layout.journal(&run))?;
+    for stamped in &events {
+        match &stamped.event {
+            Event::RunStarted { pid, pid_start, .. } if !is_alive(*pid, *pid_start) => return Ok(running),
+            Event::StageStarted { stage, .. } => _ = running.insert(stage.clone()),
+            Event::StageFinished { stage, .. } => _ = running.remove(stage),
+            Event::RunFinished { .. } => running.clear(),
+            _ => {}
+        }
+    }
+    Ok(running)
 }
