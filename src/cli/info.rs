@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::args::{ArtifactsArgs, LastRunArgs, PipelineArgs, StageArgs, StatusArgs};
 use super::exit::Usage;
-use super::{history, look};
 use super::plan::{answer, print};
 use super::session::{Mode, Session, current_dir};
+use super::{history, look};
 use crate::pipeline::{Kind, Pipeline, Stage, shipped};
 use crate::report::info::{
     ArtifactRow, Difference, Explanation, ListRow, PipelineInfo, StageInfo, StageState, StatusRow, ToolInfo, VarInfo,
