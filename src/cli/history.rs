@@ -96,19 +96,28 @@ impl LastRun {
     }
 }
 
-/// Stages that a run which is under way has begun and not ended.
-pub fn running_stages(layout: &Layout) -> Result<BTreeSet<String>> {
-    let mut running = BTreeSet::new();
-    let Some(run) = journal::last_run(layout)? else { return Ok(running) };
+/// Stages that the last run has begun and not ended.
+#[derive(Debug, Default)]
+pub struct Unfinished {
+    pub stages: BTreeSet<String>,
+    /// The run is still under way.
+    pub running: bool,
+}
+
+/// What the last run left unfinished, or is busy with.
+pub fn unfinished(layout: &Layout) -> Result<Unfinished> {
+    let mut unfinished = Unfinished::default();
+    let Some(run) = journal::last_run(layout)? else { return Ok(unfinished) };
     let (events, _) = journal::read(&layout.journal(&run))?;
     for stamped in &events {
         match &stamped.event {
-            Event::RunStarted { pid, pid_start, .. } if !is_alive(*pid, *pid_start) => return Ok(running),
-            Event::StageStarted { stage, .. } => _ = running.insert(stage.clone()),
-            Event::StageFinished { stage, .. } => _ = running.remove(stage),
-            Event::RunFinished { .. } => running.clear(),
+            Event::RunStarted { pid, pid_start, .. } => unfinished.running = is_alive(*pid, *pid_start),
+            Event::StageStarted { stage, .. } => _ = unfinished.stages.insert(stage.clone()),
+            Event::StageFinished { outcome: Outcome::Interrupted, .. } => {}
+            Event::StageFinished { stage, .. } => _ = unfinished.stages.remove(stage),
+            Event::RunFinished { .. } => unfinished.running = false,
             _ => {}
         }
     }
-    Ok(running)
+    Ok(unfinished)
 }

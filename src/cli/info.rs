@@ -14,7 +14,7 @@ use crate::report::info::{
     ArtifactRow, Difference, Explanation, ListRow, PipelineInfo, StageInfo, StageState, StatusRow, ToolInfo, VarInfo,
     artifacts_table, explain_text, list_table, pipeline_table, status_table,
 };
-use crate::run::decide::{BEGUN, Judge, Verdict};
+use crate::run::decide::{Judge, Verdict};
 use crate::run::select::{Request, Selection, select};
 use crate::run::survey::{Survey, survey};
 use crate::state::fingerprint::{Change, Fingerprint};
@@ -158,12 +158,12 @@ fn add_differences(explanation: &mut Explanation, old: &Fingerprint, new: &Finge
 pub fn status(args: &StatusArgs) -> Result<u8> {
     let last = LastRunArgs { pipeline: args.pipeline.clone(), settings: args.settings.clone() };
     let session = Session::last(&last)?;
-    let running = history::running_stages(&session.layout)?;
+    let unfinished = history::unfinished(&session.layout)?;
     let rows = look_at(&session, |survey, _| {
         let rows = survey.stages.iter().map(|(name, verdict)| {
             let mut row = status_row(&session, name, verdict)?;
-            if running.contains(name) {
-                row.state = StageState::Running;
+            if unfinished.stages.contains(name) && !matches!(row.state, StageState::UpToDate) {
+                row.state = if unfinished.running { StageState::Running } else { StageState::Interrupted };
             }
             Ok(row)
         });
@@ -182,7 +182,6 @@ fn status_row(session: &Session, name: &str, verdict: &Verdict) -> Result<Status
     let record = record_of(session, name)?;
     let state = match verdict {
         Verdict::UpToDate(..) | Verdict::Stale(_) => StageState::UpToDate,
-        Verdict::Run(work) if work.reasons == [BEGUN] => StageState::Interrupted,
         Verdict::Run(work) => StageState::WillRun(work.reasons.join("; ")),
         Verdict::DependsOn(stage, _) => StageState::DependsOn(stage.clone()),
         Verdict::NeedsFirst { reason, .. } => StageState::WillRun(reason.clone()),
