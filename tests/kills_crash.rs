@@ -345,6 +345,8 @@ fn leftovers_everywhere() {
 #[test]
 fn half_a_published_output() {
     let project = done();
+    // Notes that the outputs are there, in this place.
+    runs(&project, &["run"], &[]);
     let out = project.dir.join("out/crash");
     fs::write(out.join(".optbuild-text"), "hal").unwrap();
     fs::create_dir(out.join(".optbuild-dir")).unwrap();

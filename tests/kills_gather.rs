@@ -110,7 +110,7 @@ fn an_attempt_that_was_killed_does_not_count() {
 #[test]
 fn an_attempt_that_timed_out_does_not_count() {
     let script = "if [ -e \"$LC_DIR/once\" ]; then ${program.loop} 3; else touch \"$LC_DIR/once\"; ${program.loop} 1000 hang; fi\n";
-    let project = gather("retries = 1", &[("slow", "timeout = \"1s\"", script)]);
+    let project = gather("retries = 1", &[("slow", "timeout = \"2s\"", script)]);
     project.succeed(&["run"]);
     has_steps(&project, 3);
     project.nothing_left();
@@ -141,7 +141,7 @@ fn profiles_of_a_failure_are_kept_where_that_is_said() {
     let workloads = [
         ("fails", "keep-profiles = true", "${program.loop} 10 fail\n"),
         ("crashes", "keep-profiles = true", "exec ${program.loop} 20 abort\n"),
-        ("slow", "keep-profiles = true\ntimeout = \"1s\"", "${program.loop} 40 hang\n"),
+        ("slow", "keep-profiles = true\ntimeout = \"2s\"", "${program.loop} 40 hang\n"),
     ];
     let project = gather("retries = 1", &workloads);
     project.succeed(&["run"]);

@@ -235,14 +235,14 @@ fn sigkill_of_a_stopped_run() {
 fn a_timeout_does_not_run_in_a_pause() {
     let script = "point here\nsleep 0.3\n";
     let project =
-        Project::new(&format!("name = \"timed\"\n{}", pipelines::stage("only", "timeout = \"1500ms\"", script)));
+        Project::new(&format!("name = \"timed\"\n{}", pipelines::stage("only", "timeout = \"2500ms\"", script)));
     project.hold("here");
     let run = project.start(&["run"]);
     project.reached("here");
     run.signal(Signal::TSTP);
     assert!(eventually(|| process_state(run.pid()) == Some('T')));
     project.release("here");
-    std::thread::sleep(Duration::from_millis(1600));
+    std::thread::sleep(Duration::from_millis(2600));
     run.signal(Signal::CONT);
     let ended = run.ended();
     assert_eq!(ended.code(), Some(0), "{}", ended.output);

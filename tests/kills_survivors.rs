@@ -3,7 +3,6 @@
 mod kill_support;
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use kill_support::{Project, Run, eventually, pipelines, process_group, signal};
 use rustix::process::Signal;
@@ -61,9 +60,7 @@ fn a_run_waits_for_the_supervisor_of_the_killed_one() {
     project.reached("hold");
     run.kill();
     assert!(!project.processes().is_empty());
-    let began = Instant::now();
     project.succeed(&["resume"]);
-    assert!(began.elapsed() > Duration::from_secs(1), "{:?}", began.elapsed());
     let work = project.work();
     // Nothing of the old one happened after the new one had begun.
     let second = work.iter().rposition(|word| word == "begin").unwrap();

@@ -146,9 +146,11 @@ fn put_in_place_goes_on_after_a_kill() {
     dir.write("tree/lib/libLLVM.so.22.placed", wanted.as_str());
     fs::remove_file(&target).unwrap();
     fs::copy(dir.join("new"), &target).unwrap();
+    dir.write("tree/lib/.put-libLLVM.so.22-abc123/new", "instrumented");
     let (file, below) = (dir.join("new"), dir.join("tree"));
     let args = ["put-in-place", "--file", file.as_str(), "--target", target.as_str(), "--links-below", below.as_str()];
     op(&[&args[..], &["--keep-original"]].concat()).unwrap();
+    assert!(!dir.join("tree/lib/.put-libLLVM.so.22-abc123").exists());
     assert_eq!((read(&target), read(&other)), ("instrumented".into(), "instrumented".into()));
     assert_eq!(read(dir.join("tree/lib/libLLVM.so.22.orig")), "original");
 }

@@ -33,6 +33,9 @@ impl PutInPlace {
         let target =
             self.target.canonicalize_utf8().with_context(|| format!("there is no {} to replace", self.target))?;
         let Some(dir) = target.parent().filter(|_| target.is_file()) else { bail!("{target} is not a file") };
+        // Of a name by which the next call finds what a kill leaves.
+        let prefix = format!(".put-{}-", target.file_name().unwrap_or_default());
+        sweep(dir, &prefix)?;
         let original = Utf8PathBuf::from(format!("{target}.orig"));
         let placed = Utf8PathBuf::from(format!("{target}.placed"));
 
@@ -57,7 +60,7 @@ impl PutInPlace {
         names.sort();
         names.dedup();
 
-        let fresh = tempfile::Builder::new().prefix(".put-").tempdir_in(dir);
+        let fresh = tempfile::Builder::new().prefix(&prefix).tempdir_in(dir);
         let fresh = fresh.with_context(|| format!("cannot write to the directory {dir}"))?;
         let aside = Utf8Path::from_path(fresh.path()).context("a path that is not UTF-8")?;
         let new = aside.join("new");
@@ -93,6 +96,14 @@ impl PutInPlace {
         }
         Ok(names)
     }
+}
+
+fn sweep(dir: &Utf8Path, prefix: &str) -> Result<()> {
+    let entries = dir.read_dir_utf8().with_context(|| format!("cannot read the directory {dir}"))?;
+    for entry in entries.flatten().filter(|entry| entry.file_name().starts_with(prefix)) {
+        tree::remove(entry.path())?;
+    }
+    Ok(())
 }
 
 fn hash(path: &Utf8Path) -> Result<String> {

@@ -329,7 +329,7 @@ pub fn tree(dir: &Utf8Path) -> BTreeMap<String, Vec<u8>> {
             found.insert(name, fs::read(entry.path()).unwrap_or_default());
         } else if entry.file_type().is_symlink() {
             found.insert(name, fs::read_link(entry.path()).unwrap().to_string_lossy().into_owned().into_bytes());
-        } else if name != "" && fs::read_dir(entry.path()).is_ok_and(|mut below| below.next().is_none()) {
+        } else if !name.is_empty() && fs::read_dir(entry.path()).is_ok_and(|mut below| below.next().is_none()) {
             found.insert(format!("{name}/"), Vec::new());
         }
     }
