@@ -102,11 +102,11 @@ fn plain_lines_have_the_time() {
            3 workloads, 5 raw profiles, 1,402 functions
 14:02:21 shell: started
 14:02:21 shell: build is tried again, attempt 2 of 3
-14:02:31 shell: done in 10.0 s: bin 1.0 MiB, out 2.0 MiB
+14:02:31 shell: done in 10.0 s: bin 1.0 MiB
 
-stage       status  duration  share  outputs                   change
-lib-gather  done      10.0 s   50 %  profile 3.0 MiB           +2.0 s (+25 %), profile +50 %
-shell       done      10.0 s   50 %  bin 1.0 MiB, out 2.0 MiB  time ±0 %
+stage       status  duration  share  outputs          change
+lib-gather  done      10.0 s   50 %  profile 3.0 MiB  +2.0 s (+25 %), profile +50 %
+shell       done      10.0 s   50 %  bin 1.0 MiB      time ±0 %
 
 up to date: lib (1 m 00 s saved)
 wall 20.0 s, CPU 15.8 s, largest process 2.0 MiB, hashing and syncing 1.0 s
@@ -334,7 +334,7 @@ fn a_terminal_has_a_moving_line_per_stage() {
 
 stage       status  duration  share of wall  outputs
 lib-gather  done      10.0 s  ██████   50 %  profile 3.0 MiB
-shell       done      10.0 s  ██████   50 %  bin 1.0 MiB, out 2.0 MiB
+shell       done      10.0 s  ██████   50 %  bin 1.0 MiB
 
 up to date: lib (1 m 00 s saved)
 wall 20.0 s, CPU 15.8 s, largest process 2.0 MiB, hashing and syncing 1.0 s

@@ -17,7 +17,7 @@ fn run() -> Vec<Stamped> {
         at(0, started("lib-gather", None)),
         at(30, step_finished("lib-gather", "merge", 30.0)),
         at(40, step_finished("lib-gather", "check", 10.0)),
-        at(40, done("lib-gather", 40.0, vec![output("profile", 1_572_864), output("out", 1000)])),
+        at(40, done("lib-gather", 40.0, vec![output("profile", 1_572_864), output("map", 1000)])),
         at(40, started("lib-bolt", None)),
         at(50, failed("lib-bolt", 10.0, failure(), true)),
         at(50, started("shell", None)),
@@ -32,7 +32,7 @@ fn before() -> Previous {
     previous.add(&RunSummary::of(&[at(0, done("shell", 100.0, vec![output("bin", 1)]))]));
     // A later run knows better.
     previous.add(&RunSummary::of(&[
-        at(0, done("lib-gather", 50.0, vec![output("profile", 1_048_576), output("out", 1000)])),
+        at(0, done("lib-gather", 50.0, vec![output("profile", 1_048_576), output("map", 1000)])),
         at(0, done("shell", 24.0, vec![output("bin", (3 << 20) + 300)])),
         at(0, failed("lib-bolt", 1.0, failure(), false)),
     ]));
@@ -101,7 +101,7 @@ fn the_table_at_140_columns() {
     // 40, 10 and 30 of 80 seconds in bars of 12 columns: 6, 1½ and 4½.
     let expected = "\
 stage       status             duration  share of wall  outputs                      change
-lib-gather  done                 40.0 s  ██████   50 %  profile 1.5 MiB, out 1000 B  -10.0 s (-20 %), profile +50 %
+lib-gather  done                 40.0 s  ██████   50 %  profile 1.5 MiB, map 1000 B  -10.0 s (-20 %), profile +50 %
 lib-bolt    failed, tolerated    10.0 s  █▌       13 %
 shell       done                 30.0 s  ████▌    38 %  bin 3.0 MiB                  +6.0 s (+25 %), bin -300 B
 
@@ -118,7 +118,7 @@ fn the_table_at_80_columns() {
     let expected = "\
 stage       status     duration  share of wall  outputs          change
 lib-gather  done         40.0 s  ██▌      50 %  profile 1.5 MiB  time -20 %
-                                                out 1000 B       profile +50 %
+                                                map 1000 B       profile +50 %
 lib-bolt    tolerated    10.0 s  ▋        13 %
 shell       done         30.0 s  █▉       38 %  bin 3.0 MiB      time +25 %
                                                                  bin -300 B
@@ -177,7 +177,7 @@ fn markdown_tables_are_well_formed() {
         "### ✅ optbuild: demo\n\ndone: 2 stages in 1 m 20 s; 1 up to date; 1 failed, tolerated; 1 skipped\n\n"
     ));
     let row =
-        "| lib-gather | done | 40.0 s | 50 % | profile 1.5 MiB<br>out 1000 B | -10.0 s (-20 %), profile +50 % |\n";
+        "| lib-gather | done | 40.0 s | 50 % | profile 1.5 MiB<br>map 1000 B | -10.0 s (-20 %), profile +50 % |\n";
     assert!(text.contains(row), "{text}");
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
     assert_eq!(rows.len(), 5, "a header, its rule, three stages");

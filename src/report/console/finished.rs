@@ -70,7 +70,7 @@ fn worded(stage: &StageSummary) -> String {
     let duration = text::duration(stage.duration);
     match stage.status {
         Status::Done => {
-            let outputs = stage.outputs.iter().map(|output| format!("{} {}", output.name, text::size(output.bytes)));
+            let outputs = stage.shown_outputs().map(|output| format!("{} {}", output.name, text::size(output.bytes)));
             let outputs = outputs.collect::<Vec<_>>().join(", ");
             let outputs = if outputs.is_empty() { outputs } else { format!(": {outputs}") };
             format!("{}: done in {duration}{outputs}", stage.name)

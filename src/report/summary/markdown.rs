@@ -43,7 +43,7 @@ pub fn shown(shown: &[Shown]) -> String {
 fn row(run: &RunSummary, stage: &StageSummary, previous: Option<&Previous>) -> String {
     let ran = stage.status.ran();
     let outputs: Vec<String> =
-        stage.outputs.iter().map(|output| format!("{} {}", escape(&output.name), text::size(output.bytes))).collect();
+        stage.shown_outputs().map(|output| format!("{} {}", escape(&output.name), text::size(output.bytes))).collect();
     let change = previous.and_then(|previous| previous.change(stage)).map(|change| change_text(&change, true, true));
     format!(
         "| {} | {} | {} | {} | {} | {} |\n",

@@ -298,6 +298,12 @@ impl StageSummary {
         texts.collect::<Vec<_>>().join(", ")
     }
 
+    /// Its outputs for people: the directory `out` stands for itself only where nothing in it has a name of its own.
+    pub fn shown_outputs(&self) -> impl Iterator<Item = &OutputInfo> {
+        let alone = self.outputs.iter().all(|output| output.name == "out");
+        self.outputs.iter().filter(move |output| alone || output.name != "out")
+    }
+
     /// Bytes of all outputs.
     pub fn bytes(&self) -> u64 {
         self.outputs.iter().map(|output| output.bytes).sum()

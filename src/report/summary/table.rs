@@ -127,7 +127,7 @@ fn bar(part: f64, whole: f64, columns: usize) -> String {
 }
 
 fn outputs(stage: &StageSummary, flat: bool) -> String {
-    let texts = stage.outputs.iter().map(|output| format!("{} {}", output.name, text::size(output.bytes)));
+    let texts = stage.shown_outputs().map(|output| format!("{} {}", output.name, text::size(output.bytes)));
     texts.collect::<Vec<_>>().join(if flat { ", " } else { "\n" })
 }
 
