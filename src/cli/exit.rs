@@ -1,6 +1,8 @@
 //! Exit codes, and the errors that decide them. They are documented in `optbuild --help` and in `docs/guide.md`.
 
 use crate::run::survey::CannotBegin;
+use crate::state::disk::DiskError;
+use crate::state::sources::SourceError;
 use crate::state::store::StateError;
 
 /// A stage failed.
@@ -37,13 +39,17 @@ pub fn code(error: &anyhow::Error) -> u8 {
         {
             return USAGE;
         }
-        if cause.is::<Machine>() || cause.is::<StateError>() {
+        if cause.is::<Machine>() || cause.is::<StateError>() || cause.is::<DiskError>() {
             return MACHINE;
         }
         if let Some(cannot) = cause.downcast_ref::<CannotBegin>() {
             return if matches!(cannot, CannotBegin::Gaps(_)) { MACHINE } else { USAGE };
         }
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+        let io = match cause.downcast_ref::<SourceError>() {
+            Some(SourceError::Read { cause, .. }) => Some(cause),
+            _ => cause.downcast_ref::<std::io::Error>(),
+        };
+        if let Some(io) = io {
             use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
             if matches!(io.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull) {
                 return MACHINE;

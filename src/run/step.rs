@@ -117,7 +117,7 @@ impl StepRunner {
         let cwd = super::resolve::scratch(resolver);
         let command =
             Command { argv: op.command_line(), cwd, stdout: Some(report.as_str().into()), ..Command::default() };
-        self.command(name, &command, resolver)?;
+        self.command(name, &command, resolver).map_err(in_its_words)?;
         self.read_report(name, &report)
     }
 
@@ -247,6 +247,15 @@ impl StepRunner {
             environment: true,
         })
     }
+}
+
+/// An operation says what is wrong in its log; that it exited with 1 says nothing to anybody.
+fn in_its_words(error: StepError) -> StepError {
+    let StepError::Failed(mut failure) = error else { return error };
+    if let Some(said) = failure.tail.iter().find_map(|line| line.strip_prefix("error: ")) {
+        failure.what = said.into();
+    }
+    StepError::Failed(failure)
 }
 
 /// A line on the standard output of an operation.

@@ -6,6 +6,7 @@ mod checks;
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use indexmap::IndexMap;
 
 use super::{Tool, package_of, search, version};
 use crate::facts::Facts;
@@ -166,9 +167,9 @@ fn nothing() -> Pipeline {
         description: String::new(),
         file: Utf8PathBuf::new(),
         dirs: Vec::new(),
-        vars: BTreeMap::new(),
-        tools: BTreeMap::new(),
-        outputs: BTreeMap::new(),
+        vars: IndexMap::new(),
+        tools: IndexMap::new(),
+        outputs: IndexMap::new(),
         stages: Vec::new(),
         hash: String::new(),
     }
