@@ -46,7 +46,7 @@ pub enum Command {
     Artifacts(ArtifactsArgs),
     /// Print the logs of a stage's last run
     Logs(LogsArgs),
-    /// Look for the tools that a pipeline needs, and install them
+    /// Look for the tools that a pipeline needs; with --install, install them
     Doctor(DoctorArgs),
     /// Remove build directories; records and outputs stay
     Clean(CleanArgs),
@@ -185,19 +185,19 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
     /// Write the whole pipeline as a bash script, which takes the output directory as its argument
-    #[arg(long, group = "form")]
+    #[arg(long, group = "form", help_heading = "In which form")]
     pub shell: bool,
     /// Write the graph of stages for Graphviz
-    #[arg(long, group = "form")]
+    #[arg(long, group = "form", help_heading = "In which form")]
     pub dot: bool,
     /// Write the graph of stages for Mermaid
-    #[arg(long, group = "form")]
+    #[arg(long, group = "form", help_heading = "In which form")]
     pub mermaid: bool,
     /// Plan with the answers in this file instead of looking at this machine
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "For which machine")]
     pub facts: Option<Utf8PathBuf>,
     /// Write what planning asked of this machine, and the answers, to a file for --facts
-    #[arg(long, value_name = "FILE", conflicts_with = "facts")]
+    #[arg(long, value_name = "FILE", conflicts_with = "facts", help_heading = "For which machine")]
     pub record_facts: Option<Utf8PathBuf>,
 }
 

@@ -289,7 +289,7 @@ impl StageSummary {
             let name = fact.name.replace('-', " ");
             match fact.unit.as_str() {
                 // What is counted is the name: `7 raw profiles`.
-                unit if unit == "files" || unit == fact.name => {
+                unit if matches!(unit, "" | "files") || unit == fact.name => {
                     let name = if fact.value == 1.0 { name.strip_suffix('s').unwrap_or(&name) } else { &name };
                     format!("{} {name}", super::text::quantity(fact.value, ""))
                 }
