@@ -71,7 +71,7 @@ fn facts_of_several_steps() {
         at(0, fact("g", "a", "functions", 100.0, "")),
         at(0, fact("g", "merge", "functions", 1402.0, "")),
     ]);
-    assert_eq!(summary.get("g").unwrap().fact_line(), "raw bytes 3.0 KiB, 1,402 functions");
+    assert_eq!(summary.get("g").unwrap().fact_line(), "3.0 KiB raw, 1,402 functions");
 }
 
 #[test]

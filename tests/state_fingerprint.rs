@@ -77,18 +77,19 @@ impl World {
             secret,
             description: String::new(),
         };
-        let vars = BTreeMap::from([
+        let vars = [
             ("src".into(), variable(VarValue::Path(root.join("src")), false)),
             ("t".into(), variable(VarValue::String("hunter2".into()), true)),
-        ]);
+        ]
+        .into();
         let pipeline = Pipeline {
             name: "p".into(),
             description: String::new(),
             file: root.join("p.toml"),
             dirs: vec![root.clone()],
             vars,
-            tools: BTreeMap::new(),
-            outputs: BTreeMap::new(),
+            tools: Default::default(),
+            outputs: Default::default(),
             stages: vec![stage.clone()],
             hash: "h".into(),
         };

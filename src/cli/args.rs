@@ -22,7 +22,7 @@ Exit codes:
   130  interrupted
 
 In three commands:
-  optbuild doctor demo --install   look for the tools that the pipeline `demo` needs, install what is missing
+  optbuild doctor demo --install   look for the tools that the pipeline `demo` needs, install the rest
   optbuild run demo                build
   optbuild resume                  go on after a failure or an interrupt";
 
@@ -30,9 +30,7 @@ In three commands:
 pub enum Command {
     /// Run a pipeline: what is not up to date, in the order of its dependencies
     Run(RunArgs),
-    /// Continue the last run after a failure or an interrupt
-    ///
-    /// Finished stages are not repeated, begun ones continue, and what that run was told to begin afresh is begun afresh only once.
+    /// Continue the last run, with its options and variables, after a failure or an interrupt
     Resume(ResumeArgs),
     /// Show every step of a pipeline with its exact command
     Plan(PlanArgs),
@@ -48,7 +46,7 @@ pub enum Command {
     Artifacts(ArtifactsArgs),
     /// Print the logs of a stage's last run
     Logs(LogsArgs),
-    /// Look for the tools that a pipeline needs
+    /// Look for the tools that a pipeline needs; with --install, install them
     Doctor(DoctorArgs),
     /// Remove build directories; records and outputs stay
     Clean(CleanArgs),
@@ -57,9 +55,13 @@ pub enum Command {
     /// Print the JSON Schema of pipeline files, for editors
     Schema,
     /// Print a completion script for a shell
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// For which shell; in bash, `source <(optbuild completions bash)`
+        shell: clap_complete::Shell,
+    },
     /// Print the manual page, or write one for every subcommand into a directory
     Man {
+        /// Where to write the pages `optbuild.1`, `optbuild-run.1` and so on [default: the first one on standard output]
         #[arg(long, value_name = "DIR")]
         dir: Option<Utf8PathBuf>,
     },
@@ -86,7 +88,7 @@ pub struct PipelineArgs {
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct Settings {
-    /// Set a variable of the pipeline; may be given more than once
+    /// Set a variable of the pipeline, which `optbuild show` lists; may be given more than once
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
     /// Where records, build directories and logs are kept [default: .optbuild beside the pipeline file, or here for a pipeline that is given by name]
@@ -96,6 +98,7 @@ pub struct Settings {
 
 /// Which stages.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which stages")]
 pub struct SelectionArgs {
     /// Run this stage and all that depends on it, whatever their records say
     #[arg(long, value_name = "STAGE")]
@@ -122,6 +125,7 @@ pub struct SelectionArgs {
 
 /// How a run goes about it.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "How")]
 pub struct ExecutionArgs {
     /// How many slots the stages share [default: the cores that this process may use]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -144,7 +148,7 @@ pub struct ExecutionArgs {
     /// Also show reasons, notes and commands
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Show failures only
+    /// Show failures only, and one line at the end
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -157,7 +161,7 @@ pub struct RunArgs {
     pub selection: SelectionArgs,
     #[command(flatten)]
     pub execution: ExecutionArgs,
-    /// Show what would be done, like `plan`
+    /// Run nothing: show what would be done, as `plan` does
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -180,20 +184,20 @@ pub struct PlanArgs {
     pub pipeline: PipelineArgs,
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// Write the plan as a bash script that takes the output directory as its argument
-    #[arg(long, group = "form")]
+    /// Write the whole pipeline as a bash script, which takes the output directory as its argument
+    #[arg(long, group = "form", help_heading = "In which form")]
     pub shell: bool,
     /// Write the graph of stages for Graphviz
-    #[arg(long, group = "form")]
+    #[arg(long, group = "form", help_heading = "In which form")]
     pub dot: bool,
     /// Write the graph of stages for Mermaid
-    #[arg(long, group = "form")]
+    #[arg(long, group = "form", help_heading = "In which form")]
     pub mermaid: bool,
     /// Plan with the answers in this file instead of looking at this machine
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "For which machine")]
     pub facts: Option<Utf8PathBuf>,
     /// Write what planning asked of this machine, and the answers, to a file for --facts
-    #[arg(long, value_name = "FILE", conflicts_with = "facts")]
+    #[arg(long, value_name = "FILE", conflicts_with = "facts", help_heading = "For which machine")]
     pub record_facts: Option<Utf8PathBuf>,
 }
 
@@ -209,6 +213,7 @@ pub struct LastRunArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct StageArgs {
+    /// Name of the stage
     pub stage: String,
     #[command(flatten)]
     pub last: LastRunArgs,
@@ -239,8 +244,9 @@ pub struct ArtifactsArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
+    /// Name of the stage
     pub stage: String,
-    /// Only the log of this step
+    /// Only the log of this step, or of this workload of a gather stage
     pub step: Option<String>,
     /// Go on as the log grows, until the stage ends
     #[arg(short, long)]

@@ -3,6 +3,8 @@
 use crate::run::process::StillAlive;
 use crate::run::survey::CannotBegin;
 use crate::state::disk;
+use crate::state::disk::DiskError;
+use crate::state::sources::SourceError;
 use crate::state::store::StateError;
 
 /// A stage failed.
@@ -41,11 +43,16 @@ pub fn code(error: &anyhow::Error) -> u8 {
         {
             return USAGE;
         }
-        if cause.is::<Machine>() || cause.is::<StateError>() || cause.is::<StillAlive>() {
+        if cause.is::<Machine>() || cause.is::<StateError>() || cause.is::<StillAlive>() || cause.is::<DiskError>() {
             return MACHINE;
         }
         if let Some(cannot) = cause.downcast_ref::<CannotBegin>() {
             return if matches!(cannot, CannotBegin::Gaps(_)) { MACHINE } else { USAGE };
+        }
+        if let Some(SourceError::Read { cause, .. }) = cause.downcast_ref::<SourceError>()
+            && disk::refuses(cause)
+        {
+            return MACHINE;
         }
     }
     if disk::is_to_blame(error) { MACHINE } else { FAILED }

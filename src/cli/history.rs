@@ -9,7 +9,6 @@ use clap::Parser;
 use super::args::{Cli, Command, PipelineArgs, RunArgs};
 use super::exit::Usage;
 use crate::run::event::{Event, Outcome, Stamped};
-use crate::run::process::is_alive;
 use crate::state::layout::Layout;
 use crate::state::{build_dir, journal};
 
@@ -94,30 +93,4 @@ impl LastRun {
         std::env::set_current_dir(&self.cwd)
             .with_context(|| format!("the run was begun in {}, which cannot be entered", self.cwd))
     }
-}
-
-/// Stages that the last run has begun and not ended.
-#[derive(Debug, Default)]
-pub struct Unfinished {
-    pub stages: BTreeSet<String>,
-    /// The run is still under way.
-    pub running: bool,
-}
-
-/// What the last run left unfinished, or is busy with.
-pub fn unfinished(layout: &Layout) -> Result<Unfinished> {
-    let mut unfinished = Unfinished::default();
-    let Some(run) = journal::last_run(layout)? else { return Ok(unfinished) };
-    let (events, _) = journal::read(&layout.journal(&run))?;
-    for stamped in &events {
-        match &stamped.event {
-            Event::RunStarted { pid, pid_start, .. } => unfinished.running = is_alive(*pid, *pid_start),
-            Event::StageStarted { stage, .. } => _ = unfinished.stages.insert(stage.clone()),
-            Event::StageFinished { outcome: Outcome::Interrupted, .. } => {}
-            Event::StageFinished { stage, .. } => _ = unfinished.stages.remove(stage),
-            Event::RunFinished { .. } => unfinished.running = false,
-            _ => {}
-        }
-    }
-    Ok(unfinished)
 }

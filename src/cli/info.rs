@@ -1,23 +1,28 @@
 //! `list`, `show`, `explain`, `status` and `artifacts`: what is declared, and what was built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
 use super::args::{ArtifactsArgs, LastRunArgs, PipelineArgs, StageArgs, StatusArgs};
 use super::exit::Usage;
+use super::look;
 use super::plan::{answer, print};
 use super::session::{Mode, Session, current_dir};
-use super::{history, look};
 use crate::pipeline::{Kind, Pipeline, Stage, shipped};
+use crate::report::RunSummary;
 use crate::report::info::{
     ArtifactRow, Difference, Explanation, ListRow, PipelineInfo, StageInfo, StageState, StatusRow, ToolInfo, VarInfo,
     artifacts_table, explain_text, list_table, pipeline_table, status_table,
 };
-use crate::run::decide::{Judge, Verdict};
-use crate::run::select::{Request, Selection, select};
+use crate::report::summary::{StageSummary, Status};
+use crate::run::decide::{BEGUN, Judge, Verdict};
+use crate::run::event::Event;
+use crate::run::process::is_alive;
+use crate::run::select::{Request, Selection, no_stage, select};
 use crate::run::survey::{Survey, survey};
 use crate::state::fingerprint::{Change, Fingerprint};
+use crate::state::journal;
 use crate::state::record::Record;
 
 /// The name of a kind, as in pipeline files.
@@ -104,13 +109,45 @@ fn record_of(session: &Session, stage: &str) -> Result<Option<Record>> {
     }
 }
 
+/// Where the stages stood at the end of the last run, or stand in it. A kill may have left some in the middle.
+fn last_ends(session: &Session) -> Result<BTreeMap<String, StageSummary>> {
+    let Some(run) = journal::last_run(&session.layout)? else { return Ok(BTreeMap::new()) };
+    let (events, _) = journal::read(&session.layout.journal(&run))?;
+    let alive = events.iter().any(|stamped| match &stamped.event {
+        Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start),
+        _ => false,
+    });
+    let summary = RunSummary::of(&events);
+    if summary.pipeline != session.pipeline.name {
+        return Ok(BTreeMap::new());
+    }
+    let mut ends = BTreeMap::new();
+    for mut stage in summary.stages {
+        if stage.status == Status::Running && !alive {
+            stage.status = Status::Interrupted;
+        }
+        ends.insert(stage.name.clone(), stage);
+    }
+    Ok(ends)
+}
+
+/// That its last attempt came to nothing.
+fn how_it_ended(stage: &StageSummary) -> Option<String> {
+    let failure = match stage.status {
+        Status::Failed { .. } => stage.failure.as_ref()?,
+        Status::Running => return Some("it is running".into()),
+        Status::Interrupted => return Some("the last run was interrupted in it".into()),
+        _ => return None,
+    };
+    let step = if failure.step.is_empty() { String::new() } else { format!(" in {}", failure.step) };
+    Some(format!("it failed in the last run{step}: {}", failure.what))
+}
+
 /// The stage of that name, or an error with the nearest one.
 fn named<'a>(pipeline: &'a Pipeline, name: &str) -> Result<&'a Stage> {
     pipeline.stage(name).ok_or_else(|| {
-        let names = pipeline.stages.iter().map(|stage| stage.common.name.as_str());
-        let hint = crate::pipeline::nearest(name, names).map(|name| format!("; did you mean `{name}`?"));
-        let hint = hint.unwrap_or_default();
-        Usage(format!("the pipeline `{}` has no stage `{name}`{hint}", pipeline.name)).into()
+        let known: Vec<String> = pipeline.stages.iter().map(|stage| stage.common.name.clone()).collect();
+        Usage(no_stage(name, &known)).into()
     })
 }
 
@@ -125,7 +162,9 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
         let mut explanation = Explanation { stage: name.clone(), state: answer(verdict), ..Explanation::default() };
         match verdict {
             Verdict::Run(work) => {
-                explanation.notes = work.reasons.clone();
+                if let Some(ended) = last_ends(&session)?.get(name).and_then(how_it_ended) {
+                    explanation.notes.push(ended);
+                }
                 if let Some(record) = record_of(&session, name)? {
                     add_differences(&mut explanation, &record.fingerprint, &work.fingerprint);
                 }
@@ -134,7 +173,16 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
                 explanation.notes.push(format!("fingerprint {}", record.fingerprint.id()));
                 explanation.notes.push(format!("made by run {}", record.run));
             }
-            _ => {}
+            Verdict::DependsOn(stage, _) => {
+                explanation.notes.push(format!("whether it runs is known when {stage} has run"));
+            }
+            Verdict::Unavailable { why, .. } => explanation.notes.push(why.clone()),
+            Verdict::FailedBefore(record) => {
+                explanation.notes.push(format!("it failed in run {}; `optbuild logs {name}` shows how", record.run));
+                let again = "it is tried again when its fingerprint has changed";
+                explanation.notes.push(format!("{again}, or with `--from {name}`"));
+            }
+            Verdict::Stale(_) | Verdict::NeedsFirst { .. } | Verdict::OutOfReach(_) => {}
         }
         Ok(explanation)
     })?;
@@ -158,15 +206,9 @@ fn add_differences(explanation: &mut Explanation, old: &Fingerprint, new: &Finge
 pub fn status(args: &StatusArgs) -> Result<u8> {
     let last = LastRunArgs { pipeline: args.pipeline.clone(), settings: args.settings.clone() };
     let session = Session::last(&last)?;
-    let unfinished = history::unfinished(&session.layout)?;
     let rows = look_at(&session, |survey, _| {
-        let rows = survey.stages.iter().map(|(name, verdict)| {
-            let mut row = status_row(&session, name, verdict)?;
-            if unfinished.stages.contains(name) && !matches!(row.state, StageState::UpToDate) {
-                row.state = if unfinished.running { StageState::Running } else { StageState::Interrupted };
-            }
-            Ok(row)
-        });
+        let ends = last_ends(&session)?;
+        let rows = survey.stages.iter().map(|(name, verdict)| status_row(&session, name, verdict, ends.get(name)));
         rows.collect::<Result<Vec<_>>>()
     })?;
     if args.json {
@@ -178,11 +220,17 @@ pub fn status(args: &StatusArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn status_row(session: &Session, name: &str, verdict: &Verdict) -> Result<StatusRow> {
+fn status_row(session: &Session, name: &str, verdict: &Verdict, end: Option<&StageSummary>) -> Result<StatusRow> {
     let record = record_of(session, name)?;
     let state = match verdict {
         Verdict::UpToDate(..) | Verdict::Stale(_) => StageState::UpToDate,
-        Verdict::Run(work) => StageState::WillRun(work.reasons.join("; ")),
+        Verdict::Run(work) => match end.map(|end| &end.status) {
+            Some(Status::Running) => StageState::Running,
+            // Another reason is the newer one.
+            Some(Status::Interrupted) if work.reasons == [BEGUN] => StageState::Interrupted,
+            Some(Status::Failed { .. }) if work.reasons == [BEGUN] => StageState::WillRun("it failed".into()),
+            _ => StageState::WillRun(work.reasons.join("; ")),
+        },
         Verdict::DependsOn(stage, _) => StageState::DependsOn(stage.clone()),
         Verdict::NeedsFirst { reason, .. } => StageState::WillRun(reason.clone()),
         Verdict::Unavailable { why, blocked_by: Some(_), .. } => StageState::Blocked(why.clone()),

@@ -36,15 +36,8 @@ pub struct Options {
 
 impl Options {
     /// Opens the journal of a run that begins, which gives the run its name.
-    pub fn new(args: &RunArgs, session: &Session) -> Result<(String, Options)> {
+    pub fn new(args: &RunArgs, session: &Session, again: Again) -> Result<(String, Options)> {
         let previous = previous(&session.layout, &session.pipeline.name)?;
-        let mut again =
-            Again { resume: "optbuild resume".into(), run: format!("optbuild run {}", args.pipeline.pipeline) };
-        if let Some(dir) = &args.pipeline.settings.state_dir {
-            let option = format!(" --state-dir {dir}");
-            again.resume.push_str(&option);
-            again.run.push_str(&option);
-        }
         let verbosity = match (args.execution.verbose, args.execution.quiet) {
             (true, _) => Verbosity::Verbose,
             (_, true) => Verbosity::Quiet,

@@ -6,15 +6,17 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 
 use super::args::PlanArgs;
+use super::exit::Machine;
 use super::run::request;
 use super::session::{Mode, Session};
 use crate::pipeline::Stage;
-use crate::plan::{Action, Command, Pool, StagePlan, Step, shell};
+use crate::plan::{Action, Command, Gap, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
+use crate::report::text;
 use crate::run::decide::Verdict;
 use crate::run::environment;
 use crate::run::select::select;
-use crate::run::survey::{Survey, survey};
+use crate::run::survey::{CannotBegin, Survey, survey};
 
 /// `optbuild plan`
 pub fn plan(args: &PlanArgs) -> Result<u8> {
@@ -36,13 +38,27 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
         let mut judge = session.judge(&selection, &planner);
         let survey = survey(&mut judge, &session.graph)?;
         if let Err(problem) = survey.check(&judge) {
-            anstream::eprintln!("`optbuild run` would not begin: {problem}");
+            let problem = explained(problem, &args.pipeline.pipeline);
+            anstream::eprintln!("`optbuild run` would not begin: {problem:#}");
         }
         plan_text(&session, Some(&survey))
     };
     print(&text?)?;
     session.save_caches();
     save_facts(args, &session)
+}
+
+/// With what can be done about it. `pipeline` is how the pipeline was named.
+pub fn explained(problem: CannotBegin, pipeline: &str) -> anyhow::Error {
+    let installs = |gap: &Gap| gap.remedy.contains("install");
+    match problem {
+        CannotBegin::Gaps(gaps) if gaps.iter().any(|(_, gap)| installs(gap)) => {
+            let problem = CannotBegin::Gaps(gaps);
+            let word = shlex::try_quote(pipeline).unwrap_or(pipeline.into());
+            Machine(format!("{problem}\n`optbuild doctor {word} --install` installs what a package manager has")).into()
+        }
+        problem => problem.into(),
+    }
 }
 
 fn save_facts(args: &PlanArgs, session: &Session) -> Result<u8> {
@@ -165,7 +181,8 @@ fn step_text(text: &mut String, step: &Step, indent: usize) -> std::fmt::Result 
 
 fn pool_text(text: &mut String, name: &str, pool: &Pool, indent: usize) -> std::fmt::Result {
     let pad = " ".repeat(indent);
-    writeln!(text, "{pad}{name}: {} workloads, {} at once", pool.workloads.len(), pool.jobs)?;
+    let workloads = text::plural(pool.workloads.len(), "workload");
+    writeln!(text, "{pad}{name}: {workloads}, {} at once", pool.jobs)?;
     for prepare in &pool.prepare {
         step_text(text, prepare, indent + 2)?;
     }

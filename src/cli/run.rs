@@ -10,15 +10,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs, SelectionArgs};
-use super::exit::{FAILED, INTERRUPTED, MACHINE};
+use super::exit::{FAILED, INTERRUPTED, MACHINE, Machine};
 use super::session::{Mode, Session};
 use super::{history, interrupt, listen, plan, session, survivors};
+use crate::pipeline::shipped;
+use crate::report::summary::closing::Again;
 use crate::run::control::Control;
 use crate::run::decide::Settled;
 use crate::run::environment;
 use crate::run::event::{Event, Outcome, Stamped};
 use crate::run::process;
-use crate::run::publish::publish;
+use crate::run::publish::{Published, publish};
 use crate::run::scheduler::{self, Budget, FailurePolicy, RunEnd};
 use crate::run::select::{Request, Selection, select};
 use crate::run::stage::Shared;
@@ -41,7 +43,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         return plan::plan(&args);
     }
     let words = std::env::args().skip(1).collect();
-    begin(args, &Origin { words, forced: None, changed: None })
+    begin(args, &Origin { words, cwd: session::current_dir()?, forced: None, changed: None })
 }
 
 /// `optbuild resume`
@@ -52,12 +54,13 @@ pub fn resume(args: &ResumeArgs) -> Result<u8> {
         super::tell(&format!("the last run ({}) is done; `optbuild run` begins another", last.run));
         return Ok(0);
     }
+    let cwd = session::current_dir()?;
     last.enter_directory()?;
     let mut run = last.args;
     run.pipeline.settings.set.extend(args.set.iter().cloned());
     run.pipeline.settings.state_dir = Some(layout.root().to_owned());
     run.execution = merge(run.execution, &args.execution);
-    let origin = Origin { words: last.words, forced: Some(last.still_forced), changed: Some(last.pipeline_hash) };
+    let origin = Origin { words: last.words, cwd, forced: Some(last.still_forced), changed: Some(last.pipeline_hash) };
     begin(&run, &origin)
 }
 
@@ -79,6 +82,8 @@ fn merge(run: ExecutionArgs, resume: &ExecutionArgs) -> ExecutionArgs {
 struct Origin {
     /// The command line of `run`, for a later `resume`.
     words: Vec<String>,
+    /// Where the user is. A resumed run works in the directory in which it was begun.
+    cwd: Utf8PathBuf,
     /// For `resume`: what is still to be begun afresh.
     forced: Option<BTreeSet<String>>,
     /// For `resume`: the hash that the pipeline had.
@@ -107,11 +112,11 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let planner = |stage: &str, unavailable: &BTreeSet<String>| session.plan(stage, unavailable);
     let mut judge = session.judge(&selection, &planner);
     let looked = survey(&mut judge, &session.graph)?;
-    looked.check(&judge)?;
+    looked.check(&judge).map_err(|problem| plan::explained(problem, &args.pipeline.pipeline))?;
 
     let (sender, receiver) = channel();
     let events = Events(sender);
-    let (run, mut options) = listen::Options::new(args, &session)?;
+    let (run, mut options) = listen::Options::new(args, &session, again(args, &session, &origin.cwd))?;
     let budget = budget(&args.execution);
     let started = Stamped { time: Timestamp::now(), event: started(&session, &selection, origin, &run, budget) };
     options.begin(&started)?;
@@ -139,7 +144,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let end = scheduler::run(&mut judge, &session.graph, &shared, budget, policy);
     let published = match &end {
         Ok(end) => put_outputs(&session, &end.settled, args.execution.out.as_deref()),
-        Err(_) => Ok(()),
+        Err(_) => Ok(Published::default()),
     };
     let outcome = match &end {
         Ok(end) if published.is_ok() => end.outcome,
@@ -153,7 +158,10 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
         tracing::warn!("{warning}");
     }
     let end = end?;
-    published?;
+    let published = published.map_err(|error| Machine(format!("{error:#}")))?;
+    if !args.execution.quiet {
+        say_where(&published, &origin.cwd);
+    }
     match (exit_code(&end, args.execution.strict), listened) {
         (0, Err(error)) => Err(error),
         (code, Err(error)) => {
@@ -221,10 +229,7 @@ fn started(session: &Session, selection: &Selection, origin: &Origin, run: &str,
 
 /// The command line without the values of secret variables.
 fn without_secrets(session: &Session, words: &[String]) -> Vec<String> {
-    let secret = |setting: &str| {
-        let name = setting.split('=').next().unwrap_or_default();
-        session.pipeline.vars.get(name).is_some_and(|variable| variable.secret)
-    };
+    let secret = |setting: &str| is_secret(session, setting);
     let mut kept = Vec::new();
     let mut words = words.iter().peekable();
     while let Some(word) = words.next() {
@@ -235,6 +240,12 @@ fn without_secrets(session: &Session, words: &[String]) -> Vec<String> {
         }
     }
     kept
+}
+
+/// Whether `NAME=VALUE` sets a secret.
+fn is_secret(session: &Session, setting: &str) -> bool {
+    let name = setting.split('=').next().unwrap_or_default();
+    session.pipeline.vars.get(name).is_some_and(|variable| variable.secret)
 }
 
 fn budget(args: &ExecutionArgs) -> Budget {
@@ -251,14 +262,49 @@ fn own_path() -> Result<Utf8PathBuf> {
     Utf8PathBuf::from_path_buf(path).map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))
 }
 
-fn put_outputs(session: &Session, settled: &BTreeMap<String, Settled>, out: Option<&Utf8Path>) -> Result<()> {
-    let Some(state) = &session.state else { return Ok(()) };
+fn put_outputs(session: &Session, settled: &BTreeMap<String, Settled>, out: Option<&Utf8Path>) -> Result<Published> {
+    let Some(state) = &session.state else { return Ok(Published::default()) };
     if session.pipeline.outputs.is_empty() {
-        return Ok(());
+        return Ok(Published::default());
     }
     let dir = out_dir(session, out)?;
-    publish(&session.pipeline, settled, state, session.sources.hasher(), &dir)?;
-    Ok(())
+    publish(&session.pipeline, settled, state, session.sources.hasher(), &dir)
+}
+
+/// What was put where, if anything was.
+fn say_where(published: &Published, cwd: &Utf8Path) {
+    let fresh = published.files.iter().filter(|(_, put)| *put).map(|(path, _)| path.strip_prefix(cwd).unwrap_or(path));
+    let fresh: Vec<&str> = fresh.map(Utf8Path::as_str).collect();
+    if !fresh.is_empty() {
+        anstream::eprintln!("put in place: {}", fresh.join(", "));
+    }
+}
+
+/// The commands that go on with a run, as they work where the user is.
+fn again(args: &RunArgs, session: &Session, cwd: &Utf8Path) -> Again {
+    let word = |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned());
+    let begun = session::current_dir().unwrap_or_default();
+    let named = &args.pipeline.pipeline;
+    // In another directory the same words would name another file.
+    let named = if *cwd != begun && shipped::is_path(named, &begun) { session.pipeline.file.as_str() } else { named };
+    let root = session.layout.root();
+    let option = format!(" --state-dir {}", word(root.strip_prefix(cwd).unwrap_or(root).as_str()));
+    let mut resume = "optbuild resume".to_owned();
+    if session::nearest_state(cwd).is_none_or(|layout| layout.root() != root) {
+        resume.push_str(&option);
+    }
+    let mut run = format!("optbuild run {}", word(named));
+    if session::state_root(named, None, cwd) != root {
+        run.push_str(&option);
+    }
+    // Secrets are left out: they belong into the environment.
+    let set = args.pipeline.settings.set.iter().filter(|setting| !is_secret(session, setting));
+    set.for_each(|setting| run.push_str(&format!(" --set {}", word(setting))));
+    if let Some(out) = &args.execution.out {
+        let dir = begun.join(out);
+        run.push_str(&format!(" --out {}", word(dir.strip_prefix(cwd).unwrap_or(&dir).as_str())));
+    }
+    Again { resume, run }
 }
 
 /// Where the pipeline's outputs are put.

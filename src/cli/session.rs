@@ -53,7 +53,7 @@ impl Session {
     /// The same, planned with the facts in a file instead of those of this machine.
     pub fn with_facts(args: &PipelineArgs, mode: Mode, facts: Option<&Utf8Path>) -> Result<Session> {
         let cwd = current_dir()?;
-        let root = state_root(&args.pipeline, &args.settings, &cwd);
+        let root = state_root(&args.pipeline, args.settings.state_dir.as_deref(), &cwd);
         let layout = Layout::new(root);
         let file = find_pipeline(&args.pipeline, &cwd, &layout)?;
         let facts = match facts {
@@ -134,9 +134,9 @@ pub fn current_dir() -> Result<Utf8PathBuf> {
         .map_err(|path| Usage(format!("the working directory {} is not UTF-8", path.display())).into())
 }
 
-/// Beside the pipeline file; in the working directory for a pipeline that is given by name.
-fn state_root(pipeline: &str, settings: &Settings, cwd: &Utf8Path) -> Utf8PathBuf {
-    let root = match &settings.state_dir {
+/// The one that is asked for, else beside the pipeline file, or in the working directory for a pipeline that is given by name.
+pub fn state_root(pipeline: &str, state_dir: Option<&Utf8Path>, cwd: &Utf8Path) -> Utf8PathBuf {
+    let root = match state_dir {
         Some(dir) => cwd.join(dir),
         None if shipped::is_path(pipeline, cwd) => match cwd.join(pipeline).parent() {
             Some(dir) => dir.join(STATE_DIR),
@@ -161,16 +161,15 @@ pub fn existing_state(state_dir: Option<&Utf8Path>) -> Result<Layout> {
         }
         return Ok(Layout::new(root));
     }
-    for dir in cwd.ancestors() {
-        let layout = Layout::new(dir.join(STATE_DIR));
-        if layout.marker().exists() {
-            return Ok(layout);
-        }
-    }
-    Err(Usage(format!(
-        "there is no {STATE_DIR} in {cwd} or above it: nothing was run here; name the state directory with `--state-dir`"
-    ))
-    .into())
+    nearest_state(&cwd).ok_or_else(|| {
+        let what = format!("there is no {STATE_DIR} in {cwd} or above it: nothing was run here");
+        Usage(format!("{what}; name the state directory with `--state-dir`")).into()
+    })
+}
+
+/// The state directory in a directory or above it.
+pub fn nearest_state(dir: &Utf8Path) -> Option<Layout> {
+    dir.ancestors().map(|dir| Layout::new(dir.join(STATE_DIR))).find(|layout| layout.marker().exists())
 }
 
 /// Opens the state directory.

@@ -3,9 +3,8 @@
 //! The one place that knows the order of the work: read and merge, give variables their values, replace references, decode
 //! stages, check that they fit together. Each part collects problems and goes on as far as that makes sense.
 
-use std::collections::BTreeMap;
-
 use camino::{Utf8Component, Utf8Path};
+use indexmap::IndexMap;
 
 use super::canonical;
 use super::check::{self, Draft};
@@ -122,8 +121,8 @@ impl Loader<'_> {
         }
     }
 
-    fn tools(&mut self, section: &Table, names: &Names) -> BTreeMap<String, ToolDecl> {
-        let mut tools = BTreeMap::new();
+    fn tools(&mut self, section: &Table, names: &Names) -> IndexMap<String, ToolDecl> {
+        let mut tools = IndexMap::new();
         let shape = Shape::file().key("tools");
         for entry in &section.entries {
             if !text::is_name(&entry.key) {
@@ -161,8 +160,8 @@ impl Loader<'_> {
         Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, decoded })
     }
 
-    fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> BTreeMap<String, Text> {
-        let mut outputs = BTreeMap::new();
+    fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> IndexMap<String, Text> {
+        let mut outputs = IndexMap::new();
         for entry in &section.entries {
             if !decode::structure(&entry.key, &entry.node, &Shape::file().key("outputs").key(&entry.key), self.problems)
             {

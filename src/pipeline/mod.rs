@@ -30,6 +30,7 @@ mod vars;
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,11 +65,11 @@ pub struct Pipeline {
     pub file: Utf8PathBuf,
     /// The directories of that file and of those that it extends; [`Piece::PipelineDir`] counts in them.
     pub dirs: Vec<Utf8PathBuf>,
-    /// Variables with the values of this run.
-    pub vars: BTreeMap<String, Variable>,
-    pub tools: BTreeMap<String, ToolDecl>,
+    /// Variables with the values of this run, in the order of the file; as are tools and outputs.
+    pub vars: IndexMap<String, Variable>,
+    pub tools: IndexMap<String, ToolDecl>,
     /// What stands under `out/NAME` after a run: a path there, and the output that is put there.
-    pub outputs: BTreeMap<String, Text>,
+    pub outputs: IndexMap<String, Text>,
     /// In the order of the file, which is the order in which the work happens.
     pub stages: Vec<Stage>,
     /// Hash of the text of all its files: whether the pipeline changed since a run.

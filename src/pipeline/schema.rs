@@ -9,10 +9,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::kind::{Bolt, Cargo, Cmake, Command, Gather, KindName, Verify};
+use super::text::RESERVED;
 use super::{Common, Text, ToolDecl};
 
 /// What a reference that stands alone looks like: it can take the place of a value of any type.
 pub(super) const REFERENCE: &str = r"^\$\{[^}]+\}$";
+
+/// The definition of a stage that only changes one of the same name.
+const CHANGE: &str = "change-of-stage";
 
 /// A pipeline: variables, tools, and stages in the order in which the work happens.
 #[derive(JsonSchema)]
@@ -122,6 +126,7 @@ enum ToolEntry {
 pub fn schema() -> Schema {
     let mut whole = SCHEMA.clone();
     widen(&mut whole);
+    tighten(&mut whole);
     // The root is an object, which is a schema.
     Schema::try_from(whole).unwrap_or_default()
 }
@@ -150,7 +155,7 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         root["$defs"][format!("{name}-stage")] = stage;
         alternatives.push(json!({ "$ref": format!("#/$defs/{name}-stage") }));
     }
-    root["$defs"]["change-of-stage"] = json!({
+    root["$defs"][CHANGE] = json!({
         "description": "In a pipeline with `extends`: other values for keys of the stage of that name.",
         "type": "object",
         "properties": {
@@ -160,7 +165,7 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         "required": ["name"],
         "not": { "required": ["kind"] },
     });
-    alternatives.push(json!({ "$ref": "#/$defs/change-of-stage" }));
+    alternatives.push(json!({ "$ref": format!("#/$defs/{CHANGE}") }));
     root["properties"]["stage"]["items"] = json!({ "anyOf": alternatives });
     root["$defs"]["Common"] = common;
     without_null(&mut root);
@@ -205,6 +210,44 @@ fn without_null(schema: &mut Value) {
         alternatives.retain(|alternative| alternative.get("type") != Some(&json!("null")));
     }
     node.values_mut().for_each(without_null);
+}
+
+/// What the types do not say and the loader checks.
+fn tighten(schema: &mut Value) {
+    let pattern = "^[A-Za-z0-9][A-Za-z0-9_+-]*$";
+    schema["properties"]["name"]["pattern"] = pattern.into();
+    for section in ["vars", "tools"] {
+        schema["properties"][section]["propertyNames"] = json!({ "pattern": pattern });
+    }
+    // Stages without a kind change others, of which there are none without `extends`.
+    let all_have_kinds = json!({ "properties": { "stage": { "items": { "required": ["kind"] } } } });
+    schema["anyOf"] = json!([{ "required": ["extends"] }, all_have_kinds]);
+    let mut keys = Map::new();
+    for (name, definition) in schema["$defs"].as_object_mut().into_iter().flatten() {
+        if !name.ends_with("-stage") || name == CHANGE {
+            continue;
+        }
+        let properties = &mut definition["properties"];
+        properties["name"]["pattern"] = pattern.into();
+        properties["name"]["not"] = json!({ "enum": RESERVED });
+        properties["jobs"]["anyOf"] =
+            json!([{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": REFERENCE }]);
+        for key in ["workloads", "tests"] {
+            if let Some(array) = properties.get_mut(key).and_then(|list| list.pointer_mut("/anyOf/0")) {
+                array["minItems"] = 1.into();
+            }
+        }
+        for (key, value) in properties.as_object().into_iter().flatten() {
+            keys.entry(key.clone()).or_insert_with(|| json!({ "description": value["description"] }));
+        }
+    }
+    let change = &mut schema["$defs"][CHANGE];
+    keys.extend(
+        change["properties"].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())),
+    );
+    keys.shift_remove("kind");
+    change["properties"] = keys.into();
+    change["additionalProperties"] = false.into();
 }
 
 /// Lets a reference stand in place of every value that is no string.

@@ -48,8 +48,8 @@ pub enum FindError {
 
 fn hint(nearest: &Option<String>, known: &[String]) -> String {
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    let meant = nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-    format!("{meant} There is {}; a file is given by its path", quoted(&names))
+    let meant = nearest.as_ref().map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+    format!("; {meant}there is {}; a file is given by its path, as `./build.toml`", quoted(&names))
 }
 
 /// The pipelines in `./pipelines` and the shipped ones, by name. One here hides a shipped one.

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use indexmap::IndexMap;
+
 use super::decode;
 use super::error::{Problem, list};
 use super::merge::long;
@@ -44,7 +46,7 @@ impl Variables {
         }
     }
     /// The variables that have a value.
-    pub fn into_values(self) -> BTreeMap<String, Variable> {
+    pub fn into_values(self) -> IndexMap<String, Variable> {
         self.declared.into_iter().filter_map(|declared| Some((declared.name, declared.variable?))).collect()
     }
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -18,6 +18,9 @@ use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
 use crate::state::workspace::{self, Candidate, WorkspaceDecision, WorkspaceState};
 
+/// Why a stage runs that an earlier run began and did not bring to its end.
+pub const BEGUN: &str = "it was begun and not finished";
+
 /// Plans one stage past the stages that are not available.
 pub type Planner<'a> = dyn Fn(&str, &BTreeSet<String>) -> Result<StagePlan, PlanError> + Sync + 'a;
 
@@ -284,7 +287,7 @@ impl Judge<'_> {
     fn reasons(&self, name: &str, fingerprint: &Fingerprint) -> Result<Vec<String>> {
         let Some(old) = self.current(name)? else {
             let begun = self.state.is_some_and(|state| state.layout().build_state(name).exists());
-            return Ok(vec![if begun { "it was begun and not finished" } else { "it has not run yet" }.into()]);
+            return Ok(vec![if begun { BEGUN } else { "it has not run yet" }.into()]);
         };
         let mut reasons: Vec<String> = Fingerprint::diff(&old.fingerprint, fingerprint).iter().map(describe).collect();
         if reasons.is_empty() {

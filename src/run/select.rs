@@ -37,8 +37,8 @@ pub struct Selection {
 /// A request that makes no sense for this pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    #[error("`{flag} {name}`: the pipeline has no stage of this name{}", hint(.nearest))]
-    Unknown { flag: &'static str, name: String, nearest: Option<String> },
+    #[error("`{flag} {name}`: {}", no_stage(.name, .known))]
+    Unknown { flag: &'static str, name: String, known: Vec<String> },
     #[error("`{flag} {name}`: this stage is switched off by its `when`; set the variable that it depends on")]
     Off { flag: &'static str, name: String },
     #[error("nothing lies between `--from {from}` and `--until {until}`: `{until}` does not depend on `{from}`")]
@@ -47,8 +47,12 @@ pub enum SelectError {
     Skipped { flag: &'static str, name: String },
 }
 
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+/// That there is no stage of a name, with the one that was meant, or all there are.
+pub fn no_stage(name: &str, known: &[String]) -> String {
+    match crate::pipeline::nearest(name, known.iter().map(String::as_str)) {
+        Some(nearest) => format!("the pipeline has no stage `{name}`; did you mean `{nearest}`?"),
+        None => format!("the pipeline has no stage `{name}`; its stages are {}", known.join(", ")),
+    }
 }
 
 /// Works out the selection of a request.
@@ -98,8 +102,8 @@ fn check_name(pipeline: &Pipeline, flag: &'static str, name: &str) -> Result<(),
         Some(stage) if !stage.common.when && flag != "--skip" => Err(SelectError::Off { flag, name: name.into() }),
         Some(_) => Ok(()),
         None => {
-            let names = pipeline.stages.iter().map(|stage| stage.common.name.as_str());
-            Err(SelectError::Unknown { flag, name: name.into(), nearest: crate::pipeline::nearest(name, names) })
+            let known = pipeline.stages.iter().map(|stage| stage.common.name.clone()).collect();
+            Err(SelectError::Unknown { flag, name: name.into(), known })
         }
     }
 }

@@ -122,7 +122,8 @@ impl StepRunner {
         let cwd = super::resolve::scratch(resolver);
         let command =
             Command { argv: op.command_line(), cwd, stdout: Some(report.as_str().into()), ..Command::default() };
-        self.command_with(name, &command, resolver, |exit| exit.status == ExitKind::Code(MACHINE))?;
+        self.command_with(name, &command, resolver, |exit| exit.status == ExitKind::Code(MACHINE))
+            .map_err(in_its_words)?;
         self.read_report(name, &report)
     }
 
@@ -262,6 +263,15 @@ impl StepRunner {
 fn failure(step: &str, what: String, environment: bool) -> StepError {
     let (command, tail) = (String::new(), Vec::new());
     StepError::from(Failure { step: step.into(), what, command, log: None, tail, environment })
+}
+
+/// An operation says what is wrong in its log; that it exited with 1 says nothing to anybody.
+fn in_its_words(error: StepError) -> StepError {
+    let StepError::Failed(mut failure) = error else { return error };
+    if let Some(said) = failure.tail.iter().find_map(|line| line.strip_prefix("error: ")) {
+        failure.what = said.into();
+    }
+    StepError::Failed(failure)
 }
 
 /// A line on the standard output of an operation.

@@ -37,7 +37,6 @@ fn gaps(gaps: &[(String, Gap)]) -> String {
             text.push_str(&format!("\n    {}", gap.remedy));
         }
     }
-    text.push_str("\n`optbuild doctor PIPELINE --install` installs what a package manager has");
     text
 }
 

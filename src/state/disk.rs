@@ -48,7 +48,7 @@ pub fn is_to_blame(error: &anyhow::Error) -> bool {
 }
 
 /// Whether it is the disk or the user's rights, and not what was asked of them.
-fn refuses(error: &io::Error) -> bool {
+pub fn refuses(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let kinds = [FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
     kinds.contains(&error.kind()) || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())

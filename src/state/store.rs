@@ -45,6 +45,8 @@ pub enum StateError {
         /// None when it has not said yet.
         holder: Option<LockInfo>,
     },
+    #[error("{0}; the state directory can be elsewhere: `--state-dir DIR`")]
+    NotMade(DiskError),
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
@@ -103,7 +105,7 @@ impl State {
                 if !create {
                     return Err(StateError::Missing(root.to_owned()));
                 }
-                disk::make_dir(root)?;
+                disk::make_dir(root).map_err(StateError::NotMade)?;
                 disk::write_durably(&layout.gitignore(), b"*\n")?;
                 disk::write_durably(&layout.marker(), format!("{MARKER_TEXT}{FORMAT}\n").as_bytes())?;
             }

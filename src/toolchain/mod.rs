@@ -72,10 +72,13 @@ pub fn locate(facts: &Facts, pipeline: &Pipeline, name: &str) -> Result<Utf8Path
         Some(version) => format!("is version {version}"),
         None => "does not say which version it is".into(),
     };
-    Err(Gap {
-        what: format!("`{name}` at {path} {found}, and the pipeline asks for `{text}`"),
-        remedy: remedy(facts, pipeline, name),
-    })
+    let newer = match package_of(facts, pipeline, name) {
+        // A package of that name is there, in another version.
+        Some(package) => format!("install one that fits (the package `{package}`, if this machine has it so new)"),
+        None => "install one that fits".into(),
+    };
+    let remedy = format!("{newer}, or say where it is with `dir` in `tools.{name}`");
+    Err(Gap { what: format!("`{name}` at {path} {found}, and the pipeline asks for `{text}`"), remedy })
 }
 
 fn missing(facts: &Facts, pipeline: &Pipeline, name: &str) -> Gap {

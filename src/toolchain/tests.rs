@@ -21,9 +21,9 @@ fn pipeline(tools: &str, llvm: &str) -> Pipeline {
         description: String::new(),
         file: "/p/pipeline.toml".into(),
         dirs: vec!["/p".into()],
-        vars: BTreeMap::from([("llvm".into(), variable)]),
-        tools: toml::from_str::<BTreeMap<String, ToolDecl>>(tools).unwrap(),
-        outputs: BTreeMap::new(),
+        vars: [("llvm".into(), variable)].into(),
+        tools: toml::from_str::<indexmap::IndexMap<String, ToolDecl>>(tools).unwrap(),
+        outputs: Default::default(),
         stages: Vec::new(),
         hash: String::new(),
     }

@@ -41,7 +41,7 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         dirs: vec!["/p".into()],
         vars: vars.iter().map(|(name, path)| (name.to_string(), variable(path))).collect(),
         tools: toml::from_str(tools).unwrap(),
-        outputs: BTreeMap::new(),
+        outputs: Default::default(),
         stages: vec![stage],
         hash: String::new(),
     }

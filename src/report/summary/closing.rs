@@ -96,9 +96,14 @@ pub fn verdict(run: &RunSummary, again: &Again) -> String {
             let strict = failed.is_empty() && tolerated > 0;
             let failed = if strict { run.with(|status| matches!(status, Status::Failed { .. })) } else { failed };
             let names: Vec<&str> = failed.iter().map(|stage| stage.name.as_str()).collect();
-            let names = if names.is_empty() { "no stage".into() } else { names.join(", ") };
             let parts = if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) };
-            format!("failed{}: {names}{parts} ({duration})", if strict { " (--strict)" } else { "" })
+            match names.as_slice() {
+                [] => format!("failed, though no stage did{parts} ({duration})"),
+                names => {
+                    let strict = if strict { " (--strict)" } else { "" };
+                    format!("failed{strict}: {}{parts} ({duration})", names.join(", "))
+                }
+            }
         }
         Some(Outcome::Interrupted) => format!("interrupted; `{}` continues", again.resume),
         None => format!("ended without a result; `{}` continues", again.resume),

@@ -289,8 +289,13 @@ impl StageSummary {
             let name = fact.name.replace('-', " ");
             match fact.unit.as_str() {
                 // What is counted is the name: `7 raw profiles`.
-                unit if unit.is_empty() || unit == "files" || unit == fact.name => {
+                unit if matches!(unit, "" | "files") || unit == fact.name => {
+                    let name = if fact.value == 1.0 { name.strip_suffix('s').unwrap_or(&name) } else { &name };
                     format!("{} {name}", super::text::quantity(fact.value, ""))
+                }
+                // `raw-bytes` of something are said as `2.0 KiB raw`.
+                unit if let Some(what) = name.strip_suffix(" bytes") => {
+                    format!("{} {what}", super::text::quantity(fact.value, unit))
                 }
                 unit => format!("{name} {}", super::text::quantity(fact.value, unit)),
             }

@@ -6,7 +6,9 @@ mod checks;
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use indexmap::IndexMap;
 
+use super::packages::{BOLT_RUNTIME, PROFILE_RUNTIME};
 use super::{Tool, package_of, search, version};
 use crate::facts::Facts;
 use crate::pipeline::Pipeline;
@@ -37,11 +39,33 @@ pub enum Status {
     OptionalMissing,
 }
 
-/// What is asked about where there is no pipeline: all that the kinds of stages can need.
-const USUAL: [&str; 10] =
-    ["cargo", "rustc", "clang", "clang++", "ld.lld", "llvm-profdata", "llvm-bolt", "merge-fdata", "cmake", "ninja"];
+/// What is asked about where there is no pipeline: all that the kinds of stages can need, and for what.
+const USUAL: [(&str, &str); 10] = [
+    ("cargo", "cargo stages"),
+    ("rustc", "cargo stages"),
+    ("clang", "cmake stages"),
+    ("clang++", "cmake stages"),
+    ("ld.lld", "lto, icf, keep-relocations"),
+    ("llvm-profdata", "gather stages"),
+    ("llvm-bolt", "bolt stages"),
+    ("merge-fdata", "gather stages on bolt ones"),
+    ("cmake", "cmake stages"),
+    ("ninja", "cmake stages"),
+];
+/// The same for what are no tools.
+const BESIDES: [(&str, &str); 4] = [
+    (PROFILE_RUNTIME, "pgo of cmake stages"),
+    (BOLT_RUNTIME, "bolt stages"),
+    ("branch records", "method = \"sampling\""),
+    ("LLVM of rustc", "pgo of cargo stages"),
+];
 /// What some pipelines make use of.
-const USEFUL: [&str; 4] = ["valgrind", "perf", "ccache", "sccache"];
+const USEFUL: [(&str, &str); 4] = [
+    ("valgrind", "counting instructions"),
+    ("perf", "method = \"sampling\""),
+    ("ccache", "launcher = \"ccache\""),
+    ("sccache", "launcher = \"sccache\""),
+];
 
 /// Looks at everything that a pipeline's tools and the plans of its stages name; without a pipeline, at everything that
 /// stages can need.
@@ -65,8 +89,12 @@ pub fn doctor(facts: &Facts, pipeline: Option<&Pipeline>, plans: &[StagePlan]) -
         }
     }
     let usual = USUAL.iter().map(|name| (name, false)).chain(USEFUL.iter().map(|name| (name, true)));
-    for (name, optional) in usual.filter(|(name, _)| all && !users.contains_key(*name)) {
-        let mut row = tool_row(facts, pipeline, name, None, &BTreeSet::new());
+    let clang = all.then(|| super::locate(facts, pipeline, "clang").ok()).flatten();
+    for (&(name, what_for), optional) in usual.filter(|_| all) {
+        // Stages take the one that belongs to their clang.
+        let beside = clang.as_deref().filter(|_| name == "llvm-profdata");
+        let beside = beside.and_then(|clang| super::llvm::beside(facts, clang, name));
+        let mut row = tool_row(facts, pipeline, name, beside.as_deref(), &BTreeSet::from([what_for]));
         if optional && row.status == Status::Missing {
             row.status = Status::OptionalMissing;
         }
@@ -75,6 +103,12 @@ pub fn doctor(facts: &Facts, pipeline: Option<&Pipeline>, plans: &[StagePlan]) -
 
     add_gaps(facts, pipeline, plans, &mut rows);
     checks::add(facts, pipeline, plans, all, &mut rows);
+    if all {
+        for (name, what_for) in BESIDES {
+            let row = rows.iter_mut().find(|row| row.tool == name && row.needed_for.is_empty());
+            row.into_iter().for_each(|row| row.needed_for.push(what_for.into()));
+        }
+    }
     rows
 }
 
@@ -166,9 +200,9 @@ fn nothing() -> Pipeline {
         description: String::new(),
         file: Utf8PathBuf::new(),
         dirs: Vec::new(),
-        vars: BTreeMap::new(),
-        tools: BTreeMap::new(),
-        outputs: BTreeMap::new(),
+        vars: IndexMap::new(),
+        tools: IndexMap::new(),
+        outputs: IndexMap::new(),
         stages: Vec::new(),
         hash: String::new(),
     }
