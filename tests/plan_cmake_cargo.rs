@@ -80,7 +80,7 @@ fn refused(name: KindName, keys: &str) -> String {
 
 const CONFIGURE: &str = "/usr/bin/cmake -S /src -B <self.build> -G Ninja -DCMAKE_BUILD_TYPE=Release \
                          -DCMAKE_C_COMPILER=/usr/bin/clang-22 -DCMAKE_CXX_COMPILER=/usr/bin/clang++-22 \
-                         -DCMAKE_MAKE_PROGRAM=/usr/bin/ninja";
+                         -DCMAKE_MAKE_PROGRAM=/usr/bin/ninja -DCMAKE_BUILD_RPATH_USE_ORIGIN=ON";
 const LINKED: [&str; 3] = ["EXE", "SHARED", "MODULE"];
 
 /// What goes with every use of profiles: names of local functions without the directory of their file.
@@ -178,6 +178,7 @@ fn without_install_outputs_are_captured() {
     assert!(
         shown[0].contains(" -DCMAKE_C_COMPILER_LAUNCHER=/usr/bin/ccache -DCMAKE_CXX_COMPILER_LAUNCHER=/usr/bin/ccache")
     );
+    assert!(!shown[0].contains("ORIGIN"), "what is captured finds its libraries in the build directory");
     assert_eq!(shown[1], "build: /usr/bin/cmake --build <self.build> -j <jobs> --target x y");
     assert_eq!(shown[2], "capture-lib: op capture --from <self.build>/libx.so --to <self.out>/libx.so");
     assert!(refused(KindName::Cmake, "install = false").contains("outputs"));

@@ -12,7 +12,7 @@
 //! What is there besides the obvious: a profile names a function that is local to its file by the path of the file and its own
 //! name. Such a function would have no profile when the sources lie elsewhere than they did when the program was trained:
 //! in a project that was moved, in another checkout, in the output of a stage that ran again. So only the file's name is
-//! taken. Two files of one name with functions of one name are told apart by the hash of the functions' code.
+//! taken. Two files of one name with functions of one name are told apart by the shape of their code.
 
 use super::compiler::Compilers;
 use super::{Context, PlanError};
