@@ -51,7 +51,7 @@ pub fn step_started(stage: &str, step: &str) -> Event {
     Event::StepStarted {
         stage: stage.into(),
         step: step.into(),
-        command: "cmake --build .".into(),
+        command: "cd '/s/a b' && cmake --build .".into(),
         cwd: "/s/a b".into(),
         log: format!("/s/logs/{stage}/{step}.log").into(),
     }

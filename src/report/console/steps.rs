@@ -37,14 +37,14 @@ impl Console {
                 self.stage_started(stamped, stage, reasons, *expected)
             }
             Event::Note { stage, text } if self.verbose() => self.in_stage(stamped, stage, &format!("note: {text}")),
-            Event::StepStarted { stage, step, command, cwd, log } => {
+            Event::StepStarted { stage, step, command, log, .. } => {
                 let pooled = self.running(stage).is_some_and(|running| running.pool.is_some());
                 if let Some(running) = self.running(stage) {
                     running.steps.push((step.clone(), log.clone()));
                 }
                 if self.verbose() {
                     self.in_stage(stamped, stage, step)?;
-                    self.in_stage_below(stage, &format!("$ cd {} && {command}", shell_word(cwd.as_str())))
+                    self.in_stage_below(stage, &format!("$ {command}"))
                 } else if self.terminal() || self.github() || pooled {
                     Ok(())
                 } else {
@@ -180,9 +180,4 @@ impl Console {
         }
         self.below(line)
     }
-}
-
-/// A word as a shell reads it back.
-pub(super) fn shell_word(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
 }
