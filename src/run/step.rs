@@ -115,9 +115,10 @@ impl StepRunner {
     pub(super) fn op(&self, name: &str, op: &Op, resolver: &Resolver) -> Result<Vec<FactRecord>, StepError> {
         let report = self.logs.join(format!("{}.facts", file_name(name)));
         let cwd = super::resolve::scratch(resolver);
-        let command =
-            Command { argv: op.command_line(), cwd, stdout: Some(report.as_str().into()), ..Command::default() };
-        self.command(name, &command, resolver)?;
+        // Who repeats it by hand reads the report at once.
+        let shown = Command { argv: op.command_line(), cwd, ..Command::default() };
+        let command = Command { stdout: Some(report.as_str().into()), ..shown.clone() };
+        self.launch(name, &command, &shown, resolver)?;
         self.read_report(name, &report)
     }
 
@@ -144,11 +145,15 @@ impl StepRunner {
 
     /// Runs a command once.
     pub(super) fn command(&self, name: &str, command: &Command, resolver: &Resolver) -> Result<(), StepError> {
+        self.launch(name, command, command, resolver)
+    }
+
+    fn launch(&self, name: &str, command: &Command, shown: &Command, resolver: &Resolver) -> Result<(), StepError> {
         let number = self.log_number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let log = self.logs.join(format!("{number:02}-{}.log", file_name(name)));
         let resolve_error = |error: ResolveError| self.broken(name, error.to_string());
         let launch = resolver.launch(command, &log).map_err(resolve_error)?;
-        let shown = resolver.pasteable(command).map_err(resolve_error)?;
+        let shown = resolver.pasteable(shown).map_err(resolve_error)?;
         self.prepare(name, command, &launch)?;
         self.events.send(Event::StepStarted {
             stage: self.stage.clone(),
