@@ -80,8 +80,11 @@ fn refused(name: KindName, keys: &str) -> String {
 
 const CONFIGURE: &str = "/usr/bin/cmake -S /src -B <self.build> -G Ninja -DCMAKE_BUILD_TYPE=Release \
                          -DCMAKE_C_COMPILER=/usr/bin/clang-22 -DCMAKE_CXX_COMPILER=/usr/bin/clang++-22 \
-                         -DCMAKE_MAKE_PROGRAM=/usr/bin/ninja";
+                         -DCMAKE_MAKE_PROGRAM=/usr/bin/ninja -DCMAKE_BUILD_RPATH_USE_ORIGIN=ON";
 const LINKED: [&str; 3] = ["EXE", "SHARED", "MODULE"];
+
+/// What goes with every use of profiles: names of local functions without the directory of their file.
+const NAMES: &str = "-Xclang -mllvm -Xclang -static-func-full-module-prefix=false";
 
 /// The flags of all languages and link steps.
 fn flags(compile: &str, link: &str) -> String {
@@ -105,7 +108,7 @@ fn a_plain_cmake_build() {
 #[test]
 fn an_instrumented_library() {
     let plan = cmake("pgo = \"generate\"\noutputs = { lib = \"lib/libx.so\" }");
-    let flags = flags("-fprofile-generate", "-fprofile-generate");
+    let flags = flags(&format!("-fprofile-generate {NAMES}"), "-fprofile-generate");
     assert_eq!(shown(&plan)[0], format!("configure: LLVM_PROFILE_FILE=/dev/null {CONFIGURE}{flags}"));
     let outputs: Vec<_> = plan.outputs.iter().map(|o| (o.name.as_str(), o.path.to_string(), o.portable)).collect();
     assert_eq!(outputs, [("out", "<self.out>".into(), false), ("lib", "<self.out>/lib/libx.so".into(), false)]);
@@ -122,8 +125,8 @@ fn a_library_for_bolt() {
     let archivers = [("AR", "ar"), ("RANLIB", "ranlib"), ("NM", "nm")];
     let archivers = archivers.map(|(variable, tool)| format!(" -DCMAKE_{variable}=/usr/bin/llvm-{tool}-22")).concat();
     let both = "-fprofile-use='<g.profile>' -flto=thin";
-    let flags =
-        flags(&format!("{both} -ffunction-sections"), &format!("{both} -fuse-ld=lld -Wl,--icf=all -Wl,--emit-relocs"));
+    let compile = format!("{both} {NAMES} -ffunction-sections");
+    let flags = flags(&compile, &format!("{both} -fuse-ld=lld -Wl,--icf=all -Wl,--emit-relocs"));
     assert_eq!(shown(&plan)[1], format!("configure: {CONFIGURE}{archivers}{flags}"));
     assert!(plan.outputs[0].portable);
     assert!(plan.tools.iter().any(|tool| tool.name == "ld.lld" && tool.path == "/usr/bin/ld.lld-22"));
@@ -133,11 +136,16 @@ fn a_library_for_bolt() {
 fn context_sensitive_profiles() {
     let plan = cmake("pgo = { use = \"${g.profile}\" }\ncs-pgo = \"generate\"");
     let both = "-fprofile-use='<g.profile>' -fcs-profile-generate";
-    assert!(shown(&plan)[1].ends_with(&flags(both, both)), "{}", shown(&plan)[1]);
+    assert!(shown(&plan)[1].ends_with(&flags(&format!("{both} {NAMES}"), both)), "{}", shown(&plan)[1]);
     assert!(!plan.outputs[0].portable);
     let plan = cmake("pgo = { use = \"${g.profile}\" }\ncs-pgo = { use = \"${h.profile}\" }");
     let both = "-fprofile-use='<h.profile>'";
-    assert!(shown(&plan)[1].ends_with(&flags(both, both)), "{}", shown(&plan)[1]);
+    assert!(shown(&plan)[1].ends_with(&flags(&format!("{both} {NAMES}"), both)), "{}", shown(&plan)[1]);
+    let plan = cmake("pgo = { use = \"${g.profile}\" }\ncs-pgo = \"generate\"\nlto = \"thin\"");
+    let both = "-fprofile-use='<g.profile>' -fcs-profile-generate -flto=thin";
+    // lld instruments, and has to name functions in the same way.
+    let link = format!("{both} -Wl,-mllvm,-static-func-full-module-prefix=false -fuse-ld=lld");
+    assert!(shown(&plan)[1].ends_with(&flags(&format!("{both} {NAMES}"), &link)), "{}", shown(&plan)[1]);
     assert!(refused(KindName::Cmake, "cs-pgo = \"generate\"").contains("add `pgo = { use = … }`"));
     assert!(refused(KindName::Cmake, "pgo = \"generate\"\ncs-pgo = \"generate\"").contains("comes after the first"));
 }
@@ -149,10 +157,12 @@ fn the_users_flags_come_first() {
     let common = "pass-env = [\"CFLAGS\", \"CXXFLAGS\"]";
     let plan = try_stage(KindName::Cmake, &facts, "", common, keys).unwrap();
     let line = &shown(&plan)[0];
-    let end = " -DBUILD_TESTING=OFF -DLEVEL=3 -DCMAKE_C_FLAGS=-g -fprofile-generate \
-               -DCMAKE_CXX_FLAGS=-march=native -fprofile-generate -DCMAKE_EXE_LINKER_FLAGS=-fprofile-generate \
-               -DCMAKE_SHARED_LINKER_FLAGS=-fprofile-generate -DCMAKE_MODULE_LINKER_FLAGS=-fprofile-generate";
-    assert!(line.ends_with(end), "{line}");
+    let end = format!(
+        " -DBUILD_TESTING=OFF -DLEVEL=3 -DCMAKE_C_FLAGS=-g -fprofile-generate {NAMES} \
+         -DCMAKE_CXX_FLAGS=-march=native -fprofile-generate {NAMES} -DCMAKE_EXE_LINKER_FLAGS=-fprofile-generate \
+         -DCMAKE_SHARED_LINKER_FLAGS=-fprofile-generate -DCMAKE_MODULE_LINKER_FLAGS=-fprofile-generate"
+    );
+    assert!(line.ends_with(&end), "{line}");
     let message = refused(KindName::Cmake, "define = { CMAKE_C_COMPILER = \"gcc\" }");
     assert_eq!(
         message,
@@ -168,6 +178,7 @@ fn without_install_outputs_are_captured() {
     assert!(
         shown[0].contains(" -DCMAKE_C_COMPILER_LAUNCHER=/usr/bin/ccache -DCMAKE_CXX_COMPILER_LAUNCHER=/usr/bin/ccache")
     );
+    assert!(!shown[0].contains("ORIGIN"), "what is captured finds its libraries in the build directory");
     assert_eq!(shown[1], "build: /usr/bin/cmake --build <self.build> -j <jobs> --target x y");
     assert_eq!(shown[2], "capture-lib: op capture --from <self.build>/libx.so --to <self.out>/libx.so");
     assert!(refused(KindName::Cmake, "install = false").contains("outputs"));

@@ -80,7 +80,7 @@ pub enum Event {
     StepStarted {
         stage: String,
         step: String,
-        /// Ready to paste, without secrets.
+        /// Ready to paste, directory and all, without secrets.
         command: String,
         cwd: Utf8PathBuf,
         log: Utf8PathBuf,

@@ -95,6 +95,9 @@ impl Resolver {
         for arg in &command.argv {
             words.push(quoted(self.shown(arg)?));
         }
+        if let Some(stdout) = &command.stdout {
+            words.push(format!("> {}", quoted(self.shown(stdout)?)));
+        }
         Ok(format!("cd {} && {}", quoted(self.shown(&command.cwd)?), words.join(" ")))
     }
 }

@@ -120,9 +120,10 @@ impl StepRunner {
     pub(super) fn op(&self, name: &str, op: &Op, resolver: &Resolver) -> Result<Vec<FactRecord>, StepError> {
         let report = self.logs.join(format!("{}.facts", file_name(name)));
         let cwd = super::resolve::scratch(resolver);
-        let command =
-            Command { argv: op.command_line(), cwd, stdout: Some(report.as_str().into()), ..Command::default() };
-        self.command_with(name, &command, resolver, |exit| exit.status == ExitKind::Code(MACHINE))
+        // Who repeats it by hand reads the report at once.
+        let shown = Command { argv: op.command_line(), cwd, ..Command::default() };
+        let command = Command { stdout: Some(report.as_str().into()), ..shown.clone() };
+        self.launch(name, &command, &shown, resolver, |exit| exit.status == ExitKind::Code(MACHINE))
             .map_err(in_its_words)?;
         self.read_report(name, &report)
     }
@@ -150,14 +151,15 @@ impl StepRunner {
 
     /// Runs a command once.
     pub(super) fn command(&self, name: &str, command: &Command, resolver: &Resolver) -> Result<(), StepError> {
-        self.command_with(name, command, resolver, |_| false)
+        self.launch(name, command, command, resolver, |_| false)
     }
 
-    /// Likewise, with an answer to whether an exit is the machine's fault.
-    fn command_with(
+    /// Runs `command` once, shown as another one. `of_machine` tells whether an exit is the machine's fault.
+    fn launch(
         &self,
         name: &str,
         command: &Command,
+        shown: &Command,
         resolver: &Resolver,
         of_machine: impl Fn(&Exit) -> bool,
     ) -> Result<(), StepError> {
@@ -165,7 +167,7 @@ impl StepRunner {
         let log = self.logs.join(format!("{number:02}-{}.log", file_name(name)));
         let resolve_error = |error: ResolveError| self.broken(name, error.to_string());
         let launch = resolver.launch(command, &log).map_err(resolve_error)?;
-        let shown = resolver.pasteable(command).map_err(resolve_error)?;
+        let shown = resolver.pasteable(shown).map_err(resolve_error)?;
         self.prepare(name, command, &launch)?;
         self.events.send(Event::StepStarted {
             stage: self.stage.clone(),

@@ -8,12 +8,23 @@
 //!   that does nothing, and functions that the training did not reach are not warned of.
 //! - `-Wl,--thinlto-jobs`: does not change what is linked, but a number of jobs in the flags would link everything again
 //!   whenever the number changes.
+//!
+//! What is there besides the obvious: a profile names a function that is local to its file by the path of the file and its own
+//! name. Such a function would have no profile when the sources lie elsewhere than they did when the program was trained:
+//! in a project that was moved, in another checkout, in the output of a stage that ran again. So only the file's name is
+//! taken. Two files of one name with functions of one name are told apart by the shape of their code.
 
 use super::compiler::Compilers;
 use super::{Context, PlanError};
 use crate::pipeline::kind::cmake::Icf;
 use crate::pipeline::kind::{Cmake, Lto, Pgo};
 use crate::plan::Arg;
+
+/// Makes names of local functions independent of where their files lie. By way of `-Xclang`, for with `-mllvm` alone clang
+/// warns where it only links.
+const NAMES: &str = "-Xclang -mllvm -Xclang -static-func-full-module-prefix=false";
+/// The same for lld, which names functions where context-sensitive profiles and link-time optimisation meet.
+const NAMES_IN_LLD: &str = "-Wl,-mllvm,-static-func-full-module-prefix=false";
 
 /// Flags of a stage.
 pub(super) struct Flags {
@@ -51,6 +62,7 @@ pub(super) fn of(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Resul
     if kind.cs_pgo == Some(Pgo::Generate) {
         compile.push("-fcs-profile-generate".into());
     }
+    let profiles = !compile.is_empty();
     match kind.lto {
         Lto::Off => {}
         Lto::Thin => compile.push("-flto=thin".into()),
@@ -59,7 +71,15 @@ pub(super) fn of(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Resul
     }
     // The driver needs them again when it links: for the profile runtime, and for what is compiled only then.
     let mut link = compile.clone();
-    link.extend(linker(kind, compilers, cx)?);
+    if profiles {
+        compile.push(NAMES.into());
+    }
+    let linker = linker(kind, compilers, cx)?;
+    let by_lld = kind.linker.as_ref().is_none_or(|text| matches!(text.as_literal().as_deref(), Some("lld" | "ld.lld")));
+    if kind.cs_pgo.is_some() && kind.lto != Lto::Off && by_lld {
+        link.push(NAMES_IN_LLD.into());
+    }
+    link.extend(linker);
     match kind.icf {
         None => {}
         Some(Icf::None) => link.push("-Wl,--icf=none".into()),

@@ -52,6 +52,7 @@ pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
         define(&mut configure, "CMAKE_C_COMPILER_LAUNCHER", launcher.clone());
         define(&mut configure, "CMAKE_CXX_COMPILER_LAUNCHER", launcher);
     }
+    rpath(kind, &mut configure);
     archivers(kind, &compilers, cx, &mut configure);
     definitions(kind, &flags, cx, &mut configure)?;
 
@@ -134,6 +135,15 @@ fn generator(kind: &Cmake, cx: &mut Context, configure: &mut Vec<Arg>) -> Result
     let is_ninja = generator.symbolic().starts_with("Ninja");
     configure.extend(["-G".into(), generator]);
     Ok(is_ninja.then(|| cx.tool("ninja")))
+}
+
+/// Until they are installed, programs find libraries by the path of the build directory. `cmake --install` takes it out, but the
+/// space for it and the build id that was made of it stay. Without it, a build in another directory is the same to the byte.
+fn rpath(kind: &Cmake, configure: &mut Vec<Arg>) {
+    const RELATIVE: &str = "CMAKE_BUILD_RPATH_USE_ORIGIN";
+    if kind.install && !kind.define.contains_key(RELATIVE) {
+        define(configure, RELATIVE, "ON".into());
+    }
 }
 
 /// Archives of LLVM bitcode need an index that only LLVM's archiver writes.
