@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use kill_support::{Project, Run, eventually, pipelines, process_group, process_state, signal, strings, within};
+use kill_support::{
+    Project, Run, eventually, is_stopped, pipelines, process_group, process_state, signal, strings, within,
+};
 use rustix::process::Signal;
 
 /// Kills a run twice, in the middle of a build with ninja and in the middle of the workloads, and goes on with `again`.
@@ -198,7 +200,7 @@ fn ctrl_z_and_continue() {
 
     run.signal(Signal::TSTP);
     let supervisors = project.supervisors();
-    let stopped = |pid: &i32| supervisors.contains(pid) || process_state(*pid) == Some('T');
+    let stopped = |pid: &i32| supervisors.contains(pid) || is_stopped(*pid);
     let all_stopped = || {
         let processes = project.processes();
         processes.len() >= 4 && processes.iter().all(|(pid, _)| stopped(pid))
@@ -224,7 +226,7 @@ fn sigkill_of_a_stopped_run() {
     killed_and_continued(&["resume"], |project, run| {
         let supervisors = project.supervisors();
         run.signal(Signal::TSTP);
-        let stopped = |pid: i32| supervisors.contains(&pid) || process_state(pid) == Some('T');
+        let stopped = |pid: i32| supervisors.contains(&pid) || is_stopped(pid);
         assert!(eventually(|| project.processes().iter().all(|(pid, _)| stopped(*pid))));
         run.kill();
     });

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use optbuild::run::process::ExitKind;
-use process_support::{NOTHING, Place, TREE, TREE_SIZE, eventually, kill, state};
+use process_support::{NOTHING, Place, TREE, TREE_SIZE, eventually, is_stopped, kill};
 use rustix::process::Signal;
 
 #[test]
@@ -162,7 +162,7 @@ fn pausing_stops_every_process_and_the_clock() {
     place.wait_file("ticks");
     let ticks = || std::fs::metadata(place.dir.join("ticks")).unwrap().len();
     process.pause();
-    let stopped = || place.running().iter().all(|pid| state(*pid) == Some('T'));
+    let stopped = || place.running().iter().all(|pid| is_stopped(*pid));
     assert!(eventually(Duration::from_secs(10), stopped));
     let (before, clock) = (ticks(), process.running_time());
     std::thread::sleep(Duration::from_millis(300));
@@ -196,7 +196,7 @@ fn a_paused_tree_can_be_ended() {
     let process = place.shell("trap 'echo bye; exit 0' TERM; touch ready; while :; do sleep 0.05; done");
     place.wait_file("ready");
     process.pause();
-    assert!(eventually(Duration::from_secs(10), || place.running().iter().all(|pid| state(*pid) == Some('T'))));
+    assert!(eventually(Duration::from_secs(10), || place.running().iter().all(|pid| is_stopped(*pid))));
     process.end(Duration::from_secs(30));
     // It could do what it does on SIGTERM.
     assert!(process.wait().success());

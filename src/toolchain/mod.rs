@@ -77,7 +77,11 @@ pub fn locate(facts: &Facts, pipeline: &Pipeline, name: &str) -> Result<Utf8Path
         Some(package) => format!("install one that fits (the package `{package}`, if this machine has it so new)"),
         None => "install one that fits".into(),
     };
-    let remedy = format!("{newer}, or say where it is with `dir` in `tools.{name}`");
+    let place = match dir_variable(pipeline, name) {
+        Some(variable) => format!("`--set {variable}=DIR`"),
+        None => format!("`dir` in `tools.{name}`"),
+    };
+    let remedy = format!("{newer}, or say where it is with {place}");
     Err(Gap { what: format!("`{name}` at {path} {found}, and the pipeline asks for `{text}`"), remedy })
 }
 
@@ -92,14 +96,18 @@ fn missing(facts: &Facts, pipeline: &Pipeline, name: &str) -> Gap {
 /// How to come by a tool: the package, and the variable that says where it is.
 fn remedy(facts: &Facts, pipeline: &Pipeline, name: &str) -> String {
     let mut remedy = packages::remedy(facts, name, package_of(facts, pipeline, name).as_deref());
-    let variable = pipeline.tools.get(name).and_then(|tool| match tool.dir.as_ref()?.pieces.as_slice() {
-        [crate::pipeline::Piece::Var(variable)] => Some(variable),
-        _ => None,
-    });
-    if let Some(variable) = variable {
+    if let Some(variable) = dir_variable(pipeline, name) {
         remedy.push_str(&format!(", or say where it is with `--set {variable}=DIR`"));
     }
     remedy
+}
+
+/// The variable that says in which directory a tool is.
+fn dir_variable<'a>(pipeline: &'a Pipeline, name: &str) -> Option<&'a str> {
+    match pipeline.tools.get(name)?.dir.as_ref()?.pieces.as_slice() {
+        [crate::pipeline::Piece::Var(variable)] => Some(variable),
+        _ => None,
+    }
 }
 
 /// The package of this machine's package manager that has a tool in a version that the pipeline asks for.

@@ -314,6 +314,11 @@ pub fn process_state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+/// Stopped, or waiting for a child that was stopped between its `vfork` and `exec`, as shells and ninja start commands.
+pub fn is_stopped(pid: i32) -> bool {
+    matches!(process_state(pid), Some('T' | 'D'))
+}
+
 /// The process group of `/proc/PID/stat`.
 pub fn process_group(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

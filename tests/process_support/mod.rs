@@ -100,6 +100,11 @@ pub fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+/// Stopped, or waiting for a child that was stopped between its `vfork` and `exec`, as shells and ninja start commands.
+pub fn is_stopped(pid: i32) -> bool {
+    matches!(state(pid), Some('T' | 'D'))
+}
+
 pub fn kill(pid: u32, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
 }
