@@ -60,3 +60,20 @@ fn the_schema_has_no_null_and_no_dangling_reference() {
         assert!(schema["$defs"].get(target).is_some(), "{target}");
     }
 }
+
+/// What the loader refuses beyond types, an editor shall mark too.
+#[test]
+fn the_schema_refuses_what_the_loader_refuses() {
+    let schema = serde_json::Value::from(optbuild::pipeline::schema());
+    let stage = |kind: &str| &schema["$defs"][format!("{kind}-stage")]["properties"];
+    assert_eq!(stage("cmake")["jobs"]["anyOf"][0]["minimum"], 1);
+    assert_eq!(stage("command")["name"]["not"]["enum"][0], "self");
+    assert_eq!(stage("gather")["workloads"]["anyOf"][0]["minItems"], 1);
+    assert_eq!(stage("verify")["tests"]["anyOf"][0]["minItems"], 1);
+    // A stage without a kind changes another one: only in a file that extends one, and no key that no kind has.
+    assert_eq!(schema["anyOf"][0]["required"][0], "extends");
+    assert_eq!(schema["anyOf"][1]["properties"]["stage"]["items"]["required"][0], "kind");
+    let change = &schema["$defs"]["change-of-stage"];
+    assert_eq!(change["additionalProperties"], false);
+    assert!(change["properties"]["workloads"].is_object() && change["properties"]["kind"].is_null());
+}

@@ -197,11 +197,11 @@ fn a_doctors_report() {
     assert_eq!(
         doctor_table(&[clang.clone(), bolt, merge, ccache.clone()], look(100)),
         "\
-tool         status             version  required  found           needed for
-clang        ok                 22.1.0   >=19      /usr/bin/clang  lib
-llvm-bolt    missing                                               lib
-merge-fdata  missing                                               lib
-ccache       missing, optional                                     lib
+tool         status             version  required  needed for  found
+clang        ok                 22.1.0   >=19      lib         /usr/bin/clang
+llvm-bolt    missing                               lib
+merge-fdata  missing                               lib
+ccache       missing, optional                     lib
 
 What to do
   llvm-bolt, merge-fdata: apt-get install bolt-22
@@ -210,6 +210,10 @@ What to do
 2 tools missing or not fit
 "
     );
+    let mut several = clang.clone();
+    several.needed_for = vec!["lib".into(), "shell-on-instrumented".into(), "verify".into()];
+    let narrow = doctor_table(&[several], look(60));
+    assert!(narrow.contains("lib, +2     /usr/bin/clang\n"), "{narrow}");
     assert!(doctor_table(&[clang, ccache], look(100)).ends_with("\n\neverything that is needed is there\n"));
 }
 

@@ -4,6 +4,7 @@ use crate::run::process::StillAlive;
 use crate::run::survey::CannotBegin;
 use crate::state::disk;
 use crate::state::disk::DiskError;
+use crate::state::fingerprint::FingerprintError;
 use crate::state::sources::SourceError;
 use crate::state::store::StateError;
 
@@ -49,9 +50,13 @@ pub fn code(error: &anyhow::Error) -> u8 {
         if let Some(cannot) = cause.downcast_ref::<CannotBegin>() {
             return if matches!(cannot, CannotBegin::Gaps(_)) { MACHINE } else { USAGE };
         }
-        if let Some(SourceError::Read { cause, .. }) = cause.downcast_ref::<SourceError>()
-            && disk::refuses(cause)
-        {
+        // Wrapped or not: what is transparent is no cause of its own.
+        let source = match cause.downcast_ref::<FingerprintError>() {
+            Some(FingerprintError::Tool(_)) => return MACHINE,
+            Some(FingerprintError::Source(source)) => Some(source),
+            None => cause.downcast_ref::<SourceError>(),
+        };
+        if matches!(source, Some(SourceError::Read { .. })) {
             return MACHINE;
         }
     }

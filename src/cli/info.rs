@@ -9,7 +9,7 @@ use super::exit::Usage;
 use super::look;
 use super::plan::{answer, print};
 use super::session::{Mode, Session, current_dir};
-use crate::pipeline::{Kind, Pipeline, Stage, shipped};
+use crate::pipeline::{Kind, Pipeline, Stage, VarType, shipped};
 use crate::report::RunSummary;
 use crate::report::info::{
     ArtifactRow, Difference, Explanation, ListRow, PipelineInfo, StageInfo, StageState, StatusRow, ToolInfo, VarInfo,
@@ -63,7 +63,11 @@ fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
     let vars = pipeline.vars.iter().map(|(name, variable)| VarInfo {
         name: name.clone(),
         kind: variable.kind.to_string(),
-        default: variable.default.clone(),
+        // With spaces, so that a long list can be wrapped.
+        default: match variable.kind {
+            VarType::List => variable.default.as_ref().map(|list| list.replace(',', ", ")),
+            _ => variable.default.clone(),
+        },
         description: variable.description.clone(),
         choices: variable.choices.clone(),
         secret: variable.secret,

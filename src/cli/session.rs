@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::{LastRunArgs, PipelineArgs, Settings};
 use super::exit::{BadFile, Usage};
-use super::history::{self, LastRun};
+use super::history;
 use crate::facts::Facts;
 use crate::pipeline::{self, Graph, LoadOptions, Pipeline, shipped};
 use crate::plan::{PlanError, StagePlan};
@@ -118,10 +118,12 @@ impl Session {
     }
 }
 
-/// The name and variables of the last run in the state directory that is meant.
+/// The name and variables of the last run, to be read in the directory in which it was begun, in the state directory that is meant.
 fn last_run_args(settings: &Settings) -> Result<PipelineArgs> {
     let layout = existing_state(settings.state_dir.as_deref())?;
-    let LastRun { mut pipeline, .. } = history::last_run(&layout)?;
+    let last = history::last_run(&layout)?;
+    last.enter_directory()?;
+    let mut pipeline = last.pipeline;
     pipeline.settings.set.extend(settings.set.iter().cloned());
     pipeline.settings.state_dir = Some(layout.root().to_owned());
     Ok(pipeline)

@@ -51,6 +51,10 @@ impl<'a> Context<'a> {
             // An output of another stage is an input by its content already.
             if let Some(path) = self.known_path(&arg) {
                 let glob = path.as_str().contains(['*', '?', '[', '{']);
+                // Not an error: a stage before may make it.
+                if !glob && !self.facts.exists(&path) {
+                    self.plan.notes.push(format!("{path}, which `{key}` names, does not exist"));
+                }
                 self.source(&key, path, glob);
             } else if !arg.parts.iter().any(|part| matches!(part, Part::Late(_))) {
                 let message = if arg.parts.iter().any(|part| matches!(part, Part::Symbol(_))) {

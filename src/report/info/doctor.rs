@@ -52,19 +52,10 @@ impl ToolState {
 
 /// A tool per row; below, what to do, each remedy once; at the end whether all is there.
 pub fn doctor_table(rows: &[ToolRow], look: Look) -> String {
-    let mut grid = Grid::new(&["tool", "status", "version", "required", "found", "needed for"]);
-    for row in rows {
-        let (words, tone) = row.state.words();
-        grid.row([
-            (row.name.clone(), Tone::Plain),
-            (words.to_owned(), tone),
-            (row.version.clone().unwrap_or_default(), Tone::Plain),
-            (row.requirement.clone(), Tone::Plain),
-            (row.found.clone().unwrap_or_default(), Tone::Plain),
-            (row.needed_for.join(", "), Tone::Plain),
-        ]);
-    }
-    let mut text = grid.compact().render(look.width, look.paint);
+    let (wide, short) = (grid(rows, |stages| stages.join(", ")), grid(rows, counted));
+    let grid = if wide.natural_width() > look.width { short } else { wide };
+    // Paths come last and are not wrapped: they are there to be copied.
+    let mut text = grid.render(look.width.max(grid.natural_width()), look.paint);
     let mut remedies: Vec<(&str, Vec<&str>)> = Vec::new();
     for row in rows.iter().filter(|row| row.state != ToolState::Ok && !row.remedy.is_empty()) {
         match remedies.iter_mut().find(|(remedy, _)| *remedy == row.remedy) {
@@ -83,4 +74,29 @@ pub fn doctor_table(rows: &[ToolRow], look: Look) -> String {
     };
     text.push_str(&format!("\n{verdict}\n"));
     text
+}
+
+fn grid(rows: &[ToolRow], needed_for: fn(&[String]) -> String) -> Grid {
+    let mut grid = Grid::new(&["tool", "status", "version", "required", "needed for", "found"]);
+    for row in rows {
+        let (words, tone) = row.state.words();
+        grid.row([
+            (row.name.clone(), Tone::Plain),
+            (words.to_owned(), tone),
+            (row.version.clone().unwrap_or_default(), Tone::Plain),
+            (row.requirement.clone(), Tone::Plain),
+            (needed_for(&row.needed_for), Tone::Plain),
+            (row.found.clone().unwrap_or_default(), Tone::Plain),
+        ]);
+    }
+    grid.compact()
+}
+
+/// For narrow terminals: one by its name, more by their number.
+fn counted(stages: &[String]) -> String {
+    match stages {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first, more @ ..] => format!("{first}, +{}", more.len()),
+    }
 }

@@ -94,7 +94,11 @@ fn vars(vars: &[VarInfo]) -> Grid {
         };
         let mut description = var.description.clone();
         let mut add = |words: &str| {
-            let space = if description.is_empty() { "" } else { " " };
+            let space = match description.chars().last() {
+                None => "",
+                Some('.' | '!' | '?') => " ",
+                Some(_) => ". ",
+            };
             description.push_str(&format!("{space}{words}"));
         };
         if !var.choices.is_empty() {

@@ -60,7 +60,7 @@ impl StageState {
             StageState::Failed => ("failed, tolerated".into(), Tone::Bad),
             StageState::Interrupted => ("interrupted, will continue".into(), Tone::Warn),
             StageState::Running => ("running".into(), Tone::Bold),
-            StageState::Blocked(by) => (format!("blocked by {by}"), Tone::Warn),
+            StageState::Blocked(why) => (format!("blocked: {why}"), Tone::Warn),
         }
     }
 }
