@@ -356,12 +356,10 @@ fn a_crate_of_the_registry() {
     let plan = cargo(&facts, "", keys);
     assert_eq!(
         shown(&plan),
-        [
-            "build: CARGO_HOME=/ch RUSTC=/rust/bin/rustc /rust/bin/cargo install ripgrep@14.1.1 --root <self.out> --no-track \
+        ["build: RUSTC=/rust/bin/rustc /rust/bin/cargo install ripgrep@14.1.1 --root <self.out> --no-track \
           --force --profile release --target x86_64-unknown-linux-gnu --target-dir <self.build> --jobs <jobs> --bin rg \
           --locked --offline --config source.crates-io.replace-with=\"vendored\" --config \
-          source.vendored.directory='/src/vendor'"
-        ]
+          source.vendored.directory='/src/vendor'"]
     );
     assert!(refused(KindName::Cargo, "crate = \"ripgrep\"\nbins = [\"rg\"]").contains("which version"));
     assert!(refused(KindName::Cargo, "bins = [\"rg\"]").contains("either `manifest` or `crate`"));

@@ -47,15 +47,23 @@ pub fn artifact(test: &Test, name: &str) -> Utf8PathBuf {
     found["path"].as_str().unwrap().replace("[DIR]", test.dir.as_str()).into()
 }
 
-/// How often a function was called, as `llvm-profdata show` says: one without branches has a single counter.
+/// How often a function without branches was called: it has a single counter.
 #[track_caller]
 pub fn calls(profile: &Utf8Path, function: &str, options: &str) -> u64 {
+    let counts = counts(profile, function, options);
+    assert_eq!(counts.len(), 1, "{function} has the counts {counts:?}");
+    counts[0]
+}
+
+/// The counters of the one function whose name has this in it, as `llvm-profdata show` says.
+#[track_caller]
+pub fn counts(profile: &Utf8Path, function: &str, options: &str) -> Vec<u64> {
     let dir = profile.parent().unwrap();
     let text = sh(dir, &format!("llvm-profdata show --all-functions --counts {options} {profile}"));
     let mut lines = text.lines().skip_while(|line| !(line.contains(function) && line.ends_with(':')));
     let counts = lines.find_map(|line| line.trim().strip_prefix("Block counts: ["));
     let counts = counts.unwrap_or_else(|| panic!("no {function} in {text}"));
-    counts.trim_end_matches(']').parse().unwrap_or_else(|_| panic!("{function} has the counts {counts}"))
+    counts.trim_end_matches(']').split(", ").map(|count| count.parse().unwrap()).collect()
 }
 
 /// The names of a file's sections.

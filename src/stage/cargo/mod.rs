@@ -230,18 +230,12 @@ fn profile_settings(kind: &Cargo, profile: &Arg, argv: &mut Vec<Arg>) {
     }
 }
 
-/// The toolchain that was found, whatever proxies stand in PATH; and the caller's homes of cargo and rustup, where the registry and
-/// the toolchains are.
+/// The toolchain that was found, whatever proxies stand in PATH. Where cargo and rustup are at home is in the base environment
+/// and no part of the plan: cargo sets those variables for what it runs, to the same places.
 fn environment(rust: Option<&Rust>, cx: &mut Context, command: &mut Command) {
     if let Some(rust) = rust {
         let rustc = cx.tool_at("rustc", rust.rustc.clone());
         command.env.entry("RUSTC".into()).or_insert(rustc);
-    }
-    for name in ["CARGO_HOME", "RUSTUP_HOME"] {
-        if let Some(home) = cx.facts.env(name).filter(|home| !home.is_empty()) {
-            let home = Arg::part(Part::Place { name: name.into(), path: home.into() });
-            command.env.entry(name.into()).or_insert(home);
-        }
     }
 }
 

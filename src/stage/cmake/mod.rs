@@ -124,7 +124,10 @@ fn source(kind: &Cmake, cx: &mut Context) -> Result<Arg, PlanError> {
 /// Adds the generator; returns ninja, if that is it.
 fn generator(kind: &Cmake, cx: &mut Context, configure: &mut Vec<Arg>) -> Result<Option<Arg>, PlanError> {
     let Some(text) = &kind.generator else {
-        let Some(ninja) = cx.optional_tool("ninja") else {
+        // A pipeline that names it among its tools does not want to be built without.
+        let required = cx.pipeline.tools.get("ninja").is_some_and(|tool| !tool.optional);
+        let ninja = if required { Some(cx.tool("ninja")) } else { cx.optional_tool("ninja") };
+        let Some(ninja) = ninja else {
             cx.note("ninja is not installed: built with CMake's default generator");
             return Ok(None);
         };
