@@ -18,7 +18,7 @@ use crate::run::decide::Settled;
 use crate::run::environment;
 use crate::run::event::{Event, Outcome, Stamped};
 use crate::run::process;
-use crate::run::publish::publish;
+use crate::run::publish::{self, publish};
 use crate::run::scheduler::{self, Budget, FailurePolicy, RunEnd};
 use crate::run::select::{Request, Selection, select};
 use crate::run::stage::Shared;
@@ -108,6 +108,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let mut judge = session.judge(&selection, &planner);
     let looked = survey(&mut judge, &session.graph)?;
     looked.check(&judge)?;
+    publish::check(&session.pipeline, &state, &out_dir(&session, args.execution.out.as_deref())?)?;
 
     let (sender, receiver) = channel();
     let events = Events(sender);
