@@ -57,7 +57,10 @@ pub fn resume(args: &ResumeArgs) -> Result<u8> {
     run.pipeline.settings.set.extend(args.set.iter().cloned());
     run.pipeline.settings.state_dir = Some(layout.root().to_owned());
     run.execution = merge(run.execution, &args.execution);
-    let origin = Origin { words: last.words, forced: Some(last.still_forced), changed: Some(last.pipeline_hash) };
+    // Of this run as well, for a `resume` that continues it.
+    let mut words = last.words;
+    words.extend(args.set.iter().map(|set| format!("--set={set}")));
+    let origin = Origin { words, forced: Some(last.still_forced), changed: Some(last.pipeline_hash) };
     begin(&run, &origin)
 }
 
