@@ -127,6 +127,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let shared = Shared {
         state: Arc::clone(&state),
         sources: Arc::clone(&session.sources),
+        tools: Arc::clone(&session.tools),
         control: Arc::clone(&control),
         events: events.clone(),
         optbuild: own_path()?,
