@@ -28,8 +28,10 @@ pub fn clean(args: &CleanArgs) -> Result<u8> {
     let (state, _lock) = open(args.state_dir.as_deref(), "optbuild clean")?;
     let layout = state.layout();
     let before = gc::sizes(layout).total();
+    let workspaces = disk::names_in(&layout.workspaces())?;
     for name in &args.workspace {
-        if !layout.workspace(name).exists() {
+        // By its name, not as a path: `../../src` exists as well.
+        if !workspaces.contains(name) || !layout.workspace(name).is_dir() {
             return Err(Usage(format!("there is no workspace `{name}` in {}", layout.root())).into());
         }
         workspace::clean(layout, name)?;

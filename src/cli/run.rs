@@ -20,7 +20,7 @@ use crate::run::decide::Settled;
 use crate::run::environment;
 use crate::run::event::{Event, Outcome, Stamped};
 use crate::run::process;
-use crate::run::publish::{Published, publish};
+use crate::run::publish::{self, Published, publish};
 use crate::run::scheduler::{self, Budget, FailurePolicy, RunEnd};
 use crate::run::select::{Request, Selection, select};
 use crate::run::stage::Shared;
@@ -60,7 +60,10 @@ pub fn resume(args: &ResumeArgs) -> Result<u8> {
     run.pipeline.settings.set.extend(args.set.iter().cloned());
     run.pipeline.settings.state_dir = Some(layout.root().to_owned());
     run.execution = merge(run.execution, &args.execution);
-    let origin = Origin { words: last.words, cwd, forced: Some(last.still_forced), changed: Some(last.pipeline_hash) };
+    // Of this run as well, for a `resume` that continues it.
+    let mut words = last.words;
+    words.extend(args.set.iter().map(|set| format!("--set={set}")));
+    let origin = Origin { words, cwd, forced: Some(last.still_forced), changed: Some(last.pipeline_hash) };
     begin(&run, &origin)
 }
 
@@ -113,6 +116,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let mut judge = session.judge(&selection, &planner);
     let looked = survey(&mut judge, &session.graph)?;
     looked.check(&judge).map_err(|problem| plan::explained(problem, &args.pipeline.pipeline))?;
+    publish::check(&session.pipeline, &state, &out_dir(&session, args.execution.out.as_deref())?)?;
 
     let (sender, receiver) = channel();
     let events = Events(sender);
@@ -128,6 +132,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let shared = Shared {
         state: Arc::clone(&state),
         sources: Arc::clone(&session.sources),
+        tools: Arc::clone(&session.tools),
         control: Arc::clone(&control),
         events: events.clone(),
         optbuild: own_path()?,

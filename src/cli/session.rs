@@ -41,7 +41,7 @@ pub struct Session {
     /// None where nothing was ever run, and [`Mode::Look`].
     pub state: Option<Arc<State>>,
     pub sources: Arc<Sources>,
-    pub tools: ToolIdentities,
+    pub tools: Arc<ToolIdentities>,
 }
 
 impl Session {
@@ -68,7 +68,7 @@ impl Session {
             Some(_) => Hasher::open(&layout.hashes())?,
             None => Hasher::without_cache(),
         };
-        let tools = ToolIdentities::open(&layout.tools())?;
+        let tools = Arc::new(ToolIdentities::open(&layout.tools())?);
         let sources = Arc::new(Sources::new(Arc::new(hasher), excluded(&pipeline, &layout, state.as_deref())?));
         Ok(Session { pipeline, graph, facts, layout, state, sources, tools })
     }

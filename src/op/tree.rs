@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
+use crate::state::disk;
+
 /// Copies a file: shares its blocks where the file system can, else its bytes.
 ///
 /// # Errors
@@ -75,13 +77,7 @@ pub(super) fn copy_tree(
     Ok(())
 }
 
-/// Removes a file, a link or a whole directory, if there is one.
+/// Removes a file, a link or a whole directory, if there is one; directories that cannot be written to included.
 pub(super) fn remove(path: &Utf8Path) -> Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    };
-    removed.with_context(|| format!("cannot remove {path}"))
+    Ok(disk::remove_tree(path)?)
 }

@@ -17,7 +17,7 @@ use super::shape::Shape;
 use super::source::Sources;
 use super::substitute::{Names, Owner, Substitution};
 use super::text::{self, Piece, Text};
-use super::tree::{Node, Table, Value};
+use super::tree::{Entry, Node, Table, Value};
 use super::vars::{self, Variables};
 use super::{LoadOptions, Pipeline, ToolDecl, VarValue};
 
@@ -171,6 +171,12 @@ impl Loader<'_> {
             if entry.key.is_empty() || !Utf8Path::new(&entry.key).components().all(plain) {
                 let message = format!("`{}` must be a path below `out/NAME`, without `..`", entry.key);
                 self.problems.push(Problem::at(message, entry.at.clone()));
+            }
+            let inside = |other: &&Entry| other.key != entry.key && Utf8Path::new(&entry.key).starts_with(&other.key);
+            if let Some(other) = section.entries.iter().find(inside) {
+                let message = format!("`{}` lies in `{}`, which is another output", entry.key, other.key);
+                let problem = Problem::at(message, entry.at.clone()).mark(other.at.clone(), "this one");
+                self.problems.push(problem.help("each would replace the other; give it a path of its own"));
             }
             let mut substitution = Substitution::new(names, Owner::Outputs, self.problems);
             let source = entry.node.as_str().unwrap_or_default();

@@ -37,7 +37,9 @@ pub fn publish(
     let mut published = Published::default();
     let mut all = read(state)?;
     let before = all.get(dir).cloned().unwrap_or_default();
-    let mut now = BTreeMap::new();
+    // What is not made this time, or not called so any more, stays there and stays ours.
+    let mut now = before.clone();
+    let mut to_put = Vec::new();
     for (place, text) in &pipeline.outputs {
         let Some((source, hash)) = locate(text, settled, state) else {
             published.missing.push(place.clone());
@@ -45,20 +47,51 @@ pub fn publish(
         };
         let target = dir.join(place);
         capture::sweep(&target)?;
-        let unchanged = before.get(place) == Some(&hash) && same(&source, &target, hasher);
-        if !unchanged {
-            capture::replace(&source, &target)
-                .with_context(|| format!("cannot put the output `{place}` to {target}"))?;
+        let same = same(&source, &target, hasher);
+        if !same && !before.contains_key(place) && target.symlink_metadata().is_ok() {
+            return Err(InTheWay(target).into());
         }
+        let unchanged = same && before.get(place) == Some(&hash);
         now.insert(place.clone(), hash);
-        published.files.push((target, !unchanged));
+        published.files.push((target.clone(), !unchanged));
+        if !unchanged {
+            to_put.push((place, source, target));
+        }
     }
+    // First the note: what a kill leaves there is not taken for something of the user's.
     if now != before {
         all.insert(dir.to_owned(), now);
         let path = state.layout().published();
         disk::write_durably(&path, &serde_json::to_vec_pretty(&all)?)?;
     }
+    for (place, source, target) in to_put {
+        capture::replace(&source, &target).with_context(|| format!("cannot put the output `{place}` to {target}"))?;
+    }
     Ok(published)
+}
+
+/// Something that this state directory did not put there stands where an output goes.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is in the way of an output, and was not put there from this state directory; move it elsewhere, or name another \
+     directory with `--out`"
+)]
+pub struct InTheWay(pub Utf8PathBuf);
+
+/// Looks for what [`publish`] would refuse to replace, before hours of work.
+///
+/// # Errors
+/// [`InTheWay`], or that the note of what was put there cannot be read.
+pub fn check(pipeline: &Pipeline, state: &State, dir: &Utf8Path) -> Result<()> {
+    let all = read(state)?;
+    for place in pipeline.outputs.keys() {
+        let target = dir.join(place);
+        let ours = all.get(dir).is_some_and(|before| before.contains_key(place));
+        if !ours && target.symlink_metadata().is_ok() {
+            return Err(InTheWay(target).into());
+        }
+    }
+    Ok(())
 }
 
 /// Whether a copy is still one. One that cannot be read is none.

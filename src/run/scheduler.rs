@@ -66,8 +66,10 @@ struct Scheduler<'a, 'j> {
     budget: Budget,
     policy: FailurePolicy,
     settled: BTreeMap<String, Settled>,
-    /// Judged, and waiting for slots.
-    ready: BTreeMap<String, Box<Work>>,
+    /// Judged, and waiting for slots; with how many stages had ended by then.
+    ready: BTreeMap<String, (u64, Box<Work>)>,
+    /// How many stages have ended.
+    ends: u64,
     running: BTreeMap<String, Running>,
     failed: bool,
     environment: bool,
@@ -89,6 +91,7 @@ pub fn run(judge: &mut Judge, graph: &Graph, shared: &Shared, budget: Budget, po
         policy,
         settled: BTreeMap::new(),
         ready: BTreeMap::new(),
+        ends: 0,
         running: BTreeMap::new(),
         failed: false,
         environment: false,
@@ -153,7 +156,16 @@ impl<'a> Scheduler<'a, '_> {
                     return Ok(true);
                 }
             }
-            self.start_if_it_fits(scope, stage);
+            if self.fits_now(stage) {
+                // It may have waited for hours: sources, tools and its workspace are what they are now.
+                if self.ready.get(name).is_some_and(|(ends, _)| *ends != self.ends) {
+                    self.ready.remove(name);
+                    if !self.decide(stage)? {
+                        return Ok(true);
+                    }
+                }
+                self.start(scope, stage);
+            }
         }
         Ok(false)
     }
@@ -202,7 +214,7 @@ impl<'a> Scheduler<'a, '_> {
             Verdict::Run(_) | Verdict::DependsOn(..) => {}
         }
         if let Verdict::Run(work) = verdict {
-            self.ready.insert(name, work);
+            self.ready.insert(name, (self.ends, work));
             return Ok(true);
         }
         self.settled.insert(name, settle(&verdict));
@@ -217,24 +229,30 @@ impl<'a> Scheduler<'a, '_> {
         Ok(())
     }
 
-    fn start_if_it_fits<'s>(&mut self, scope: &'s Scope<'s, 'a>, stage: &'a Stage)
-    where
-        'a: 's,
-    {
-        let name = &stage.common.name;
-        let Some(work) = self.ready.get(name) else { return };
+    /// What a stage that is ready takes.
+    fn candidate(&self, stage: &Stage, work: &Work) -> Running {
         let wanted = stage.common.jobs.map(|jobs| jobs as usize).or(work.plan.default_jobs);
-        let candidate = Running {
+        Running {
             slots: wanted.unwrap_or(self.budget.slots).clamp(1, self.budget.slots),
             memory: stage.common.memory.map_or(0, |size| size.as_u64()).min(self.budget.memory),
             exclusive: stage.common.exclusive,
             workspace: stage.common.workspace.clone(),
             inputs: work.plan.inputs(),
-        };
-        if !self.fits(name, &candidate) {
-            return;
         }
-        let Some(work) = self.ready.remove(name) else { return };
+    }
+
+    fn fits_now(&self, stage: &Stage) -> bool {
+        let name = &stage.common.name;
+        self.ready.get(name).is_some_and(|(_, work)| self.fits(name, &self.candidate(stage, work)))
+    }
+
+    fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, stage: &'a Stage)
+    where
+        'a: 's,
+    {
+        let name = &stage.common.name;
+        let Some((_, work)) = self.ready.remove(name) else { return };
+        let candidate = self.candidate(stage, &work);
         self.announce(stage, &work, candidate.slots);
         // What a resumed run has wiped once it goes on with.
         let fresh = self.judge.selection.fresh && work.forced;
@@ -288,6 +306,7 @@ impl<'a> Scheduler<'a, '_> {
 
     fn ended(&mut self, name: &str, end: StageEnd) {
         self.running.remove(name);
+        self.ends += 1;
         // What was known of source trees may not be true any more.
         self.shared.sources.forget();
         let tolerated =

@@ -2,11 +2,12 @@
 //! are complete, and are on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
@@ -23,12 +24,14 @@ use crate::state::manifest::{Manifest, Times};
 use crate::state::record::{OutputRecord, Record, RecordOutcome};
 use crate::state::sources::Sources;
 use crate::state::store::State;
+use crate::state::tools::ToolIdentities;
 use crate::state::{disk, workspace};
 
 /// What all stages of a run share.
 pub struct Shared {
     pub state: Arc<State>,
     pub sources: Arc<Sources>,
+    pub tools: Arc<ToolIdentities>,
     pub control: Arc<Control>,
     pub events: Events,
     /// This program, which runs its operations.
@@ -64,7 +67,10 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         busy: Mutex::new(0.0),
     };
     let execution = Execution { shared, stage, work: &work, runner: &runner };
-    let result = execution.run(fresh, began);
+    // A panic that nobody catches here would leave the scheduler waiting for this stage for ever.
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| execution.run(fresh, began)))
+        .unwrap_or_else(|_| Err(Stop::Other(anyhow!("optbuild itself failed, as it says above; please report it"))));
+    let disturbed = matches!(&result, Err(Stop::Other(error)) if error.is::<Disturbed>());
     let end = match result {
         Ok(record) => StageEnd::Done(Box::new(record)),
         Err(Stop::Step(StepError::Interrupted)) => StageEnd::Interrupted,
@@ -79,19 +85,26 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         })),
     };
     let end = match end {
-        // What this machine lacks may be there in the next run.
-        StageEnd::Failed(failure) if tolerated && !failure.environment => match execution.record_failure(began) {
-            Ok(()) => StageEnd::Failed(failure),
-            Err(error) => {
-                shared.events.send(Event::Note { stage: name.clone(), text: format!("{error:#}") });
-                StageEnd::Failed(failure)
+        // What this machine lacks may be there in the next run, and what was disturbed may be left alone.
+        StageEnd::Failed(failure) if tolerated && !failure.environment && !disturbed => {
+            match execution.record_failure(began) {
+                Ok(()) => StageEnd::Failed(failure),
+                Err(error) => {
+                    shared.events.send(Event::Note { stage: name.clone(), text: format!("{error:#}") });
+                    StageEnd::Failed(failure)
+                }
             }
-        },
+        }
         other => other,
     };
     execution.report(&end, began, tolerated);
     end
 }
+
+/// Something that the stage was made from changed while it ran: nobody knows what its outputs were made from.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Disturbed(String);
 
 /// One stage under way.
 struct Execution<'a> {
@@ -191,6 +204,8 @@ impl Execution<'_> {
         let name = &self.stage.common.name;
         let id = self.fingerprint().id();
         self.sources_unchanged()?;
+        self.tools_unchanged()?;
+        self.inputs_unchanged()?;
         let out = state.layout().out(name, &id);
         disk::sync_tree(&out, state.layout().root())?;
         let mut outputs = BTreeMap::new();
@@ -243,13 +258,47 @@ impl Execution<'_> {
         let before = &self.fingerprint().sources;
         for source in &self.work.plan.sources {
             if before.get(&source.name) != now.get(&source.name) {
-                bail!(
+                return Err(Disturbed(format!(
                     "`{}` ({}) changed while the stage ran, so it is not known what its outputs were made from; \
                      run it again, and let nothing write there meanwhile (what the stage itself makes belongs into \
                      `${{self.out}}` or `${{self.build}}`)",
-                    source.path,
-                    source.name
-                );
+                    source.path, source.name
+                ))
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A build of hours outlasts an upgrade of the compiler that it uses.
+    fn tools_unchanged(&self) -> Result<()> {
+        let now = fingerprint::tools_now(&self.work.plan, &self.shared.sources, &self.shared.tools)?;
+        match now.iter().find(|(part, identity)| self.fingerprint().configuration.get(*part) != Some(*identity)) {
+            None => Ok(()),
+            Some((part, _)) => Err(Disturbed(format!(
+                "the tool `{}` changed while the stage ran, so it is not known with which one its outputs were made; run it \
+                 again",
+                part.trim_start_matches("tool.")
+            ))
+            .into()),
+        }
+    }
+
+    /// What is recorded of the outputs of other stages must be what this stage has read. What was added does not count: it was
+    /// not there when their users were planned.
+    fn inputs_unchanged(&self) -> Result<()> {
+        let state = &self.shared.state;
+        for input in &self.work.inputs {
+            let Some((path, hash)) = self.work.input_paths.get(&input.output_ref()) else { continue };
+            let Some(manifest) = state.manifest(hash)? else { continue };
+            let times = state.times(&input.fingerprint)?;
+            if let Some(change) = manifest.change(times.get(&input.output), path, self.shared.sources.hasher())? {
+                return Err(Disturbed(format!(
+                    "{change}, which is part of output `{}` of stage `{}`; outputs do not change any more when a stage is done. \
+                     Run again: `{}` is made anew; and let this stage work on a copy",
+                    input.output, input.stage, input.stage
+                ))
+                .into());
             }
         }
         Ok(())

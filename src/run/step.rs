@@ -108,7 +108,12 @@ impl StepRunner {
     }
 
     pub(super) fn retrying(&self, step: &str, attempt: u32, retries: u32) {
-        self.events.send(Event::Retrying { stage: self.stage.clone(), step: step.into(), attempt, of: retries + 1 });
+        self.events.send(Event::Retrying {
+            stage: self.stage.clone(),
+            step: step.into(),
+            attempt,
+            of: retries.saturating_add(1),
+        });
     }
 
     /// Adds to what goes into the stage's record.

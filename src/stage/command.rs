@@ -1,5 +1,7 @@
 //! `kind = "command"`: any program, and what it made.
 
+use camino::Utf8Path;
+
 use super::{Context, PlanError};
 use crate::pipeline::kind::Command;
 use crate::pipeline::{CommandLine, Piece, Text};
@@ -24,6 +26,7 @@ pub(super) fn plan(kind: &Command, cx: &mut Context) -> Result<(), PlanError> {
                 format!("`{text}` lies elsewhere; an output lies in `${{self.out}}`, or below `${{self.build}}`, from where it is captured"),
             ));
         };
+        overlapping(kind, name, &below, text, cx)?;
         let path = Arg::from(Symbol::Out).join(&below);
         if text.pieces.first() == Some(&Piece::SelfBuild) {
             let from = Arg::from(Symbol::Build).join(&below);
@@ -33,6 +36,24 @@ pub(super) fn plan(kind: &Command, cx: &mut Context) -> Result<(), PlanError> {
     }
     cx.plan.outputs.extend(outputs);
     Ok(())
+}
+
+/// What is captured from `${self.build}` would replace what the command put into `${self.out}`, without a word.
+fn overlapping(kind: &Command, name: &str, below: &str, text: &Text, cx: &Context) -> Result<(), PlanError> {
+    let captured = |text: &Text| text.pieces.first() == Some(&Piece::SelfBuild);
+    let other = kind.outputs.iter().find(|(_, other)| {
+        captured(other) != captured(text)
+            && below_own_directory(other).is_some_and(|other| {
+                Utf8Path::new(&other).starts_with(below) || Utf8Path::new(below).starts_with(&other)
+            })
+    });
+    match other {
+        None => Ok(()),
+        Some((other, _)) => Err(cx.invalid(
+            &format!("outputs.{name}"),
+            format!("stands where output `{other}` does: one is captured from `${{self.build}}`, the other made in `${{self.out}}`; give them different paths"),
+        )),
+    }
 }
 
 /// The path of a declared output in the stage's `out`: it is relative, or begins with one of the stage's own directories.

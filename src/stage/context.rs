@@ -10,6 +10,13 @@ use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Text, VarV
 use crate::plan::{Arg, Command, Gap, Late, Op, Part, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::toolchain::{self, Tool};
 
+/// Characters that can end a path in a line for a shell, or in a list.
+const ENDS_PATH: [char; 13] = [' ', '\t', '\n', ':', ',', ';', '"', '\'', ')', '&', '|', '<', '>'];
+
+fn is_glob(path: &str) -> bool {
+    path.contains(['*', '?'])
+}
+
 /// The state of planning one stage.
 pub struct Context<'a> {
     pub pipeline: &'a Pipeline,
@@ -159,7 +166,7 @@ impl<'a> Context<'a> {
                 }
                 Piece::PipelineDir(file) => {
                     let path = self.pipeline.dirs.get(*file).cloned().unwrap_or_default();
-                    self.pipeline_file(&path, text.pieces.get(index + 1));
+                    self.pipeline_file(&path, text.pieces.get(index + 1), text.pieces.len() <= index + 2);
                     Part::Place { name: "pipeline.dir".into(), path }
                 }
             };
@@ -168,18 +175,30 @@ impl<'a> Context<'a> {
         Ok(arg)
     }
 
-    /// What stands behind `${pipeline.dir}` up to the end of the path is a file that the stage reads, or a pattern.
-    fn pipeline_file(&mut self, dir: &Utf8Path, behind: Option<&Piece>) {
-        let below = match behind {
-            Some(Piece::Literal(text)) => {
-                text.split([' ', '\t', '\n', ':', ',', ';', '"', '\'', ')', '&', '|', '<', '>']).next()
-            }
-            _ => None,
+    /// What stands behind `${pipeline.dir}` up to the end of the path is a file that the stage reads, or a pattern. In a line for
+    /// a shell the path may end at any character that separates words there, or go on behind it: whatever exists counts.
+    fn pipeline_file(&mut self, dir: &Utf8Path, behind: Option<&Piece>, last: bool) {
+        let text = match behind {
+            Some(Piece::Literal(text)) if text.starts_with('/') => text.as_str(),
+            _ => "",
         };
-        let below = below.unwrap_or_default();
-        let path = if below.starts_with('/') { dir.join(below.trim_matches('/')) } else { dir.to_owned() };
-        let name = format!("pipeline.dir{}", below.trim_end_matches('/'));
-        self.source(&name, path, below.contains(['*', '?']));
+        let ends = text.char_indices().filter(|(_, c)| ENDS_PATH.contains(c)).map(|(at, _)| at).chain([text.len()]);
+        let mut paths: Vec<&str> = ends.map(|at| &text[..at]).collect();
+        let shortest = paths[0];
+        if shortest.len() == text.len() && !last {
+            // What follows is not known here: the whole directory.
+            paths = vec![&text[..text.rfind('/').unwrap_or(0)]];
+        } else {
+            paths.retain(|path| *path == shortest || self.facts.exists(&dir.join(path.trim_matches('/'))));
+            if paths.len() > 1 && !self.facts.exists(&dir.join(shortest.trim_matches('/'))) && !is_glob(shortest) {
+                paths.remove(0);
+            }
+        }
+        for below in paths {
+            let path = if below.is_empty() { dir.to_owned() } else { dir.join(below.trim_matches('/')) };
+            let name = format!("pipeline.dir{}", below.trim_end_matches('/'));
+            self.source(&name, path, is_glob(below));
+        }
     }
 
     fn variable(&self, name: &str) -> Result<Part, PlanError> {

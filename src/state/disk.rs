@@ -211,7 +211,20 @@ pub fn discard(path: &Utf8Path) -> Result<(), DiskError> {
     }
     let aside = tempfile::Builder::new().prefix(GONE).tempdir_in(parent(path)).at("remove", path)?.keep();
     let aside = Utf8PathBuf::try_from(aside).map_err(|error| error.into_io_error()).at("remove", path)?;
-    fs::rename(path, aside.join("tree")).at("remove", path)?;
+    let gone = aside.join("tree");
+    let renamed = match fs::rename(path, &gone) {
+        // A directory that moves is written to: its `..` changes.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path);
+            fs::rename(path, &gone)
+        }
+        other => other,
+    };
+    if let Err(error) = renamed {
+        // Nothing is in it.
+        let _ = fs::remove_dir(&aside);
+        return Err(error).at("remove", path);
+    }
     remove_tree(&aside)
 }
 

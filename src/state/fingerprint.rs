@@ -159,9 +159,7 @@ pub fn compute(
         parts.insert(format!("declaration.{key}"), if tells { hashed(value) } else { shown(value) });
     }
     parts.insert("commands".into(), commands(plan));
-    for tool in &plan.tools {
-        parts.insert(format!("tool.{}", tool.name), tools.identity(tool, sources.hasher())?);
-    }
+    parts.extend(tools_now(plan, sources, tools)?);
     for (output, hash) in inputs.outputs {
         parts.insert(format!("input.{output}"), hash.clone());
     }
@@ -186,6 +184,28 @@ pub fn sources_now(plan: &StagePlan, sources: &Sources) -> Result<BTreeMap<Strin
     source_hashes(plan, |source| sources.hash_again(source))
 }
 
+/// The parts of the configuration that say which tools there are: to be compared after the stage with what they were before.
+pub fn tools_now(
+    plan: &StagePlan,
+    sources: &Sources,
+    tools: &ToolIdentities,
+) -> Result<BTreeMap<String, String>, ToolError> {
+    let mut parts: BTreeMap<String, String> = BTreeMap::new();
+    for tool in &plan.tools {
+        let identity = tools.identity(tool, sources.hasher())?;
+        add_to(&mut parts, format!("tool.{}", tool.name), identity);
+    }
+    Ok(parts)
+}
+
+/// Several hashes under one name: each counts, in the order of the plan.
+fn add_to(parts: &mut BTreeMap<String, String>, name: String, hash: String) {
+    parts
+        .entry(name)
+        .and_modify(|all| *all = blake3::hash(format!("{all}{hash}").as_bytes()).to_hex().to_string())
+        .or_insert(hash);
+}
+
 fn source_hashes(
     plan: &StagePlan,
     hash: impl Fn(&crate::plan::Source) -> Result<sources::SourceHash, SourceError>,
@@ -193,11 +213,7 @@ fn source_hashes(
     let mut parts: BTreeMap<String, String> = BTreeMap::new();
     for source in &plan.sources {
         let hash = hash(source)?.hash;
-        // Several files under one name: each counts, in the order of the plan.
-        parts
-            .entry(source.name.clone())
-            .and_modify(|all| *all = blake3::hash(format!("{all}{hash}").as_bytes()).to_hex().to_string())
-            .or_insert(hash);
+        add_to(&mut parts, source.name.clone(), hash);
     }
     Ok(parts)
 }

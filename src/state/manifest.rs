@@ -118,11 +118,32 @@ impl Manifest {
         path: &Utf8Path,
         hasher: &Hasher,
     ) -> Result<Option<String>, DiskError> {
-        let found = match list(path) {
+        self.compare(times, path, hasher, true)
+    }
+
+    /// Likewise, but what was added is no difference.
+    pub fn change(&self, times: Option<&Times>, path: &Utf8Path, hasher: &Hasher) -> Result<Option<String>, DiskError> {
+        self.compare(times, path, hasher, false)
+    }
+
+    fn compare(
+        &self,
+        times: Option<&Times>,
+        path: &Utf8Path,
+        hasher: &Hasher,
+        additions: bool,
+    ) -> Result<Option<String>, DiskError> {
+        let mut found = match list(path) {
             Ok(found) => found,
             Err(ManifestError::Disk(error)) => return Err(error),
             Err(difference) => return Ok(Some(difference.to_string())),
         };
+        if !additions {
+            let by_path = |found: &Found| {
+                self.entries.binary_search_by(|entry| entry.path.as_str().cmp(found.path.as_str())).is_ok()
+            };
+            found.retain(by_path);
+        }
         let mut before = self.entries.iter().map(|entry| &entry.path).peekable();
         for Found { path: relative, .. } in &found {
             match before.next() {

@@ -254,7 +254,15 @@ fn leaf(hasher: &Hasher, path: &Path) -> io::Result<Leaf> {
     let mtime = stat::nanoseconds(metadata.mtime(), metadata.mtime_nsec());
     if metadata.is_symlink() {
         let target = fs::read_link(path)?;
-        return Ok(Some((b'l', blake3::hash(target.as_os_str().as_bytes()), mtime)));
+        let mut hash = blake3::Hasher::new();
+        hash.update(target.as_os_str().as_bytes());
+        // Who reads the link reads the file, which may lie elsewhere, or be ignored.
+        if let Ok(metadata) = fs::metadata(path)
+            && metadata.is_file()
+        {
+            hash.update(b"\0").update(hasher.file_with(path, &metadata)?.as_bytes());
+        }
+        return Ok(Some((b'l', hash.finalize(), mtime)));
     }
     if !metadata.is_file() {
         return Ok(None);

@@ -19,8 +19,8 @@ use super::hash::Hasher;
 use super::stat::{self, Stat};
 use crate::plan::ToolUse;
 
-/// Changes when identities are made of something else.
-const FORMAT: u32 = 1;
+/// Changes when identities are made of something else, or are kept by something else.
+const FORMAT: u32 = 2;
 /// How long a tool may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a program is tried to start that is being written.
@@ -81,8 +81,9 @@ impl ToolIdentities {
             return Ok(known.identity.clone());
         }
         let now = stat::now();
-        let mut paths = vec![program.canonicalize().map_err(refused)?];
-        paths.extend(libraries(&paths[0]));
+        // As they are called: links are followed whenever one is looked at, and may lead elsewhere by then.
+        let mut paths = vec![program.clone()];
+        paths.extend(libraries(&program));
         let mut identity = blake3::Hasher::new();
         let mut files = Vec::new();
         for path in paths {
@@ -206,7 +207,7 @@ fn libraries(program: &Path) -> Vec<PathBuf> {
         .lines()
         .filter_map(|line| line.trim().split_once(" => "))
         .filter(|(name, _)| is_telling(name))
-        .filter_map(|(_, found)| Path::new(found.rsplit_once(" (")?.0).canonicalize().ok())
+        .filter_map(|(_, found)| Some(PathBuf::from(found.rsplit_once(" (")?.0)))
         .collect();
     libraries.sort();
     libraries.dedup();
