@@ -127,32 +127,32 @@ fn program(llvm: &str, dir: &Utf8Path) -> Result<()> {
         );
         for function in 0..FUNCTIONS {
             let n = part * FUNCTIONS + function;
-            write!(text, "__attribute__((noinline)) int function_{n}(int x, struct parameter *, int) {{ int s = x;\n")?;
-            write!(
+            writeln!(text, "__attribute__((noinline)) int function_{n}(int x, struct parameter *, int) {{ int s = x;")?;
+            writeln!(
                 text,
-                "if (x % 3 == 0) s += {n}; else if (x & 8) s ^= {n};\nfor (int i = 0; i < x % 5; i++) s += i * {n};\n"
+                "if (x % 3 == 0) s += {n}; else if (x & 8) s ^= {n};\nfor (int i = 0; i < x % 5; i++) s += i * {n};"
             )?;
             for step in 0..70 {
-                write!(
+                writeln!(
                     text,
-                    "s = s * {} + (s >> {}); to[{}] = s;\n",
+                    "s = s * {} + (s >> {}); to[{}] = s;",
                     2 * (n + step) + 3,
                     1 + (step + n) % 30,
                     (n * 7 + step * 5) % 4096
                 )?;
             }
-            if n % 3 == 0 {
-                write!(text, "memcpy(to, from, (unsigned)(x * {n}) % 999);\n")?;
+            if n.is_multiple_of(3) {
+                writeln!(text, "memcpy(to, from, (unsigned)(x * {n}) % 999);")?;
             }
-            if n % 4 == 0 {
-                write!(text, "if (x > 0) s += all[(unsigned)(x * 31 + {n}) % {}](x - 1);\n", PARTS * FUNCTIONS)?;
+            if n.is_multiple_of(4) {
+                writeln!(text, "if (x > 0) s += all[(unsigned)(x * 31 + {n}) % {}](x - 1);", PARTS * FUNCTIONS)?;
             }
-            write!(text, "return s; }}\n")?;
+            writeln!(text, "return s; }}")?;
         }
         text.push_str("}\n");
         for function in 0..FUNCTIONS {
             let n = part * FUNCTIONS + function;
-            write!(text, "int f{n}(int x) {{ return a_namespace_with_a_name::function_{n}(x, nullptr, x); }}\n")?;
+            writeln!(text, "int f{n}(int x) {{ return a_namespace_with_a_name::function_{n}(x, nullptr, x); }}")?;
         }
         std::fs::write(dir.join(format!("part{part}.cc")), text)?;
     }
@@ -164,9 +164,9 @@ fn program(llvm: &str, dir: &Utf8Path) -> Result<()> {
     text.push_str("int (*all[])(int) = {\n");
     of_all(&mut text, &|n| format!("f{n},\n"));
     let total = PARTS * FUNCTIONS;
-    write!(
+    writeln!(
         text,
-        "}};\nint main(int, char **v) {{ unsigned n = atoi(v[1]); int s = 0;\nfor (unsigned i = 0; i < 9000; i++) s += all[(i * n * 7 + i) % {total}]((i + n) % 7);\nreturn s == 7; }}\n"
+        "}};\nint main(int, char **v) {{ unsigned n = atoi(v[1]); int s = 0;\nfor (unsigned i = 0; i < 9000; i++) s += all[(i * n * 7 + i) % {total}]((i + n) % 7);\nreturn s == 7; }}"
     )?;
     std::fs::write(dir.join("main.cc"), text)?;
     let script = "ls part*.cc main.cc | xargs -P 2 -I{} \"$0/clang++\" -O1 -fprofile-generate -c {} -o {}.o \

@@ -191,7 +191,7 @@ fn in_place(sections: &Sections, record: &[u8], number: usize) -> bool {
     let passed = (number as u64).wrapping_mul(layout.record as u64);
     let within = |pointer: usize, delta: u64, bytes: u64, section: usize, unit: u64| {
         let offset = word(record, pointer * 8).wrapping_sub(delta.wrapping_sub(passed));
-        offset % unit == 0 && offset.checked_add(bytes).is_some_and(|end| end <= section as u64)
+        offset.is_multiple_of(unit) && offset.checked_add(bytes).is_some_and(|end| end <= section as u64)
     };
     let counters = u64::from(half(record, layout.counters));
     if counters == 0 || !within(2, sections.counters_delta, counters * 8, sections.counters, 8) {
