@@ -77,8 +77,17 @@ fn a_damaged_profile_does_not_spoil_the_others() {
     let dir = gathered("-fprofile-generate");
     dir.sh("head -c 100 $(ls -d raw/* | head -n 1) > raw/truncated.profraw");
     let output = dir.join("profile.profdata");
-    let facts = op(&strs(&merge(&dir, &["--output", output.as_str()]))).unwrap();
+    let message = error(&strs(&merge(&dir, &["--output", output.as_str()])));
+    assert!(message.contains("1 of 4 profiles are damaged, more than 1% of them"), "{message}");
+    assert!(message.contains("truncated.profraw: it ends within its header"), "{message}");
+    assert!(!output.exists());
+
+    let facts = op(&strs(&merge(&dir, &["--output", output.as_str(), "--max-damaged", "25%", "--consume"]))).unwrap();
     assert_eq!(fact(&facts, "damaged-profiles"), Some(1.0));
+    let reason = std::fs::read_to_string(dir.join("quarantine/truncated.profraw.reason")).unwrap();
+    assert!(reason.contains("it ends within its header"), "{reason}");
+    assert!(dir.join("quarantine/truncated.profraw").exists());
+    assert_eq!(dir.join("raw").read_dir_utf8().unwrap().count(), 0, "nothing else is left");
     assert_eq!(fact(&facts, "functions"), Some(3.0));
 }
 

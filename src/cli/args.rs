@@ -48,6 +48,8 @@ pub enum Command {
     Logs(LogsArgs),
     /// Look for the tools that a pipeline needs; with --install, install them
     Doctor(DoctorArgs),
+    /// Merge the profiles of many processes into one
+    Merge(MergeArgs),
     /// Remove build directories; records and outputs stay
     Clean(CleanArgs),
     /// Remove the records, outputs and logs of old runs
@@ -266,6 +268,25 @@ pub struct DoctorArgs {
     /// Install what is missing through the machine's package manager
     #[arg(long)]
     pub install: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct MergeArgs {
+    /// Files, or directories with all below them: raw or merged profiles of LLVM, or profiles of BOLT
+    #[arg(required = true)]
+    pub input: Vec<Utf8PathBuf>,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Utf8PathBuf,
+    /// How many threads [default: the cores that this process may use]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// The share of damaged profiles above which nothing is written
+    #[arg(long, value_name = "SHARE", default_value = "1%")]
+    pub max_damaged: crate::op::Share,
+    /// The llvm-profdata to merge with: of the LLVM whose compiler will read the result [default: the first one found]
+    #[arg(long, value_name = "TOOL")]
+    pub profdata: Option<Utf8PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -11,6 +11,7 @@ mod listen;
 mod logs;
 mod machine;
 mod man;
+mod merge;
 mod plan;
 mod run;
 mod session;
@@ -73,6 +74,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Artifacts(args) => info::artifacts(&args),
         Command::Logs(args) => logs::logs(&args),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Merge(args) => merge::merge(&args),
         Command::Clean(args) => clean::clean(&args),
         Command::Gc(args) => clean::gc(&args),
         Command::Schema => man::schema(),

@@ -1,7 +1,8 @@
-//! `op merge`: many profiles become one, with llvm-profdata or merge-fdata.
+//! `op merge`: many profiles become one.
 //!
-//! Knows where to look and which files to leave out; how counts are added is the tools' business.
+//! Knows where to look, and where damaged files are put; how counts are added is the engine's and the tools' business.
 
+pub(crate) mod engine;
 mod tools;
 
 pub(super) use tools::show;
@@ -12,7 +13,8 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Fact;
-use crate::profile::{self, Format, ProfileFile, fdata, header};
+use crate::profile::{self, Format, ProfileFile};
+use engine::Share;
 
 /// Merges the profiles below directories into one file.
 #[derive(Debug, clap::Args)]
@@ -44,9 +46,12 @@ pub struct Merge {
     /// Threads of llvm-profdata. 0: as many as there are cores.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Deletes the raw profiles when they are merged.
+    /// Deletes the raw profiles when they are merged, and moves damaged ones to `quarantine` beside the output.
     #[arg(long)]
     pub consume: bool,
+    /// The share of damaged profiles above which this fails.
+    #[arg(long, default_value = "1%")]
+    pub max_damaged: Share,
 }
 
 /// How many digits of its content's hash stand in the name of a merged profile: 80 bits.
@@ -59,16 +64,6 @@ impl Merge {
             bail!(self.nothing_written());
         }
         let bytes: u64 = found.iter().map(|file| file.bytes).sum();
-        let (good, empty, truncated) = self.sort_out(&found)?;
-        if good.is_empty() {
-            bail!(
-                "none of the {} profiles below {} has content; the processes that should have written them were killed, \
-                 or the disk is full",
-                found.len(),
-                self.places()
-            );
-        }
-
         let dir = match (&self.output, &self.output_dir) {
             (Some(output), _) => output.parent().unwrap_or(Utf8Path::new(".")),
             (None, Some(dir)) => dir,
@@ -82,15 +77,24 @@ impl Merge {
             .with_context(|| format!("cannot write to the directory {dir}"))?;
         let work_dir = Utf8Path::from_path(work.path()).context("a path that is not UTF-8")?;
         let partial = work_dir.join("merged");
-        let job = tools::Job { tool: &self.tool, threads: self.threads, work: work_dir, output: &partial };
-        let refused = match self.format {
-            Format::Profdata => tools::profdata(&job, &good, &self.with)?,
-            Format::Fdata => tools::fdata(&job, &good, &self.with)?,
+        let files: Vec<Utf8PathBuf> = found.iter().map(|file| file.path.clone()).collect();
+        let order = engine::Order {
+            format: self.format,
+            tool: &self.tool,
+            files: &files,
+            with: &self.with,
+            threads: self.threads,
+            work: work_dir,
+            output: &partial,
+            limit: self.max_damaged,
         };
+        let outcome = engine::merge(&order).with_context(|| format!("cannot merge what is below {}", self.places()))?;
         let functions = tools::functions(self.format, &self.tool, &partial)?;
         self.put(&partial)?;
         if self.consume {
-            self.delete(&found)?;
+            quarantine(&dir.join("quarantine"), &outcome.damaged)?;
+            let bad = |path: &Utf8Path| outcome.damaged.iter().any(|(bad, _)| bad == path);
+            self.delete(found.iter().filter(|file| !bad(&file.path)))?;
         }
 
         let mut facts = if self.merged {
@@ -99,11 +103,11 @@ impl Merge {
             vec![Fact::new("raw-profiles", found.len(), "files"), Fact::bytes("raw-bytes", bytes)]
         };
         facts.push(Fact::new("functions", functions, "functions"));
-        if empty > 0 {
-            facts.push(Fact::new("empty-profiles", empty, "files"));
+        if outcome.empty > 0 {
+            facts.push(Fact::new("empty-profiles", outcome.empty, "files"));
         }
-        if truncated + refused > 0 {
-            facts.push(Fact::new("damaged-profiles", truncated + refused, "files"));
+        if !outcome.damaged.is_empty() {
+            facts.push(Fact::new("damaged-profiles", outcome.damaged.len(), "files"));
         }
         Ok(facts)
     }
@@ -122,24 +126,6 @@ impl Merge {
         Ok(found)
     }
 
-    /// The files to merge, and how many were empty and truncated. merge-fdata refuses all files because of one such.
-    fn sort_out(&self, found: &[ProfileFile]) -> Result<(Vec<Utf8PathBuf>, usize, usize)> {
-        let (mut good, mut empty, mut truncated) = (Vec::new(), 0, 0);
-        for file in found {
-            let condition = match self.format {
-                Format::Fdata => fdata::condition(&file.path).with_context(|| format!("cannot read {}", file.path))?,
-                Format::Profdata if file.bytes == 0 => fdata::Condition::Empty,
-                Format::Profdata => fdata::Condition::Good,
-            };
-            match condition {
-                fdata::Condition::Good => good.push(file.path.clone()),
-                fdata::Condition::Empty => empty += 1,
-                fdata::Condition::Truncated => truncated += 1,
-            }
-        }
-        Ok((good, empty, truncated))
-    }
-
     fn put(&self, partial: &Utf8Path) -> Result<()> {
         let output = match (&self.output, &self.output_dir, &self.name) {
             (Some(output), ..) => output.clone(),
@@ -153,7 +139,7 @@ impl Merge {
         fs::rename(partial, &output).with_context(|| format!("cannot write {output}"))
     }
 
-    fn delete(&self, found: &[ProfileFile]) -> Result<()> {
+    fn delete<'a>(&self, found: impl Iterator<Item = &'a ProfileFile>) -> Result<()> {
         for file in found {
             fs::remove_file(&file.path).with_context(|| format!("cannot delete {}", file.path))?;
         }
@@ -191,16 +177,21 @@ impl Merge {
     }
 }
 
-/// Distinct raw versions among files, each with one of its files.
-fn raw_versions(files: &[Utf8PathBuf]) -> Result<std::collections::BTreeMap<u32, &Utf8PathBuf>> {
-    let mut versions = std::collections::BTreeMap::new();
-    for path in files {
-        let header = header::Header::read(path).with_context(|| format!("cannot read {path}"))?;
-        if let Some(header) = header.filter(|header| header.kind == header::HeaderKind::Raw) {
-            versions.entry(header.version).or_insert(path);
+/// Moves damaged files into a directory, each with its reason beside it.
+fn quarantine(dir: &Utf8Path, damaged: &[tools::Reason]) -> Result<()> {
+    for (number, (path, reason)) in damaged.iter().enumerate() {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {dir}"))?;
+        let name = path.file_name().unwrap_or("profile");
+        let mut place = dir.join(name);
+        // Directories of several processes may hold files of one name.
+        if place.exists() {
+            place = dir.join(format!("{number}-{name}"));
         }
+        fs::rename(path, &place).with_context(|| format!("cannot move {path} to {place}"))?;
+        let note = dir.join(format!("{}.reason", place.file_name().unwrap_or(name)));
+        fs::write(&note, format!("{path}: {reason}\n")).with_context(|| format!("cannot write {note}"))?;
     }
-    Ok(versions)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub mod capture;
 mod check_bolt_input;
 mod check_instrumented;
 mod check_profile;
-mod merge;
+pub(crate) mod merge;
 mod put_in_place;
 mod same;
 mod shadow;
@@ -15,6 +15,8 @@ mod slot;
 mod tree;
 
 use std::io::Write;
+
+pub use merge::engine::Share;
 
 use anyhow::Context;
 use serde::Serialize;

@@ -15,6 +15,7 @@ fn nothing_written_says_where_and_why() {
         name: None,
         threads: 1,
         consume: false,
+        max_damaged: "1%".parse().unwrap(),
     };
     let error = merge.run().unwrap_err().to_string();
     assert!(error.contains("wrote no raw profile"), "{error}");

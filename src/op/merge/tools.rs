@@ -6,51 +6,68 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::profile::{Format, fdata};
+use crate::profile::{Format, fdata, header};
 
 /// What a tool is called with besides the files.
+#[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
     pub tool: &'a Utf8Path,
-    pub threads: usize,
     /// For lists of files.
     pub work: &'a Utf8Path,
     pub output: &'a Utf8Path,
+    /// Sums, each with a file that is in it, which is what a person knows.
+    pub sums: &'a [(Utf8PathBuf, Utf8PathBuf)],
 }
 
-/// Merges with llvm-profdata. Returns how many files it refused as damaged; it is an error if it refuses all of them.
-pub(super) fn profdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<usize> {
-    // A tool that cannot read a version would skip those files with a warning, so each version is tried on one file first.
-    for (version, file) in super::raw_versions(files)? {
-        let output = run(Command::new(job.tool).args(["merge", "-o"]).arg(job.output).arg(file))?;
-        if let Some(reason) = version_complaint(&stderr(&output), version) {
-            bail!("{}", mismatch(job.tool, file, version, &reason));
-        }
+impl Job<'_> {
+    fn shown<'a>(&'a self, path: &'a Utf8Path) -> &'a Utf8Path {
+        self.sums.iter().find(|(sum, _)| sum == path).map_or(path, |(_, first)| first)
     }
+}
+
+/// A file and a reason.
+pub(crate) type Reason = (Utf8PathBuf, String);
+
+/// Merges with llvm-profdata. Returns the files that it says something about, with what it says.
+pub(super) fn profdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf], threads: usize) -> Result<Vec<Reason>> {
     let list = job.work.join("files");
     // With a weight in front, a comma in a path is part of the path.
     let lines: Vec<String> = files.iter().chain(with).map(|path| format!("1,{path}\n")).collect();
     fs::write(&list, lines.concat()).with_context(|| format!("cannot write {list}"))?;
     let mut command = Command::new(job.tool);
     // A process that was killed while it wrote leaves a damaged file, which says nothing against the others.
-    command.args(["merge", "--failure-mode=all"]).arg(format!("--num-threads={}", job.threads));
+    command.args(["merge", "--failure-mode=all"]).arg(format!("--num-threads={threads}"));
     command.arg(format!("--input-files={list}")).arg("-o").arg(job.output);
     let output = run(&mut command)?;
     let complaints = stderr(&output);
-    pass_on(&complaints);
-    if !output.status.success() {
-        bail!("{} could not merge {} profiles ({}): {}", job.tool, files.len(), output.status, first_line(&complaints));
+    let mut reasons = Vec::new();
+    for path in files {
+        let begin = [format!("warning: {path}: "), format!("error: {path}: ")];
+        let reason = complaints.lines().find_map(|line| begin.iter().find_map(|begin| line.strip_prefix(begin)));
+        let Some(reason) = reason else { continue };
+        // A version that the tool cannot read is no damage: the tool is the wrong one.
+        let header = header::Header::read(path).with_context(|| format!("cannot read {path}"))?;
+        let version = header.filter(|header| header.kind == header::HeaderKind::Raw).map(|header| header.version);
+        if let Some((version, says)) = version.and_then(|version| Some((version, version_complaint(reason, version)?)))
+        {
+            bail!("{}", mismatch(job.tool, job.shown(path), version, &says));
+        }
+        reasons.push((path.clone(), reason.to_string()));
     }
-    let refused = files.iter().filter(|path| complaints.contains(&format!("warning: {path}: "))).count();
     for path in with {
         if complaints.contains(&format!("warning: {path}: ")) {
             bail!("{} cannot merge {path} with the raw profiles: {}", job.tool, first_line(&complaints));
         }
     }
-    Ok(refused)
+    pass_on(&complaints);
+    if !output.status.success() {
+        bail!("{} could not merge {} profiles ({}): {}", job.tool, files.len(), output.status, first_line(&complaints));
+    }
+    Ok(reasons)
 }
 
-/// Merges with merge-fdata. It refuses all files because of a damaged one, so it never refuses some.
-pub(super) fn fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<usize> {
+/// Merges with merge-fdata. It refuses all files because of a damaged one.
+pub(super) fn fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<()> {
     let list = job.work.join("files");
     // A response file: words in double quotes, in which a backslash escapes.
     let quoted = |path: &Utf8PathBuf| format!("\"{}\"\n", path.as_str().replace('\\', "\\\\").replace('"', "\\\""));
@@ -64,7 +81,7 @@ pub(super) fn fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> R
     }
     let text = fs::read_to_string(job.output).with_context(|| format!("cannot read {}", job.output))?;
     fs::write(job.output, fdata::sorted(&text)).with_context(|| format!("cannot write {}", job.output))?;
-    Ok(0)
+    Ok(())
 }
 
 /// How many functions a merged profile has, with the counts of either level.

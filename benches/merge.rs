@@ -1,0 +1,192 @@
+//! Raw profiles of a big program, merged by optbuild and by llvm-profdata side by side.
+//!
+//! `cargo bench --bench merge -- [COUNT…]`: how many profiles (default 25 400). `LLVM` names the directory of clang and
+//! llvm-profdata. The data is made once, in `target/bench-merge`.
+
+use std::fmt::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::resource::{UsageWho, getrusage};
+use optbuild::profile::raw;
+
+const PARTS: usize = 24;
+const FUNCTIONS: usize = 500;
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
+    match words.as_slice() {
+        ["fold", list, work, threads] => fold(list, work, threads.parse()?),
+        ["measure", command @ ..] => measure(command),
+        counts => table(&if counts.is_empty() { vec!["25", "400"] } else { counts.to_vec() }),
+    }
+}
+
+fn fold(list: &str, work: &str, threads: usize) -> Result<()> {
+    let text = std::fs::read_to_string(list)?;
+    let files: Vec<Utf8PathBuf> =
+        text.lines().filter_map(|line| line.split_once(',')).map(|(_, path)| path.into()).collect();
+    let folded = raw::fold(&files, Utf8Path::new(work), threads)?;
+    ensure!(folded.added == files.len() && folded.left.len() == 1, "{folded:?}");
+    std::fs::rename(&folded.left[0], Utf8Path::new(work).join("sum"))?;
+    Ok(())
+}
+
+/// Runs a command and prints its seconds, its processor seconds and its memory in kilobytes.
+fn measure(command: &[&str]) -> Result<()> {
+    let begin = Instant::now();
+    let status = Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()).status()?;
+    let wall = begin.elapsed().as_secs_f64();
+    ensure!(status.success(), "{command:?}: {status}");
+    let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    println!("{wall} {} {}", seconds(used.user_time()) + seconds(used.system_time()), used.max_rss());
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+struct Cost {
+    wall: f64,
+    cpu: f64,
+    megabytes: f64,
+}
+
+/// The fastest of three.
+fn cost(command: &[String]) -> Result<Cost> {
+    let mut best: Option<Cost> = None;
+    for _ in 0..3 {
+        let output =
+            Command::new(std::env::current_exe()?).arg("measure").args(command).stderr(Stdio::inherit()).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [wall, cpu, kilobytes] = numbers.as_slice() else { anyhow::bail!("{command:?} failed") };
+        let cost = Cost { wall: *wall, cpu: *cpu, megabytes: kilobytes / 1024.0 };
+        best = Some(best.filter(|best| best.wall <= cost.wall).unwrap_or(cost));
+    }
+    best.context("nothing measured")
+}
+
+fn table(counts: &[&str]) -> Result<()> {
+    let llvm = std::env::var("LLVM").unwrap_or_else(|_| "/usr/lib/llvm-22/bin".into());
+    let dir = Utf8PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench-merge"));
+    program(&llvm, &dir)?;
+    let size = |path: &Utf8Path| -> Result<f64> { Ok(std::fs::metadata(path)?.len() as f64) };
+    println!(
+        "program: {:.1} MB; wall and CPU in seconds (fastest of 3), peak memory in MB",
+        size(&dir.join("prog"))? / 1e6
+    );
+    println!("{:<34} {:>8} {:>8} {:>8}", "", "wall", "CPU", "memory");
+    for count in counts {
+        let count: usize = count.parse().context("a count of profiles")?;
+        let list = profiles(&dir, count)?;
+        let largest = size(&dir.join("raw/1.profraw"))?;
+        let bytes = largest * count as f64;
+        println!("{count} profiles, {:.0} MB ({:.2} MB each)", bytes / 1e6, largest / 1e6);
+        for threads in [1, 2] {
+            let strings = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let profdata = format!("{llvm}/llvm-profdata");
+            let (theirs, ours) = (dir.join("theirs.profdata"), dir.join("ours.profdata"));
+            let sum = dir.join("sum");
+            let inputs = format!("--input-files={list}");
+            let flag = format!("--num-threads={threads}");
+            let own = std::env::current_exe()?.to_string_lossy().into_owned();
+            let merge = cost(&strings(&[&profdata, "merge", &flag, &inputs, "-o", theirs.as_str()]))?;
+            let fold = cost(&strings(&[&own, "fold", list.as_str(), dir.as_str(), &threads.to_string()]))?;
+            let convert = cost(&strings(&[&profdata, "merge", sum.as_str(), "-o", ours.as_str()]))?;
+            if threads == 1 {
+                ensure!(std::fs::read(&theirs)? == std::fs::read(&ours)?, "the results differ");
+            }
+            let row = |name: &str, cost: Cost, more: String| {
+                let Cost { wall, cpu, megabytes } = cost;
+                println!("  {name:<32} {wall:>8.3} {cpu:>8.3} {megabytes:>8.1}  {more}");
+            };
+            row(&format!("llvm-profdata, {threads} threads"), merge, String::new());
+            let speed = format!("{:.2} GB/s, {:.2} GB/s per core", bytes / 1e9 / fold.wall, bytes / 1e9 / fold.cpu);
+            row(&format!("optbuild, {threads} threads: sum"), fold, speed);
+            row("  conversion", convert, String::new());
+            let wall = fold.wall + convert.wall;
+            let all = Cost { wall, cpu: fold.cpu + convert.cpu, megabytes: fold.megabytes.max(convert.megabytes) };
+            row("  in all", all, format!("{:.1} times faster", merge.wall / wall));
+        }
+    }
+    Ok(())
+}
+
+/// A program with many functions, counters, indirect calls and memory operations. Which parts run depends on its argument.
+fn program(llvm: &str, dir: &Utf8Path) -> Result<()> {
+    if dir.join("prog").exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir)?;
+    for part in 0..PARTS {
+        let mut text = String::from(
+            "#include <string.h>\nextern char to[4096], from[4096];\nextern int (*all[])(int);\nnamespace a_namespace_with_a_name {\n",
+        );
+        for function in 0..FUNCTIONS {
+            let n = part * FUNCTIONS + function;
+            writeln!(text, "__attribute__((noinline)) int function_{n}(int x, struct parameter *, int) {{ int s = x;")?;
+            writeln!(
+                text,
+                "if (x % 3 == 0) s += {n}; else if (x & 8) s ^= {n};\nfor (int i = 0; i < x % 5; i++) s += i * {n};"
+            )?;
+            for step in 0..70 {
+                writeln!(
+                    text,
+                    "s = s * {} + (s >> {}); to[{}] = s;",
+                    2 * (n + step) + 3,
+                    1 + (step + n) % 30,
+                    (n * 7 + step * 5) % 4096
+                )?;
+            }
+            if n.is_multiple_of(3) {
+                writeln!(text, "memcpy(to, from, (unsigned)(x * {n}) % 999);")?;
+            }
+            if n.is_multiple_of(4) {
+                writeln!(text, "if (x > 0) s += all[(unsigned)(x * 31 + {n}) % {}](x - 1);", PARTS * FUNCTIONS)?;
+            }
+            writeln!(text, "return s; }}")?;
+        }
+        text.push_str("}\n");
+        for function in 0..FUNCTIONS {
+            let n = part * FUNCTIONS + function;
+            writeln!(text, "int f{n}(int x) {{ return a_namespace_with_a_name::function_{n}(x, nullptr, x); }}")?;
+        }
+        std::fs::write(dir.join(format!("part{part}.cc")), text)?;
+    }
+    let mut text = String::from("#include <stdlib.h>\nchar to[4096], from[4096];\n");
+    let of_all = |text: &mut String, form: &dyn Fn(usize) -> String| {
+        (0..PARTS * FUNCTIONS).for_each(|n| text.push_str(&form(n)))
+    };
+    of_all(&mut text, &|n| format!("int f{n}(int);\n"));
+    text.push_str("int (*all[])(int) = {\n");
+    of_all(&mut text, &|n| format!("f{n},\n"));
+    let total = PARTS * FUNCTIONS;
+    writeln!(
+        text,
+        "}};\nint main(int, char **v) {{ unsigned n = atoi(v[1]); int s = 0;\nfor (unsigned i = 0; i < 9000; i++) s += all[(i * n * 7 + i) % {total}]((i + n) % 7);\nreturn s == 7; }}"
+    )?;
+    std::fs::write(dir.join("main.cc"), text)?;
+    let script = "ls part*.cc main.cc | xargs -P 2 -I{} \"$0/clang++\" -O1 -fprofile-generate -c {} -o {}.o \
+                  && \"$0/clang++\" -fprofile-generate -fuse-ld=lld *.o -o prog.new && mv prog.new prog";
+    let status = Command::new("sh").args(["-ec", script, llvm]).current_dir(dir).status()?;
+    ensure!(status.success(), "the program could not be built");
+    Ok(())
+}
+
+/// A list of so many profiles, one process each.
+fn profiles(dir: &Utf8Path, count: usize) -> Result<Utf8PathBuf> {
+    let mut lines = String::new();
+    for number in 1..=count {
+        let path = dir.join(format!("raw/{number}.profraw"));
+        if !path.exists() {
+            Command::new(dir.join("prog")).arg(number.to_string()).env("LLVM_PROFILE_FILE", &path).status()?;
+        }
+        writeln!(lines, "1,{path}")?;
+    }
+    let list = dir.join(format!("list{count}"));
+    std::fs::write(&list, lines)?;
+    Ok(list)
+}

@@ -1,0 +1,234 @@
+//! Where things lie in a raw profile, per version: the header's words, the fields of a record, the sections of a file.
+//!
+//! Only 64-bit little-endian profiles of versions whose layout is known byte for byte are read; of all others it says why not.
+//! Unaware of what is in the sections.
+
+/// The first eight bytes of what a 64-bit little-endian machine writes.
+pub const MAGIC: [u8; 8] = *b"\x81rforpl\xff";
+/// The longest header of a known version, in bytes.
+pub const LONGEST_HEADER: usize = 16 * 8;
+
+/// Flags of the version word that change nothing in how profiles are added: counters of the intermediate representation, of
+/// its second level, and with the entry's counter first.
+const HARMLESS_FLAGS: u64 = 1 << 56 | 1 << 57 | 1 << 58;
+
+/// A version's sizes and offsets, in bytes unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    pub version: u32,
+    pub header: usize,
+    pub record: usize,
+    /// The fields that differ between processes: words of a record.
+    pub function_pointer: usize,
+    pub values: usize,
+    pub bitmap_pointer: Option<usize>,
+    /// The number of counters (32 bits); behind it one 16-bit number of sites for each kind of value.
+    pub counters: usize,
+    pub kinds: usize,
+    pub bitmap_bytes: Option<usize>,
+    /// Words of the header that hold addresses of the process.
+    names_delta: usize,
+    bitmap_delta: Option<usize>,
+}
+
+/// LLVM 13 to 17.
+const VERSION_8: Layout = Layout {
+    version: 8,
+    header: 11 * 8,
+    record: 48,
+    function_pointer: 3,
+    values: 4,
+    bitmap_pointer: None,
+    counters: 40,
+    kinds: 2,
+    bitmap_bytes: None,
+    names_delta: 9,
+    bitmap_delta: None,
+};
+
+/// LLVM 19 to 22.
+const VERSION_10: Layout = Layout {
+    version: 10,
+    header: 16 * 8,
+    record: 64,
+    function_pointer: 4,
+    values: 5,
+    bitmap_pointer: Some(3),
+    counters: 48,
+    kinds: 3,
+    bitmap_bytes: Some(60),
+    names_delta: 12,
+    bitmap_delta: Some(11),
+};
+
+/// Where the sections of one file begin and how long they are, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sections {
+    pub layout: Layout,
+    /// Binary ids; they begin behind the header.
+    pub ids: usize,
+    pub records: usize,
+    pub records_at: usize,
+    pub counters: usize,
+    pub counters_at: usize,
+    pub bitmap: usize,
+    pub bitmap_at: usize,
+    pub names: usize,
+    pub names_at: usize,
+    /// Value data, up to the end of the file.
+    pub values_at: usize,
+    pub counters_delta: u64,
+    pub bitmap_delta: u64,
+}
+
+/// Why a file is not added up here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// llvm-profdata may understand it.
+    Unknown(String),
+    /// It is broken by its own account.
+    Damaged(String),
+    /// It differs from the first of its group in more than counts: of another build.
+    Different,
+}
+
+pub(super) fn unknown(why: impl Into<String>) -> Refusal {
+    Refusal::Unknown(why.into())
+}
+
+pub(super) fn damaged(why: impl Into<String>) -> Refusal {
+    Refusal::Damaged(why.into())
+}
+
+/// The word that begins at this byte. Zero beyond the end.
+pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
+    let found = at.checked_add(8).and_then(|end| bytes.get(at..end));
+    found.and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// The 32-bit number that begins at this byte. Zero beyond the end.
+pub(super) fn half(bytes: &[u8], at: usize) -> u32 {
+    let found = at.checked_add(4).and_then(|end| bytes.get(at..end));
+    found.and_then(|half| half.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+/// The 16-bit number that begins at this byte. Zero beyond the end.
+pub(super) fn quarter(bytes: &[u8], at: usize) -> u16 {
+    let found = at.checked_add(2).and_then(|end| bytes.get(at..end));
+    found.and_then(|quarter| quarter.try_into().ok()).map_or(0, u16::from_le_bytes)
+}
+
+/// How many bytes are missing to a multiple of eight.
+pub(super) fn padding(bytes: usize) -> usize {
+    bytes.wrapping_neg() % 8
+}
+
+impl Sections {
+    /// Reads a header: the first [`LONGEST_HEADER`] bytes of a file, or all of a shorter one.
+    ///
+    /// # Errors
+    /// Not a profile that is added up here, or one that is shorter than its header says.
+    pub fn parse(head: &[u8], file: u64) -> Result<Sections, Refusal> {
+        if head.get(..8) != Some(&MAGIC) {
+            let zeros = head.iter().all(|byte| *byte == 0);
+            return Err(if zeros { damaged("it is filled with zeros") } else { unknown("not a 64-bit raw profile") });
+        }
+        if head.len() < 16 {
+            return Err(damaged("it ends within its header"));
+        }
+        let version = word(head, 8);
+        let layout = match version as u32 {
+            8 => VERSION_8,
+            10 => VERSION_10,
+            other => return Err(unknown(format!("raw version {other}"))),
+        };
+        if version >> 32 << 32 & !HARMLESS_FLAGS != 0 {
+            return Err(unknown("a variant of raw profiles"));
+        }
+        if head.len() < layout.header {
+            return Err(damaged("it ends within its header"));
+        }
+        let field = |number: usize| word(head, number * 8);
+        if field(layout.header / 8 - 1) != layout.kinds as u64 - 1 {
+            return Err(unknown("other kinds of values"));
+        }
+        let (bitmap, after_bitmap, rest) = match layout.version {
+            10 if field(13) != 0 || field(14) != 0 => return Err(unknown("profiles of virtual tables")),
+            10 => (field(7), field(8), 9),
+            _ => (0, 0, 7),
+        };
+        let place = || -> Option<Sections> {
+            let size = |number: u64| usize::try_from(number).ok();
+            let ids = size(field(2))?;
+            let records = size(field(3))?.checked_mul(layout.record)?;
+            let counters = size(field(5))?.checked_mul(8)?;
+            let (bitmap, names) = (size(bitmap)?, size(field(rest))?);
+            let records_at = layout.header.checked_add(ids)?;
+            let counters_at = records_at.checked_add(records)?.checked_add(size(field(4))?)?;
+            let bitmap_at = counters_at.checked_add(counters)?.checked_add(size(field(6))?)?;
+            let names_at = bitmap_at.checked_add(bitmap)?.checked_add(size(after_bitmap)?)?;
+            let values_at = names_at.checked_add(names)?.checked_add(padding(names))?;
+            let (counters_delta, bitmap_delta) = (field(rest + 1), layout.bitmap_delta.map_or(0, field));
+            #[rustfmt::skip]
+            let sections = Sections {
+                layout, ids, records, records_at, counters, counters_at, bitmap, bitmap_at, names, names_at, values_at,
+                counters_delta, bitmap_delta,
+            };
+            Some(sections)
+        };
+        let sections = place().ok_or_else(|| damaged("its header names sizes that no file has"))?;
+        if sections.values_at as u64 > file {
+            return Err(damaged(format!("it is cut off: {file} bytes of at least {}", sections.values_at)));
+        }
+        if sections.ids % 8 != 0 || sections.records_at % 8 != 0 || sections.counters_at % 8 != 0 {
+            return Err(unknown("sections that are not aligned"));
+        }
+        Ok(sections)
+    }
+
+    /// The header without what differs between processes of one binary.
+    pub fn signature(&self, head: &[u8]) -> Vec<u8> {
+        let mut signature = head.get(..self.layout.header).unwrap_or(head).to_vec();
+        let unused = self.layout.bitmap_delta.filter(|_| self.bitmap == 0);
+        for number in [Some(self.layout.names_delta), unused].into_iter().flatten() {
+            if let Some(word) = signature.get_mut(number * 8..number * 8 + 8) {
+                word.fill(0);
+            }
+        }
+        signature
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(words: &[u64]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn sections_lie_behind_each_other() {
+        // One id of 24 bytes, 2 records, 3 counters, 5 bytes of names.
+        let head = header(&[8 | 1 << 56, 24, 2, 0, 3, 0, 5, 77, 99, 1]);
+        let sections = Sections::parse(&head, 1000).unwrap();
+        assert_eq!((sections.records_at, sections.counters_at), (88 + 24, 88 + 24 + 96));
+        assert_eq!((sections.names_at, sections.values_at), (232, 240));
+        assert_eq!(sections.counters_delta, 77);
+        assert!(matches!(Sections::parse(&head, 239), Err(Refusal::Damaged(_))));
+        let other = header(&[8 | 1 << 56, 24, 2, 0, 3, 0, 5, 77, 1234, 1]);
+        assert_eq!(sections.signature(&head), sections.signature(&other));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        for version in [7, 9, 11, 10 | 1 << 60, 10 | 1 << 63, 8 | 1 << 59] {
+            let head = header(&[version, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+            assert!(matches!(Sections::parse(&head, 1000), Err(Refusal::Unknown(_))), "{version:x}");
+        }
+        let huge = header(&[8, u64::MAX - 7, u64::MAX, 0, 1 << 61, 0, 0, 0, 0, 1]);
+        assert!(matches!(Sections::parse(&huge, 1000), Err(Refusal::Damaged(_))));
+    }
+}

@@ -1,0 +1,220 @@
+//! What all profiles of one binary have in common: records, names, and which addresses its functions have.
+//!
+//! Taken from one file of a group, checked once; every other file is compared with it. Unaware of counts.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::layout::{Refusal, Sections, half, quarter, unknown, word};
+
+/// A table keyed by numbers that are spread already, or nearly.
+pub(super) type Table = HashMap<u64, u64, BuildHasherDefault<Spread>>;
+
+/// Multiplies: addresses of functions and hashes of names need no more.
+#[derive(Default)]
+pub(super) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+    fn write_u64(&mut self, number: u64) {
+        let mixed = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The sites of a record whose values are profiled.
+#[derive(Debug, Clone, Copy)]
+pub struct Sited {
+    /// How many there are of indirect calls, and of memory operations.
+    pub sites: [u16; 2],
+    /// The number of its first site among all.
+    pub first: usize,
+}
+
+/// The group's first file, without its counts.
+pub struct Template {
+    pub sections: Sections,
+    /// Header and binary ids.
+    pub head: Vec<u8>,
+    pub records: Vec<u8>,
+    pub names: Vec<u8>,
+    pub sited: Vec<Sited>,
+    /// How many sites there are in all.
+    pub sites: usize,
+    /// From a function's address to the hash of its name; [`AMBIGUOUS`] for an address that has several.
+    addresses: Table,
+    /// From such a hash to an address.
+    pub functions: Table,
+}
+
+/// Of addresses that belong to functions of different names: which one llvm-profdata takes is not defined.
+pub(super) const AMBIGUOUS: u64 = u64::MAX;
+
+/// How a process's addresses relate to the template's.
+pub enum Addresses {
+    /// All functions lie at the same distance.
+    Slide(u64),
+    /// They do not; its own table.
+    Own(Table),
+}
+
+/// A file, or what stands in the way of using it.
+pub type Found<T> = io::Result<Result<T, Refusal>>;
+
+impl Template {
+    /// Reads what a file has in common with others, and checks that each record's counters lie within the section.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(file: &File, head: &[u8], sections: Sections) -> Found<Template> {
+        let read = |at: usize, bytes: usize| -> io::Result<Vec<u8>> {
+            let mut section = vec![0; bytes];
+            file.read_exact_at(&mut section, at as u64)?;
+            Ok(section)
+        };
+        let layout = sections.layout;
+        let mut head = head.get(..layout.header).unwrap_or(head).to_vec();
+        head.extend(read(layout.header, sections.ids)?);
+        let records = read(sections.records_at, sections.records)?;
+        let names = read(sections.names_at, sections.names)?;
+        let (mut sited, mut sites) = (Vec::new(), 0);
+        for (number, record) in records.chunks_exact(layout.record).enumerate() {
+            if !in_place(&sections, record, number) {
+                return Ok(Err(unknown("records whose counters lie elsewhere")));
+            }
+            let of_kind = |kind: usize| quarter(record, layout.counters + 4 + 2 * kind);
+            if (2..layout.kinds).any(|kind| of_kind(kind) != 0) {
+                return Ok(Err(unknown("profiles of virtual tables")));
+            }
+            let of_both = [of_kind(0), of_kind(1)];
+            if of_both != [0, 0] {
+                sited.push(Sited { sites: of_both, first: sites });
+                sites += of_both.iter().map(|number| usize::from(*number)).sum::<usize>();
+            }
+        }
+        let addresses = if sited.is_empty() { Table::default() } else { table(&sections, &records) };
+        let functions = addresses.iter().filter(|(_, hash)| **hash != AMBIGUOUS).map(|(at, hash)| (*hash, *at));
+        // Of two addresses the lower: the table's order is no order.
+        let mut lowest = Table::default();
+        for (hash, address) in functions {
+            let known = lowest.entry(hash).or_insert(address);
+            *known = address.min(*known);
+        }
+        #[rustfmt::skip]
+        let template = Template { sections, head, records, names, sited, sites, addresses, functions: lowest };
+        Ok(Ok(template))
+    }
+
+    /// Compares a part of a file's records, from this byte of the section on, with the template's. Returns the distance of its
+    /// functions, if they agree on one; `slide` is that of the parts before.
+    ///
+    /// # Errors
+    /// They differ in more than addresses.
+    pub fn compare(&self, part: &[u8], from: usize, slide: &mut Option<u64>) -> Result<bool, Refusal> {
+        let layout = self.sections.layout;
+        let Some(own) = from.checked_add(part.len()).and_then(|end| self.records.get(from..end)) else {
+            return Err(Refusal::Different);
+        };
+        let mut uniform = true;
+        for (theirs, ours) in part.chunks_exact(layout.record).zip(own.chunks_exact(layout.record)) {
+            let words = theirs.as_chunks::<8>().0.iter().zip(ours.as_chunks::<8>().0);
+            let mut differs = 0;
+            for (number, (their, our)) in words.enumerate() {
+                let (their, our) = (u64::from_le_bytes(*their), u64::from_le_bytes(*our));
+                if number == layout.function_pointer {
+                    uniform &= match (their, our) {
+                        (0, 0) => true,
+                        (0, _) | (_, 0) => false,
+                        (their, our) => *slide.get_or_insert(their.wrapping_sub(our)) == their.wrapping_sub(our),
+                    };
+                } else if number != layout.values && Some(number) != self.unused_bitmap_pointer() {
+                    differs |= their ^ our;
+                }
+            }
+            if differs != 0 {
+                return Err(Refusal::Different);
+            }
+        }
+        Ok(uniform)
+    }
+
+    /// A bitmap's place is relative to a section that may be missing; then it is an address.
+    fn unused_bitmap_pointer(&self) -> Option<usize> {
+        self.sections.layout.bitmap_pointer.filter(|_| self.sections.bitmap == 0)
+    }
+
+    /// How to read the addresses of a file, whose records have been compared.
+    pub fn addresses(
+        &self,
+        slide: Option<u64>,
+        records: impl FnOnce() -> io::Result<Vec<u8>>,
+    ) -> io::Result<Addresses> {
+        match slide {
+            Some(slide) => Ok(Addresses::Slide(slide)),
+            None if self.sited.is_empty() => Ok(Addresses::Slide(0)),
+            None => Ok(Addresses::Own(table(&self.sections, &records()?))),
+        }
+    }
+
+    /// The hash of the name of the function at an address; 0 for one outside of the binary.
+    ///
+    /// # Errors
+    /// It is not clear which, or the template has no address for it.
+    pub fn target(&self, addresses: &Addresses, address: u64) -> Result<u64, Refusal> {
+        let found = match addresses {
+            Addresses::Slide(slide) => self.addresses.get(&address.wrapping_sub(*slide)),
+            Addresses::Own(table) => table.get(&address),
+        };
+        match found {
+            None => Ok(0),
+            Some(&AMBIGUOUS) => Err(unknown("functions of several names at one address")),
+            Some(hash) if self.functions.contains_key(hash) => Ok(*hash),
+            Some(_) => Err(unknown("functions that the first profile has no address of")),
+        }
+    }
+}
+
+/// Whether a record's counters and bitmap lie in their sections.
+fn in_place(sections: &Sections, record: &[u8], number: usize) -> bool {
+    let layout = sections.layout;
+    // The difference between both sections was written at the first record, and is one record less at each following one.
+    let passed = (number as u64).wrapping_mul(layout.record as u64);
+    let within = |pointer: usize, delta: u64, bytes: u64, section: usize, unit: u64| {
+        let offset = word(record, pointer * 8).wrapping_sub(delta.wrapping_sub(passed));
+        offset.is_multiple_of(unit) && offset.checked_add(bytes).is_some_and(|end| end <= section as u64)
+    };
+    let counters = u64::from(half(record, layout.counters));
+    if counters == 0 || !within(2, sections.counters_delta, counters * 8, sections.counters, 8) {
+        return false;
+    }
+    let bitmap = layout.bitmap_bytes.map_or(0, |at| u64::from(half(record, at)));
+    match layout.bitmap_pointer {
+        Some(pointer) if bitmap > 0 => within(pointer, sections.bitmap_delta, bitmap, sections.bitmap, 1),
+        _ => bitmap == 0,
+    }
+}
+
+/// From the address of a function to the hash of its name.
+fn table(sections: &Sections, records: &[u8]) -> Table {
+    let mut table = Table::default();
+    for record in records.chunks_exact(sections.layout.record) {
+        let (address, hash) = (word(record, sections.layout.function_pointer * 8), word(record, 0));
+        if address != 0 {
+            let known = table.entry(address).or_insert(hash);
+            if *known != hash || hash == 0 {
+                *known = AMBIGUOUS;
+            }
+        }
+    }
+    table
+}

@@ -1,0 +1,154 @@
+use std::os::unix::fs::FileExt;
+
+use camino::Utf8PathBuf;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Raw profiles in version 8 with one record of one counter per number, and one site of memory sizes in the first record.
+fn profile(counters: &[u64], sizes: &[(u64, u64)]) -> Vec<u8> {
+    let mut words = vec![8 | 1 << 56, 0, counters.len() as u64, 0, counters.len() as u64, 0, 3, 0, 0, 1];
+    let data = counters.len() as u64 * 48;
+    words[8 - 1] = data;
+    let mut bytes = layout::MAGIC.to_vec();
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    for number in 0..counters.len() as u64 {
+        // The counter's distance from its record.
+        let fields = [100 + number, 7, (data + number * 8).wrapping_sub(number * 48), 0x5000 + number * 16, 0];
+        bytes.extend(fields.iter().flat_map(|field| field.to_le_bytes()));
+        bytes.extend(1u32.to_le_bytes());
+        bytes.extend(0u16.to_le_bytes());
+        bytes.extend(u16::from(number == 0).to_le_bytes());
+    }
+    bytes.extend(counters.iter().flat_map(|counter| counter.to_le_bytes()));
+    bytes.extend(b"abc\0\0\0\0\0");
+    let total = 8 + 8 + 8 + 16 * sizes.len() as u32;
+    bytes.extend([total, 1, 1, 1].iter().flat_map(|number| number.to_le_bytes()));
+    bytes.extend([sizes.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend(sizes.iter().flat_map(|(value, count)| [value.to_le_bytes(), count.to_le_bytes()].concat()));
+    bytes
+}
+
+struct Work(tempfile::TempDir);
+
+impl Work {
+    fn of(contents: &[Vec<u8>]) -> (Work, Vec<Utf8PathBuf>) {
+        let work = Work(tempfile::tempdir().unwrap());
+        let paths = contents.iter().enumerate().map(|(number, content)| {
+            let path = work.path().join(format!("{number}.profraw"));
+            std::fs::write(&path, content).unwrap();
+            path
+        });
+        let paths = paths.collect();
+        (work, paths)
+    }
+    fn path(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.0.path()).unwrap()
+    }
+    fn fold(&self, paths: &[Utf8PathBuf]) -> Folded {
+        fold(paths, self.path(), 2).unwrap()
+    }
+}
+
+#[test]
+fn counters_and_values_add_up() {
+    let (work, paths) = Work::of(&[
+        profile(&[1, 2, 3], &[(4, 10), (9, 1)]),
+        profile(&[10, 20, 30], &[(1, 5), (9, 2)]),
+        profile(&[100, 200, 300], &[]),
+    ]);
+    let folded = work.fold(&paths);
+    assert_eq!((folded.added, folded.left.len()), (3, 1));
+    let sum = std::fs::read(&folded.left[0]).unwrap();
+    assert_eq!(sum, profile(&[111, 222, 333], &[(1, 5), (4, 10), (9, 3)]));
+}
+
+#[test]
+fn a_count_or_a_sum_that_is_too_large_is_for_llvm_profdata() {
+    let half = (1 << 55) + 1;
+    let (work, paths) = Work::of(&[
+        profile(&[half, 1], &[]),
+        profile(&[half, 2], &[]),
+        profile(&[1 << 56, 4], &[]),
+        profile(&[1, 8], &[]),
+    ]);
+    let folded = work.fold(&paths);
+    assert_eq!(folded.left.len(), 3, "{folded:?}");
+    assert_eq!(folded.handed.len(), 2);
+    // What was not added left nothing behind: a half and the small one.
+    let sum = std::fs::read(&folded.sums[0].0).unwrap();
+    assert!(sum == profile(&[half + 1, 9], &[]) || sum == profile(&[half + 1, 10], &[]));
+}
+
+#[test]
+fn builds_that_look_alike_are_kept_apart() {
+    let mut other = profile(&[10, 20], &[]);
+    // The second record's hash of the function.
+    other[88 + 48 + 8] = 8;
+    let plain = |counters: &[u64]| profile(counters, &[]);
+    let (work, paths) = Work::of(&[plain(&[1, 2]), other.clone(), plain(&[3, 4]), other]);
+    let folded = work.fold(&paths);
+    assert_eq!((folded.added, folded.left.len(), folded.handed.len()), (4, 2, 0));
+    assert_eq!(std::fs::read(&folded.left[0]).unwrap(), plain(&[4, 6]));
+    let mut names = plain(&[1, 1]);
+    let at = names.len() - 24 - 8;
+    names[at] = b'x';
+    let (work, paths) = Work::of(&[plain(&[1, 2]), names, plain(&[3, 4])]);
+    assert_eq!(work.fold(&paths).added, 2, "other names, another build");
+}
+
+#[test]
+fn damage_is_told_from_what_is_not_known() {
+    let good = profile(&[1, 2], &[(3, 4)]);
+    let mut later = good.clone();
+    later[8] = 11;
+    let mut behind = good.clone();
+    behind.extend(good.clone());
+    let contents = [good[..good.len() - 1].to_vec(), good[..100].to_vec(), vec![0; 500], Vec::new(), later, behind];
+    let (work, mut paths) = Work::of(&contents);
+    for (number, path) in [good.clone(), good].iter().enumerate() {
+        paths.push(work.path().join(format!("good{number}.profraw")));
+        std::fs::write(paths.last().unwrap(), path).unwrap();
+    }
+    let folded = work.fold(&paths);
+    let names = |files: &[(Utf8PathBuf, String)]| -> Vec<String> {
+        files.iter().map(|(path, _)| path.file_name().unwrap_or_default().to_string()).collect()
+    };
+    let mut damaged = names(&folded.damaged);
+    damaged.sort();
+    assert_eq!(damaged, ["0.profraw", "1.profraw", "2.profraw"], "{folded:?}");
+    assert_eq!(names(&folded.handed), ["4.profraw", "5.profraw"]);
+    assert_eq!((folded.empty.len(), folded.added), (1, 2));
+}
+
+proptest! {
+    /// Whatever is changed in a profile: it is added, or left out, and what is written is as long as a profile of its header.
+    #[test]
+    fn changed_bytes_do_no_harm(changes in prop::collection::vec((0usize..400, any::<u8>()), 1..6), cut in 0usize..600) {
+        let good = profile(&[1, 2, 3], &[(4, 10), (9, 1)]);
+        let mut bad = good.clone();
+        for (at, byte) in changes {
+            if let Some(place) = bad.get_mut(at) {
+                *place = byte;
+            }
+        }
+        bad.truncate(cut);
+        let (work, paths) = Work::of(&[bad.clone(), good.clone(), bad, good]);
+        let folded = work.fold(&paths);
+        prop_assert_eq!(folded.added + folded.handed.len() + folded.damaged.len() + folded.empty.len() + lone(&folded), 4);
+        for (sum, _) in &folded.sums {
+            let file = std::fs::File::open(sum).unwrap();
+            let mut magic = [0; 8];
+            file.read_exact_at(&mut magic, 0).unwrap();
+            prop_assert_eq!(magic, layout::MAGIC);
+        }
+    }
+}
+
+/// Files that are passed through because there is no second one.
+fn lone(folded: &Folded) -> usize {
+    let other = |path: &&Utf8PathBuf| {
+        !folded.sums.iter().any(|(sum, _)| sum == *path) && !folded.handed.iter().any(|(file, _)| file == *path)
+    };
+    folded.left.iter().filter(other).count()
+}

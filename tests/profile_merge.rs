@@ -1,0 +1,95 @@
+//! `optbuild merge` on its command line.
+
+mod common;
+mod profile_support;
+
+use std::process::{Command, Output};
+
+use common::{Dir, LLVM};
+use profile_support::{VALUES, run, tool};
+
+fn optbuild(dir: &Dir, args: &[&str]) -> (Output, String) {
+    let path = format!("{LLVM}:{}", std::env::var("PATH").unwrap());
+    let output = Command::new(env!("CARGO_BIN_EXE_optbuild"))
+        .args(args)
+        .current_dir(dir.path())
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output, said)
+}
+
+fn gathered() -> Dir {
+    let dir = Dir::new();
+    dir.write("prog.c", VALUES);
+    run(&dir, LLVM, "$CC -O2 -fprofile-generate prog.c -o prog", 30);
+    dir
+}
+
+#[test]
+fn raw_and_merged_profiles_together() {
+    let dir = gathered();
+    dir.sh("llvm-profdata merge -num-threads=1 raw/1-*.profraw raw/2-*.profraw -o old.profdata; rm raw/1-* raw/2-*; : > raw/empty.profraw");
+    let (output, said) = optbuild(&dir, &["merge", "-j", "2", "-o", "new.profdata", "raw", "old.profdata"]);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("new.profdata: 29 profiles, 1 empty; 28 added up before llvm-profdata"), "{said}");
+    dir.sh("llvm-profdata merge -num-threads=1 raw/*.profraw old.profdata -o theirs.profdata");
+    let show = |file: &str| {
+        let path = dir.join(file);
+        tool(
+            LLVM,
+            &["show", "--all-functions", "--counts", "--ic-targets", "--memop-sizes", "--binary-ids", path.as_str()],
+        )
+    };
+    assert_eq!(show("new.profdata"), show("theirs.profdata"));
+    assert_eq!(
+        dir.path().read_dir_utf8().unwrap().filter(|e| e.as_ref().unwrap().file_name().starts_with(".merge")).count(),
+        0
+    );
+}
+
+#[test]
+fn too_many_damaged_ones() {
+    let dir = gathered();
+    dir.sh("for i in 1 2; do head -c 300 $(ls raw/$i-*) > raw/cut$i.profraw; done; dd if=/dev/zero of=raw/zero.profraw bs=999 count=1 2> /dev/null");
+    let (output, said) = optbuild(&dir, &["merge", "-o", "new.profdata", "raw"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("3 of 33 profiles are damaged, more than 1% of them"), "{said}");
+    assert!(
+        said.contains("zero.profraw: it is filled with zeros") && said.contains("cut1.profraw: it is cut off"),
+        "{said}"
+    );
+    assert!(!dir.join("new.profdata").exists());
+    let (output, said) = optbuild(&dir, &["merge", "-o", "new.profdata", "--max-damaged", "10%", "raw"]);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("30 profiles, 3 damaged; 30 added up"), "{said}");
+    assert!(said.contains("left out: raw/zero.profraw: it is filled with zeros"), "{said}");
+    dir.sh("llvm-profdata merge -num-threads=1 raw/*-*.profraw -o theirs.profdata; cmp new.profdata theirs.profdata");
+}
+
+#[test]
+fn profiles_of_bolt() {
+    let dir = Dir::new();
+    dir.write("a.fdata", "1 f 0 1 g 0 0 2\n");
+    dir.write("b.fdata", "1 f 0 1 g 0 1 3\n");
+    let (output, said) = optbuild(&dir, &["merge", "-o", "c.fdata", "a.fdata", "b.fdata"]);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(std::fs::read_to_string(dir.join("c.fdata")).unwrap(), "1 f 0 1 g 0 1 5\n");
+    dir.write("d.profraw", "something");
+    let (output, said) = optbuild(&dir, &["merge", "-o", "e", "a.fdata", "d.profraw"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("one family at a time"), "{said}");
+}
+
+#[test]
+fn nothing_to_merge() {
+    let dir = Dir::new();
+    dir.write("empty/x.txt", "");
+    let (output, said) = optbuild(&dir, &["merge", "-o", "c", "empty"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("there is no profile"), "{said}");
+    let (output, said) = optbuild(&dir, &["merge", "-o", "c", "missing"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("there is no missing"), "{said}");
+}
