@@ -316,9 +316,6 @@ fn again(args: &RunArgs, session: &Session, cwd: &Utf8Path) -> Again {
 pub fn out_dir(session: &Session, out: Option<&Utf8Path>) -> Result<Utf8PathBuf> {
     match out {
         Some(dir) => Ok(session::current_dir()?.join(dir)),
-        None => {
-            let beside = session.layout.root().parent().unwrap_or(session.layout.root());
-            Ok(beside.join("out").join(&session.pipeline.name))
-        }
+        None => Ok(publish::own_dir(&session.pipeline, session.layout.root())),
     }
 }

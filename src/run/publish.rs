@@ -48,7 +48,7 @@ pub fn publish(
         let target = dir.join(place);
         capture::sweep(&target)?;
         let same = same(&source, &target, hasher);
-        if !same && !before.contains_key(place) && target.symlink_metadata().is_ok() {
+        if !same && !before.contains_key(place) && !is_own(pipeline, state, dir) && target.symlink_metadata().is_ok() {
             return Err(InTheWay(target).into());
         }
         let unchanged = same && before.get(place) == Some(&hash);
@@ -78,11 +78,23 @@ pub fn publish(
 )]
 pub struct InTheWay(pub Utf8PathBuf);
 
+/// The directory that is optbuild's own, for outputs of this pipeline, unless another one is named.
+pub fn own_dir(pipeline: &Pipeline, state_root: &Utf8Path) -> Utf8PathBuf {
+    state_root.parent().unwrap_or(state_root).join("out").join(&pipeline.name)
+}
+
+fn is_own(pipeline: &Pipeline, state: &State, dir: &Utf8Path) -> bool {
+    own_dir(pipeline, state.layout().root()) == dir
+}
+
 /// Looks for what [`publish`] would refuse to replace, before hours of work.
 ///
 /// # Errors
 /// [`InTheWay`], or that the note of what was put there cannot be read.
 pub fn check(pipeline: &Pipeline, state: &State, dir: &Utf8Path) -> Result<()> {
+    if is_own(pipeline, state, dir) {
+        return Ok(());
+    }
     let all = read(state)?;
     for place in pipeline.outputs.keys() {
         let target = dir.join(place);
