@@ -7,11 +7,11 @@ use support::{Test, stage};
 #[test]
 fn status_and_explain_tell_a_failure_from_an_interrupt() {
     let test = Test::new([stage("a", "", "gate x; exit 7")]);
-    let session = test.start("");
-    session.wait_for("a");
+    let started = test.start("");
+    started.wait_for("a");
     let _ = test.cmd("status").ok().out("a      running\n");
-    session.interrupt();
-    let _ = session.end().code(130);
+    started.interrupt();
+    let _ = started.end().code(130);
     let _ = test.cmd("status").ok().out("a      interrupted, will continue\n");
     let _ = test.cmd("explain a").ok().out("the last run was interrupted in it");
     test.open("x");

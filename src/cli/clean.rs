@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::args::{CleanArgs, GcArgs};
 use super::exit::Usage;
-use super::session::{Mode, existing_state, open_state};
+use super::project::{Mode, existing_state, open_state};
 use super::survivors;
 use crate::report::text;
 use crate::state::store::{Lock, LockInfo, State};

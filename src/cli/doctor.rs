@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use super::args::{DoctorArgs, PipelineArgs};
 use super::exit::{MACHINE, Machine};
 use super::plan::{off, print};
-use super::session::{Mode, Session};
+use super::project::{Mode, Project};
 use crate::facts::Facts;
 use crate::pipeline::Pipeline;
 use crate::plan::StagePlan;
@@ -35,15 +35,15 @@ fn look(args: &DoctorArgs) -> Result<Vec<DoctorRow>> {
         return Ok(doctor::doctor(&Facts::live(), None, &[]));
     };
     let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone() };
-    let session = Session::open(&args, Mode::Look)?;
-    let plans = plans(&session)?;
-    Ok(doctor::doctor(&session.facts, Some(&session.pipeline as &Pipeline), &plans))
+    let project = Project::open(&args, Mode::Look)?;
+    let plans = plans(&project)?;
+    Ok(doctor::doctor(&project.facts, Some(&project.pipeline as &Pipeline), &plans))
 }
 
-fn plans(session: &Session) -> Result<Vec<StagePlan>> {
-    let off = off(session);
-    let on = session.pipeline.stages.iter().filter(|stage| stage.common.when);
-    Ok(on.map(|stage| session.plan(&stage.common.name, &off)).collect::<Result<_, _>>()?)
+fn plans(project: &Project) -> Result<Vec<StagePlan>> {
+    let off = off(project);
+    let on = project.pipeline.stages.iter().filter(|stage| stage.common.when);
+    Ok(on.map(|stage| project.plan(&stage.common.name, &off)).collect::<Result<_, _>>()?)
 }
 
 fn complete(rows: &[DoctorRow]) -> bool {

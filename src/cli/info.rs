@@ -8,7 +8,7 @@ use super::args::{ArtifactsArgs, LastRunArgs, PipelineArgs, StageArgs, StatusArg
 use super::exit::Usage;
 use super::look;
 use super::plan::{answer, print};
-use super::session::{Mode, Session, current_dir};
+use super::project::{Mode, Project, current_dir};
 use crate::pipeline::{Kind, Pipeline, Stage, VarType, shipped};
 use crate::report::RunSummary;
 use crate::report::info::{
@@ -54,8 +54,8 @@ pub fn list() -> Result<u8> {
 
 /// `optbuild show`
 pub fn show(args: &PipelineArgs) -> Result<u8> {
-    let session = Session::open(args, Mode::Look)?;
-    print(&pipeline_table(&pipeline_info(&session.pipeline), look()))?;
+    let project = Project::open(args, Mode::Look)?;
+    print(&pipeline_table(&pipeline_info(&project.pipeline), look()))?;
     Ok(0)
 }
 
@@ -97,32 +97,32 @@ fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
 }
 
 /// Looks at every stage as a run without flags would.
-fn look_at<T>(session: &Session, then: impl FnOnce(&Survey, &Judge) -> Result<T>) -> Result<T> {
-    let selection: Selection = select(&session.pipeline, &session.graph, &Request::default())?;
-    let planner = |stage: &str, unavailable: &BTreeSet<String>| session.plan(stage, unavailable);
-    let mut judge = session.judge(&selection, &planner);
-    let survey = survey(&mut judge, &session.graph)?;
-    session.save_caches();
+fn look_at<T>(project: &Project, then: impl FnOnce(&Survey, &Judge) -> Result<T>) -> Result<T> {
+    let selection: Selection = select(&project.pipeline, &project.graph, &Request::default())?;
+    let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
+    let mut judge = project.judge(&selection, &planner);
+    let survey = survey(&mut judge, &project.graph)?;
+    project.save_caches();
     then(&survey, &judge)
 }
 
-fn record_of(session: &Session, stage: &str) -> Result<Option<Record>> {
-    match &session.state {
+fn record_of(project: &Project, stage: &str) -> Result<Option<Record>> {
+    match &project.state {
         Some(state) => Ok(state.current(stage)?),
         None => Ok(None),
     }
 }
 
 /// Where the stages stood at the end of the last run, or stand in it. A kill may have left some in the middle.
-fn last_ends(session: &Session) -> Result<BTreeMap<String, StageSummary>> {
-    let Some(run) = journal::last_run(&session.layout)? else { return Ok(BTreeMap::new()) };
-    let (events, _) = journal::read(&session.layout.journal(&run))?;
+fn last_ends(project: &Project) -> Result<BTreeMap<String, StageSummary>> {
+    let Some(run) = journal::last_run(&project.layout)? else { return Ok(BTreeMap::new()) };
+    let (events, _) = journal::read(&project.layout.journal(&run))?;
     let alive = events.iter().any(|stamped| match &stamped.event {
         Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start),
         _ => false,
     });
     let summary = RunSummary::of(&events);
-    if summary.pipeline != session.pipeline.name {
+    if summary.pipeline != project.pipeline.name {
         return Ok(BTreeMap::new());
     }
     let mut ends = BTreeMap::new();
@@ -157,19 +157,19 @@ fn named<'a>(pipeline: &'a Pipeline, name: &str) -> Result<&'a Stage> {
 
 /// `optbuild explain`
 pub fn explain(args: &StageArgs) -> Result<u8> {
-    let session = Session::last(&args.last)?;
-    named(&session.pipeline, &args.stage)?;
-    let explanation = look_at(&session, |survey, _| {
+    let project = Project::last(&args.last)?;
+    named(&project.pipeline, &args.stage)?;
+    let explanation = look_at(&project, |survey, _| {
         let Some((name, verdict)) = survey.stages.iter().find(|(name, _)| *name == args.stage) else {
             return Err(Usage(format!("stage `{}` is not part of the graph", args.stage)).into());
         };
         let mut explanation = Explanation { stage: name.clone(), state: answer(verdict), ..Explanation::default() };
         match verdict {
             Verdict::Run(work) => {
-                if let Some(ended) = last_ends(&session)?.get(name).and_then(how_it_ended) {
+                if let Some(ended) = last_ends(&project)?.get(name).and_then(how_it_ended) {
                     explanation.notes.push(ended);
                 }
-                if let Some(record) = record_of(&session, name)? {
+                if let Some(record) = record_of(&project, name)? {
                     add_differences(&mut explanation, &record.fingerprint, &work.fingerprint);
                 }
             }
@@ -209,23 +209,23 @@ fn add_differences(explanation: &mut Explanation, old: &Fingerprint, new: &Finge
 /// `optbuild status`
 pub fn status(args: &StatusArgs) -> Result<u8> {
     let last = LastRunArgs { pipeline: args.pipeline.clone(), settings: args.settings.clone() };
-    let session = Session::last(&last)?;
-    let rows = look_at(&session, |survey, _| {
-        let ends = last_ends(&session)?;
-        let rows = survey.stages.iter().map(|(name, verdict)| status_row(&session, name, verdict, ends.get(name)));
+    let project = Project::last(&last)?;
+    let rows = look_at(&project, |survey, _| {
+        let ends = last_ends(&project)?;
+        let rows = survey.stages.iter().map(|(name, verdict)| status_row(&project, name, verdict, ends.get(name)));
         rows.collect::<Result<Vec<_>>>()
     })?;
     if args.json {
         let rows: Vec<serde_json::Value> = rows.iter().map(status_json).collect();
-        print(&format!("{:#}\n", serde_json::json!({ "pipeline": session.pipeline.name, "stages": rows })))?;
+        print(&format!("{:#}\n", serde_json::json!({ "pipeline": project.pipeline.name, "stages": rows })))?;
     } else {
         print(&status_table(&rows, &jiff::tz::TimeZone::system(), look()))?;
     }
     Ok(0)
 }
 
-fn status_row(session: &Session, name: &str, verdict: &Verdict, end: Option<&StageSummary>) -> Result<StatusRow> {
-    let record = record_of(session, name)?;
+fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&StageSummary>) -> Result<StatusRow> {
+    let record = record_of(project, name)?;
     let state = match verdict {
         Verdict::UpToDate(..) | Verdict::Stale(_) => StageState::UpToDate,
         Verdict::Run(work) => match end.map(|end| &end.status) {
@@ -286,17 +286,17 @@ fn artifact_json(row: &ArtifactRow) -> serde_json::Value {
 
 /// `optbuild artifacts`
 pub fn artifacts(args: &ArtifactsArgs) -> Result<u8> {
-    let session = Session::last(&args.last)?;
+    let project = Project::last(&args.last)?;
     if let Some(stage) = &args.stage {
-        named(&session.pipeline, stage)?;
+        named(&project.pipeline, stage)?;
     }
     let mut rows = Vec::new();
-    for stage in &session.pipeline.stages {
+    for stage in &project.pipeline.stages {
         let name = &stage.common.name;
         if args.stage.as_ref().is_some_and(|wanted| wanted != name) {
             continue;
         }
-        let Some(record) = record_of(&session, name)? else { continue };
+        let Some(record) = record_of(&project, name)? else { continue };
         for (output, found) in &record.outputs {
             rows.push(ArtifactRow {
                 stage: name.clone(),
@@ -305,7 +305,7 @@ pub fn artifacts(args: &ArtifactsArgs) -> Result<u8> {
                 files: found.files,
                 portable: found.portable,
                 hash: found.hash.clone(),
-                path: session.layout.root().join(&found.path),
+                path: project.layout.root().join(&found.path),
             });
         }
     }

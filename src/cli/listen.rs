@@ -7,7 +7,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::args::RunArgs;
-use super::session::Session;
+use super::project::Project;
 use crate::report::console::LastLine;
 use crate::report::github::StepSummary;
 use crate::report::json::Json;
@@ -36,14 +36,14 @@ pub struct Options {
 
 impl Options {
     /// Opens the journal of a run that begins, which gives the run its name.
-    pub fn new(args: &RunArgs, session: &Session, again: Again) -> Result<(String, Options)> {
-        let previous = previous(&session.layout, &session.pipeline.name)?;
+    pub fn new(args: &RunArgs, project: &Project, again: Again) -> Result<(String, Options)> {
+        let previous = previous(&project.layout, &project.pipeline.name)?;
         let verbosity = match (args.execution.verbose, args.execution.quiet) {
             (true, _) => Verbosity::Verbose,
             (_, true) => Verbosity::Quiet,
             _ => Verbosity::Normal,
         };
-        let (run, journal) = Journal::create(&session.layout, Timestamp::now())?;
+        let (run, journal) = Journal::create(&project.layout, Timestamp::now())?;
         Ok((run, Options { journal, previous, again, verbosity, json: args.execution.json }))
     }
 }

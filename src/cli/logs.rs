@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::LogsArgs;
 use super::exit::Usage;
-use super::session::existing_state;
+use super::project::existing_state;
 use crate::run::event::{Event, Stamped};
 use crate::run::process::is_alive;
 use crate::state::journal;

@@ -13,8 +13,8 @@ mod machine;
 mod man;
 mod merge;
 mod plan;
+mod project;
 mod run;
-mod session;
 mod survivors;
 
 use std::io::{IsTerminal, Write as _};

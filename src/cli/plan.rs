@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 
 use super::args::PlanArgs;
 use super::exit::Machine;
+use super::project::{Mode, Project};
 use super::run::request;
-use super::session::{Mode, Session};
 use crate::pipeline::Stage;
 use crate::plan::{Action, Command, Gap, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
@@ -20,32 +20,32 @@ use crate::run::survey::{CannotBegin, Survey, survey};
 
 /// `optbuild plan`
 pub fn plan(args: &PlanArgs) -> Result<u8> {
-    let session = Session::with_facts(&args.pipeline, Mode::Look, args.facts.as_deref())?;
+    let project = Project::with_facts(&args.pipeline, Mode::Look, args.facts.as_deref())?;
     if args.dot || args.mermaid {
-        let graph = graph(&session);
+        let graph = graph(&project);
         print(&if args.dot { graph_dot(&graph) } else { graph_mermaid(&graph) })?;
         return Ok(0);
     }
     if args.shell {
-        print(&script(&session)?)?;
-        return save_facts(args, &session);
+        print(&script(&project)?)?;
+        return save_facts(args, &project);
     }
-    let selection = select(&session.pipeline, &session.graph, &request(&args.selection))?;
+    let selection = select(&project.pipeline, &project.graph, &request(&args.selection))?;
     let text = if args.facts.is_some() {
-        plan_text(&session, None)
+        plan_text(&project, None)
     } else {
-        let planner = |stage: &str, unavailable: &BTreeSet<String>| session.plan(stage, unavailable);
-        let mut judge = session.judge(&selection, &planner);
-        let survey = survey(&mut judge, &session.graph)?;
+        let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
+        let mut judge = project.judge(&selection, &planner);
+        let survey = survey(&mut judge, &project.graph)?;
         if let Err(problem) = survey.check(&judge) {
             let problem = explained(problem, &args.pipeline.pipeline);
             anstream::eprintln!("`optbuild run` would not begin: {problem:#}");
         }
-        plan_text(&session, Some(&survey))
+        plan_text(&project, Some(&survey))
     };
     print(&text?)?;
-    session.save_caches();
-    save_facts(args, &session)
+    project.save_caches();
+    save_facts(args, &project)
 }
 
 /// With what can be done about it. `pipeline` is how the pipeline was named.
@@ -61,9 +61,9 @@ pub fn explained(problem: CannotBegin, pipeline: &str) -> anyhow::Error {
     }
 }
 
-fn save_facts(args: &PlanArgs, session: &Session) -> Result<u8> {
+fn save_facts(args: &PlanArgs, project: &Project) -> Result<u8> {
     if let Some(file) = &args.record_facts {
-        std::fs::write(file, session.facts.to_json()).with_context(|| format!("cannot write {file}"))?;
+        std::fs::write(file, project.facts.to_json()).with_context(|| format!("cannot write {file}"))?;
     }
     Ok(0)
 }
@@ -76,29 +76,29 @@ pub fn print(text: &str) -> Result<()> {
 }
 
 /// Stages that are off have no outputs whatever runs.
-pub fn off(session: &Session) -> BTreeSet<String> {
-    let off = session.pipeline.stages.iter().filter(|stage| !stage.common.when);
+pub fn off(project: &Project) -> BTreeSet<String> {
+    let off = project.pipeline.stages.iter().filter(|stage| !stage.common.when);
     off.map(|stage| stage.common.name.clone()).collect()
 }
 
-fn script(session: &Session) -> Result<String> {
-    let off = off(session);
+fn script(project: &Project) -> Result<String> {
+    let off = off(project);
     let environment = shell::Environment { base: environment::BASE, secret: environment::SECRET };
     let mut plans = Vec::new();
-    for name in session.graph.order() {
+    for name in project.graph.order() {
         if !off.contains(name) {
-            plans.push(session.plan(name, &off)?);
+            plans.push(project.plan(name, &off)?);
         }
     }
-    Ok(shell::script(&session.pipeline, &plans, environment))
+    Ok(shell::script(&project.pipeline, &plans, environment))
 }
 
 /// The plan as text. Without a survey, what would run is not known and all of it is shown.
-fn plan_text(session: &Session, survey: Option<&Survey>) -> Result<String> {
-    let off = off(session);
+fn plan_text(project: &Project, survey: Option<&Survey>) -> Result<String> {
+    let off = off(project);
     let mut text = String::new();
-    for name in session.graph.order() {
-        let Some(stage) = session.pipeline.stage(name) else { continue };
+    for name in project.graph.order() {
+        let Some(stage) = project.pipeline.stage(name) else { continue };
         let verdict = survey.and_then(|survey| survey.stages.iter().find(|(n, _)| n == name)).map(|(_, v)| v);
         let answer =
             verdict.map(answer).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });
@@ -106,10 +106,10 @@ fn plan_text(session: &Session, survey: Option<&Survey>) -> Result<String> {
         let plan = match verdict {
             Some(Verdict::Run(work)) => Some(work.plan.clone()),
             Some(Verdict::UpToDate(_, plan) | Verdict::DependsOn(_, plan)) => Some((**plan).clone()),
-            Some(Verdict::NeedsFirst { .. }) => Some(session.plan(name, &off)?),
+            Some(Verdict::NeedsFirst { .. }) => Some(project.plan(name, &off)?),
             Some(_) => None,
             None if off.contains(name) => None,
-            None => Some(session.plan(name, &off)?),
+            None => Some(project.plan(name, &off)?),
         };
         if let Some(plan) = plan {
             steps_text(&mut text, &plan)?;
@@ -220,8 +220,8 @@ fn quoted(word: &str) -> String {
     shlex::try_quote(word).map(|word| word.into_owned()).unwrap_or_else(|_| word.into())
 }
 
-fn graph(session: &Session) -> Graph {
-    let stages = &session.pipeline.stages;
+fn graph(project: &Project) -> Graph {
+    let stages = &project.pipeline.stages;
     let nodes = stages.iter().map(|stage| GraphNode {
         name: stage.common.name.clone(),
         kind: super::info::kind_name(&stage.kind).into(),
@@ -237,5 +237,5 @@ fn graph(session: &Session) -> Graph {
             })
         })
     });
-    Graph { name: session.pipeline.name.clone(), nodes: nodes.collect(), edges: edges.collect() }
+    Graph { name: project.pipeline.name.clone(), nodes: nodes.collect(), edges: edges.collect() }
 }

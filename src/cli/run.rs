@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs, SelectionArgs};
 use super::exit::{FAILED, INTERRUPTED, MACHINE, Machine};
-use super::session::{Mode, Session};
-use super::{history, interrupt, listen, plan, session, survivors};
+use super::project::{Mode, Project};
+use super::{history, interrupt, listen, plan, project, survivors};
 use crate::pipeline::shipped;
 use crate::report::summary::closing::Again;
 use crate::run::control::Control;
@@ -43,18 +43,18 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         return plan::plan(&args);
     }
     let words = std::env::args().skip(1).collect();
-    begin(args, &Origin { words, cwd: session::current_dir()?, forced: None, changed: None })
+    begin(args, &Origin { words, cwd: project::current_dir()?, forced: None, changed: None })
 }
 
 /// `optbuild resume`
 pub fn resume(args: &ResumeArgs) -> Result<u8> {
-    let layout = session::existing_state(args.state_dir.as_deref())?;
+    let layout = project::existing_state(args.state_dir.as_deref())?;
     let last = history::last_run(&layout)?;
     if last.outcome == Some(Outcome::Done) {
         super::tell(&format!("the last run ({}) is done; `optbuild run` begins another", last.run));
         return Ok(0);
     }
-    let cwd = session::current_dir()?;
+    let cwd = project::current_dir()?;
     last.enter_directory()?;
     let mut run = last.args;
     run.pipeline.settings.set.extend(args.set.iter().cloned());
@@ -97,48 +97,48 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let began = Instant::now();
     let control = Arc::new(Control::default());
     interrupt::install(&control)?;
-    let session = Session::open(&args.pipeline, Mode::Create)?;
-    let Some(state) = session.state.clone() else {
-        anyhow::bail!("the state directory {} was not made", session.layout.root());
+    let project = Project::open(&args.pipeline, Mode::Create)?;
+    let Some(state) = project.state.clone() else {
+        anyhow::bail!("the state directory {} was not made", project.layout.root());
     };
     let _lock = state.lock(&LockInfo {
         pid: std::process::id(),
-        command: format!("optbuild {}", without_secrets(&session, &origin.words).join(" ")),
+        command: format!("optbuild {}", without_secrets(&project, &origin.words).join(" ")),
         since: Timestamp::now(),
     })?;
-    survivors::end(&session.layout)?;
-    if origin.changed.as_ref().is_some_and(|hash| *hash != session.pipeline.hash) {
+    survivors::end(&project.layout)?;
+    if origin.changed.as_ref().is_some_and(|hash| *hash != project.pipeline.hash) {
         super::tell("the pipeline file changed since the run began; going on with the file as it is now");
     }
 
-    let selection = selection(&session, &args.selection, origin)?;
-    let planner = |stage: &str, unavailable: &BTreeSet<String>| session.plan(stage, unavailable);
-    let mut judge = session.judge(&selection, &planner);
-    let looked = survey(&mut judge, &session.graph)?;
+    let selection = selection(&project, &args.selection, origin)?;
+    let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
+    let mut judge = project.judge(&selection, &planner);
+    let looked = survey(&mut judge, &project.graph)?;
     looked.check(&judge).map_err(|problem| plan::explained(problem, &args.pipeline.pipeline))?;
-    publish::check(&session.pipeline, &state, &out_dir(&session, args.execution.out.as_deref())?)?;
+    publish::check(&project.pipeline, &state, &out_dir(&project, args.execution.out.as_deref())?)?;
 
     let (sender, receiver) = channel();
     let events = Events(sender);
-    let (run, mut options) = listen::Options::new(args, &session, again(args, &session, &origin.cwd))?;
+    let (run, mut options) = listen::Options::new(args, &project, again(args, &project, &origin.cwd))?;
     let budget = budget(&args.execution);
-    let started = Stamped { time: Timestamp::now(), event: started(&session, &selection, origin, &run, budget) };
+    let started = Stamped { time: Timestamp::now(), event: started(&project, &selection, origin, &run, budget) };
     options.begin(&started)?;
     let listener = std::thread::spawn(move || listen::listen(started, receiver, options));
     control.begin();
 
     let mut base_env = environment::current();
-    base_env.insert(process::RUN_VARIABLE.into(), session.layout.run(&run).into_string());
+    base_env.insert(process::RUN_VARIABLE.into(), project.layout.run(&run).into_string());
     let shared = Shared {
         state: Arc::clone(&state),
-        sources: Arc::clone(&session.sources),
-        tools: Arc::clone(&session.tools),
+        sources: Arc::clone(&project.sources),
+        tools: Arc::clone(&project.tools),
         control: Arc::clone(&control),
         events: events.clone(),
         optbuild: own_path()?,
         base_env,
         run: run.clone(),
-        pipeline: session.pipeline.name.clone(),
+        pipeline: project.pipeline.name.clone(),
     };
     let policy = match (args.execution.keep_going, args.execution.fail_fast) {
         (true, _) => FailurePolicy::KeepGoing,
@@ -146,9 +146,9 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
         _ => FailurePolicy::Finish,
     };
     // What was looked at is looked at again when its turn comes: stages that run may have changed it.
-    let end = scheduler::run(&mut judge, &session.graph, &shared, budget, policy);
+    let end = scheduler::run(&mut judge, &project.graph, &shared, budget, policy);
     let published = match &end {
-        Ok(end) => put_outputs(&session, &end.settled, args.execution.out.as_deref()),
+        Ok(end) => put_outputs(&project, &end.settled, args.execution.out.as_deref()),
         Err(_) => Ok(Published::default()),
     };
     let outcome = match &end {
@@ -158,7 +158,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     events.send(Event::RunFinished { outcome, duration: began.elapsed().as_secs_f64() });
     drop((events, shared));
     let listened = listener.join().map_err(|_| anyhow::anyhow!("the listener of the run's events died")).flatten();
-    session.save_caches();
+    project.save_caches();
     for warning in state.take_warnings() {
         tracing::warn!("{warning}");
     }
@@ -188,8 +188,8 @@ fn exit_code(end: &RunEnd, strict: bool) -> u8 {
 }
 
 /// What the command line selects; for `resume`, without what was begun afresh already.
-fn selection(session: &Session, args: &SelectionArgs, origin: &Origin) -> Result<Selection> {
-    let mut selection = select(&session.pipeline, &session.graph, &request(args))?;
+fn selection(project: &Project, args: &SelectionArgs, origin: &Origin) -> Result<Selection> {
+    let mut selection = select(&project.pipeline, &project.graph, &request(args))?;
     if let Some(still_forced) = &origin.forced {
         selection.forced.retain(|stage| still_forced.contains(stage));
         selection.fresh = selection.fresh && !selection.forced.is_empty();
@@ -210,18 +210,18 @@ pub fn request(args: &SelectionArgs) -> Request {
     }
 }
 
-fn started(session: &Session, selection: &Selection, origin: &Origin, run: &str, budget: Budget) -> Event {
-    let shown = session.pipeline.vars.iter().filter(|(_, variable)| !variable.secret);
+fn started(project: &Project, selection: &Selection, origin: &Origin, run: &str, budget: Budget) -> Event {
+    let shown = project.pipeline.vars.iter().filter(|(_, variable)| !variable.secret);
     let vars: BTreeMap<String, serde_json::Value> =
         shown.map(|(name, variable)| (name.clone(), serde_json::json!(variable.value))).collect();
-    let stages = session.pipeline.stages.iter().filter(|stage| stage.common.when);
+    let stages = project.pipeline.stages.iter().filter(|stage| stage.common.when);
     Event::RunStarted {
         run: run.into(),
-        pipeline: session.pipeline.name.clone(),
-        file: session.pipeline.file.clone(),
-        cwd: session::current_dir().unwrap_or_default(),
-        pipeline_hash: session.pipeline.hash.clone(),
-        args: without_secrets(session, &origin.words),
+        pipeline: project.pipeline.name.clone(),
+        file: project.pipeline.file.clone(),
+        cwd: project::current_dir().unwrap_or_default(),
+        pipeline_hash: project.pipeline.hash.clone(),
+        args: without_secrets(project, &origin.words),
         vars,
         forced: selection.forced.iter().cloned().collect(),
         stages: stages.map(|stage| stage.common.name.clone()).collect(),
@@ -233,8 +233,8 @@ fn started(session: &Session, selection: &Selection, origin: &Origin, run: &str,
 }
 
 /// The command line without the values of secret variables.
-fn without_secrets(session: &Session, words: &[String]) -> Vec<String> {
-    let secret = |setting: &str| is_secret(session, setting);
+fn without_secrets(project: &Project, words: &[String]) -> Vec<String> {
+    let secret = |setting: &str| is_secret(project, setting);
     let mut kept = Vec::new();
     let mut words = words.iter().peekable();
     while let Some(word) = words.next() {
@@ -248,9 +248,9 @@ fn without_secrets(session: &Session, words: &[String]) -> Vec<String> {
 }
 
 /// Whether `NAME=VALUE` sets a secret.
-fn is_secret(session: &Session, setting: &str) -> bool {
+fn is_secret(project: &Project, setting: &str) -> bool {
     let name = setting.split('=').next().unwrap_or_default();
-    session.pipeline.vars.get(name).is_some_and(|variable| variable.secret)
+    project.pipeline.vars.get(name).is_some_and(|variable| variable.secret)
 }
 
 fn budget(args: &ExecutionArgs) -> Budget {
@@ -267,13 +267,13 @@ fn own_path() -> Result<Utf8PathBuf> {
     Utf8PathBuf::from_path_buf(path).map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))
 }
 
-fn put_outputs(session: &Session, settled: &BTreeMap<String, Settled>, out: Option<&Utf8Path>) -> Result<Published> {
-    let Some(state) = &session.state else { return Ok(Published::default()) };
-    if session.pipeline.outputs.is_empty() {
+fn put_outputs(project: &Project, settled: &BTreeMap<String, Settled>, out: Option<&Utf8Path>) -> Result<Published> {
+    let Some(state) = &project.state else { return Ok(Published::default()) };
+    if project.pipeline.outputs.is_empty() {
         return Ok(Published::default());
     }
-    let dir = out_dir(session, out)?;
-    publish(&session.pipeline, settled, state, session.sources.hasher(), &dir)
+    let dir = out_dir(project, out)?;
+    publish(&project.pipeline, settled, state, project.sources.hasher(), &dir)
 }
 
 /// What was put where, if anything was.
@@ -286,24 +286,24 @@ fn say_where(published: &Published, cwd: &Utf8Path) {
 }
 
 /// The commands that go on with a run, as they work where the user is.
-fn again(args: &RunArgs, session: &Session, cwd: &Utf8Path) -> Again {
+fn again(args: &RunArgs, project: &Project, cwd: &Utf8Path) -> Again {
     let word = |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned());
-    let begun = session::current_dir().unwrap_or_default();
+    let begun = project::current_dir().unwrap_or_default();
     let named = &args.pipeline.pipeline;
     // In another directory the same words would name another file.
-    let named = if *cwd != begun && shipped::is_path(named, &begun) { session.pipeline.file.as_str() } else { named };
-    let root = session.layout.root();
+    let named = if *cwd != begun && shipped::is_path(named, &begun) { project.pipeline.file.as_str() } else { named };
+    let root = project.layout.root();
     let option = format!(" --state-dir {}", word(root.strip_prefix(cwd).unwrap_or(root).as_str()));
     let mut resume = "optbuild resume".to_owned();
-    if session::nearest_state(cwd).is_none_or(|layout| layout.root() != root) {
+    if project::nearest_state(cwd).is_none_or(|layout| layout.root() != root) {
         resume.push_str(&option);
     }
     let mut run = format!("optbuild run {}", word(named));
-    if session::state_root(named, None, cwd) != root {
+    if project::state_root(named, None, cwd) != root {
         run.push_str(&option);
     }
     // Secrets are left out: they belong into the environment.
-    let set = args.pipeline.settings.set.iter().filter(|setting| !is_secret(session, setting));
+    let set = args.pipeline.settings.set.iter().filter(|setting| !is_secret(project, setting));
     set.for_each(|setting| run.push_str(&format!(" --set {}", word(setting))));
     if let Some(out) = &args.execution.out {
         let dir = begun.join(out);
@@ -313,9 +313,9 @@ fn again(args: &RunArgs, session: &Session, cwd: &Utf8Path) -> Again {
 }
 
 /// Where the pipeline's outputs are put.
-pub fn out_dir(session: &Session, out: Option<&Utf8Path>) -> Result<Utf8PathBuf> {
+pub fn out_dir(project: &Project, out: Option<&Utf8Path>) -> Result<Utf8PathBuf> {
     match out {
-        Some(dir) => Ok(session::current_dir()?.join(dir)),
-        None => Ok(publish::own_dir(&session.pipeline, session.layout.root())),
+        Some(dir) => Ok(project::current_dir()?.join(dir)),
+        None => Ok(publish::own_dir(&project.pipeline, project.layout.root())),
     }
 }

@@ -1,12 +1,12 @@
-//! A pipeline in a directory of its own, and the program run on it, so that a test reads like a session at the terminal.
+//! A pipeline in a directory of its own, and the program run on it, so that a test reads like what a person types at the terminal.
 //!
 //! Stages tell that they ran through small programs on their PATH, which write outside of the directory. Unaware of what
 //! is tested.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 mod ran;
-mod session;
 mod span;
+mod started;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use ran::Ran;
-pub use session::Session;
 pub use span::Span;
+pub use started::Started;
 
 pub const OPTBUILD: &str = env!("CARGO_BIN_EXE_optbuild");
 
@@ -65,7 +65,7 @@ impl Test {
         self.write("p.toml", &parts.join("\n"));
     }
 
-    /// Adds a file before the session begins.
+    /// Adds a file before it is run.
     #[must_use]
     pub fn file(self, path: &str, text: &str) -> Test {
         self.write(path, text);
@@ -157,10 +157,10 @@ impl Test {
     }
 
     /// `optbuild run p.toml` with more words, without waiting for its end.
-    pub fn start(&self, words: &str) -> Session<'_> {
+    pub fn start(&self, words: &str) -> Started<'_> {
         let mut command = self.command(".", &format!("run p.toml {words}"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Session { test: self, before: self.marked().len(), child: Some(command.spawn().unwrap()) }
+        Started { test: self, before: self.marked().len(), child: Some(command.spawn().unwrap()) }
     }
 
     fn command(&self, dir: &str, words: &str) -> Command {

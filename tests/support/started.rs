@@ -8,13 +8,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Ran, Test, span};
 
 /// A run under way. It is killed when this is dropped.
-pub struct Session<'t> {
+pub struct Started<'t> {
     pub(super) test: &'t Test,
     pub(super) before: usize,
     pub(super) child: Option<Child>,
 }
 
-impl Session<'_> {
+impl Started<'_> {
     /// Waits until a stage has marked this.
     #[track_caller]
     pub fn wait_for(&self, mark: &str) -> &Self {
@@ -59,7 +59,7 @@ impl Session<'_> {
     }
 }
 
-impl Drop for Session<'_> {
+impl Drop for Started<'_> {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();

@@ -33,7 +33,7 @@ pub enum Mode {
 }
 
 /// A pipeline with all that belongs to it.
-pub struct Session {
+pub struct Project {
     pub pipeline: Pipeline,
     pub graph: Graph,
     pub facts: Facts,
@@ -44,14 +44,14 @@ pub struct Session {
     pub tools: Arc<ToolIdentities>,
 }
 
-impl Session {
+impl Project {
     /// Opens the pipeline that was named.
-    pub fn open(args: &PipelineArgs, mode: Mode) -> Result<Session> {
-        Session::with_facts(args, mode, None)
+    pub fn open(args: &PipelineArgs, mode: Mode) -> Result<Project> {
+        Project::with_facts(args, mode, None)
     }
 
     /// The same, planned with the facts in a file instead of those of this machine.
-    pub fn with_facts(args: &PipelineArgs, mode: Mode, facts: Option<&Utf8Path>) -> Result<Session> {
+    pub fn with_facts(args: &PipelineArgs, mode: Mode, facts: Option<&Utf8Path>) -> Result<Project> {
         let cwd = current_dir()?;
         let root = state_root(&args.pipeline, args.settings.state_dir.as_deref(), &cwd);
         let layout = Layout::new(root);
@@ -70,17 +70,17 @@ impl Session {
         };
         let tools = Arc::new(ToolIdentities::open(&layout.tools())?);
         let sources = Arc::new(Sources::new(Arc::new(hasher), excluded(&pipeline, &layout, state.as_deref())?));
-        Ok(Session { pipeline, graph, facts, layout, state, sources, tools })
+        Ok(Project { pipeline, graph, facts, layout, state, sources, tools })
     }
 
     /// Opens the pipeline of the last run with its variables, or another one.
-    pub fn last(args: &LastRunArgs) -> Result<Session> {
+    pub fn last(args: &LastRunArgs) -> Result<Project> {
         match &args.pipeline {
             Some(pipeline) => {
                 let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone() };
-                Session::open(&args, Mode::Look)
+                Project::open(&args, Mode::Look)
             }
-            None => Session::open(&last_run_args(&args.settings)?, Mode::Look),
+            None => Project::open(&last_run_args(&args.settings)?, Mode::Look),
         }
     }
 
