@@ -90,6 +90,30 @@ fn shared_libraries_and_several_programs() {
     assert!(compared.ours == compared.theirs);
 }
 
+/// The library's record of `hook` has the address of the program's, which is loaded elsewhere each time.
+#[test]
+fn addresses_that_do_not_move_together() {
+    let dir = Dir::new();
+    dir.write(
+        "lib.c",
+        "__attribute__((noinline)) int hook(int x) { return x + 1; }\n\
+         __attribute__((noinline)) int other(int x) { return x * 2; }\n\
+         static int (*table[])(int) = {hook, other};\n\
+         int more(int n) { int s = 0; for (int i = 0; i < 50; i++) s += table[i * n % 2](i); return s; }\n",
+    );
+    dir.write(
+        "prog.c",
+        "#include <stdlib.h>\nint more(int);\nint hook(int x) { return x + 7; }\n\
+         int main(int c, char **v) { volatile int s = more(atoi(v[1])); return s == 1; }\n",
+    );
+    let build = "$CC -O1 -fPIC -fprofile-generate -shared lib.c -o liblib.so; \
+        $CC -O1 -fPIE -pie -fprofile-generate -rdynamic prog.c -L. -llib -Wl,-rpath,$PWD -o prog";
+    run(&dir, LLVM, build, 12);
+    assert_equal(&dir, LLVM, 2);
+    let all = files(&dir.join("raw"));
+    assert!(compare(&dir, LLVM, &all, 1).ours_shown.contains("[  0, hook,"));
+}
+
 /// Targets in libc: llvm-profdata calls all of them 0, and what it makes of several depends on the order of its inputs.
 #[test]
 fn calls_into_libc() {
