@@ -29,7 +29,7 @@ fn changed_bytes() {
     let content = std::fs::read(&good[0]).unwrap();
     let mut numbers = Numbers(20_261_123);
     let (mut added, mut equal) = (0, 0);
-    for round in 0..500 {
+    for round in 0..200 {
         let mut bytes = content.clone();
         for _ in 0..=numbers.below(3) {
             // Half of the changes in the header, the ids and the first records.
@@ -59,7 +59,7 @@ fn changed_bytes() {
             }
         }
     }
-    assert!(added > 20 && equal > 20, "{added} of 500 were added up, {equal} compared");
+    assert!(added > 10 && equal > 10, "{added} of 200 were added up, {equal} compared");
 }
 
 /// What llvm-profdata shows of a merge without a complaint.

@@ -7,6 +7,12 @@ use super::*;
 
 /// Raw profiles in version 8 with one record of one counter per number, and one site of memory sizes in the first record.
 fn profile(counters: &[u64], sizes: &[(u64, u64)]) -> Vec<u8> {
+    let pointers: Vec<u64> = (0..counters.len() as u64).map(|number| 0x5000 + number * 16).collect();
+    process(counters, &pointers, 1, sizes)
+}
+
+/// The same with the addresses of the functions, and the kind of values that the first has.
+fn process(counters: &[u64], pointers: &[u64], kind: u32, sizes: &[(u64, u64)]) -> Vec<u8> {
     let mut words = vec![8 | 1 << 56, 0, counters.len() as u64, 0, counters.len() as u64, 0, 3, 0, 0, 1];
     let data = counters.len() as u64 * 48;
     words[8 - 1] = data;
@@ -14,16 +20,15 @@ fn profile(counters: &[u64], sizes: &[(u64, u64)]) -> Vec<u8> {
     bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
     for number in 0..counters.len() as u64 {
         // The counter's distance from its record.
-        let fields = [100 + number, 7, (data + number * 8).wrapping_sub(number * 48), 0x5000 + number * 16, 0];
+        let fields = [100 + number, 7, (data + number * 8).wrapping_sub(number * 48), pointers[number as usize], 0];
         bytes.extend(fields.iter().flat_map(|field| field.to_le_bytes()));
         bytes.extend(1u32.to_le_bytes());
-        bytes.extend(0u16.to_le_bytes());
-        bytes.extend(u16::from(number == 0).to_le_bytes());
+        bytes.extend([0, 1].map(|of_kind| u16::from(number == 0 && kind == of_kind).to_le_bytes()).concat());
     }
     bytes.extend(counters.iter().flat_map(|counter| counter.to_le_bytes()));
     bytes.extend(b"abc\0\0\0\0\0");
     let total = 8 + 8 + 8 + 16 * sizes.len() as u32;
-    bytes.extend([total, 1, 1, 1].iter().flat_map(|number| number.to_le_bytes()));
+    bytes.extend([total, 1, kind, 1].iter().flat_map(|number| number.to_le_bytes()));
     bytes.extend([sizes.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
     bytes.extend(sizes.iter().flat_map(|(value, count)| [value.to_le_bytes(), count.to_le_bytes()].concat()));
     bytes
@@ -61,6 +66,26 @@ fn counters_and_values_add_up() {
     assert_eq!((folded.added, folded.left.len()), (3, 1));
     let sum = std::fs::read(&folded.left[0]).unwrap();
     assert_eq!(sum, profile(&[111, 222, 333], &[(1, 5), (4, 10), (9, 3)]));
+}
+
+#[test]
+fn addresses_are_mapped_one_by_one() {
+    // In the second process the second function lies in another library than the first; 9 is in none. In the third all moved.
+    let first = process(&[1, 1, 1], &[0x1000, 0x2000, 0], 0, &[(0x1000, 1), (0x2000, 10), (9, 3)]);
+    let second = process(&[1, 1, 1], &[0x1500, 0x9000, 0], 0, &[(0x9000, 20), (0x1500, 2), (0x1000, 4)]);
+    let third = process(&[1, 1, 1], &[0x1700, 0x2700, 0], 0, &[(0x2700, 30), (0x1000, 5), (0x2000, 6)]);
+    let (work, paths) = Work::of(&[first, second, third]);
+    let folded = work.fold(&paths);
+    assert_eq!(folded.added, 3, "{folded:?}");
+    let sum = std::fs::read(&folded.left[0]).unwrap();
+    // Of the unknown the most frequent of each file, 3 + 4 + 6, and the second of the last.
+    let expected = process(&[3, 3, 3], &[0x1000, 0x2000, 0], 0, &[(0, 13), (0, 5), (0x1000, 3), (0x2000, 60)]);
+    assert!(sum == expected);
+
+    // Two functions at one address: llvm-profdata decides.
+    let same = process(&[1, 1, 1], &[0x1000, 0x1000, 0], 0, &[(0x1000, 1)]);
+    let (work, paths) = Work::of(&[same.clone(), same]);
+    assert_eq!(work.fold(&paths).handed.len(), 2);
 }
 
 #[test]
