@@ -13,11 +13,10 @@ pub fn llvm(major: u64) -> Option<String> {
     let below = std::env::var("OPTBUILD_TEST_LLVM_ROOT").unwrap_or_default();
     let places = [format!("/usr/lib/llvm-{major}/bin"), format!("{below}/usr/lib/llvm-{major}/bin")];
     let found = places.into_iter().find(|dir| {
-        ["clang", "llvm-profdata"].iter().all(|program| {
-            let output = Command::new(format!("{dir}/{program}"))
-                .arg("--version")
-                .env("LD_LIBRARY_PATH", libraries(dir))
-                .output();
+        // llvm-profdata knows `--version` since LLVM 18.
+        [("clang", &["--version"][..]), ("llvm-profdata", &["merge", "--help"])].iter().all(|(program, args)| {
+            let program = format!("{dir}/{program}");
+            let output = Command::new(program).args(*args).env("LD_LIBRARY_PATH", libraries(dir)).output();
             output.is_ok_and(|output| output.status.success())
         })
     });
