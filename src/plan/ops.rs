@@ -214,11 +214,10 @@ fn merge_in_shell(merge: &Merge) -> Vec<ShellLine> {
             for with in &merge.with {
                 lines.push(line(["printf '1,%s\\n' ".into(), with.into(), " >> ".into(), (&list).into()]));
             }
+            // With several threads, which values of an expression add up depends on which thread gets which file.
             lines.push(line([
                 (&merge.tool).into(),
-                " merge --failure-mode=all --num-threads=".into(),
-                (&merge.threads).into(),
-                " --input-files=".into(),
+                " merge --failure-mode=all --num-threads=1 --input-files=".into(),
                 (&list).into(),
                 " -o ".into(),
                 (&path).into(),

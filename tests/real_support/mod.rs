@@ -13,10 +13,16 @@ pub const LLVM: &str = "/usr/lib/llvm-22/bin";
 /// A copy of a fixture, its `pipeline.toml` as `p.toml`.
 pub fn fixture(name: &str) -> Test {
     let from = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-    let pipeline = std::fs::read_to_string(from.join("pipeline.toml")).unwrap_or_default();
-    let test = Test::new([pipeline]);
+    let pipeline = std::fs::read_to_string(from.join("pipeline.toml")).unwrap();
+    let test = empty(&pipeline);
     let status = Command::new("cp").arg("-r").arg(format!("{from}/.")).arg(&test.dir).status().unwrap();
     assert!(status.success());
+    test
+}
+
+/// A directory with this pipeline alone, in which cargo and rustup are found.
+pub fn empty(pipeline: &str) -> Test {
+    let test = Test::new([pipeline]);
     let home = |variable: &str, default: &str| {
         std::env::var(variable).unwrap_or_else(|_| format!("{}/{default}", std::env::var("HOME").unwrap()))
     };

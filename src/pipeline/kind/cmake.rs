@@ -14,7 +14,7 @@ use super::{Lto, Pgo};
 pub struct Cmake {
     /// The directory of the project's `CMakeLists.txt`. Its files are inputs.
     pub source: Text,
-    /// CMake's generator. Default: `Ninja` where ninja is present, else CMake's own default.
+    /// CMake's generator. Default: `Ninja` where ninja is present or one of the pipeline's `[tools]`, else CMake's own default.
     pub generator: Option<Text>,
     /// `CMAKE_BUILD_TYPE`. Default: `Release`.
     pub build_type: Option<Text>,
