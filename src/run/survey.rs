@@ -1,6 +1,6 @@
 //! Looks at every stage before anything runs: what `plan` and `status` show, and what would go wrong later.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
@@ -124,16 +124,6 @@ impl Survey {
                     _ => false,
                 }
         })
-    }
-
-    /// Names of the stages for which the predicate holds.
-    pub fn names(&self, mut which: impl FnMut(&Verdict) -> bool) -> BTreeSet<String> {
-        self.stages.iter().filter(|(_, verdict)| which(verdict)).map(|(name, _)| name.clone()).collect()
-    }
-
-    /// Stages whose outputs the pipeline's `[outputs]` refer to.
-    pub fn done(&self) -> BTreeMap<String, Settled> {
-        self.stages.iter().map(|(name, verdict)| (name.clone(), settle(verdict))).collect()
     }
 }
 
