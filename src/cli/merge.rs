@@ -32,11 +32,7 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
         Some(dir) if !dir.as_str().is_empty() => dir,
         _ => Utf8Path::new("."),
     };
-    fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {dir}"))?;
-    let work = tempfile::Builder::new()
-        .prefix(".merge-")
-        .tempdir_in(dir)
-        .with_context(|| format!("cannot write to the directory {dir}"))?;
+    let work = engine::work_in(dir)?;
     let work_dir = Utf8Path::from_path(work.path()).context("a path that is not UTF-8")?;
     let merged = work_dir.join("merged");
     let order = Order {

@@ -69,12 +69,7 @@ impl Merge {
             (None, Some(dir)) => dir,
             (None, None) => bail!("one of --output and --output-dir is needed"),
         };
-        fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {dir}"))?;
-        // Beside the result, so that a rename puts it in place whole or not at all.
-        let work = tempfile::Builder::new()
-            .prefix(".merge-")
-            .tempdir_in(dir)
-            .with_context(|| format!("cannot write to the directory {dir}"))?;
+        let work = engine::work_in(dir)?;
         let work_dir = Utf8Path::from_path(work.path()).context("a path that is not UTF-8")?;
         let partial = work_dir.join("merged");
         let files: Vec<Utf8PathBuf> = found.iter().map(|file| file.path.clone()).collect();

@@ -93,6 +93,16 @@ fn profdata(order: &Order) -> Result<Outcome> {
     Ok(Outcome { empty, damaged, added })
 }
 
+/// A directory for files in between, in the directory of the result: a rename puts that in place whole or not at all.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn work_in(dir: &Utf8Path) -> Result<tempfile::TempDir> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {dir}"))?;
+    let work = tempfile::Builder::new().prefix(".merge-").tempdir_in(dir);
+    work.with_context(|| format!("cannot write to the directory {dir}"))
+}
+
 /// So many files llvm-profdata merges in one thread.
 const FEW: usize = 32;
 
