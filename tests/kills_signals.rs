@@ -299,3 +299,21 @@ fn fresh_build_directories_are_wiped_once() {
     project.succeed(&["resume"]);
     assert_eq!(project.work(), ["ninja", "edge-c", "edge-d", "w1", "w2", "w3", "result"]);
 }
+
+/// Where the leaders of the session and of the group are outside of the PID namespace (a container that was entered), the
+/// kernel calls both 0.
+#[test]
+fn in_a_pid_namespace_whose_session_is_outside() {
+    let namespace = |program: &[&str]| {
+        let unshare = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
+        std::process::Command::new("unshare").args(unshare).args(program).output()
+    };
+    match namespace(&["true"]) {
+        Ok(output) if output.status.success() => {}
+        refused => return eprintln!("skipped, no PID namespaces here: {refused:?}"),
+    }
+    let itself = std::env::current_exe().unwrap();
+    let output = namespace(&[itself.to_str().unwrap(), "--exact", "sigkill_of_a_supervisor", "sigint_twice"]).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("2 passed"), "{text}");
+}

@@ -10,7 +10,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, set_child_subreaper, setsid, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, waitpid};
 
 use crate::run::supervisor::linux::{self, Proc};
 
@@ -74,12 +74,11 @@ pub(super) fn end_orphans() {
 /// Children of this process, and what is below them, that are in another session than this process, and that are no
 /// supervisor: programs that optbuild runs without one stay in its session.
 fn orphans(supervisors: &BTreeSet<i32>) -> Vec<Proc> {
-    let own = getpid().as_raw_nonzero().get();
-    let Ok(session) = getsid(None) else { return Vec::new() };
+    let Some(own) = linux::this() else { return Vec::new() };
     let all = linux::all();
     let roots: Vec<Proc> = all
         .iter()
-        .filter(|process| process.parent == own && process.session != session.as_raw_nonzero().get())
+        .filter(|process| process.parent == own.pid && process.session != own.session)
         .filter(|process| !supervisors.contains(&process.pid))
         .cloned()
         .collect();

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use rustix::process::{Pid, Signal, getpgrp, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// One process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,12 @@ impl Proc {
 pub(crate) fn process(pid: i32) -> Option<Proc> {
     // A process may end at any moment; not being able to read it means that it has.
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// This process. Group and session are 0 where their leaders are outside of this PID namespace, as `getpgrp` and `getsid`
+/// would return them; rustix takes those for impossible.
+pub(crate) fn this() -> Option<Proc> {
+    process(std::process::id() as i32)
 }
 
 /// All processes that this user can see.
@@ -92,7 +98,7 @@ pub(crate) fn kill_own_tree() -> bool {
 /// Sends a signal to all of `tree`, by groups. Every group in it except this process's own must consist of nothing else; for
 /// children of a supervisor that holds because it leads a session of its own. Returns how many groups and processes took it.
 pub(crate) fn signal(tree: &[Proc], signal: Signal) -> usize {
-    let own_group = getpgrp().as_raw_nonzero().get();
+    let own_group = this().map_or(0, |own| own.group);
     let mut groups = BTreeSet::new();
     let mut taken = 0;
     for process in tree {
