@@ -14,6 +14,7 @@ mod shadow;
 mod slot;
 mod tree;
 
+use std::borrow::Cow;
 use std::io::Write;
 
 pub use merge::engine::Share;
@@ -43,18 +44,18 @@ pub enum OpCommand {
 /// A number that an operation reports.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fact {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub value: f64,
     pub unit: &'static str,
 }
 
 impl Fact {
-    fn new(name: &'static str, value: usize, unit: &'static str) -> Fact {
-        Fact { name, value: value as f64, unit }
+    fn new(name: impl Into<Cow<'static, str>>, value: usize, unit: &'static str) -> Fact {
+        Fact { name: name.into(), value: value as f64, unit }
     }
 
     fn bytes(name: &'static str, value: u64) -> Fact {
-        Fact { name, value: value as f64, unit: "bytes" }
+        Fact { name: name.into(), value: value as f64, unit: "bytes" }
     }
 }
 
