@@ -6,6 +6,7 @@ pub mod console;
 pub mod github;
 pub mod info;
 pub mod json;
+pub mod model;
 pub mod paint;
 pub mod summary;
 mod table;
