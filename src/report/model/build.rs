@@ -12,7 +12,7 @@ use super::{
     Before, FORMAT, Failure, Made, Outcome, Output, Report, Run, Stage, State, Step, StepKind, Tool, Workloads,
 };
 use crate::report::summary::closing::{self, Again};
-use crate::report::summary::{RunSummary, StageSummary, Status, shown};
+use crate::report::summary::{RunSummary, StageSummary, Status, shown, table};
 use crate::run::event::{self, Event, Stamped};
 
 /// What is known besides the run itself.
@@ -40,6 +40,7 @@ impl Report {
             format: FORMAT,
             run: course.run(&summary, again.unwrap_or(&default)),
             timeline: timeline(wall, &course.courses()),
+            comparisons: super::files::comparisons(&stages),
             shown: shown(&summary).into_iter().map(|s| super::Shown { title: s.title, text: s.text }).collect(),
             tools: course.tools(),
             stages,
@@ -225,6 +226,7 @@ impl<'a> Events<'a> {
             outcome: summary.outcome.as_ref().map_or(Outcome::Unfinished, Outcome::from),
             verdict: closing::verdict(summary, again),
             remedies: closing::remedies(summary, again),
+            remarks: table::others(summary).into_iter().chain(table::totals(summary)).collect(),
             wall: summary.wall(),
             cpu: usage.user + usage.system,
             peak_memory: usage.peak_memory,

@@ -5,6 +5,7 @@
 mod build;
 pub mod diff;
 mod facts;
+mod files;
 mod lanes;
 pub mod load;
 mod stage;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::Past;
 pub use facts::{Bolt, Count, Estimate, Fact, Hot, Inner, Profile, WorkloadProfile};
+pub use files::Compared;
 pub use stage::{Before, Failure, Made, Output, Stage, State, Step, StepKind, Workloads};
 pub use timeline::Timeline;
 
@@ -33,6 +35,8 @@ pub struct Report {
     /// All stages that are on, in the order of the pipeline.
     pub stages: Vec<Stage>,
     pub timeline: Timeline,
+    /// Results of comparisons that stages made.
+    pub comparisons: Vec<Compared>,
     /// What stages want shown: text files that they made.
     pub shown: Vec<Shown>,
     pub tools: Vec<Tool>,
@@ -61,6 +65,8 @@ pub struct Run {
     pub verdict: String,
     /// After a failure: how to go on, a line each.
     pub remedies: Vec<String>,
+    /// A line each: stages that were not begun, and what the run used.
+    pub remarks: Vec<String>,
     pub wall: f64,
     /// User and system time of all commands.
     pub cpu: f64,

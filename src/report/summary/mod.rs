@@ -3,7 +3,6 @@
 //! Data and arithmetic only; how it is shown is in the files beside this one.
 
 pub mod closing;
-pub mod markdown;
 mod previous;
 mod shown;
 pub mod table;
