@@ -15,7 +15,7 @@ pub(super) fn section(report: &Report) -> Option<Markup> {
         @for compared in &report.comparisons { (comparison(compared)) }
         @for shown in &report.shown {
             h3 { (shown.title) }
-            pre { (shown.text) }
+            (super::tables::shown(&shown.text))
         }
     })
 }

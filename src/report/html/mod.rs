@@ -9,6 +9,7 @@ mod overview;
 mod parts;
 mod profiles;
 mod stages;
+mod tables;
 mod waterfall;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};

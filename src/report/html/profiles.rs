@@ -34,7 +34,7 @@ fn profile_of(profile: &Profile) -> Markup {
             "."
         }
         @if profile.workloads.len() > 1 {
-            details open[profile.workloads.len() <= 12] {
+            details {
                 summary { (text::plural(profile.workloads.len(), "workload")) }
                 (parts::scrolled(&html! {
                     table {

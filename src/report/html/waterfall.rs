@@ -55,7 +55,6 @@ fn mark_text(at: f64, mark: f64) -> String {
     match (at, mark) {
         (0.0, _) => "0".into(),
         (_, mark) if mark < 1.0 => text::duration(at),
-        (_, mark) if mark < 60.0 => text::elapsed(at),
         _ => text::elapsed(at).replace(" 00 s", "").replace(" 00 m", ""),
     }
 }
