@@ -15,12 +15,14 @@
 //! - [`run`]: deciding, scheduling, executing, supervising; emits events
 //! - [`op`], [`profile`]: optbuild's own operations, each a child process
 //! - [`state`]: all that is on disk between runs
+//! - [`compare`]: two builds measured against each other
 //! - [`report`]: listeners of events, and tables
 //! - [`cli`]: the subcommands
 //!
 //! `docs/design.md` has the reasons.
 
 pub mod cli;
+pub mod compare;
 pub mod facts;
 pub mod op;
 pub mod pipeline;

@@ -28,6 +28,7 @@ const EARLIER_RUNS: usize = 5;
 /// What the listeners are made from.
 pub struct Options {
     journal: Journal,
+    layout: Layout,
     previous: Previous,
     again: Again,
     verbosity: Verbosity,
@@ -44,7 +45,8 @@ impl Options {
             _ => Verbosity::Normal,
         };
         let (run, journal) = Journal::create(&project.layout, Timestamp::now())?;
-        Ok((run, Options { journal, previous, again, verbosity, json: args.execution.json }))
+        let layout = project.layout.clone();
+        Ok((run, Options { journal, layout, previous, again, verbosity, json: args.execution.json }))
     }
 }
 
@@ -90,14 +92,14 @@ impl Audience {
         let last_line: LastLine = Box::new(|log| tail::last_line(log).unwrap_or_default());
         let console = Console::new(ConsoleOptions {
             verbosity: options.verbosity,
-            previous: Some(options.previous.clone()),
+            previous: Some(options.previous),
             again: Some(options.again.clone()),
             last_line: Some(last_line),
             ..ConsoleOptions::new(Mode::detect())
         });
         let mut others: Vec<Box<dyn Listener>> = Vec::new();
         if let Some(file) = StepSummary::file_from_environment() {
-            others.push(Box::new(StepSummary::new(file, Some(options.previous), Some(options.again))));
+            others.push(Box::new(StepSummary::new(file, Some(options.layout), Some(options.again))));
         }
         if options.json {
             others.push(Box::new(Json::new(std::io::stdout())));

@@ -9,7 +9,12 @@ use super::plan::print;
 
 /// `optbuild schema`
 pub fn schema() -> Result<u8> {
-    print(&format!("{:#}\n", crate::pipeline::schema().as_value()))?;
+    print_schema(&crate::pipeline::schema())
+}
+
+/// Prints a schema.
+pub fn print_schema(schema: &schemars::Schema) -> Result<u8> {
+    print(&format!("{:#}\n", schema.as_value()))?;
     Ok(0)
 }
 

@@ -14,7 +14,9 @@ mod man;
 mod merge;
 mod plan;
 mod project;
+mod report;
 mod run;
+mod runs;
 mod survivors;
 
 use std::io::{IsTerminal, Write as _};
@@ -73,6 +75,8 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Status(args) => info::status(&args),
         Command::Artifacts(args) => info::artifacts(&args),
         Command::Logs(args) => logs::logs(&args),
+        Command::Report(args) => report::report(&args),
+        Command::History(args) => runs::history(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Merge(args) => merge::merge(&args),
         Command::Clean(args) => clean::clean(&args),

@@ -21,6 +21,7 @@ use crate::run::environment;
 use crate::run::event::{Event, Outcome, Stamped};
 use crate::run::process;
 use crate::run::publish::{self, Published, publish};
+use crate::run::sampler::Sampler;
 use crate::run::scheduler::{self, Budget, FailurePolicy, RunEnd};
 use crate::run::select::{Request, Selection, select};
 use crate::run::stage::Shared;
@@ -145,8 +146,10 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
         (_, true) => FailurePolicy::FailFast,
         _ => FailurePolicy::Finish,
     };
+    let sampler = Sampler::start(&control, events.clone());
     // What was looked at is looked at again when its turn comes: stages that run may have changed it.
     let end = scheduler::run(&mut judge, &project.graph, &shared, budget, policy);
+    drop(sampler);
     let published = match &end {
         Ok(end) => put_outputs(&project, &end.settled, args.execution.out.as_deref()),
         Err(_) => Ok(Published::default()),

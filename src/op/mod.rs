@@ -3,6 +3,7 @@
 //! Each runs as a child process, `optbuild op NAME …`, so that a step can be written down, killed, and run elsewhere. What it
 //! counts goes to standard output as one JSON object per line, which the runner passes on. Unaware of stages and records.
 
+mod bolt_statistics;
 pub mod capture;
 mod check_bolt_input;
 mod check_instrumented;
@@ -14,6 +15,7 @@ mod shadow;
 mod slot;
 mod tree;
 
+use std::borrow::Cow;
 use std::io::Write;
 
 pub use merge::engine::Share;
@@ -32,6 +34,7 @@ pub enum OpCommand {
     CheckInstrumented(check_instrumented::CheckInstrumented),
     CheckBoltInput(check_bolt_input::CheckBoltInput),
     CheckBolted(check_bolt_input::CheckBolted),
+    BoltStatistics(bolt_statistics::BoltStatistics),
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
     PutInPlace(put_in_place::PutInPlace),
@@ -43,18 +46,18 @@ pub enum OpCommand {
 /// A number that an operation reports.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fact {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub value: f64,
     pub unit: &'static str,
 }
 
 impl Fact {
-    fn new(name: &'static str, value: usize, unit: &'static str) -> Fact {
-        Fact { name, value: value as f64, unit }
+    fn new(name: impl Into<Cow<'static, str>>, value: usize, unit: &'static str) -> Fact {
+        Fact { name: name.into(), value: value as f64, unit }
     }
 
     fn bytes(name: &'static str, value: u64) -> Fact {
-        Fact { name, value: value as f64, unit: "bytes" }
+        Fact { name: name.into(), value: value as f64, unit: "bytes" }
     }
 }
 
@@ -83,6 +86,7 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::CheckInstrumented(args) => args.run(),
         OpCommand::CheckBoltInput(args) => args.run(),
         OpCommand::CheckBolted(args) => args.run(),
+        OpCommand::BoltStatistics(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),
         OpCommand::PutInPlace(args) => args.run(),

@@ -129,6 +129,12 @@ impl Op {
         Op::new("check-bolted", [file.clone()]).in_shell(vec![line(words)])
     }
 
+    /// Reads what llvm-bolt said of its work, for reports. A script has no use for it.
+    pub fn bolt_statistics(step: &str) -> Op {
+        let args = ["--logs".into(), Symbol::Logs.into(), "--step".into(), step.into()];
+        Op::new("bolt-statistics", args).in_shell(Vec::new())
+    }
+
     /// Copies a directory and replaces one file in the copy.
     pub fn shadow(from: &Arg, to: &Arg, replace: &str, with: &Arg) -> Op {
         let args = ["--from", "--to", "--replace", "--with"].map(Arg::from);

@@ -9,10 +9,11 @@ use std::io::Write;
 use anyhow::Context;
 use camino::Utf8PathBuf;
 
+use super::model::{Past, Report, load};
 use super::summary::closing::Again;
-use super::summary::{Previous, RunSummary, markdown, shown};
-use super::{Listener, text};
-use crate::run::event::Stamped;
+use super::{Listener, markdown, text};
+use crate::run::event::{Event, Stamped};
+use crate::state::layout::Layout;
 
 /// What GitHub takes for one step.
 const SUMMARY_LIMIT: usize = 1024 * 1024;
@@ -58,15 +59,16 @@ fn property(text: &str) -> String {
 /// Appends the summary of a run to the file that `GITHUB_STEP_SUMMARY` names.
 pub struct StepSummary {
     file: Utf8PathBuf,
-    previous: Option<Previous>,
+    /// Where earlier runs are.
+    layout: Option<Layout>,
     again: Option<Again>,
-    summary: RunSummary,
+    events: Vec<Stamped>,
 }
 
 impl StepSummary {
     /// `again`: as in [`super::ConsoleOptions`].
-    pub fn new(file: impl Into<Utf8PathBuf>, previous: Option<Previous>, again: Option<Again>) -> StepSummary {
-        StepSummary { file: file.into(), previous, again, summary: RunSummary::default() }
+    pub fn new(file: impl Into<Utf8PathBuf>, layout: Option<Layout>, again: Option<Again>) -> StepSummary {
+        StepSummary { file: file.into(), layout, again, events: Vec::new() }
     }
 
     /// The file that GitHub Actions asks for, if this is a job of it.
@@ -78,17 +80,19 @@ impl StepSummary {
 
 impl Listener for StepSummary {
     fn event(&mut self, stamped: &Stamped) -> anyhow::Result<()> {
-        self.summary.add(stamped);
+        self.events.push(stamped.clone());
         Ok(())
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
-        if self.summary.started.is_none() {
+        if !self.events.iter().any(|stamped| matches!(stamped.event, Event::RunStarted { .. })) {
             return Ok(());
         }
-        let again = self.again.clone().unwrap_or_else(|| Again::of(&self.summary));
-        let mut text = markdown::render(&self.summary, self.previous.as_ref(), &again);
-        text.push_str(&markdown::shown(&shown(&self.summary)));
+        let past = match &self.layout {
+            Some(layout) => load::past(layout, &self.events).context("earlier runs cannot be read")?,
+            None => Past::default(),
+        };
+        let text = markdown::render(&Report::of(&self.events, &past, self.again.as_ref()));
         if text.len() > SUMMARY_LIMIT {
             tracing::warn!("the step summary is left out: {} is more than GitHub takes", text::size(text.len() as u64));
             return Ok(());

@@ -4,12 +4,16 @@
 
 pub mod console;
 pub mod github;
+pub mod html;
 pub mod info;
 pub mod json;
+pub mod markdown;
+pub mod model;
 pub mod paint;
 pub mod summary;
 mod table;
 pub mod text;
+pub mod trace;
 
 use crate::run::event::Stamped;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 
 use super::process::{Exit, Launch, Process, StartError};
+use super::sampler::Tree;
 
 /// How long a process tree has to end by itself before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -24,7 +25,14 @@ pub struct Control {
 struct Live {
     next: u64,
     paused: bool,
-    processes: BTreeMap<u64, Process>,
+    processes: BTreeMap<u64, (Of, Process)>,
+}
+
+/// What a process belongs to.
+#[derive(Debug, Clone)]
+pub struct Of {
+    pub stage: String,
+    pub step: String,
 }
 
 /// Why a process was not started.
@@ -52,7 +60,7 @@ pub struct Watched {
 
 impl Control {
     /// Starts a process unless the run was interrupted.
-    pub fn start(self: &Arc<Self>, optbuild: &Utf8Path, launch: &Launch) -> Result<Watched, NotStarted> {
+    pub fn start(self: &Arc<Self>, optbuild: &Utf8Path, launch: &Launch, of: Of) -> Result<Watched, NotStarted> {
         // The lock is held while it starts: an interrupt sees every process, or none starts after it.
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_interrupted() {
@@ -64,7 +72,7 @@ impl Control {
         }
         let id = live.next;
         live.next += 1;
-        live.processes.insert(id, process.clone());
+        live.processes.insert(id, (of, process.clone()));
         Ok(Watched { control: Arc::clone(self), id, process })
     }
 
@@ -92,14 +100,26 @@ impl Control {
     pub fn pause(&self, pause: bool) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.paused = pause;
-        for process in live.processes.values() {
+        for (_, process) in live.processes.values() {
             if pause { process.pause() } else { process.resume() }
         }
     }
 
     fn processes(&self) -> Vec<Process> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.processes.values().cloned().collect()
+        live.processes.values().map(|(_, process)| process.clone()).collect()
+    }
+
+    /// The commands that are under way.
+    pub fn trees(&self) -> Vec<Tree> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let tree = |(of, process): &(Of, Process)| Tree {
+            stage: of.stage.clone(),
+            step: of.step.clone(),
+            pid: process.pid(),
+            start_time: process.start_time(),
+        };
+        live.processes.values().map(tree).collect()
     }
 }
 

@@ -65,6 +65,15 @@ pub enum Event {
         expected: Option<f64>,
         jobs: usize,
     },
+    /// The programs that a stage runs, as they call themselves.
+    ToolsUsed {
+        stage: String,
+        tools: Vec<ToolVersion>,
+    },
+    /// What the commands under way use: about once a second, less often in long runs.
+    Sampled {
+        trees: Vec<TreeSample>,
+    },
     /// Decisions of the plan, and things that the user should know.
     Note {
         stage: String,
@@ -94,7 +103,11 @@ pub enum Event {
         /// How many of them count already, because an earlier run committed them.
         committed: usize,
     },
-    /// A number that an operation reported.
+    /// A number that an operation reported. A name with a slash, `GROUP/NAME`, is a detail that only reports show:
+    ///
+    /// - `inner/NAME`, in `s`: how long a step of a build tool inside of this step took
+    /// - `dyno-before/NAME`, `dyno-after/NAME`: llvm-bolt's estimates of what is executed
+    /// - `bolt/NAME`: what llvm-bolt found and did
     Fact {
         stage: String,
         step: String,
@@ -137,6 +150,27 @@ pub enum Event {
         outcome: Outcome,
         duration: f64,
     },
+}
+
+/// A program, and the line in which it says its version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolVersion {
+    pub name: String,
+    pub path: Utf8PathBuf,
+    /// Empty if it did not say.
+    pub version: String,
+}
+
+/// What a command with all its descendants used up to a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TreeSample {
+    pub stage: String,
+    pub step: String,
+    /// User and system time in seconds since it began, of those that have ended as well.
+    pub cpu: f64,
+    /// Sum of the resident sets in bytes. What processes share counts once for each.
+    pub memory: u64,
+    pub processes: usize,
 }
 
 /// How something ended.

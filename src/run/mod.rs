@@ -9,6 +9,7 @@ mod pool;
 pub mod process;
 pub mod publish;
 pub mod resolve;
+pub mod sampler;
 pub mod scheduler;
 pub mod select;
 pub mod signals;

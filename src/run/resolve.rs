@@ -85,6 +85,16 @@ impl Resolver {
         })
     }
 
+    /// A line that a command printed, as it may be shown and logged.
+    pub fn without_secrets(command: &Command, line: String) -> String {
+        let args = command.argv.iter().chain(command.env.values());
+        let secrets = args.flat_map(|arg| &arg.parts).filter_map(|part| match part {
+            Part::Secret { value, .. } if !value.is_empty() => Some(value),
+            _ => None,
+        });
+        secrets.fold(line, |line, secret| line.replace(secret.as_str(), "***"))
+    }
+
     /// The command as a line to paste into a shell. Secrets are hidden.
     pub fn pasteable(&self, command: &Command) -> Result<String, ResolveError> {
         let quoted = |text: String| shlex::try_quote(&text).map(|q| q.into_owned()).unwrap_or(text);

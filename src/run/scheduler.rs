@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use super::control::GRACE;
 use super::decide::{Judge, Settled, Verdict, Work};
-use super::event::{Event, Outcome};
+use super::event::{Event, Outcome, ToolVersion};
 use super::stage::{Shared, StageEnd, execute};
 use super::survey::settle;
 use crate::pipeline::{Graph, OnFailure, OutputRef, Stage};
@@ -299,6 +299,12 @@ impl<'a> Scheduler<'a, '_> {
             expected,
             jobs,
         });
+        let tools = work.plan.tools.iter().map(|tool| ToolVersion {
+            name: tool.name.clone(),
+            path: tool.path.clone(),
+            version: self.shared.tools.version(tool),
+        });
+        self.send(Event::ToolsUsed { stage: name.clone(), tools: tools.collect() });
         for note in &work.plan.notes {
             self.send(Event::Note { stage: name.clone(), text: note.clone() });
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::control::{Control, Ended, NotStarted};
+use super::control::{Control, Ended, NotStarted, Of};
 use super::event::{Event, Failure, Outcome, Stamped};
 use super::process::{Exit, ExitKind, Launch};
 use super::resolve::{ResolveError, Resolver};
@@ -186,10 +186,14 @@ impl StepRunner {
             what,
             command: shown.clone(),
             log: Some(log.clone()),
-            tail: tail::last_lines(&log, TAIL_LINES).unwrap_or_else(|error| vec![error.to_string()]),
+            tail: match tail::last_lines(&log, TAIL_LINES) {
+                Ok(lines) => lines.into_iter().map(|line| Resolver::without_secrets(command, line)).collect(),
+                Err(error) => vec![error.to_string()],
+            },
             environment,
         };
-        let watched = match self.control.start(Utf8Path::new(SUPERVISOR), &launch) {
+        let of = Of { stage: self.stage.clone(), step: name.into() };
+        let watched = match self.control.start(Utf8Path::new(SUPERVISOR), &launch, of) {
             Ok(watched) => watched,
             Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
             Err(NotStarted::Failed(error)) => return Err(failed(error.to_string(), true).into()),

@@ -81,6 +81,7 @@ fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) 
     let mut argv = vec![bolt.clone(), input.clone(), "-data".into(), profile];
     argv.extend(options);
     rewrite.steps(cx, argv, "");
+    cx.step(Step::op("statistics", Op::bolt_statistics("bolt")));
     output(cx, "out", out.clone(), true);
     output(cx, "file", out.join(file), true);
     Ok(())

@@ -20,11 +20,13 @@ use super::stat::{self, Stat};
 use crate::plan::ToolUse;
 
 /// Changes when identities are made of something else, or are kept by something else.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// How long a tool may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a program is tried to start that is being written.
 const ATTEMPTS: usize = 10;
+/// What is kept of the line in which a tool says its version, in characters.
+const LONGEST_VERSION: usize = 120;
 /// Libraries in which a compiler has what makes it the version that it is.
 const LIBRARIES: [&str; 5] = ["libLLVM", "libclang", "librustc_driver", "liblld", "libbolt"];
 
@@ -55,6 +57,8 @@ struct Known {
 #[derive(Debug, Serialize, Deserialize)]
 struct Identity {
     identity: String,
+    /// The line in which it says its version.
+    version: String,
     /// The program first.
     files: Vec<(PathBuf, Stat)>,
 }
@@ -91,14 +95,24 @@ impl ToolIdentities {
             identity.update(hasher.file(&path).map_err(refused)?.as_bytes());
             files.push((path, stat));
         }
-        identity.update(version(&program).as_bytes());
+        let version = version(&program);
+        identity.update(version.as_bytes());
         let identity = identity.finalize().to_hex().to_string();
         if files.iter().all(|(_, stat)| stat.settled(now)) {
             let mut known = self.known();
-            known.tools.insert(key, Identity { identity: identity.clone(), files });
+            let version = version_line(&version);
+            known.tools.insert(key, Identity { identity: identity.clone(), version, files });
             known.changed = true;
         }
         Ok(identity)
+    }
+
+    /// The line in which a tool says its version; empty if its identity was not asked for, or it does not say.
+    pub fn version(&self, tool: &ToolUse) -> String {
+        let begin = format!("{} ", tool.path);
+        let known = self.known();
+        let mut of_tool = known.tools.iter().filter(|(key, _)| key.starts_with(&begin));
+        of_tool.next_back().map(|(_, known)| known.version.clone()).unwrap_or_default()
     }
 
     /// Writes the cache, if something was added.
@@ -188,6 +202,13 @@ fn version(program: &Path) -> String {
             String::new()
         }
     }
+}
+
+/// The first line with a number in it: `LLVM (http://llvm.org/):` is no version.
+fn version_line(output: &str) -> String {
+    let mut lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
+    let says = |line: &&str| line.contains(|c: char| c.is_ascii_digit());
+    lines.find(says).unwrap_or_default().chars().take(LONGEST_VERSION).collect()
 }
 
 fn stat_of(path: &Path) -> io::Result<Stat> {

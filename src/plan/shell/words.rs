@@ -106,6 +106,8 @@ fn symbol_variable(symbol: Symbol) -> &'static str {
         Symbol::Attempt => "attempt",
         Symbol::Slot => "slot",
         Symbol::Committed => "committed",
+        // Steps that read logs are for reports, which a script does not make.
+        Symbol::Logs => "scratch",
         Symbol::Optbuild => "OPTBUILD",
     }
 }

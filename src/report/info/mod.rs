@@ -5,6 +5,7 @@
 mod doctor;
 mod explain;
 mod graph;
+mod history;
 mod pipeline;
 mod status;
 
@@ -13,6 +14,7 @@ use super::paint::Paint;
 pub use doctor::{ToolRow, ToolState, doctor_table};
 pub use explain::{Difference, Explanation, explain_text};
 pub use graph::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
+pub use history::{RunRow, diff_table, history_table};
 pub use pipeline::{ListRow, PipelineInfo, StageInfo, ToolInfo, VarInfo, list_table, pipeline_table};
 pub use status::{ArtifactRow, StageState, StatusRow, artifacts_table, status_table};
 

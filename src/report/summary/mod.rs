@@ -3,7 +3,6 @@
 //! Data and arithmetic only; how it is shown is in the files beside this one.
 
 pub mod closing;
-pub mod markdown;
 mod previous;
 mod shown;
 pub mod table;
@@ -133,7 +132,7 @@ impl RunSummary {
     fn add_to_stage(&mut self, event: &Event) {
         match event {
             Event::RunStarted { .. } | Event::RunFinished { .. } | Event::ProcessStarted { .. } => {}
-            Event::StepStarted { .. } => {}
+            Event::StepStarted { .. } | Event::ToolsUsed { .. } | Event::Sampled { .. } => {}
             Event::StageUpToDate { stage, saved, .. } => self.stage(stage).status = Status::UpToDate { saved: *saved },
             Event::StageSkipped { stage, reason } => {
                 self.stage(stage).status = Status::Skipped { reason: reason.clone() };
@@ -265,11 +264,11 @@ impl StageSummary {
         }
     }
 
-    /// One number per name, in the order in which they came. Where several steps reported one, files and bytes are added up;
+    /// One number per name, in the order in which they came, without details. Where several steps reported one, files and bytes are added up;
     /// of anything else the last one stands.
     pub fn fact_totals(&self) -> Vec<Fact> {
         let mut seen = BTreeSet::new();
-        let names = self.facts.iter().filter(|fact| seen.insert(&fact.name));
+        let names = self.facts.iter().filter(|fact| !fact.is_detail() && seen.insert(&fact.name));
         names
             .filter_map(|first| {
                 let same: Vec<&Fact> = self.facts.iter().filter(|fact| fact.name == first.name).collect();
@@ -312,6 +311,13 @@ impl StageSummary {
     /// Bytes of all outputs.
     pub fn bytes(&self) -> u64 {
         self.outputs.iter().map(|output| output.bytes).sum()
+    }
+}
+
+impl Fact {
+    /// Of a group, `GROUP/NAME`: for reports, too much for a line.
+    pub fn is_detail(&self) -> bool {
+        self.name.contains('/')
     }
 }
 

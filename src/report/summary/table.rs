@@ -132,7 +132,7 @@ fn outputs(stage: &StageSummary, flat: bool) -> String {
 }
 
 /// Duration first; sizes only where they differ.
-pub(super) fn change_text(change: &Change, long: bool, flat: bool) -> String {
+pub(crate) fn change_text(change: &Change, long: bool, flat: bool) -> String {
     let (old, new) = change.duration;
     let percent = text::percent_change(old, new);
     let duration = match (long, percent.as_str()) {
@@ -151,7 +151,7 @@ pub(super) fn change_text(change: &Change, long: bool, flat: bool) -> String {
 }
 
 /// Stages that were not begun, those of a kind in one line.
-pub(super) fn others(run: &RunSummary) -> Vec<String> {
+pub(crate) fn others(run: &RunSummary) -> Vec<String> {
     let mut lines = Vec::new();
     let fresh = run.with(|status| matches!(status, Status::UpToDate { .. }));
     if !fresh.is_empty() {
@@ -184,7 +184,7 @@ fn names(stages: &[&StageSummary]) -> String {
 }
 
 /// What the whole run used; nothing if no step ended.
-pub(super) fn totals(run: &RunSummary) -> Option<String> {
+pub(crate) fn totals(run: &RunSummary) -> Option<String> {
     let usage = run.usage();
     let cpu = usage.user + usage.system;
     if usage.wall <= 0.0 {

@@ -18,6 +18,10 @@ pub(crate) struct Proc {
     pub(crate) state: char,
     /// When it was started, in clock ticks since the machine was. With the pid, it names a process for good.
     pub(crate) start_time: u64,
+    /// User and system time in clock ticks, with that of children that it waited for.
+    pub(crate) ticks: u64,
+    /// Resident memory in pages.
+    pub(crate) pages: u64,
     /// The first 15 bytes of the program's name.
     pub(crate) name: String,
 }
@@ -147,6 +151,8 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
         session: field(6)?.parse().ok()?,
         state: field(3)?.chars().next()?,
         start_time: field(22)?.parse().ok()?,
+        ticks: (14..=17).filter_map(|number| field(number)?.parse::<u64>().ok()).sum(),
+        pages: field(24).and_then(|pages| pages.parse().ok()).unwrap_or(0),
         name: name.to_owned(),
     })
 }
@@ -158,18 +164,22 @@ mod tests {
     #[test]
     fn stat_with_a_difficult_name() {
         // Field numbers as in proc_pid_stat(5): 22 is starttime.
-        let line = b"4026 (a) R (b \xff) S 4019 4026 4011 0 -1 4194560 93 0 0 0 1 2 3 4 20 0 1 0 1337 2600960 0";
+        let line = b"4026 (a) R (b \xff) S 4019 4026 4011 0 -1 4194560 93 0 0 0 1 2 3 4 20 0 1 0 1337 2600960 95";
         let process = parse_stat(line).unwrap();
         assert_eq!((process.pid, process.parent, process.group, process.session), (4026, 4019, 4026, 4011));
         assert_eq!((process.state, process.start_time), ('S', 1337));
+        assert_eq!((process.ticks, process.pages), (1 + 2 + 3 + 4, 95));
         assert_eq!(process.name, "a) R (b \u{fffd}");
         assert_eq!(parse_stat(b"4026 (a"), None);
     }
 
     #[test]
     fn descendants_are_found_across_generations() {
-        let with =
-            |pid, parent| Proc { pid, parent, group: 1, session: 1, state: 'S', start_time: 0, name: String::new() };
+        let name = String::new;
+        let with = |pid, parent| {
+            let (group, session, state, start_time, ticks, pages) = (1, 1, 'S', 0, 0, 0);
+            Proc { pid, parent, group, session, state, start_time, ticks, pages, name: name() }
+        };
         let all = [with(9, 5), with(1, 0), with(5, 3), with(3, 1), with(4, 1), with(6, 4)];
         let pids = |roots: &[i32]| -> Vec<i32> {
             descendants(&all, roots.iter().copied()).iter().map(|process| process.pid).collect()

@@ -1,0 +1,105 @@
+//! `optbuild history`: the runs in a state directory, and what changed from one to another.
+
+use anyhow::{Context as _, Result};
+
+use super::args::{HistoryArgs, HistoryCommand, HistoryDiffArgs};
+use super::exit::Usage;
+use super::plan::print;
+use super::project;
+use crate::report::info::{RunRow, diff_table, history_table};
+use crate::report::model::diff::Diff;
+use crate::report::model::load;
+use crate::report::summary::RunSummary;
+use crate::state::journal;
+use crate::state::layout::Layout;
+
+/// `optbuild history`
+pub fn history(args: &HistoryArgs) -> Result<u8> {
+    match &args.command {
+        Some(HistoryCommand::Diff(args)) => diff(args),
+        None => list(args),
+    }
+}
+
+fn list(args: &HistoryArgs) -> Result<u8> {
+    let layout = project::existing_state(args.common.state_dir.as_deref())?;
+    let mut rows = Vec::new();
+    for run in journal::runs(&layout)?.into_iter().rev() {
+        if rows.len() == args.number {
+            break;
+        }
+        let (events, warning) = journal::read(&layout.journal(&run))?;
+        if let Some(warning) = warning {
+            tracing::debug!("{warning}");
+        }
+        if !events.is_empty() {
+            rows.push(RunRow::of(&run, &RunSummary::of(&events)));
+        }
+    }
+    rows.reverse();
+    if rows.is_empty() {
+        return Err(nothing_run(&layout));
+    }
+    if args.common.json {
+        print(&(serde_json::to_string_pretty(&rows).context("the runs cannot be written as JSON")? + "\n"))?;
+    } else {
+        print(&history_table(&rows, &jiff::tz::TimeZone::system(), super::look()))?;
+    }
+    Ok(0)
+}
+
+fn diff(args: &HistoryDiffArgs) -> Result<u8> {
+    let layout = project::existing_state(args.common.state_dir.as_deref())?;
+    let read = |name: &str| -> Result<_> { Ok(load::report(&layout, &find(&layout, Some(name))?)?) };
+    let diff = Diff::of(&read(&args.from)?, &read(&args.to)?);
+    if args.common.json {
+        print(&(serde_json::to_string_pretty(&diff).context("the changes cannot be written as JSON")? + "\n"))?;
+    } else {
+        print(&diff_table(&diff, args.all, super::look()))?;
+    }
+    Ok(0)
+}
+
+/// The run that is meant: by its name, a part of it, `last`, or `last~N`. None: the last one.
+pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<String> {
+    let mut runs = journal::runs(layout)?;
+    let wanted = wanted.unwrap_or("last");
+    let back = match wanted.strip_prefix("last") {
+        Some("") => Some(0),
+        Some(rest) => rest.strip_prefix('~').and_then(|number| number.parse::<usize>().ok()),
+        None => None,
+    };
+    if let Some(back) = back {
+        // One that was killed before it could say what it is has done nothing.
+        let mut begun = Vec::new();
+        while let Some(run) = runs.pop() {
+            if std::fs::metadata(layout.journal(&run)).is_ok_and(|found| found.len() > 0) {
+                begun.push(run);
+                if begun.len() > back {
+                    break;
+                }
+            }
+        }
+        return match (begun.get(back), begun.len()) {
+            (Some(run), _) => Ok(run.clone()),
+            (None, 0) => Err(nothing_run(layout)),
+            (None, number) => {
+                let runs = crate::report::text::plural(number, "run");
+                Err(Usage(format!("there is no run `{wanted}`: there is {runs}; `optbuild history` lists them")).into())
+            }
+        };
+    }
+    let found: Vec<&String> = runs.iter().filter(|run| *run == wanted || run.contains(wanted)).collect();
+    match found.as_slice() {
+        [run] => Ok((*run).clone()),
+        [] => Err(Usage(format!("there is no run `{wanted}`; `optbuild history` lists them")).into()),
+        several => {
+            let names: Vec<&str> = several.iter().take(5).map(|run| run.as_str()).collect();
+            Err(Usage(format!("`{wanted}` may be one of several runs: {}", names.join(", "))).into())
+        }
+    }
+}
+
+fn nothing_run(layout: &Layout) -> anyhow::Error {
+    Usage(format!("nothing was run yet with the state directory {}", layout.root())).into()
+}

@@ -1,0 +1,149 @@
+//! `optbuild history` and `optbuild history diff`.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::super::model::diff::{Change, Diff, Quantity, Verdict};
+use super::super::summary::{RunSummary, Status};
+use super::super::table::{Grid, Tone};
+use super::super::text;
+use super::Look;
+use crate::run::event::Outcome;
+
+/// A run, for `history`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunRow {
+    pub run: String,
+    pub pipeline: String,
+    pub started: Option<Timestamp>,
+    /// None: it is under way, or was killed.
+    pub outcome: Option<Outcome>,
+    /// Seconds.
+    pub wall: f64,
+    /// User and system time of all commands.
+    pub cpu: f64,
+    /// How many stages it finished, and how many it found up to date.
+    pub done: usize,
+    pub up_to_date: usize,
+    /// Seconds that the latter took when they ran.
+    pub saved: f64,
+    pub failed: Vec<String>,
+}
+
+impl RunRow {
+    pub fn of(run: &str, summary: &RunSummary) -> RunRow {
+        let usage = summary.usage();
+        let failed = summary.with(|status| matches!(status, Status::Failed { .. }));
+        RunRow {
+            run: run.into(),
+            pipeline: summary.pipeline.clone(),
+            started: summary.started,
+            outcome: summary.outcome,
+            wall: summary.wall(),
+            cpu: usage.user + usage.system,
+            done: summary.with(|status| *status == Status::Done).len(),
+            up_to_date: summary.with(|status| matches!(status, Status::UpToDate { .. })).len(),
+            saved: summary.saved(),
+            failed: failed.iter().map(|stage| stage.name.clone()).collect(),
+        }
+    }
+
+    fn outcome(&self) -> (String, Tone) {
+        match self.outcome {
+            Some(Outcome::Done) if self.failed.is_empty() => ("done".into(), Tone::Good),
+            Some(Outcome::Done) => (format!("done, without {}", self.failed.join(", ")), Tone::Warn),
+            Some(Outcome::Failed) => (format!("failed: {}", self.failed.join(", ")), Tone::Bad),
+            Some(Outcome::Interrupted) => ("interrupted".into(), Tone::Warn),
+            None => ("not finished".into(), Tone::Warn),
+        }
+    }
+}
+
+/// The runs as a table, the last one below.
+pub fn history_table(rows: &[RunRow], zone: &TimeZone, look: Look) -> String {
+    let header = ["run", "begun", "pipeline", "outcome", "wall", "CPU", "done", "up to date", "saved"];
+    let mut grid = Grid::new(&header).right(&[4, 5, 6, 7, 8]);
+    for row in rows {
+        let begun = row.started.map(|time| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string());
+        let (outcome, tone) = row.outcome();
+        let seconds = |seconds: f64| if seconds > 0.0 { text::duration(seconds) } else { String::new() };
+        grid.row([
+            (row.run.clone(), Tone::Plain),
+            (begun.unwrap_or_default(), Tone::Dim),
+            (row.pipeline.clone(), Tone::Plain),
+            (outcome, tone),
+            (seconds(row.wall), Tone::Plain),
+            (seconds(row.cpu), Tone::Plain),
+            (row.done.to_string(), Tone::Plain),
+            (row.up_to_date.to_string(), Tone::Plain),
+            (seconds(row.saved), Tone::Dim),
+        ]);
+    }
+    grid.compact().render(look.width, look.paint)
+}
+
+/// What changed, the largest change first; with `all` also what may be chance.
+pub fn diff_table(diff: &Diff, all: bool, look: Look) -> String {
+    let little = diff.changes.iter().filter(|change| change.verdict == Verdict::Little);
+    let mut changes = diff.notable();
+    let hidden = little.clone().count();
+    if all {
+        changes.extend(little);
+    }
+    let mut text = format!("{} → {}\n\n", diff.from, diff.to);
+    if !changes.is_empty() {
+        let mut grid = Grid::new(&["stage", "what", "before", "after", "change"]).right(&[2, 3, 4]);
+        for change in changes {
+            grid.row([
+                (change.stage.clone(), Tone::Plain),
+                (what(change), Tone::Plain),
+                (text::quantity(change.before, &change.unit), Tone::Dim),
+                (text::quantity(change.after, &change.unit), Tone::Plain),
+                (percent(change), tone(change)),
+            ]);
+        }
+        text.push_str(&grid.render(look.width, look.paint));
+        text.push('\n');
+    } else {
+        text.push_str("nothing became slower or larger, faster or smaller\n");
+    }
+    if !all && hidden > 0 {
+        let differences = text::plural(hidden, "smaller difference");
+        let line = format!("{differences}, as one run has from the next: --all");
+        text.push_str(&format!("{}\n", look.paint.dim(&line)));
+    }
+    if !diff.incomparable.is_empty() {
+        let line = format!("only one of the runs has a result of: {}", diff.incomparable.join(", "));
+        text.push_str(&format!("{}\n", look.paint.dim(&line)));
+    }
+    text
+}
+
+fn what(change: &Change) -> String {
+    match change.quantity {
+        Quantity::Duration => "time".into(),
+        Quantity::Cpu => "CPU time".into(),
+        Quantity::PeakMemory => "largest process".into(),
+        Quantity::Size => format!("size of {}", change.name),
+        Quantity::Fact => change.name.clone(),
+    }
+}
+
+fn percent(change: &Change) -> String {
+    match text::percent_change(change.before, change.after).as_str() {
+        "" => "from nothing".into(),
+        "±0 %" => format!("{:+.2} %", (change.after - change.before) / change.before * 100.0),
+        percent => percent.into(),
+    }
+}
+
+/// Of what was counted nobody knows whether more is worse.
+fn tone(change: &Change) -> Tone {
+    match (change.quantity, change.verdict) {
+        (Quantity::Fact, _) | (_, Verdict::Little) => Tone::Plain,
+        (_, Verdict::More) => Tone::Bad,
+        (_, Verdict::Less) => Tone::Good,
+    }
+}

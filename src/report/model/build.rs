@@ -1,0 +1,341 @@
+//! From the events of a run, and what is known of earlier ones, to the report.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::facts;
+use super::lanes::Lanes;
+use super::stage::EarlierSize;
+use super::timeline::{Course, timeline};
+use super::{
+    Before, FORMAT, Failure, Made, Outcome, Output, Report, Run, Stage, State, Step, StepKind, Tool, Workloads,
+};
+use crate::report::summary::closing::{self, Again};
+use crate::report::summary::{RunSummary, StageSummary, Status, shown, table};
+use crate::run::event::{self, Event, Stamped};
+
+/// What is known besides the run itself.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Earlier runs of the pipeline, the oldest first.
+    pub earlier: Vec<RunSummary>,
+    /// For stages that were up to date: the stage as it was made, and where.
+    pub made: BTreeMap<String, (String, Stage)>,
+}
+
+impl Report {
+    /// The report of a run. `again` says how to go on; without it, as without options.
+    pub fn of(events: &[Stamped], past: &Past, again: Option<&Again>) -> Report {
+        let summary = RunSummary::of(events);
+        let course = Events::of(events, &summary);
+        let wall = summary.wall();
+        let default = Again::of(&summary);
+        let mut stages: Vec<Stage> = summary.stages.iter().map(|stage| course.stage(stage, past)).collect();
+        for stage in &mut stages {
+            take_over(stage, past);
+            stage.outputs.iter_mut().for_each(|output| output.earlier = sizes(past, &stage.name, &output.name));
+        }
+        Report {
+            format: FORMAT,
+            run: course.run(&summary, again.unwrap_or(&default)),
+            timeline: timeline(wall, &course.courses()),
+            comparisons: super::files::comparisons(&stages),
+            shown: shown(&summary).into_iter().map(|s| super::Shown { title: s.title, text: s.text }).collect(),
+            tools: course.tools(),
+            stages,
+        }
+    }
+}
+
+/// What a stage that was up to date has was made by an earlier run.
+fn take_over(stage: &mut Stage, past: &Past) {
+    if stage.state != State::UpToDate {
+        return;
+    }
+    if let Some((run, made)) = past.made.get(&stage.name) {
+        let here = std::mem::take(stage);
+        let duration = made.duration.max(here.made.map_or(0.0, |made| made.duration));
+        *stage = Stage {
+            name: here.name,
+            state: here.state,
+            made: Some(Made { run: run.clone(), duration }),
+            start: None,
+            duration: 0.0,
+            hashing: 0.0,
+            failure: None,
+            reasons: Vec::new(),
+            steps: Vec::new(),
+            before: None,
+            ..made.clone()
+        };
+    }
+}
+
+fn sizes(past: &Past, stage: &str, output: &str) -> Vec<EarlierSize> {
+    let size = |run: &RunSummary| {
+        let stage = run.get(stage).filter(|stage| stage.status == Status::Done)?;
+        let output = stage.outputs.iter().find(|known| known.name == output)?;
+        Some(EarlierSize { run: run.run.clone(), bytes: output.bytes })
+    };
+    past.earlier.iter().filter_map(size).collect()
+}
+
+/// What the events say that a summary leaves out: when.
+struct Events<'a> {
+    summary: &'a RunSummary,
+    started: Timestamp,
+    begin: Option<&'a Event>,
+    /// Moment, slots and fingerprint of stages that were begun, or the fingerprint alone.
+    begun: HashMap<&'a str, (Option<f64>, usize, &'a str)>,
+    steps: HashMap<&'a str, Vec<Open<'a>>>,
+    tools: Vec<Tool>,
+}
+
+/// A step with what was seen of it while it ran.
+struct Open<'a> {
+    name: &'a str,
+    step: Step,
+    pooled: bool,
+    looks: Vec<(f64, f64, u64)>,
+}
+
+impl<'a> Events<'a> {
+    fn of(events: &'a [Stamped], summary: &'a RunSummary) -> Events<'a> {
+        let started = summary.started.or(events.first().map(|stamped| stamped.time)).unwrap_or_default();
+        let (begin, begun, steps, tools) = Default::default();
+        let mut all = Events { summary, started, begin, begun, steps, tools };
+        events.iter().for_each(|stamped| all.add(stamped));
+        all
+    }
+
+    fn add(&mut self, stamped: &'a Stamped) {
+        let at = stamped.time.duration_since(self.started).as_secs_f64().max(0.0);
+        match &stamped.event {
+            event @ Event::RunStarted { .. } => self.begin = Some(event),
+            Event::StageStarted { stage, jobs, fingerprint, .. } => {
+                self.begun.insert(stage, (Some(at), *jobs, fingerprint));
+            }
+            Event::StageUpToDate { stage, fingerprint, .. } => _ = self.begun.insert(stage, (None, 0, fingerprint)),
+            Event::StepStarted { stage, step, command, log, .. } => {
+                self.open(stage, step, StepKind::Step, at, command, log.as_str());
+            }
+            Event::PoolStarted { stage, step, .. } => self.open(stage, step, StepKind::Pool, at, "", ""),
+            Event::Sampled { trees } => {
+                for tree in trees {
+                    if let Some(open) = self.last(&tree.stage, &tree.step) {
+                        open.looks.push((at, tree.cpu, tree.memory));
+                    }
+                }
+            }
+            Event::StepFinished { stage, step, outcome, usage } => {
+                let Some(open) = self.last(stage, step) else { return };
+                open.step.duration =
+                    Some(if open.step.kind == StepKind::Pool { at - open.step.start } else { usage.wall });
+                open.step.outcome = outcome.into();
+                (open.step.user, open.step.system) = (usage.user, usage.system);
+                open.step.peak_memory = usage.peak_memory;
+            }
+            Event::ToolsUsed { stage, tools } => {
+                for tool in tools {
+                    self.tool(stage, tool);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, stage: &'a str, name: &'a str, kind: StepKind, start: f64, command: &str, log: &str) {
+        let steps = self.steps.entry(stage).or_default();
+        let pooled = steps.iter().any(|open| open.step.kind == StepKind::Pool && open.step.duration.is_none());
+        let step = Step {
+            name: name.into(),
+            kind,
+            start,
+            duration: None,
+            outcome: Outcome::Unfinished,
+            user: 0.0,
+            system: 0.0,
+            peak_memory: 0,
+            command: command.into(),
+            log: log.into(),
+            lane: 0,
+        };
+        steps.push(Open { name, step, pooled, looks: Vec::new() });
+    }
+
+    /// The step of that name that began last and has not ended.
+    fn last(&mut self, stage: &str, step: &str) -> Option<&mut Open<'a>> {
+        let steps = self.steps.get_mut(stage)?;
+        steps.iter_mut().rev().find(|open| open.name == step && open.step.duration.is_none())
+    }
+
+    fn tool(&mut self, stage: &str, used: &event::ToolVersion) {
+        let same = |tool: &&mut Tool| tool.path == used.path.as_str() && tool.name == used.name;
+        match self.tools.iter_mut().find(same) {
+            Some(tool) => {
+                if !tool.stages.iter().any(|known| known == stage) {
+                    tool.stages.push(stage.into());
+                }
+            }
+            None => self.tools.push(Tool {
+                name: used.name.clone(),
+                path: used.path.to_string(),
+                version: used.version.clone(),
+                stages: vec![stage.into()],
+            }),
+        }
+    }
+
+    fn tools(&self) -> Vec<Tool> {
+        let mut tools = self.tools.clone();
+        tools.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+        tools
+    }
+
+    fn courses(&self) -> Vec<Course> {
+        let wall = self.summary.wall();
+        let steps = self.steps.values().flatten().filter(|open| open.step.kind != StepKind::Pool);
+        let course = |open: &Open| Course {
+            start: open.step.start,
+            end: open.step.start + open.step.duration.unwrap_or((wall - open.step.start).max(0.0)),
+            looks: open.looks.clone(),
+            cpu: open.step.duration.map(|_| open.step.cpu()),
+            peak_memory: open.step.peak_memory,
+        };
+        steps.map(course).collect()
+    }
+
+    fn run(&self, summary: &RunSummary, again: &Again) -> Run {
+        let usage = summary.usage();
+        let (mut optbuild, mut cwd, mut variables) = (String::new(), String::new(), BTreeMap::new());
+        if let Some(Event::RunStarted { version, cwd: begun_in, vars, .. }) = self.begin {
+            (optbuild, cwd, variables) = (version.clone(), begun_in.to_string(), vars.clone());
+        }
+        let words = ["optbuild"].into_iter().chain(summary.args.iter().map(String::as_str));
+        let command = shlex::try_join(words).unwrap_or_default();
+        Run {
+            id: summary.run.clone(),
+            pipeline: summary.pipeline.clone(),
+            file: summary.file.to_string(),
+            optbuild,
+            command,
+            cwd,
+            variables,
+            started: self.started.to_string(),
+            outcome: summary.outcome.as_ref().map_or(Outcome::Unfinished, Outcome::from),
+            verdict: closing::verdict(summary, again),
+            remedies: closing::remedies(summary, again),
+            remarks: table::others(summary).into_iter().chain(table::totals(summary)).collect(),
+            wall: summary.wall(),
+            cpu: usage.user + usage.system,
+            peak_memory: usage.peak_memory,
+            hashing: summary.hashing(),
+            saved: summary.saved(),
+            jobs: summary.jobs,
+        }
+    }
+
+    fn stage(&self, stage: &StageSummary, past: &Past) -> Stage {
+        let (start, jobs, fingerprint) = self.begun.get(stage.name.as_str()).copied().unwrap_or_default();
+        let facts = facts::sort(&stage.facts);
+        let (state, why, made) = state(&stage.status);
+        let duration = match (state, start) {
+            (State::Unfinished, Some(start)) => (self.summary.wall() - start).max(0.0),
+            _ => stage.duration,
+        };
+        Stage {
+            name: stage.name.clone(),
+            state,
+            why,
+            made,
+            start,
+            duration,
+            hashing: stage.hashing,
+            user: stage.usage.user,
+            system: stage.usage.system,
+            peak_memory: stage.usage.peak_memory,
+            jobs,
+            fingerprint: fingerprint.into(),
+            reasons: stage.reasons.clone(),
+            notes: stage.notes.clone(),
+            retries: stage.retries,
+            workloads: Workloads { total: stage.workloads.total, committed: stage.workloads.committed },
+            steps: self.steps.get(stage.name.as_str()).map(|steps| in_lanes(steps)).unwrap_or_default(),
+            inner: facts.inner,
+            outputs: stage.outputs.iter().map(output).collect(),
+            profile: facts.profile,
+            bolt: facts.bolt,
+            facts: facts.rest,
+            failure: stage.failure.as_ref().map(failure),
+            before: if state == State::Done { before(past, &stage.name) } else { None },
+        }
+    }
+}
+
+/// The steps of a stage, each in a lane, and with what it is for.
+fn in_lanes(steps: &[Open]) -> Vec<Step> {
+    let mut lanes = Lanes::default();
+    let place = |open: &Open| {
+        let mut step = open.step.clone();
+        if step.kind != StepKind::Pool {
+            step.lane = lanes.take(step.start, step.duration.map_or(f64::INFINITY, |duration| step.start + duration));
+        }
+        if open.pooled {
+            let longer = |other: &Open| {
+                other.pooled && step.name.strip_prefix(other.name).is_some_and(|rest| rest.starts_with('-'))
+            };
+            step.kind = if steps.iter().any(longer) { StepKind::AroundWorkload } else { StepKind::Workload };
+        }
+        step
+    };
+    steps.iter().map(place).collect()
+}
+
+fn before(past: &Past, stage: &str) -> Option<Before> {
+    past.earlier.iter().rev().find_map(|run| {
+        let stage = run.get(stage).filter(|stage| stage.status == Status::Done)?;
+        Some(Before { run: run.run.clone(), duration: stage.duration })
+    })
+}
+
+fn state(status: &Status) -> (State, Option<String>, Option<Made>) {
+    let plain = |state| (state, None, None);
+    match status {
+        Status::Pending => plain(State::NotStarted),
+        Status::UpToDate { saved } => (State::UpToDate, None, Some(Made { run: String::new(), duration: *saved })),
+        Status::Skipped { reason } => (State::Skipped, Some(reason.clone()), None),
+        Status::Blocked { by } => (State::Blocked, Some(by.clone()), None),
+        Status::Running => plain(State::Unfinished),
+        Status::Done => plain(State::Done),
+        Status::Failed { tolerated: false } => plain(State::Failed),
+        Status::Failed { tolerated: true } => plain(State::Tolerated),
+        Status::Interrupted => plain(State::Interrupted),
+    }
+}
+
+fn output(output: &event::OutputInfo) -> Output {
+    let (path, earlier) = (output.path.to_string(), Vec::new());
+    Output { name: output.name.clone(), path, bytes: output.bytes, files: output.files, earlier }
+}
+
+fn failure(failure: &event::Failure) -> Failure {
+    Failure {
+        step: failure.step.clone(),
+        what: failure.what.clone(),
+        command: failure.command.clone(),
+        log: failure.log.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tail: failure.tail.iter().map(|line| crate::report::text::plain_line(line)).collect(),
+        environment: failure.environment,
+    }
+}
+
+impl From<&event::Outcome> for Outcome {
+    fn from(outcome: &event::Outcome) -> Outcome {
+        match outcome {
+            event::Outcome::Done => Outcome::Done,
+            event::Outcome::Failed => Outcome::Failed,
+            event::Outcome::Interrupted => Outcome::Interrupted,
+        }
+    }
+}

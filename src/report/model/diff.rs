@@ -1,0 +1,190 @@
+//! What became slower or larger from one run to another.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Report, Stage, State};
+
+/// Two runs, and everything in which they differ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Diff {
+    /// The runs' ids.
+    pub from: String,
+    pub to: String,
+    /// Stage by stage, in the order of the later run.
+    pub changes: Vec<Change>,
+    /// Stages of which there is nothing to compare, because one of the runs has no result of them.
+    pub incomparable: Vec<String>,
+}
+
+/// A number that both runs have, and that is not the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Change {
+    pub stage: String,
+    pub quantity: Quantity,
+    /// Of an output or of a fact its name.
+    pub name: String,
+    /// `s`, `bytes`, or what a fact says.
+    pub unit: String,
+    pub before: f64,
+    pub after: f64,
+    /// More than measuring varies by: see [`Change::verdict`].
+    pub verdict: Verdict,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantity {
+    /// Wall time of a stage.
+    Duration,
+    Cpu,
+    /// Of the largest process.
+    PeakMemory,
+    /// Of an output.
+    Size,
+    /// A number that an operation reported.
+    Fact,
+}
+
+/// Whether a change is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Slower or larger.
+    More,
+    /// Faster or smaller.
+    Less,
+    /// Different, but not by more than one run differs from the next.
+    Little,
+}
+
+/// A time that differs by less than this, or by a smaller share, says nothing: one run is not a measurement.
+const SECONDS: f64 = 1.0;
+const SHARE_OF_TIME: f64 = 0.05;
+/// The same for memory.
+const SHARE_OF_MEMORY: f64 = 0.05;
+/// The same of sizes and counts, which do not vary by themselves: below that it is build paths and dates.
+const SHARE_OF_SIZE: f64 = 0.001;
+
+impl Diff {
+    pub fn of(from: &Report, to: &Report) -> Diff {
+        let mut diff =
+            Diff { from: from.run.id.clone(), to: to.run.id.clone(), changes: Vec::new(), incomparable: Vec::new() };
+        for after in &to.stages {
+            match from.stage(&after.name) {
+                Some(before) if before.state.has_outputs() && after.state.has_outputs() => {
+                    diff.changes.extend(changes(before, after));
+                }
+                _ => diff.incomparable.push(after.name.clone()),
+            }
+        }
+        let gone = from.stages.iter().filter(|stage| to.stage(&stage.name).is_none());
+        diff.incomparable.extend(gone.map(|stage| stage.name.clone()));
+        diff
+    }
+
+    /// Changes that are some, the largest share first.
+    pub fn notable(&self) -> Vec<&Change> {
+        let mut notable: Vec<&Change> =
+            self.changes.iter().filter(|change| change.verdict != Verdict::Little).collect();
+        let size = |change: &Change| (change.after / change.before).ln().abs();
+        notable.sort_by(|a, b| size(b).total_cmp(&size(a)));
+        notable
+    }
+}
+
+fn changes(before: &Stage, after: &Stage) -> Vec<Change> {
+    let mut pairs = vec![
+        (Quantity::Duration, String::new(), "s".to_owned(), took(before), took(after)),
+        (Quantity::Cpu, String::new(), "s".to_owned(), before.cpu(), after.cpu()),
+        (Quantity::PeakMemory, String::new(), "bytes".to_owned(), before.peak_memory as f64, after.peak_memory as f64),
+    ];
+    for output in after.shown_outputs() {
+        if let Some(known) = before.outputs.iter().find(|known| known.name == output.name) {
+            let (old, new) = (known.bytes as f64, output.bytes as f64);
+            pairs.push((Quantity::Size, output.name.clone(), "bytes".into(), old, new));
+        }
+    }
+    for fact in facts(after) {
+        if let Some(known) = facts(before).into_iter().find(|known| known.0 == fact.0) {
+            pairs.push((Quantity::Fact, fact.0, fact.1, known.2, fact.2));
+        }
+    }
+    let differ = pairs.into_iter().filter(|(_, _, _, before, after)| before != after);
+    differ
+        .map(|(quantity, name, unit, before, now)| Change {
+            stage: after.name.clone(),
+            quantity,
+            name,
+            unit,
+            before,
+            after: now,
+            verdict: Change::verdict(quantity, before, now),
+        })
+        .collect()
+}
+
+/// What the stage took when it was made.
+fn took(stage: &Stage) -> f64 {
+    match (&stage.made, stage.state) {
+        (Some(made), State::UpToDate) => made.duration,
+        _ => stage.duration,
+    }
+}
+
+/// Name, unit and value of what was counted, that of BOLT and of profiles too.
+fn facts(stage: &Stage) -> Vec<(String, String, f64)> {
+    let mut facts: Vec<(String, String, f64)> = Vec::new();
+    if let Some(profile) = &stage.profile {
+        facts.push(("raw profiles".into(), "files".into(), profile.files as f64));
+        facts.push(("size of raw profiles".into(), "bytes".into(), profile.bytes as f64));
+        facts.push(("functions in the profile".into(), "functions".into(), profile.functions as f64));
+    }
+    if let Some(bolt) = &stage.bolt {
+        facts.extend(bolt.counts.iter().map(|count| (count.name.clone(), count.unit.clone(), count.value)));
+        facts.extend(bolt.dyno.iter().map(|dyno| (format!("{} after BOLT", dyno.name), String::new(), dyno.after)));
+    }
+    facts.extend(
+        stage.facts.iter().map(|fact| (format!("{} of {}", fact.name, fact.step), fact.unit.clone(), fact.value)),
+    );
+    facts
+}
+
+impl Change {
+    /// Whether a difference is more than one run differs from the next: a second and 5 % of a time, 5 % of memory, 0.1 % of what
+    /// does not vary by itself.
+    pub fn verdict(quantity: Quantity, before: f64, after: f64) -> Verdict {
+        let share = (after - before).abs() / before.abs().max(f64::MIN_POSITIVE);
+        let little = match quantity {
+            Quantity::Duration | Quantity::Cpu => share < SHARE_OF_TIME || (after - before).abs() < SECONDS,
+            Quantity::PeakMemory => share < SHARE_OF_MEMORY,
+            Quantity::Size | Quantity::Fact => share < SHARE_OF_SIZE,
+        };
+        match (little, after > before) {
+            (true, _) => Verdict::Little,
+            (false, true) => Verdict::More,
+            (false, false) => Verdict::Less,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_as_a_change() {
+        let verdict = |quantity, before, after| Change::verdict(quantity, before, after);
+        // 30 % of a second is noise, so are 4 % of a minute.
+        assert_eq!(verdict(Quantity::Duration, 1.0, 1.3), Verdict::Little);
+        assert_eq!(verdict(Quantity::Duration, 60.0, 62.4), Verdict::Little);
+        assert_eq!(verdict(Quantity::Duration, 60.0, 66.0), Verdict::More);
+        assert_eq!(verdict(Quantity::Cpu, 66.0, 60.0), Verdict::Less);
+        assert_eq!(verdict(Quantity::Size, 1_000_000.0, 1_000_500.0), Verdict::Little);
+        assert_eq!(verdict(Quantity::Size, 1_000_000.0, 1_002_000.0), Verdict::More);
+        assert_eq!(verdict(Quantity::Fact, 0.0, 1.0), Verdict::More);
+    }
+}

@@ -1,0 +1,98 @@
+//! Reads runs from a state directory: their journals, and records of what earlier runs made.
+//!
+//! What cannot be read is left out of a report; that is no reason to have none.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Past, Report, Stage, State};
+use crate::report::summary::RunSummary;
+use crate::run::event::{Event, Stamped};
+use crate::state::disk::DiskError;
+use crate::state::journal;
+use crate::state::layout::Layout;
+use crate::state::record::Record;
+
+/// How many earlier runs are read for what changed.
+const EARLIER: usize = 20;
+
+/// What a state directory knows besides the run that these events are of.
+pub fn past(layout: &Layout, events: &[Stamped]) -> Result<Past, DiskError> {
+    let run = RunSummary::of(events);
+    let names = journal::runs(layout)?;
+    let before = names.iter().rev().filter(|name| **name < run.run).take(EARLIER);
+    let mut earlier = Vec::new();
+    for name in before {
+        let (events, _) = journal::read(&layout.journal(name))?;
+        let summary = RunSummary::of(&events);
+        if summary.pipeline == run.pipeline {
+            earlier.push(summary);
+        }
+    }
+    earlier.reverse();
+    Ok(Past { earlier, made: made(layout, events)? })
+}
+
+/// The stages that were up to date, as they were made.
+fn made(layout: &Layout, events: &[Stamped]) -> Result<BTreeMap<String, (String, Stage)>, DiskError> {
+    let mut reports: HashMap<String, Report> = HashMap::new();
+    let mut made = BTreeMap::new();
+    for stamped in events {
+        let Event::StageUpToDate { stage, fingerprint, .. } = &stamped.event else { continue };
+        let path = layout.record(fingerprint);
+        let bytes = crate::state::disk::read_if_there(&path)?;
+        let Some(record) = bytes.and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok()) else { continue };
+        if !reports.contains_key(&record.run) {
+            let (events, _) = journal::read(&layout.journal(&record.run))?;
+            reports.insert(record.run.clone(), Report::of(&events, &Past::default(), None));
+        }
+        let known = reports.get(&record.run).and_then(|report| report.stage(stage));
+        let known = known.filter(|known| known.state == State::Done && known.fingerprint == *fingerprint);
+        let stage_then = known.cloned().unwrap_or_else(|| of_record(layout, &record));
+        made.insert(stage.clone(), (record.run.clone(), stage_then));
+    }
+    Ok(made)
+}
+
+/// What a record says of a stage whose run is forgotten.
+fn of_record(layout: &Layout, record: &Record) -> Stage {
+    let outputs = record.outputs.iter().map(|(name, output)| super::Output {
+        name: name.clone(),
+        path: layout.root().join(&output.path).into_string(),
+        bytes: output.bytes,
+        files: output.files,
+        earlier: Vec::new(),
+    });
+    let facts: Vec<crate::report::summary::Fact> = record
+        .facts
+        .iter()
+        .map(|fact| crate::report::summary::Fact {
+            step: fact.step.clone(),
+            name: fact.name.clone(),
+            value: fact.value,
+            unit: fact.unit.clone(),
+        })
+        .collect();
+    let facts = super::facts::sort(&facts);
+    Stage {
+        name: record.stage.clone(),
+        state: State::Done,
+        duration: record.duration,
+        fingerprint: record.fingerprint.id(),
+        outputs: outputs.collect(),
+        inner: facts.inner,
+        profile: facts.profile,
+        bolt: facts.bolt,
+        facts: facts.rest,
+        ..Stage::default()
+    }
+}
+
+/// The report of a run, with what changed since earlier ones.
+pub fn report(layout: &Layout, run: &str) -> Result<Report, DiskError> {
+    let (events, warning) = journal::read(&layout.journal(run))?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    let past = past(layout, &events)?;
+    Ok(Report::of(&events, &past, None))
+}
