@@ -54,6 +54,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Merge the profiles of many processes into one
     Merge(MergeArgs),
+    /// Measure two builds against each other: programs, toolchains, or outputs of stages
+    Compare(CompareArgs),
     /// Remove build directories; records and outputs stay
     Clean(CleanArgs),
     /// Remove the records, outputs and logs of old runs
@@ -80,6 +82,9 @@ pub enum Command {
     /// Watch one command and all its descendants; started by `run`
     #[command(hide = true)]
     Supervise,
+    /// Run one command and say what it used; started by `compare`
+    #[command(hide = true)]
+    Measure,
 }
 
 /// Which pipeline, with which variables, kept where.
@@ -366,6 +371,52 @@ pub struct MergeArgs {
     #[arg(long, value_name = "TOOL")]
     pub profdata: Option<Utf8PathBuf>,
 }
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub struct CompareArgs {
+    /// What is compared with: a program, a toolchain (a directory with bin/rustc), or an output of a stage, as `demo:shell-plain.sqlsh`
+    #[arg(value_name = "BASE", required_unless_present = "schema")]
+    pub base: Option<String>,
+    /// What is compared
+    #[arg(value_name = "CANDIDATE", required_unless_present = "schema")]
+    pub candidate: Option<String>,
+    /// A command to measure, with `{program}` where the two differ; may be given more than once
+    #[arg(long, value_name = "NAME=COMMAND", help_heading = "What is run")]
+    pub workload: Vec<String>,
+    /// The workloads of a stage of kind `compare` or `gather`
+    #[arg(long, value_name = "PIPELINE:STAGE", help_heading = "What is run")]
+    pub workloads: Vec<String>,
+    /// One command to measure, with `{program}` where the two differ
+    #[arg(last = true, value_name = "COMMAND", help_heading = "What is run")]
+    pub command: Vec<String>,
+    /// Environment of the base alone; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub base_env: Vec<String>,
+    /// Environment of the candidate alone; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub candidate_env: Vec<String>,
+    #[command(flatten)]
+    pub options: crate::compare::options::Options,
+    /// Print the whole result as JSON
+    #[arg(long, group = "comparison-form", help_heading = "In which form")]
+    pub json: bool,
+    /// Print the table as Markdown, to paste into a pull request
+    #[arg(long, group = "comparison-form", help_heading = "In which form")]
+    pub markdown: bool,
+    /// Print the JSON Schema of what --json prints, and measure nothing
+    #[arg(long, group = "comparison-form", help_heading = "In which form")]
+    pub schema: bool,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  optbuild compare old/rg target/release/rg -- {program} -c pattern corpus
+  optbuild compare old/rg new/rg --workload 'count={program} -c foo corpus' --workload 'list={program} --files'
+  optbuild compare demo:shell-plain.sqlsh demo:shell.sqlsh --workloads demo:compare
+  optbuild compare stage2-old stage2-new --rustc-perf ~/rustc-perf --fail-above 1%";
 
 #[derive(Debug, Clone, Args)]
 pub struct CleanArgs {

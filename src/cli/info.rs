@@ -34,6 +34,7 @@ pub fn kind_name(kind: &Kind) -> &'static str {
         Kind::Bolt(_) => "bolt",
         Kind::Command(_) => "command",
         Kind::Verify(_) => "verify",
+        Kind::Compare(_) => "compare",
     }
 }
 

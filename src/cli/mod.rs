@@ -2,6 +2,7 @@
 
 pub mod args;
 mod clean;
+mod compare;
 mod doctor;
 pub mod exit;
 mod history;
@@ -36,6 +37,9 @@ pub fn main() -> ExitCode {
     // The supervisor and operations are started hundreds of times in a run, and say nothing by themselves.
     if std::env::args_os().nth(1).is_some_and(|word| word == "supervise") {
         return crate::run::supervisor::supervise();
+    }
+    if std::env::args_os().nth(1).is_some_and(|word| word == "measure") {
+        return crate::compare::probe::measure();
     }
     let cli = Cli::parse();
     crate::run::signals::survive_file_size_limit();
@@ -81,11 +85,12 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Merge(args) => merge::merge(&args),
         Command::Clean(args) => clean::clean(&args),
         Command::Gc(args) => clean::gc(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Schema => man::schema(),
         Command::Completions { shell } => man::completions(shell),
         Command::Man { dir } => man::man(dir.as_deref()),
         Command::Op { op } => crate::op::run(op).map(|()| 0),
-        Command::Supervise => Ok(0),
+        Command::Supervise | Command::Measure => Ok(0),
     }
 }
 

@@ -1,5 +1,22 @@
 //! Measures two builds against each other.
 //!
-//! Knows programs, runs and numbers. Unaware of pipelines, stages, and of how a result is shown.
+//! Knows programs, runs and numbers. Unaware of pipelines and stages, and of how a result is shown.
 
+mod budget;
+mod counters;
+mod counting;
+pub mod limit;
+mod noise;
+pub mod options;
+pub mod probe;
+pub mod request;
 pub mod result;
+mod rounds;
+pub mod rustc_perf;
+mod session;
+mod sizes;
+pub mod statistics;
+mod valgrind;
+mod warm_up;
+
+pub use session::{compare, find_valgrind};

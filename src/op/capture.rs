@@ -20,6 +20,14 @@ pub struct Capture {
 
 impl Capture {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
+        self.copy().map(|()| Vec::new())
+    }
+
+    /// Copies.
+    ///
+    /// # Errors
+    /// When there is nothing to copy, or it cannot be read or written.
+    pub fn copy(&self) -> Result<()> {
         let (from, to) = (&self.from, &self.to);
         let Ok(meta) = fs::metadata(from) else {
             bail!("there is no {from}, which is declared as an output. {}", beside(from));
@@ -36,7 +44,7 @@ impl Capture {
             }
             tree::copy_file(from, to)?;
         }
-        Ok(Vec::new())
+        Ok(())
     }
 }
 
@@ -47,7 +55,7 @@ impl Capture {
 pub fn replace(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     // Of a fixed name, so that what a kill leaves is found.
     let copy = aside(to);
-    if let Err(error) = (Capture { from: from.to_owned(), to: copy.clone() }).run() {
+    if let Err(error) = (Capture { from: from.to_owned(), to: copy.clone() }).copy() {
         // Where there is no space, the half of a copy takes what is left of it.
         let _ = tree::remove(&copy);
         return Err(error);

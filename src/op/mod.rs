@@ -8,6 +8,7 @@ pub mod capture;
 mod check_bolt_input;
 mod check_instrumented;
 mod check_profile;
+pub(crate) mod compare;
 pub(crate) mod merge;
 mod put_in_place;
 mod same;
@@ -39,6 +40,8 @@ pub enum OpCommand {
     Capture(capture::Capture),
     PutInPlace(put_in_place::PutInPlace),
     Same(same::Same),
+    /// Boxed: it has many more options than the others.
+    Compare(Box<compare::Compare>),
     ClearSlot(slot::ClearSlot),
     Collect(slot::Collect),
 }
@@ -91,6 +94,7 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::Capture(args) => args.run(),
         OpCommand::PutInPlace(args) => args.run(),
         OpCommand::Same(args) => args.run(),
+        OpCommand::Compare(args) => args.run(),
         OpCommand::ClearSlot(args) => args.run(),
         OpCommand::Collect(args) => args.run(),
     }

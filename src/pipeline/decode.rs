@@ -98,6 +98,7 @@ pub(super) fn stage(
         KindName::Bolt => decode(own, span, problems).map(Kind::Bolt),
         KindName::Command => decode(own, span, problems).map(Kind::Command),
         KindName::Verify => decode(own, span, problems).map(Kind::Verify),
+        KindName::Compare => decode(own, span, problems).map(Kind::Compare),
     };
     if problems.len() > before { None } else { common.zip(kind) }
 }

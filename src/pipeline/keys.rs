@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::error::Problem;
-use super::kind::{Bolt, Cargo, Cmake, Command, Gather, Kind, Pgo, Verify, bolt};
+use super::kind::{Bolt, Cargo, Cmake, Command, Compare, Gather, Kind, Pgo, Verify, bolt};
 use super::text::{self, Text};
 use super::tree::{Node, Table};
 use super::value::Words;
@@ -23,6 +23,7 @@ pub(super) fn check(common: &Common, kind: &Kind, table: &Table, at: &Range<usiz
         Kind::Bolt(bolt) => keys.bolt(bolt),
         Kind::Command(command) => keys.command(command),
         Kind::Verify(verify) => keys.verify(verify),
+        Kind::Compare(compare) => keys.compare(compare),
     }
 }
 
@@ -160,6 +161,24 @@ impl Keys<'_> {
     fn verify(&mut self, verify: &Verify) {
         let named = verify.tests.iter().map(|t| (t.name.as_str(), &t.run, t.shell, &t.env)).collect();
         self.commands("tests", "test", named);
+    }
+
+    fn compare(&mut self, compare: &Compare) {
+        let workloads = compare.workloads.iter();
+        let named: Vec<_> = workloads.map(|w| (w.name.as_str(), &w.run, w.shell, &w.env)).collect();
+        if compare.rustc_perf.is_none() || !named.is_empty() {
+            self.commands("workloads", "workload", named);
+        }
+        self.env(&compare.base_env, self.table.get("base-env"));
+        self.env(&compare.candidate_env, self.table.get("candidate-env"));
+        for limit in &compare.fail_above {
+            if let Err(message) = limit.parse::<crate::compare::limit::Limit>() {
+                self.wrong("fail-above", message, "");
+            }
+        }
+        if compare.rounds == Some(0) {
+            self.wrong("rounds", "there is at least one run", "");
+        }
     }
 
     fn command(&mut self, command: &Command) {

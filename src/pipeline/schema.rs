@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::kind::{Bolt, Cargo, Cmake, Command, Gather, KindName, Verify};
+use super::kind::{Bolt, Cargo, Cmake, Command, Compare, Gather, KindName, Verify};
 use super::text::RESERVED;
 use super::{Common, Text, ToolDecl};
 
@@ -143,6 +143,7 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
             KindName::Bolt => object::<Bolt>(&mut generator),
             KindName::Command => object::<Command>(&mut generator),
             KindName::Verify => object::<Verify>(&mut generator),
+            KindName::Compare => object::<Compare>(&mut generator),
         };
         (kind.name(), own)
     });

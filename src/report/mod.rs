@@ -2,6 +2,7 @@
 //!
 //! Knows events and records. Unaware of pipelines, of how stages are run, and of what a stage's kind means.
 
+pub mod comparison;
 pub mod console;
 pub mod github;
 pub mod html;

@@ -93,6 +93,28 @@ pub fn percent_change(old: f64, new: f64) -> String {
     }
 }
 
+/// A relative change with one decimal: `-13.5 %`, `+0.2 %`, `±0.0 %`.
+pub fn change(relative: f64) -> String {
+    let tenths = (relative * 1000.0).round() / 10.0;
+    if tenths == 0.0 { "±0.0 %".into() } else { format!("{tenths:+.1} %") }
+}
+
+/// A large number with four digits: `812`, `746.8 k`, `1.255 G`.
+pub fn large(number: f64) -> String {
+    const UNITS: [&str; 5] = ["", " k", " M", " G", " T"];
+    let (mut value, mut unit) = (number, 0);
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{value:.0}"),
+        _ if value < 9.9995 => format!("{value:.3}{}", UNITS[unit]),
+        _ if value < 99.995 => format!("{value:.2}{}", UNITS[unit]),
+        _ => format!("{value:.1}{}", UNITS[unit]),
+    }
+}
+
 /// `1402` as `1,402`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -231,6 +253,24 @@ mod tests {
         assert_eq!(quantity(1402.0, ""), "1,402");
         assert_eq!(quantity(2048.0, "bytes"), "2.0 KiB");
         assert_eq!(quantity(0.125, "ratio"), "0.12 ratio");
+    }
+
+    #[test]
+    fn changes_and_large_numbers() {
+        for (relative, text) in [(-0.135, "-13.5 %"), (0.0021, "+0.2 %"), (-0.0004, "±0.0 %"), (1.5, "+150.0 %")] {
+            assert_eq!(change(relative), text);
+        }
+        for (number, text) in [
+            (0.0, "0"),
+            (812.4, "812"),
+            (999.96, "1.000 k"),
+            (12_345.0, "12.35 k"),
+            (746_812_345.0, "746.8 M"),
+            (1_254_912_345.0, "1.255 G"),
+            (9e15, "9000.0 T"),
+        ] {
+            assert_eq!(large(number), text, "{number}");
+        }
     }
 
     #[test]

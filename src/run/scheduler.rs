@@ -235,7 +235,7 @@ impl<'a> Scheduler<'a, '_> {
         Running {
             slots: wanted.unwrap_or(self.budget.slots).clamp(1, self.budget.slots),
             memory: stage.common.memory.map_or(0, |size| size.as_u64()).min(self.budget.memory),
-            exclusive: stage.common.exclusive,
+            exclusive: stage.common.exclusive || stage.kind.measures(),
             workspace: stage.common.workspace.clone(),
             inputs: work.plan.inputs(),
         }

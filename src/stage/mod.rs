@@ -7,9 +7,11 @@ pub mod bolt;
 pub mod cargo;
 pub mod cmake;
 pub mod command;
+pub mod compare;
 mod context;
 pub mod gather;
 pub mod verify;
+pub mod workloads;
 
 use std::collections::BTreeSet;
 
@@ -45,6 +47,7 @@ pub fn plan(
         Kind::Bolt(kind) => bolt::plan(kind, &mut cx)?,
         Kind::Command(kind) => command::plan(kind, &mut cx)?,
         Kind::Verify(kind) => verify::plan(kind, &mut cx)?,
+        Kind::Compare(kind) => compare::plan(kind, &mut cx)?,
     }
     cx.checks()?;
     Ok(cx.plan)

@@ -42,6 +42,7 @@ fn stage(mut table: toml::Table) -> Stage {
         KindName::Bolt => Kind::Bolt(table.try_into().unwrap()),
         KindName::Command => Kind::Command(table.try_into().unwrap()),
         KindName::Verify => Kind::Verify(table.try_into().unwrap()),
+        KindName::Compare => Kind::Compare(table.try_into().unwrap()),
     };
     Stage {
         common,

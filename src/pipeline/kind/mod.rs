@@ -6,6 +6,7 @@ pub mod bolt;
 pub mod cargo;
 pub mod cmake;
 pub mod command;
+pub mod compare;
 pub mod gather;
 pub mod verify;
 
@@ -16,6 +17,7 @@ pub use bolt::Bolt;
 pub use cargo::Cargo;
 pub use cmake::Cmake;
 pub use command::Command;
+pub use compare::Compare;
 pub use gather::Gather;
 pub use verify::Verify;
 
@@ -37,12 +39,21 @@ pub enum KindName {
     Command,
     /// Runs commands that must succeed on the result.
     Verify,
+    /// Measures two builds against each other.
+    Compare,
 }
 
 impl KindName {
     /// All kinds, builds first.
-    pub const ALL: [KindName; 6] =
-        [KindName::Cmake, KindName::Cargo, KindName::Gather, KindName::Bolt, KindName::Command, KindName::Verify];
+    pub const ALL: [KindName; 7] = [
+        KindName::Cmake,
+        KindName::Cargo,
+        KindName::Gather,
+        KindName::Bolt,
+        KindName::Command,
+        KindName::Verify,
+        KindName::Compare,
+    ];
 
     /// How a pipeline file names it.
     pub fn name(self) -> &'static str {
@@ -53,6 +64,7 @@ impl KindName {
             KindName::Bolt => "bolt",
             KindName::Command => "command",
             KindName::Verify => "verify",
+            KindName::Compare => "compare",
         }
     }
 }
@@ -66,9 +78,15 @@ pub enum Kind {
     Bolt(Bolt),
     Command(Command),
     Verify(Verify),
+    Compare(Compare),
 }
 
 impl Kind {
+    /// Whether it measures times, so that nothing else may run beside it.
+    pub fn measures(&self) -> bool {
+        matches!(self, Kind::Compare(_))
+    }
+
     /// Names of the outputs that `${stage.NAME}` can refer to.
     pub fn outputs(&self) -> Vec<String> {
         match self {
@@ -78,6 +96,7 @@ impl Kind {
             Kind::Bolt(kind) => kind.output_names(),
             Kind::Command(kind) => kind.output_names(),
             Kind::Verify(kind) => kind.output_names(),
+            Kind::Compare(kind) => kind.output_names(),
         }
     }
 }

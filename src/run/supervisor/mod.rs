@@ -7,7 +7,7 @@
 pub(crate) mod linux;
 mod orders;
 pub(crate) mod protocol;
-mod spawn;
+pub(crate) mod spawn;
 mod wakeup;
 
 use std::io::{self, Write};

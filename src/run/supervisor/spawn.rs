@@ -18,7 +18,7 @@ use crate::run::process::StartError;
 const BUSY_ATTEMPTS: usize = 20;
 
 /// Starts the command in a process group of its own. It is killed when the thread that called this ends.
-pub(super) fn spawn(launch: &Launch) -> Result<Child, StartError> {
+pub(crate) fn spawn(launch: &Launch) -> Result<Child, StartError> {
     let Some((program, args)) = launch.argv.split_first() else {
         return Err(StartError::Other { program: String::new(), cause: "the command is empty".into() });
     };

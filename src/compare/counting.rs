@@ -1,0 +1,172 @@
+//! Counts instructions of every workload once a side, and of the base twice, which says whether it always does the same.
+//!
+//! A count does not depend on what else the machine does, so several run at once. Unaware of times.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use camino::Utf8Path;
+
+use super::budget::Clock;
+use super::request::{Invocation, Request};
+use super::result::{Measured, Metric, Sample, Verdict};
+use super::statistics::{change, sample};
+use super::valgrind::{self, Count};
+use super::warm_up::{First, made};
+use crate::report::text;
+
+/// Counting may take so much of what is left of the budget.
+const SHARE: f64 = 0.7;
+
+/// A change smaller than this is none, even of a program that always does the same: what the loader does depends on the length
+/// of paths and on the environment.
+const LEAST_CHANGE: f64 = 0.0005;
+/// Nor is one that is smaller than so many times the difference between two runs of the same program.
+const TIMES: f64 = 4.0;
+
+/// What was counted of a workload.
+#[derive(Debug, Default)]
+pub struct Counted {
+    pub measured: Option<Measured>,
+    /// Why not, or what a reader should know.
+    pub left_out: Option<String>,
+    pub note: Option<String>,
+}
+
+/// One count that is to be made: the workload's number, and the side with its repetition.
+struct Job<'a> {
+    workload: usize,
+    invocation: &'a Invocation,
+    name: &'static str,
+}
+
+/// The time that counting a workload is expected to take.
+pub fn expected(first: &First, jobs: usize) -> f64 {
+    (2.0 * first.work[0] + first.work[1]) * valgrind::SLOWDOWN / jobs.clamp(1, 3) as f64
+}
+
+/// Counts the workloads for which there is time, the short ones first.
+pub fn count(
+    request: &Request,
+    firsts: &[First],
+    valgrind: &Utf8Path,
+    clock: &Clock,
+    say: &mut dyn FnMut(&str),
+) -> Vec<Counted> {
+    let jobs = request.settings.jobs.max(1);
+    let mut counted: Vec<Counted> = firsts.iter().map(|_| Counted::default()).collect();
+    let mut shortest: Vec<usize> = (0..firsts.len()).collect();
+    shortest.sort_by(|a, b| expected(&firsts[*a], jobs).total_cmp(&expected(&firsts[*b], jobs)));
+    let allowed = clock.left() * SHARE;
+    let (mut planned, mut queue) = (0.0, VecDeque::new());
+    for index in shortest {
+        let (workload, time) = (&request.workloads[index], expected(&firsts[index], jobs));
+        if planned + time > allowed {
+            let time = text::duration(time);
+            counted[index].left_out = Some(format!("instructions of `{}`: counting takes about {time}", workload.name));
+            continue;
+        }
+        planned += time;
+        let sides = [("base", &workload.base), ("again", &workload.base), ("candidate", &workload.candidate)];
+        queue.extend(sides.map(|(name, invocation)| Job { workload: index, invocation, name }));
+    }
+    if queue.is_empty() {
+        return counted;
+    }
+    let what = text::plural(queue.len() / 3, "workload");
+    say(&format!("counting instructions of {what}, about {}", text::duration(planned)));
+    let results = run(request, valgrind, clock, jobs, queue);
+    for (index, counted) in counted.iter_mut().enumerate() {
+        let of = |name| results.iter().find(|(workload, side, _)| (*workload, *side) == (index, name)).map(|r| &r.2);
+        let (Some(base), Some(again), Some(candidate)) = (of("base"), of("again"), of("candidate")) else { continue };
+        *counted = judge(&request.workloads[index].name, &firsts[index], base, again, candidate);
+    }
+    counted
+}
+
+type Outcome = (usize, &'static str, Result<Count, String>);
+
+fn run(request: &Request, valgrind: &Utf8Path, clock: &Clock, jobs: usize, queue: VecDeque<Job>) -> Vec<Outcome> {
+    let settings = &request.settings;
+    let queue = Mutex::new(queue);
+    let results = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let Some(job) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
+                    let limit = Duration::try_from_secs_f64(clock.left().max(1.0)).unwrap_or(settings.budget);
+                    let dir = made(&settings.scratch, &format!("count-{}-{}", job.workload, job.name));
+                    let count = dir
+                        .and_then(|dir| valgrind::count(valgrind, job.invocation, &dir, limit, &settings.optbuild))
+                        .map_err(|error| format!("{error:#}"));
+                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                    results.push((job.workload, job.name, count));
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Counting = Result<Count, String>;
+
+fn judge(name: &str, first: &First, base: &Counting, again: &Counting, candidate: &Counting) -> Counted {
+    let mut counts = Vec::new();
+    for count in [base, again, candidate] {
+        match count {
+            Ok(count) if count.ended == first.ended => counts.push(count.instructions),
+            Ok(count) => {
+                let how = count.ended.describe();
+                return left_out(format!("instructions of `{name}`: under valgrind it {how}"));
+            }
+            Err(error) => return left_out(format!("instructions of `{name}`: {error}")),
+        }
+    }
+    let [base, again, candidate] = counts[..] else { return Counted::default() };
+    let measured = measured(sample(&[base, again]), sample(&[candidate]));
+    let wobble = (base - again).abs() / base.max(1.0);
+    let note = (wobble > LEAST_CHANGE).then(|| {
+        format!("instructions of `{name}` differ by {:.2} % between two runs of the same program", wobble * 100.0)
+    });
+    Counted { measured: Some(measured), left_out: None, note }
+}
+
+fn left_out(why: String) -> Counted {
+    Counted { left_out: Some(why), ..Counted::default() }
+}
+
+/// Without several runs a difference is held against that between two runs of the base.
+fn measured(base: Sample, candidate: Sample) -> Measured {
+    let change = change(base.median, candidate.median);
+    let spread = match base.values[..] {
+        [first, second] => (first - second).abs() / base.median.max(1.0),
+        _ => 0.0,
+    };
+    let least = LEAST_CHANGE.max(TIMES * spread);
+    let verdict = match change {
+        None => Verdict::Unknown,
+        Some(change) if change.abs() < least => Verdict::NoChange,
+        Some(change) if change < 0.0 => Verdict::Better,
+        Some(_) => Verdict::Worse,
+    };
+    Measured { metric: Metric::Instructions, base, candidate, change, p_value: None, verdict }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_larger_than_what_two_equal_runs_show() {
+        let verdict = |base: &[f64], candidate: f64| measured(sample(base), sample(&[candidate])).verdict;
+        assert_eq!(verdict(&[1e9, 1e9], 0.9e9), Verdict::Better);
+        assert_eq!(verdict(&[1e9, 1e9], 1.001e9), Verdict::Worse);
+        assert_eq!(verdict(&[1e9, 1e9], 1.0001e9), Verdict::NoChange);
+        // Two runs that differ by 2 %: 7 % is within what may be chance, 9 % is not.
+        assert_eq!(verdict(&[0.99e9, 1.01e9], 0.93e9), Verdict::NoChange);
+        assert_eq!(verdict(&[0.99e9, 1.01e9], 0.91e9), Verdict::Better);
+        assert_eq!(verdict(&[0.0, 0.0], 1.0), Verdict::Unknown);
+    }
+}

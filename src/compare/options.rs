@@ -1,0 +1,87 @@
+//! How a comparison is measured, as command lines say it: those of people, and those of stages.
+
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::limit::Limit;
+use super::request::{Counter, Settings};
+use super::rustc_perf::{self, Profile, Selection};
+
+/// What measuring may take when nobody says.
+pub const BUDGET: &str = "10m";
+/// At most so many rounds when nobody says.
+pub const ROUNDS: usize = 100;
+/// How narrow an interval is when nobody says.
+pub const PRECISION: &str = "1%";
+
+/// Options of measuring.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "How it is measured")]
+pub struct Options {
+    /// What measuring may take in all
+    #[arg(long, value_name = "TIME", default_value = BUDGET, value_parser = humantime::parse_duration)]
+    pub budget: Duration,
+    /// Stop when the medians of times are known to within this
+    #[arg(long, value_name = "SHARE", default_value = PRECISION)]
+    pub precision: crate::op::Share,
+    /// At most so many runs of a workload on each side
+    #[arg(long, value_name = "N", default_value_t = ROUNDS)]
+    pub rounds: usize,
+    /// How instructions are counted
+    #[arg(long, value_enum, default_value = "auto")]
+    pub counter: Counter,
+    /// Do not check that both sides print the same
+    #[arg(long)]
+    pub ignore_output: bool,
+    /// A workload may exit with another status than 0, if it does so on both sides
+    #[arg(long)]
+    pub allow_failure: bool,
+    /// Fail when a workload is significantly worse by more than this: of the instructions, else of the wall time, or of another metric, as `wall-time=5%`; may be given more than once
+    #[arg(long, value_name = "[METRIC=]SHARE")]
+    pub fail_above: Vec<Limit>,
+    /// Measure two toolchains with the crates of this checkout of rustc-perf
+    #[arg(long, value_name = "DIR", help_heading = "What is run")]
+    pub rustc_perf: Option<Utf8PathBuf>,
+    /// Which of its crates [default: bitmaps-3.1.0,unicode-normalization-0.1.19,html5ever-0.26.0]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "rustc_perf", help_heading = "What is run")]
+    pub crates: Vec<String>,
+    /// How they are built [default: Check,Opt]
+    #[arg(long, value_enum, value_delimiter = ',', requires = "rustc_perf", help_heading = "What is run")]
+    pub profiles: Vec<Profile>,
+}
+
+impl Options {
+    /// For measuring in a scratch directory, with the program that has the `measure` subcommand.
+    pub fn settings(&self, scratch: &Utf8Path, optbuild: &Utf8Path) -> Settings {
+        Settings {
+            budget: self.budget,
+            precision: self.precision.value(),
+            rounds: self.rounds,
+            counter: self.counter,
+            valgrind: super::find_valgrind(),
+            check_output: !self.ignore_output,
+            allow_failure: self.allow_failure,
+            scratch: scratch.to_owned(),
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            optbuild: optbuild.to_owned(),
+        }
+    }
+
+    /// The crates of rustc-perf, if they are what is run. `cwd` is what a relative path is relative to.
+    pub fn selection(&self, cwd: &Utf8Path) -> Option<Selection> {
+        let rustc_perf = cwd.join(self.rustc_perf.as_ref()?);
+        let crates = match self.crates.is_empty() {
+            true => rustc_perf::DEFAULT_CRATES.map(String::from).to_vec(),
+            false => self.crates.clone(),
+        };
+        let profiles =
+            if self.profiles.is_empty() { vec![Profile::Check, Profile::Opt] } else { self.profiles.clone() };
+        Some(Selection { rustc_perf, crates, profiles })
+    }
+
+    /// What `--fail-above` says of a result.
+    pub fn exceeded(&self, comparison: &super::result::Comparison) -> Vec<String> {
+        self.fail_above.iter().flat_map(|limit| limit.exceeded(comparison)).collect()
+    }
+}

@@ -1,0 +1,186 @@
+//! One run of one command, measured: `optbuild measure`.
+//!
+//! The kernel's account of a process's children only grows, and its peak never falls, so each run has a process of its own
+//! that starts it and reads the account. Unaware of what is compared.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::resource::{UsageWho, getrusage};
+use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+use serde::{Deserialize, Serialize};
+
+use super::counters::Counters;
+use super::request::Invocation;
+use super::result::Metric;
+use crate::run::process::Launch;
+use crate::run::supervisor::spawn;
+
+/// How often it is looked whether a command with a time limit has ended.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What is to be run. What was printed before into the files is replaced.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    pub argv: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub cwd: Utf8PathBuf,
+    pub stdout: Utf8PathBuf,
+    pub stderr: Utf8PathBuf,
+    /// Reads the processor's counters.
+    pub count: bool,
+    /// In seconds; the command is killed when it takes longer.
+    pub limit: Option<f64>,
+}
+
+/// What one run was like.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reading {
+    pub ended: Ended,
+    /// Times in seconds, memory in bytes.
+    pub metrics: BTreeMap<Metric, f64>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    Code(i32),
+    Signal(i32),
+    TooLate,
+    /// It could not be started, or what it used not be read: a sentence.
+    NotMeasured(String),
+}
+
+impl Reading {
+    /// A metric of the run, 0 where it was not measured.
+    pub fn get(&self, metric: Metric) -> f64 {
+        self.metrics.get(&metric).copied().unwrap_or_default()
+    }
+}
+
+impl Ended {
+    /// What comes after "it".
+    pub fn describe(&self) -> String {
+        match self {
+            Ended::Code(code) => format!("exited with status {code}"),
+            Ended::Signal(signal) => match signal_hook::low_level::signal_name(*signal) {
+                Some(name) => format!("was killed by {name}"),
+                None => format!("was killed by signal {signal}"),
+            },
+            Ended::TooLate => "took too long".into(),
+            Ended::NotMeasured(why) => format!("was not measured: {why}"),
+        }
+    }
+}
+
+impl Order {
+    /// A command that prints into `stdout` and `stderr` of a directory.
+    pub fn new(invocation: &Invocation, into: &Utf8Path, count: bool) -> Order {
+        Order {
+            argv: invocation.argv.clone(),
+            env: invocation.env.clone(),
+            cwd: invocation.cwd.clone(),
+            stdout: into.join("stdout"),
+            stderr: into.join("stderr"),
+            count,
+            limit: None,
+        }
+    }
+
+    /// Runs it in a process of its own.
+    ///
+    /// # Errors
+    /// When that process cannot be started, or says nothing.
+    pub fn run(&self, optbuild: &Utf8Path) -> Result<Reading> {
+        let mut command = Command::new(optbuild);
+        command.arg("measure").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().with_context(|| format!("cannot start {optbuild} measure"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(&serde_json::to_vec(self)?).context("cannot tell `optbuild measure` what to run")?;
+        }
+        let output = child.wait_with_output().context("cannot wait for `optbuild measure`")?;
+        let reading = serde_json::from_slice(&output.stdout);
+        reading.with_context(|| {
+            format!("`optbuild measure` ended with {} and did not say what it measured", output.status)
+        })
+    }
+}
+
+/// `optbuild measure`: runs what standard input says, and writes what it used to standard output.
+pub fn measure() -> ExitCode {
+    let reading = measured()
+        .unwrap_or_else(|error| Reading { ended: Ended::NotMeasured(format!("{error:#}")), metrics: BTreeMap::new() });
+    let written = serde_json::to_writer(std::io::stdout(), &reading);
+    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn measured() -> Result<Reading> {
+    // Whoever measures may be killed, and then nobody wants to know.
+    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to be ended with the caller")?;
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("cannot read what to run")?;
+    let order: Order = serde_json::from_str(&text).context("cannot read what to run")?;
+    for file in [&order.stdout, &order.stderr] {
+        std::fs::write(file, "").with_context(|| format!("cannot write {file}"))?;
+    }
+    let launch =
+        Launch { argv: order.argv, env: order.env, cwd: order.cwd, stdout: order.stdout, stderr: order.stderr };
+    let counters = if order.count { Counters::open()? } else { Counters::none() };
+    let began = Instant::now();
+    let mut child = spawn::spawn(&launch)?;
+    let status = wait(&mut child, order.limit)?;
+    let wall = began.elapsed();
+    let Some(status) = status else {
+        return Ok(Reading { ended: Ended::TooLate, metrics: BTreeMap::new() });
+    };
+    let mut metrics = counters.read()?;
+    metrics.insert(Metric::WallTime, wall.as_secs_f64());
+    account(&mut metrics)?;
+    Ok(Reading { ended: ended(status)?, metrics })
+}
+
+/// None: it was too late.
+fn wait(child: &mut Child, limit: Option<f64>) -> Result<Option<ExitStatus>> {
+    let Some(limit) = limit else { return Ok(Some(child.wait().context("cannot wait for the command")?)) };
+    let end = Instant::now() + Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX / 4);
+    loop {
+        if let Some(status) = child.try_wait().context("cannot wait for the command")? {
+            return Ok(Some(status));
+        }
+        if Instant::now() > end {
+            // It leads a group of its own.
+            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            child.wait().context("cannot wait for the command")?;
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn ended(status: ExitStatus) -> Result<Ended> {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ok(Ended::Code(code)),
+        (None, Some(signal)) => Ok(Ended::Signal(signal)),
+        (None, None) => bail!("the command ended without a status"),
+    }
+}
+
+/// The kernel's account of all processes that were waited for. Its peak is that of the largest of them.
+fn account(metrics: &mut BTreeMap<Metric, f64>) -> Result<()> {
+    let used = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot read what the command used")?;
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    metrics.insert(Metric::UserTime, seconds(used.user_time()));
+    metrics.insert(Metric::SystemTime, seconds(used.system_time()));
+    // The kernel counts in KiB.
+    metrics.insert(Metric::PeakMemory, used.max_rss() as f64 * 1024.0);
+    metrics.insert(Metric::PageFaults, (used.minor_page_faults() + used.major_page_faults()) as f64);
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! What is to be compared, as data.
+//!
+//! Unaware of where programs, toolchains and workloads come from.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::result::SideKind;
+
+/// What stands for the program of a side in the words of a command.
+pub const PLACEHOLDER: &str = "{program}";
+
+/// Two builds, and what they are measured with.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub base: Build,
+    pub candidate: Build,
+    pub workloads: Vec<Workload>,
+    /// Files whose sizes are compared: a name, the base's, the candidate's.
+    pub sizes: Vec<(String, Utf8PathBuf, Utf8PathBuf)>,
+    pub settings: Settings,
+}
+
+/// One side.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// As it was given.
+    pub name: String,
+    /// The program, or the directory of the toolchain. Absolute.
+    pub path: Utf8PathBuf,
+    pub kind: SideKind,
+    /// Environment of its own, on top of a workload's.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A command on both sides.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// Unique in the request.
+    pub name: String,
+    /// For people, with [`PLACEHOLDER`] where the sides differ.
+    pub command: String,
+    pub base: Invocation,
+    pub candidate: Invocation,
+}
+
+/// A command ready to start.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    pub argv: Vec<String>,
+    /// All of it.
+    pub env: BTreeMap<String, String>,
+    pub cwd: Utf8PathBuf,
+}
+
+/// How it is measured.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What measuring may take in all.
+    pub budget: Duration,
+    /// Half the width of a median's 95 % interval, relative to it, that is narrow enough to stop.
+    pub precision: f64,
+    /// At most so many rounds, each of which runs both sides once.
+    pub rounds: usize,
+    pub counter: Counter,
+    /// valgrind, if it is there.
+    pub valgrind: Option<Utf8PathBuf>,
+    /// Both sides must print the same.
+    pub check_output: bool,
+    /// A workload may exit with another status than 0, the same one on both sides.
+    pub allow_failure: bool,
+    /// An empty directory, for what is printed and counted.
+    pub scratch: Utf8PathBuf,
+    /// How many programs may be counted at once; what is timed runs alone.
+    pub jobs: usize,
+    /// The program whose `measure` subcommand starts what is measured: optbuild.
+    pub optbuild: Utf8PathBuf,
+}
+
+/// How instructions are to be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counter {
+    /// The processor's counters where the machine allows it, else valgrind, else not at all.
+    #[default]
+    Auto,
+    /// The processor's counters.
+    Perf,
+    /// valgrind's simulated processor, one run a side.
+    Valgrind,
+    /// Not at all.
+    None,
+}
+
+impl Build {
+    /// What [`PLACEHOLDER`] stands for: of a toolchain, its rustc.
+    pub fn program(&self) -> Utf8PathBuf {
+        match self.kind {
+            SideKind::Program => self.path.clone(),
+            SideKind::Toolchain => self.path.join("bin/rustc"),
+        }
+    }
+
+    /// What a path is.
+    ///
+    /// # Errors
+    /// A sentence, when it is neither a program nor a toolchain.
+    pub fn kind_of(path: &Utf8Path) -> Result<SideKind, String> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let meta = std::fs::metadata(path).map_err(|error| format!("{path} cannot be compared: {error}"))?;
+        if meta.is_dir() {
+            return match path.join("bin/rustc").is_file() {
+                true => Ok(SideKind::Toolchain),
+                false => Err(format!(
+                    "{path} is a directory without `bin/rustc`, so no toolchain; name the program in it that is compared"
+                )),
+            };
+        }
+        match meta.permissions().mode() & 0o111 {
+            0 => Err(format!(
+                "{path} cannot be executed; compare the program that uses it, and give each side its own with \
+                 `--base-env` and `--candidate-env`"
+            )),
+            _ => Ok(SideKind::Program),
+        }
+    }
+}
+
+impl Workload {
+    /// A command that is the same on both sides but for the program and the environment of the sides.
+    pub fn new(
+        name: &str,
+        words: &[String],
+        env: &BTreeMap<String, String>,
+        cwd: &Utf8Path,
+        base: &Build,
+        candidate: &Build,
+    ) -> Workload {
+        let on = |side: &Build| Invocation {
+            argv: words.iter().map(|word| word.replace(PLACEHOLDER, side.program().as_str())).collect(),
+            env: env.iter().chain(&side.env).map(|(name, value)| (name.clone(), value.clone())).collect(),
+            cwd: cwd.to_owned(),
+        };
+        let quoted = words.iter().map(|word| match shlex::try_quote(word) {
+            _ if word == PLACEHOLDER => word.clone(),
+            Ok(quoted) => quoted.into_owned(),
+            Err(_) => word.clone(),
+        });
+        Workload {
+            name: name.into(),
+            command: quoted.collect::<Vec<_>>().join(" "),
+            base: on(base),
+            candidate: on(candidate),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The first run of every workload on both sides: does it work, do both sides print the same, how long does it take?
+//!
+//! Nothing of it counts: files and caches are cold. Unaware of what follows.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::probe::{Ended, Order, Reading};
+use super::request::{Invocation, Request, Workload};
+use super::result::{Identity, Metric};
+
+/// How much of what a program printed is shown.
+const LONGEST_LINE: usize = 200;
+const LAST_LINES: usize = 10;
+
+/// What the first run of a workload was like.
+#[derive(Debug, Clone)]
+pub struct First {
+    pub output: Identity,
+    /// How each side ended, the same way.
+    pub ended: Ended,
+    /// Wall time in seconds, of the base and of the candidate.
+    pub wall: [f64; 2],
+    /// Processor time, likewise.
+    pub work: [f64; 2],
+}
+
+/// Runs both sides once.
+///
+/// # Errors
+/// When a side fails, or both print different things: then there is nothing to be measured.
+pub fn first(request: &Request, workload: &Workload, dir: &Utf8Path) -> Result<First> {
+    let base = side(request, workload, &workload.base, &request.base.name, &made(dir, "base")?)?;
+    let candidate = side(request, workload, &workload.candidate, &request.candidate.name, &made(dir, "candidate")?)?;
+    if base.ended != candidate.ended {
+        bail!(
+            "`{}` {} with {} and {} with {}: there is nothing to compare",
+            workload.name,
+            base.ended.describe(),
+            request.base.name,
+            candidate.ended.describe(),
+            request.candidate.name
+        );
+    }
+    let work = |reading: &Reading| reading.get(Metric::UserTime) + reading.get(Metric::SystemTime);
+    Ok(First {
+        output: identity(request, workload, dir)?,
+        wall: [base.get(Metric::WallTime), candidate.get(Metric::WallTime)],
+        work: [work(&base), work(&candidate)],
+        ended: base.ended,
+    })
+}
+
+/// An empty directory below another one.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn made(dir: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
+    let path = dir.join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).with_context(|| format!("cannot empty {path}"))?;
+    }
+    fs::create_dir_all(&path).with_context(|| format!("cannot make the directory {path}"))?;
+    Ok(path)
+}
+
+fn side(
+    request: &Request,
+    workload: &Workload,
+    invocation: &Invocation,
+    name: &str,
+    dir: &Utf8Path,
+) -> Result<Reading> {
+    let order = Order::new(invocation, dir, false);
+    let reading = order.run(&request.settings.optbuild)?;
+    let settings = &request.settings;
+    match &reading.ended {
+        Ended::Code(0) => Ok(reading),
+        Ended::Code(_) if settings.allow_failure => Ok(reading),
+        ended => bail!(
+            "`{}` {} with {name}{}{}",
+            workload.name,
+            ended.describe(),
+            if matches!(ended, Ended::Code(_)) { "; if it may, say so (`--allow-failure`)" } else { "" },
+            last_lines(&order.stderr)
+        ),
+    }
+}
+
+fn last_lines(file: &Utf8Path) -> String {
+    let text = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    if last.is_empty() { String::new() } else { format!(". It said:\n  {}", last.join("\n  ")) }
+}
+
+fn identity(request: &Request, workload: &Workload, dir: &Utf8Path) -> Result<Identity> {
+    if !request.settings.check_output {
+        return Ok(Identity::Unchecked);
+    }
+    let (base, candidate) = (dir.join("base/stdout"), dir.join("candidate/stdout"));
+    let Some(line) = first_difference(&base, &candidate)? else {
+        let size = base.metadata().with_context(|| format!("cannot look at {base}"))?.len();
+        return Ok(if size == 0 { Identity::Silent } else { Identity::Same });
+    };
+    // Is that the build's doing?
+    let again = made(dir, "again")?;
+    side(request, workload, &workload.base, &request.base.name, &again)?;
+    if first_difference(&base, &again.join("stdout"))?.is_some() {
+        bail!(
+            "`{}` prints something else each time it runs, so it cannot be checked that both sides print the same; let it \
+             print no times and addresses, or say `--ignore-output`",
+            workload.name
+        );
+    }
+    bail!(
+        "`{}` does not print the same with both; they differ first in line {}:\n  {}: {}\n  {}: {}\nA build that gives other \
+         results is not compared; `--ignore-output` does it all the same",
+        workload.name,
+        line.number,
+        request.base.name,
+        line.base,
+        request.candidate.name,
+        line.candidate
+    )
+}
+
+/// A line that is not the same in two files.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    number: usize,
+    base: String,
+    candidate: String,
+}
+
+fn first_difference(base: &Utf8Path, candidate: &Utf8Path) -> Result<Option<Line>> {
+    let open = |path: &Utf8Path| {
+        let file = File::open(path).with_context(|| format!("cannot read {path}"))?;
+        anyhow::Ok(BufReader::new(file).bytes())
+    };
+    let (mut left, mut right) = (open(base)?, open(candidate)?);
+    let mut number = 1;
+    let mut line = Vec::new();
+    loop {
+        match (left.next().transpose()?, right.next().transpose()?) {
+            (None, None) => return Ok(None),
+            (Some(a), Some(b)) if a == b => match a {
+                b'\n' => {
+                    number += 1;
+                    line.clear();
+                }
+                _ if line.len() <= LONGEST_LINE => line.push(a),
+                _ => {}
+            },
+            (a, b) => {
+                let base = shown(&line, a, left)?;
+                let candidate = shown(&line, b, right)?;
+                return Ok(Some(Line { number, base, candidate }));
+            }
+        }
+    }
+}
+
+/// A line whose beginning is known. It may be anything, of any length.
+fn shown(beginning: &[u8], next: Option<u8>, rest: impl Iterator<Item = std::io::Result<u8>>) -> Result<String> {
+    let Some(next) = next else {
+        return Ok(match beginning {
+            [] => "(no such line)".into(),
+            text => format!("{} (and no more)", String::from_utf8_lossy(text).escape_debug()),
+        });
+    };
+    let mut line = beginning.to_vec();
+    let rest = [Ok(next)].into_iter().chain(rest);
+    for byte in rest.take(LONGEST_LINE.saturating_sub(beginning.len())) {
+        match byte? {
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+    }
+    let more = if line.len() >= LONGEST_LINE { "…" } else { "" };
+    Ok(format!("{}{more}", String::from_utf8_lossy(&line).escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difference(base: &str, candidate: &str) -> Option<(usize, String, String)> {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        fs::write(dir.join("a"), base).unwrap();
+        fs::write(dir.join("b"), candidate).unwrap();
+        let line = first_difference(&dir.join("a"), &dir.join("b")).unwrap();
+        line.map(|line| (line.number, line.base, line.candidate))
+    }
+
+    #[test]
+    fn the_first_line_that_differs() {
+        assert_eq!(difference("", ""), None);
+        assert_eq!(difference("one\ntwo\n", "one\ntwo\n"), None);
+        assert_eq!(difference("one\ntwo\n", "one\ntoo\n"), Some((2, "two".into(), "too".into())));
+        assert_eq!(difference("one\n", "one\ntwo\n"), Some((2, "(no such line)".into(), "two".into())));
+        assert_eq!(difference("one", "on"), Some((1, "one".into(), "on (and no more)".into())));
+    }
+}

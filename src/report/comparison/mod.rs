@@ -1,0 +1,209 @@
+//! A comparison of two builds for people: an aligned table, and Markdown.
+//!
+//! Knows the result and nothing of how it came about. A change is shown only where it is significant.
+
+mod markdown;
+
+pub use markdown::markdown;
+
+use std::borrow::Cow;
+
+use super::info::Look;
+use super::table::{Grid, Tone};
+use super::text;
+use crate::compare::result::{Comparison, Measured, Metric, Summary, Unit, Verdict, Workload};
+
+/// What stands in place of a change that is none.
+const NO_CHANGE: &str = "no change";
+
+/// Metrics of which both values are shown, and those of which the change is.
+const VALUES: [Metric; 2] = [Metric::Instructions, Metric::WallTime];
+const CHANGES: [Metric; 6] = [
+    Metric::Cycles,
+    Metric::BranchMisses,
+    Metric::CacheMisses,
+    Metric::UserTime,
+    Metric::PeakMemory,
+    Metric::PageFaults,
+];
+
+/// The table, what was counted with, and what is to be doubted.
+pub fn table(comparison: &Comparison, look: Look) -> String {
+    let names = short_names(comparison);
+    let mut header = vec!["workload".to_string()];
+    for metric in VALUES.into_iter().filter(|metric| is_measured(comparison, *metric)) {
+        header.extend([metric.title(), "change".into()]);
+    }
+    header.extend(CHANGES.into_iter().filter(|metric| is_measured(comparison, *metric)).map(Metric::title));
+    let right: Vec<usize> = (1..header.len()).collect();
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut grid = Grid::new(&header).right(&right);
+    for (workload, name) in comparison.workloads.iter().zip(names) {
+        grid.row(row(comparison, workload, &name));
+    }
+    for (title, of) in summary_rows(comparison) {
+        grid.row(summary_row(comparison, title, of));
+    }
+    let mut out = grid.render(width(look, &grid), look.paint);
+    let sizes = sizes(comparison);
+    if !sizes.is_empty() {
+        out.push('\n');
+        out.push_str(&sizes.render(width(look, &sizes), look.paint));
+    }
+    out.push('\n');
+    for line in footnotes(comparison) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+fn width(look: Look, grid: &Grid) -> usize {
+    if look.width == 0 { grid.natural_width() } else { look.width }
+}
+
+fn is_measured(comparison: &Comparison, metric: Metric) -> bool {
+    comparison.workloads.iter().any(|workload| workload.metric(metric).is_some())
+}
+
+fn row(comparison: &Comparison, workload: &Workload, name: &str) -> Vec<(String, Tone)> {
+    let mut cells = vec![(name.to_string(), Tone::Plain)];
+    for metric in VALUES.into_iter().filter(|metric| is_measured(comparison, *metric)) {
+        let measured = workload.metric(metric);
+        cells.push((measured.map(both).unwrap_or_default(), Tone::Plain));
+        cells.push(measured.map(change).unwrap_or_default());
+    }
+    let changes = CHANGES.into_iter().filter(|metric| is_measured(comparison, *metric));
+    cells.extend(changes.map(|metric| workload.metric(metric).map(change).unwrap_or_default()));
+    cells
+}
+
+/// A line below the workloads: what it is called, and its change in a metric.
+type Line = fn(&Summary) -> (f64, Tone);
+
+/// The mean, the largest improvement, and where anything is significantly worse the largest regression.
+fn summary_rows(comparison: &Comparison) -> Vec<(&'static str, Line)> {
+    let mut rows: Vec<(&'static str, Line)> = vec![
+        ("mean", |summary| (summary.mean, toned(summary.mean))),
+        ("max improvement", |summary| (summary.best, toned(summary.best))),
+    ];
+    if comparison.summary.iter().any(|summary| summary.worse > 0) {
+        rows.push(("max regression", |summary| (summary.worst, toned(summary.worst))));
+    }
+    rows
+}
+
+fn toned(change: f64) -> Tone {
+    if change < 0.0 { Tone::Good } else { Tone::Bad }
+}
+
+fn summary_row(comparison: &Comparison, title: &str, of: Line) -> Vec<(String, Tone)> {
+    let cell = |metric: Metric| match comparison.summary_of(metric) {
+        Some(summary) => summary_cell(title, summary, of),
+        None => (String::new(), Tone::Plain),
+    };
+    let mut cells = vec![(title.to_string(), Tone::Bold)];
+    for metric in VALUES.into_iter().filter(|metric| is_measured(comparison, *metric)) {
+        cells.extend([(String::new(), Tone::Plain), cell(metric)]);
+    }
+    cells.extend(CHANGES.into_iter().filter(|metric| is_measured(comparison, *metric)).map(cell));
+    cells
+}
+
+fn summary_cell(title: &str, summary: &Summary, of: Line) -> (String, Tone) {
+    let significant = match title {
+        "max improvement" => summary.better > 0,
+        "max regression" => summary.worse > 0,
+        _ => summary.better + summary.worse > 0,
+    };
+    match significant {
+        true => {
+            let (change, tone) = of(summary);
+            (text::change(change), tone)
+        }
+        false if title == "mean" => (NO_CHANGE.into(), Tone::Dim),
+        false => (String::new(), Tone::Plain),
+    }
+}
+
+/// `863.1 M → 746.8 M`
+fn both(measured: &Measured) -> String {
+    let unit = measured.metric.unit();
+    format!("{} → {}", value(unit, measured.base.median), value(unit, measured.candidate.median))
+}
+
+/// A number as its metric is written.
+fn value(unit: Unit, number: f64) -> String {
+    match unit {
+        Unit::Seconds if number < 1.0 => format!("{:.1} ms", number * 1e3),
+        Unit::Seconds if number < 100.0 => format!("{number:.2} s"),
+        Unit::Seconds => text::duration(number),
+        Unit::Bytes => text::size(number.max(0.0) as u64),
+        Unit::Count => text::large(number),
+    }
+}
+
+/// A significant change, or that there is none.
+fn change(measured: &Measured) -> (String, Tone) {
+    match (measured.verdict, measured.change) {
+        (Verdict::Better, Some(change)) => (text::change(change), Tone::Good),
+        (Verdict::Worse, Some(change)) => (text::change(change), Tone::Bad),
+        (Verdict::Unknown, Some(change)) => (format!("({})", text::change(change)), Tone::Dim),
+        (Verdict::Unknown, None) => ("?".into(), Tone::Dim),
+        _ => (NO_CHANGE.into(), Tone::Dim),
+    }
+}
+
+fn sizes(comparison: &Comparison) -> Grid {
+    let mut grid = Grid::new(&["file", "size", "change"]).right(&[1, 2]);
+    for size in &comparison.sizes {
+        let both = format!("{} → {}", text::size(size.base), text::size(size.candidate));
+        let change = size.change.map(text::change).unwrap_or_default();
+        grid.row([(size.name.clone(), Tone::Plain), (both, Tone::Plain), (change, Tone::Plain)]);
+    }
+    grid
+}
+
+/// What the numbers are, and what is to be doubted.
+pub(super) fn footnotes(comparison: &Comparison) -> Vec<String> {
+    let mut lines = vec![format!("{} → {}; negative is better", comparison.base.name, comparison.candidate.name)];
+    let counter = &comparison.counter;
+    let because = counter.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
+    let budget = &comparison.budget;
+    lines.push(format!(
+        "instructions: {}{because}; times: medians, 95 % intervals in the JSON; {} of {} used",
+        counter.name,
+        text::duration(budget.used),
+        text::duration(budget.allowed)
+    ));
+    lines.extend(comparison.noise.iter().map(|line| format!("noisy: {line}")));
+    lines.extend(budget.left_out.iter().map(|line| format!("left out: {line}")));
+    lines.extend(comparison.notes.iter().map(|line| format!("note: {line}")));
+    let unknown = |workload: &Workload| workload.metrics.iter().any(|measured| measured.verdict == Verdict::Unknown);
+    if comparison.workloads.iter().any(unknown) {
+        lines.push("in brackets: too few runs to say whether it is a change".into());
+    }
+    lines
+}
+
+/// Names of workloads without what all of them have: `measure[script=orders]` is `orders` where the others are
+/// `measure[script=…]` too.
+fn short_names(comparison: &Comparison) -> Vec<Cow<'_, str>> {
+    let names: Vec<&str> = comparison.workloads.iter().map(|workload| workload.name.as_str()).collect();
+    let inner = |name: &str| -> Option<(usize, usize)> {
+        let (start, end) = (name.find('=')? + 1, name.len().checked_sub(1)?);
+        (name.contains('[') && name.ends_with(']') && !name[start..].contains(['=', ','])).then_some((start, end))
+    };
+    let Some((start, _)) = names.first().and_then(|first| inner(first)) else {
+        return names.into_iter().map(Cow::Borrowed).collect();
+    };
+    let prefix = &names[0][..start];
+    let same = |name: &&str| name.starts_with(prefix) && inner(name).is_some_and(|(other, _)| other == start);
+    if !names.iter().all(same) {
+        return names.into_iter().map(Cow::Borrowed).collect();
+    }
+    names.into_iter().map(|name| Cow::Borrowed(&name[start..name.len() - 1])).collect()
+}
+
+#[cfg(test)]
+mod tests;

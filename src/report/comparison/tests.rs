@@ -1,0 +1,125 @@
+use super::*;
+use crate::compare::result::{Budget, CounterUsed, FORMAT, Identity, Machine, Method, Sample, Side, SideKind, Size};
+
+fn once(value: f64) -> Sample {
+    Sample { runs: 1, median: value, interval: None, values: vec![value] }
+}
+
+fn measured(metric: Metric, base: f64, candidate: f64, verdict: Verdict) -> Measured {
+    let change = Some((candidate - base) / base);
+    Measured { metric, base: once(base), candidate: once(candidate), change, p_value: None, verdict }
+}
+
+fn side(name: &str) -> Side {
+    Side { name: name.into(), path: format!("/bin/{name}"), kind: SideKind::Program, env: Vec::new() }
+}
+
+fn summary(metric: Metric, mean: f64, best: f64, worst: f64, better: usize, worse: usize) -> Summary {
+    let (best_workload, worst_workload) = ("run[file=a]".into(), "run[file=b]".into());
+    Summary { metric, mean, best, best_workload, worst, worst_workload, better, worse, unchanged: 2 - better - worse }
+}
+
+fn comparison() -> Comparison {
+    let workload = |name: &str, metrics| Workload {
+        name: name.into(),
+        command: "{program}".into(),
+        output: Identity::Same,
+        metrics,
+    };
+    Comparison {
+        format: FORMAT,
+        optbuild: "0.1.0".into(),
+        base: side("plain"),
+        candidate: side("final"),
+        machine: Machine {
+            processor: "Test <1>".into(),
+            cores: 2,
+            kernel: "6.1".into(),
+            time: jiff::Timestamp::UNIX_EPOCH,
+        },
+        counter: CounterUsed { method: Method::Valgrind, name: "valgrind 3.19.0".into(), because: Some("a VM".into()) },
+        workloads: vec![
+            workload(
+                "run[file=a]",
+                vec![
+                    measured(Metric::Instructions, 863.1e6, 746.8e6, Verdict::Better),
+                    measured(Metric::WallTime, 0.078, 0.0599, Verdict::Better),
+                    measured(Metric::PeakMemory, 8e6, 8.1e6, Verdict::NoChange),
+                ],
+            ),
+            workload("run[file=b]", vec![measured(Metric::WallTime, 12.0, 13.5, Verdict::Worse)]),
+        ],
+        sizes: vec![Size { name: "lib.so".into(), base: 1024, candidate: 2048, change: Some(1.0) }],
+        summary: vec![
+            summary(Metric::Instructions, -0.1347, -0.1347, -0.1347, 1, 0),
+            summary(Metric::WallTime, -0.053, -0.232, 0.125, 1, 1),
+            summary(Metric::PeakMemory, 0.01, 0.01, 0.01, 0, 0),
+        ],
+        budget: Budget { allowed: 600.0, planned: 20.0, used: 31.0, left_out: vec!["`c`: no time".into()] },
+        noise: vec!["other programs".into()],
+        notes: Vec::new(),
+    }
+}
+
+#[test]
+fn a_table() {
+    let expected = "\
+workload               instructions   change             wall time   change  peak memory
+a                863.1 M → 746.8 M  -13.5 %     78.0 ms → 59.9 ms  -23.2 %    no change
+b                                              12.00 s → 13.50 s  +12.5 %
+mean                                -13.5 %                         -5.3 %    no change
+max improvement                     -13.5 %                        -23.2 %
+max regression                                                     +12.5 %
+
+file                size    change
+lib.so  1.0 KiB → 2.0 KiB  +100.0 %
+
+plain → final; negative is better
+instructions: valgrind 3.19.0 (a VM); times: medians, 95 % intervals in the JSON; 31.0 s of 10 m 00 s used
+noisy: other programs
+left out: `c`: no time
+";
+    let squeeze = |text: &str| -> Vec<Vec<String>> {
+        text.lines()
+            .map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).map(Into::into).collect())
+            .collect()
+    };
+    let table = table(&comparison(), Look::default());
+    assert_eq!(squeeze(&table), squeeze(expected), "\n{table}");
+    let columns: Vec<usize> = table.lines().take(3).map(text::width).collect();
+    assert!(columns.iter().all(|width| *width <= 100), "{columns:?}");
+}
+
+#[test]
+fn markdown_for_a_pull_request() {
+    let text = markdown(&comparison());
+    assert!(
+        text.starts_with("| workload | instructions | change | wall time | change | peak memory | change |\n|:--|")
+    );
+    assert!(text.contains("| a | 863.1 M → 746.8 M | -13.5 % | 78.0 ms → 59.9 ms | -23.2 % |"), "{text}");
+    assert!(
+        text.contains("| **max regression** | |  | | **+12.5 %** | |  |") || text.contains("**max regression**"),
+        "{text}"
+    );
+    assert!(text.contains("Test &lt;1&gt;, 2 cores, Linux 6.1"), "{text}");
+}
+
+#[test]
+fn names_are_shortened_only_where_all_are_alike() {
+    let mut comparison = comparison();
+    assert_eq!(short_names(&comparison), ["a", "b"]);
+    comparison.workloads[1].name = "other[file=b]".into();
+    assert_eq!(short_names(&comparison), ["run[file=a]", "other[file=b]"]);
+    comparison.workloads[0].name = "plain".into();
+    assert_eq!(short_names(&comparison), ["plain", "other[file=b]"]);
+}
+
+#[test]
+fn the_json_is_what_the_schema_says() {
+    let json = serde_json::to_value(comparison()).unwrap();
+    let schema = serde_json::to_value(Comparison::schema()).unwrap();
+    let keys = |value: &serde_json::Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    assert_eq!(keys(&json), keys(&schema["properties"]));
+    let back: Comparison = serde_json::from_value(json).unwrap();
+    assert_eq!(back, comparison());
+}

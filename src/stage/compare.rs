@@ -1,0 +1,141 @@
+//! `kind = "compare"`: two builds measured against each other, by an operation that writes the result.
+//!
+//! What was measured on a machine is true on that machine: the outputs never leave it. Unaware of how it is measured.
+
+use std::collections::BTreeMap;
+
+use super::workloads::env;
+use super::{Context, PlanError};
+use crate::compare::limit::Limit;
+use crate::compare::request::{Counter, PLACEHOLDER};
+use crate::op::compare::{JSON, MARKDOWN, TABLE};
+use crate::pipeline::kind::Compare;
+use crate::pipeline::kind::compare::MeasuredWorkload;
+use crate::pipeline::{CommandLine, Text};
+use crate::plan::{Arg, Op, Output, Step, Symbol};
+
+pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
+    if kind.workloads.is_empty() && kind.rustc_perf.is_none() {
+        return Err(cx.invalid("workloads", "there is nothing to run: name at least one workload, or `rustc-perf`"));
+    }
+    let mut args = Vec::new();
+    side("base", &kind.base, &kind.base_env, cx, &mut args)?;
+    side("candidate", &kind.candidate, &kind.candidate_env, cx, &mut args)?;
+    for (name, files) in &kind.sizes {
+        args.extend(["--size".into(), name.as_str().into(), cx.arg(&files.base)?, cx.arg(&files.candidate)?]);
+    }
+    args.extend(["--out".into(), Symbol::Out.into(), "--scratch".into(), Symbol::Scratch.into()]);
+    options(kind, cx, &mut args)?;
+    rustc_perf(kind, cx, &mut args)?;
+    if kind.counter == Counter::Valgrind {
+        cx.tool("valgrind");
+    } else if matches!(kind.counter, Counter::Auto) && cx.optional_tool("valgrind").is_none() {
+        cx.note("valgrind is not there: instructions are counted only where the processor's counters can be used");
+    }
+    if !kind.workloads.is_empty() {
+        args.push("--".into());
+    }
+    for declared in &kind.workloads {
+        workload(declared, kind, cx, &mut args)?;
+    }
+    cx.step(Step::op("compare", Op::new("compare", args)));
+    let out = Arg::from(Symbol::Out);
+    let outputs = [("out", out.clone(), false), ("table", out.clone().join(TABLE), true)];
+    let more = [("json", out.clone().join(JSON), false), ("markdown", out.join(MARKDOWN), false)];
+    for (name, path, show) in outputs.into_iter().chain(more) {
+        cx.plan.outputs.push(Output { name: name.into(), path, portable: false, show });
+    }
+    Ok(())
+}
+
+fn side(
+    which: &str,
+    text: &Text,
+    declared: &BTreeMap<String, Text>,
+    cx: &mut Context,
+    args: &mut Vec<Arg>,
+) -> Result<(), PlanError> {
+    let program = cx.program(text)?;
+    args.extend([Arg::from(format!("--{which}")), program, format!("--{which}-name").into(), name(text, cx)?.into()]);
+    for (name, value) in env(declared, cx)? {
+        args.extend([Arg::from(format!("--{which}-env")), Arg::from(format!("{name}=")).with(value)]);
+    }
+    Ok(())
+}
+
+/// `stage.output` of the one that is used, or the text as it stands in the file.
+fn name(text: &Text, cx: &Context) -> Result<String, PlanError> {
+    let Some(candidates) = crate::pipeline::kind::leading_output(text) else { return Ok(text.to_string()) };
+    let below = Text { pieces: text.pieces[1..].to_vec() };
+    Ok(format!("{}{below}", cx.chosen(candidates)?))
+}
+
+fn options(kind: &Compare, cx: &Context, args: &mut Vec<Arg>) -> Result<(), PlanError> {
+    if let Some(budget) = kind.budget {
+        args.extend(["--budget".into(), humantime::format_duration(budget).to_string().into()]);
+    }
+    if let Some(rounds) = kind.rounds {
+        args.extend(["--rounds".into(), rounds.to_string().into()]);
+    }
+    let counter = match kind.counter {
+        Counter::Auto => None,
+        Counter::Perf => Some("perf"),
+        Counter::Valgrind => Some("valgrind"),
+        Counter::None => Some("none"),
+    };
+    args.extend(counter.into_iter().flat_map(|counter| ["--counter".into(), counter.into()]));
+    args.extend(kind.ignore_output.then(|| "--ignore-output".into()));
+    args.extend(kind.allow_failure.then(|| "--allow-failure".into()));
+    for limit in &kind.fail_above {
+        limit.parse::<Limit>().map_err(|message| cx.invalid("fail-above", message))?;
+        args.extend(["--fail-above".into(), limit.as_str().into()]);
+    }
+    Ok(())
+}
+
+fn rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Result<(), PlanError> {
+    let Some(text) = &kind.rustc_perf else {
+        return match kind.crates.is_empty() && kind.profiles.is_empty() {
+            true => Ok(()),
+            false => Err(cx.invalid("rustc-perf", "`crates` and `profiles` are of rustc-perf; say where it lies")),
+        };
+    };
+    let dir = cx.arg(text)?;
+    if let Some(path) = cx.known_path(&dir).filter(|path| !cx.facts.exists(path)) {
+        cx.gap(format!("{path} does not exist"), "get a checkout of rustc-perf, or set `rustc-perf` to it");
+    }
+    cx.tool("cargo");
+    args.extend(["--rustc-perf".into(), dir]);
+    for krate in &kind.crates {
+        args.extend(["--crates".into(), cx.arg(krate)?]);
+    }
+    args.extend(kind.profiles.iter().flat_map(|profile| ["--profiles".into(), format!("{profile:?}").into()]));
+    Ok(())
+}
+
+fn workload(
+    declared: &MeasuredWorkload,
+    kind: &Compare,
+    cx: &mut Context,
+    args: &mut Vec<Arg>,
+) -> Result<(), PlanError> {
+    let key = format!("workloads.{}", declared.name);
+    let line = CommandLine::new(&declared.run, declared.shell, declared.env.clone(), declared.cwd.clone());
+    let line = line.map_err(|message| cx.invalid(&key, message))?;
+    let command = cx.command_line(&line)?;
+    // The environment of the sides may be all that differs.
+    let differs = command.argv.iter().any(|arg| arg.to_string().contains(PLACEHOLDER));
+    if !differs && kind.base_env == kind.candidate_env {
+        return Err(cx.invalid(&key, format!("without `{PLACEHOLDER}` both sides would run the same")));
+    }
+    args.extend(["workload".into(), declared.name.as_str().into()]);
+    for (name, value) in command.env {
+        args.extend(["env".into(), Arg::from(format!("{name}=")).with(value)]);
+    }
+    if declared.cwd.is_some() {
+        args.extend(["cwd".into(), command.cwd]);
+    }
+    args.extend(["run".into(), command.argv.len().to_string().into()]);
+    args.extend(command.argv);
+    Ok(())
+}
