@@ -56,6 +56,11 @@ pub enum Command {
     Merge(MergeArgs),
     /// Measure two builds against each other: programs, toolchains, or outputs of stages
     Compare(CompareArgs),
+    /// Look at profiles
+    Profile {
+        #[command(subcommand)]
+        profile: super::profile::Profile,
+    },
     /// Remove build directories; records and outputs stay
     Clean(CleanArgs),
     /// Remove the records, outputs and logs of old runs

@@ -14,6 +14,7 @@ mod machine;
 mod man;
 mod merge;
 mod plan;
+pub mod profile;
 mod project;
 mod report;
 mod run;
@@ -83,6 +84,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::History(args) => runs::history(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Merge(args) => merge::merge(&args),
+        Command::Profile { profile: command } => profile::profile(&command),
         Command::Clean(args) => clean::clean(&args),
         Command::Gc(args) => clean::gc(&args),
         Command::Compare(args) => compare::compare(&args),

@@ -160,7 +160,7 @@ fn declared(words: &[String]) -> Result<Vec<Declared>> {
 /// The changes that judgements go by, in percent.
 fn facts(result: &Comparison) -> Vec<Fact> {
     let Some(summary) = result.summary_of(result.headline()) else { return Vec::new() };
-    let percent = |name, change: f64| Fact { name, value: change * 100.0, unit: "%" };
+    let percent = |name: &'static str, change: f64| Fact { name: name.into(), value: change * 100.0, unit: "%" };
     vec![percent("mean-change", summary.mean), percent("best-change", summary.best)]
 }
 

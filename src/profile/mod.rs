@@ -3,9 +3,15 @@
 //! Unaware of stages and of the tools that merge.
 
 pub mod binary;
+pub mod compare;
+pub mod demangle;
 pub mod fdata;
 pub mod header;
+pub mod listing;
 pub mod raw;
+pub mod records;
+pub mod statistics;
+pub mod warnings;
 
 use std::io;
 

@@ -226,7 +226,11 @@ impl<'a> Events<'a> {
             outcome: summary.outcome.as_ref().map_or(Outcome::Unfinished, Outcome::from),
             verdict: closing::verdict(summary, again),
             remedies: closing::remedies(summary, again),
-            remarks: table::others(summary).into_iter().chain(table::totals(summary)).collect(),
+            remarks: [table::profiles(summary), table::others(summary)]
+                .concat()
+                .into_iter()
+                .chain(table::totals(summary))
+                .collect(),
             wall: summary.wall(),
             cpu: usage.user + usage.system,
             peak_memory: usage.peak_memory,
