@@ -5,6 +5,7 @@
 
 pub mod capture;
 mod check_bolt_input;
+mod check_bolt_profile;
 mod check_instrumented;
 mod check_profile;
 pub(crate) mod merge;
@@ -12,11 +13,13 @@ mod put_in_place;
 mod same;
 mod shadow;
 mod slot;
+mod take_profile;
 mod tree;
 
 use std::io::Write;
 
 pub use merge::engine::Share;
+pub use take_profile::ORIGIN;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -31,6 +34,7 @@ pub enum OpCommand {
     CheckProfile(check_profile::CheckProfile),
     CheckInstrumented(check_instrumented::CheckInstrumented),
     CheckBoltInput(check_bolt_input::CheckBoltInput),
+    CheckBoltProfile(check_bolt_profile::CheckBoltProfile),
     CheckBolted(check_bolt_input::CheckBolted),
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
@@ -38,6 +42,7 @@ pub enum OpCommand {
     Same(same::Same),
     ClearSlot(slot::ClearSlot),
     Collect(slot::Collect),
+    TakeProfile(take_profile::TakeProfile),
 }
 
 /// A number that an operation reports.
@@ -82,6 +87,7 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::CheckProfile(args) => args.run(),
         OpCommand::CheckInstrumented(args) => args.run(),
         OpCommand::CheckBoltInput(args) => args.run(),
+        OpCommand::CheckBoltProfile(args) => args.run(),
         OpCommand::CheckBolted(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),
@@ -89,5 +95,6 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::Same(args) => args.run(),
         OpCommand::ClearSlot(args) => args.run(),
         OpCommand::Collect(args) => args.run(),
+        OpCommand::TakeProfile(args) => args.run(),
     }
 }

@@ -24,6 +24,21 @@ pub struct Merge {
     pub consume: bool,
 }
 
+/// What [`Op::take_profile`] is told.
+#[derive(Debug, Clone)]
+pub struct TakeProfile {
+    pub format: Format,
+    pub bundle: Arg,
+    pub role: String,
+    /// The profile's name in the bundle.
+    pub member: String,
+    /// BLAKE3 of its content.
+    pub hash: String,
+    /// Where it goes; named as [`MergeOutput::Named`] are.
+    pub dir: Arg,
+    pub name: String,
+}
+
 /// Where a merged profile goes.
 #[derive(Debug, Clone)]
 pub enum MergeOutput {
@@ -85,6 +100,29 @@ impl Op {
             ]));
         }
         Op::new("check-profile", args).in_shell(lines)
+    }
+
+    /// Takes a merged profile out of a bundle. Refuses when it is another one than was planned with.
+    pub fn take_profile(take: &TakeProfile) -> Op {
+        let TakeProfile { format, bundle, role, member, hash, dir, name } = take;
+        let mut args: Vec<Arg> = vec!["--bundle".into(), bundle.clone(), "--role".into(), role.as_str().into()];
+        args.extend(["--blake3".into(), hash.as_str().into(), "--format".into(), format.name().into()]);
+        args.extend(["--output-dir".into(), dir.clone(), "--name".into(), name.as_str().into()]);
+        let path = dir.clone().join(&format!("{name}-0.{}", format.merged_extension()));
+        let member = Arg::from(member.as_str());
+        let line =
+            line(["tar -xOf ".into(), bundle.into(), " ".into(), (&member).into(), " > ".into(), (&path).into()]);
+        Op::new("take-profile", args).in_shell(vec![line])
+    }
+
+    /// Checks that a BOLT profile is of the file that is going to be rewritten with it: of the build id, or of the same code.
+    pub fn check_bolt_profile(file: &Arg, role: &str, build_id: Option<&str>, code: Option<&str>) -> Op {
+        let mut args: Vec<Arg> = vec!["--role".into(), role.into()];
+        for (name, value) in [("--build-id", build_id), ("--code", code)] {
+            args.extend(value.into_iter().flat_map(|value| [Arg::from(name), value.into()]));
+        }
+        args.push(file.clone());
+        Op::new("check-bolt-profile", args)
     }
 
     /// Checks that a build is going to write profiles.

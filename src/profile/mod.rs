@@ -3,8 +3,10 @@
 //! Unaware of stages and of the tools that merge.
 
 pub mod binary;
+pub mod bundle;
 pub mod fdata;
 pub mod header;
+pub mod identity;
 pub mod raw;
 
 use std::io;

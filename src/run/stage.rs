@@ -135,6 +135,9 @@ impl From<anyhow::Error> for Stop {
 impl Execution<'_> {
     fn run(&self, fresh: bool, began: Instant) -> Result<Record, Stop> {
         let resolver = self.begin(fresh)?;
+        for guard in &self.work.plan.guards {
+            self.runner.run(guard, &resolver, Retry::Never)?;
+        }
         for step in &self.work.plan.steps {
             self.runner.run(step, &resolver, Retry::Yes)?;
         }

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::PlanError;
 use crate::facts::Facts;
-use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Text, VarValue};
+use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue};
 use crate::plan::{Arg, Command, Gap, Late, Op, Part, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::toolchain::{self, Tool};
 
@@ -290,13 +290,43 @@ impl<'a> Context<'a> {
     /// compilers themselves at most warn, and build without the profile.
     ///
     /// With the llvm-profdata that belongs to the compiler it is also checked that anything was counted.
-    pub fn check_profile(&mut self, profile: Arg, compiler: &str, llvm_major: Option<u64>, tool: Option<Tool>) {
+    ///
+    /// # Errors
+    /// The profile comes out of a bundle, and the compiler is known not to read it.
+    pub fn check_profile(
+        &mut self,
+        profile: Arg,
+        compiler: &str,
+        llvm_major: Option<u64>,
+        tool: Option<Tool>,
+    ) -> Result<(), PlanError> {
         let newest = llvm_major.and_then(toolchain::formats::indexed_version);
+        if let Some(Supplied { version: Some(version), role, bundle, .. }) = self.supplied(&profile)
+            && let Some(newest) = newest.filter(|newest| u64::from(*version) > *newest)
+        {
+            return Err(self.invalid(
+                "pgo",
+                format!(
+                    "the profile with role `{role}` in {bundle} has the indexed version {version}, and {compiler} reads \
+                     versions up to {newest}: use a newer compiler, or a bundle made with its LLVM"
+                ),
+            ));
+        }
         if newest.is_none() {
             self.note(format!("which profiles {compiler} reads is not known, so their version is not checked"));
         }
         let tool = tool.map(|tool| self.tool_at("llvm-profdata", tool.path));
         self.step(Step::op("check-profile", Op::check_profile(&profile, compiler, newest, tool.as_ref())));
+        Ok(())
+    }
+
+    /// What stands in for the gather stage whose output an argument is.
+    pub fn supplied(&self, profile: &Arg) -> Option<&'a Supplied> {
+        let stage = profile.parts.iter().find_map(|part| match part {
+            Part::Late(Late::Path(output)) => self.pipeline.stage(&output.stage),
+            _ => None,
+        });
+        stage?.supplied.as_ref()
     }
 
     /// A tool that the plan can do without.

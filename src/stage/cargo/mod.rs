@@ -60,7 +60,7 @@ pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
         let shown = rust.as_ref().map_or("rustc".into(), |rust| format!("rustc {}", rust.version));
         let llvm = rust.as_ref().and_then(|rust| Some(rust.llvm.as_ref()?.major));
         let tool = rust.as_ref().and_then(|rust| crate::toolchain::llvm::profdata_for_rustc(cx.facts, rust).ok());
-        cx.check_profile(used, &shown, llvm, tool);
+        cx.check_profile(used, &shown, llvm, tool)?;
     }
 
     let cargo = match &rust {

@@ -2,7 +2,7 @@
 //! profile of functions with other names is not used, without a word from rustc.
 
 use super::{Context, PlanError};
-use crate::pipeline::kind::{Cargo, Pgo};
+use crate::pipeline::kind::{Cargo, Pgo, leading_output};
 use crate::pipeline::{Kind, Text};
 
 /// Refuses a profile of a build with other settings.
@@ -11,8 +11,15 @@ use crate::pipeline::{Kind, Text};
 /// (`compute_metadata` in cargo's `build_runner/compilation_files.rs`; seen with cargo 1.95 in what `cargo build -v` prints).
 pub(super) fn check(kind: &Cargo, cx: &Context) -> Result<(), PlanError> {
     let Some(profile) = kind.pgo.as_ref().and_then(Pgo::profile) else { return Ok(()) };
-    let Some(Kind::Gather(gather)) = cx.producer(profile)?.map(|stage| &stage.kind) else { return Ok(()) };
-    let Some(stage) = cx.producer(&gather.instrumented)? else { return Ok(()) };
+    let Some(gathering) = cx.producer(profile)? else { return Ok(()) };
+    let Kind::Gather(gather) = &gathering.kind else { return Ok(()) };
+    let instrumented = if gathering.supplied.is_some() {
+        // That build is off, and it is the one that the profile should have been gathered on.
+        leading_output(&gather.instrumented).and_then(|builds| cx.pipeline.stage(&builds.first()?.stage))
+    } else {
+        cx.producer(&gather.instrumented)?
+    };
+    let Some(stage) = instrumented else { return Ok(()) };
     let Kind::Cargo(trained) = &stage.kind else { return Ok(()) };
     let Some(key) = difference(kind, trained) else { return Ok(()) };
     let message = format!(

@@ -66,7 +66,7 @@ pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
 
     if let Some(profile) = &flags.profile {
         let tool = compilers.path().and_then(|clang| crate::toolchain::llvm::profdata_for_clang(cx.facts, clang).ok());
-        cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), tool);
+        cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), tool)?;
     }
     step(kind, cx, "configure", configure);
     step(kind, cx, "build", build);
