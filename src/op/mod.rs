@@ -6,8 +6,11 @@
 pub mod capture;
 mod check_bolt_input;
 mod check_bolt_profile;
+mod check_gathered;
 mod check_instrumented;
 mod check_profile;
+mod check_profile_use;
+pub(crate) mod listing;
 pub(crate) mod merge;
 mod put_in_place;
 mod same;
@@ -32,6 +35,8 @@ pub const RAN: &str = "OPTBUILD_RAN";
 pub enum OpCommand {
     Merge(merge::Merge),
     CheckProfile(check_profile::CheckProfile),
+    CheckGathered(check_gathered::CheckGathered),
+    CheckProfileUse(check_profile_use::CheckProfileUse),
     CheckInstrumented(check_instrumented::CheckInstrumented),
     CheckBoltInput(check_bolt_input::CheckBoltInput),
     CheckBoltProfile(check_bolt_profile::CheckBoltProfile),
@@ -56,6 +61,15 @@ pub struct Fact {
 impl Fact {
     fn new(name: &'static str, value: usize, unit: &'static str) -> Fact {
         Fact { name, value: value as f64, unit }
+    }
+
+    fn number(name: &'static str, value: f64) -> Fact {
+        Fact { name, value, unit: "" }
+    }
+
+    /// A share from 0 to 1.
+    fn percent(name: &'static str, share: f64) -> Fact {
+        Fact { name, value: share * 100.0, unit: "%" }
     }
 
     fn bytes(name: &'static str, value: u64) -> Fact {
@@ -85,6 +99,8 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
     match command {
         OpCommand::Merge(args) => args.run(),
         OpCommand::CheckProfile(args) => args.run(),
+        OpCommand::CheckGathered(args) => args.run(),
+        OpCommand::CheckProfileUse(args) => args.run(),
         OpCommand::CheckInstrumented(args) => args.run(),
         OpCommand::CheckBoltInput(args) => args.run(),
         OpCommand::CheckBoltProfile(args) => args.run(),

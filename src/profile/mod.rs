@@ -7,7 +7,11 @@ pub mod bundle;
 pub mod fdata;
 pub mod header;
 pub mod identity;
+pub mod listing;
 pub mod raw;
+pub mod records;
+pub mod statistics;
+pub mod warnings;
 
 use std::io;
 
