@@ -1,0 +1,128 @@
+//! Keys of `kind = "bootstrap"`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::super::{OrVar, Text};
+use super::Pgo;
+
+/// Builds, packs or tests a checkout of rust-lang/rust with its `x.py`.
+///
+/// The build directory is the stage's `workspace`; what the stage has to offer is captured from it when `x.py` is done.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Bootstrap {
+    /// The checkout. Its files are inputs.
+    pub checkout: Text,
+    /// What `x.py` is asked for.
+    #[serde(default)]
+    pub command: BootstrapCommand,
+    /// Which stage of the compiler.
+    #[serde(default = "two")]
+    #[schemars(with = "OrVar<u32>")]
+    pub stage: u32,
+    /// What is built, packed or tested: paths such as `library/std`, or names. Default: `library/std` to build, all else.
+    #[serde(default)]
+    pub paths: Vec<Text>,
+    /// Paths and names that are left out.
+    #[serde(default)]
+    pub skip: Vec<Text>,
+    /// Stages of the compiler that `x.py` uses as they stand, without looking whether they are up to date.
+    #[serde(default)]
+    pub keep_stage: Vec<u32>,
+    /// Triple that the compiler runs on. Default: `${host}`.
+    pub host: Option<Text>,
+    /// Triples that the compiler compiles for. Default: `host`.
+    #[serde(default)]
+    pub target: Vec<Text>,
+    /// The user's own configuration, `config.toml` or `bootstrap.toml`. It is read, never written; what contradicts the stage is
+    /// refused. Default: none; a file that lies in the checkout does not count.
+    pub config_file: Option<Text>,
+    /// Configuration on top: `{ "rust.lto" = "thin", "llvm.ldflags" = "-Wl,-q" }`. Names are those of the newest checkouts; they
+    /// are translated for older ones.
+    #[serde(default)]
+    pub config: BTreeMap<String, Setting>,
+    /// The LLVM of the compiler: `in-tree`, or the path of an `llvm-config`.
+    pub llvm: Option<Text>,
+    /// A directory with the clang and lld that build LLVM and link (`bin/clang`, …). Default: the tools `clang` and `lld`.
+    pub host_llvm: Option<Text>,
+    /// The stage-0 `rustc` and `cargo`. Default: those that `x.py` downloads.
+    pub rustc: Option<Text>,
+    pub cargo: Option<Text>,
+    /// The python that runs `x.py`. Default: the tool `python3`.
+    pub python: Option<Text>,
+    /// Profile-guided optimisation, component by component.
+    #[serde(default)]
+    pub pgo: BootstrapPgo,
+    /// Links the compiler with relocations, for BOLT.
+    #[serde(default)]
+    #[schemars(with = "OrVar<bool>")]
+    pub bolt_settings: bool,
+    /// Profiles that are packed by `dist`, so that others can repeat the build.
+    #[serde(default)]
+    pub reproducible_artifacts: Vec<Text>,
+    /// Files that take the place of libraries that the stages before have built, before `x.py` runs: `{ llvm =
+    /// "${bolt-llvm.file}", rustc = "${bolt-rustc.file}" }`.
+    #[serde(default)]
+    pub place: Place,
+}
+
+/// What `x.py` is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootstrapCommand {
+    #[default]
+    Build,
+    Dist,
+    Test,
+}
+
+/// A value of the configuration.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a string, a boolean, an integer, or an array of strings")]
+pub enum Setting {
+    Bool(bool),
+    Integer(i64),
+    Text(Text),
+    List(Vec<Text>),
+}
+
+/// Which components are instrumented, or built with a profile.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BootstrapPgo {
+    pub rustc: Option<Pgo>,
+    pub rustdoc: Option<Pgo>,
+    pub cargo: Option<Pgo>,
+    pub clippy: Option<Pgo>,
+    pub llvm: Option<Pgo>,
+}
+
+/// Files that take the place of built libraries.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Place {
+    /// In the place of `libLLVM.so.*`.
+    pub llvm: Option<Text>,
+    /// In the place of `librustc_driver-*.so`.
+    pub rustc: Option<Text>,
+}
+
+fn two() -> u32 {
+    2
+}
+
+impl Bootstrap {
+    /// `build`: the `toolchain` (a sysroot with `bin/rustc`), the two libraries in it, the `llvm-profdata` of its LLVM.
+    /// `dist`: the `archives`.
+    pub(super) fn output_names(&self) -> Vec<String> {
+        let names: &[&str] = match self.command {
+            BootstrapCommand::Build => &["toolchain", "rustc", "cargo", "driver", "libllvm", "profdata"],
+            BootstrapCommand::Dist => &["archives"],
+            BootstrapCommand::Test => &[],
+        };
+        names.iter().map(|name| (*name).to_string()).collect()
+    }
+}
