@@ -155,7 +155,7 @@ fn steps_text(text: &mut String, plan: &StagePlan) -> std::fmt::Result {
     for note in &plan.notes {
         writeln!(text, "  note: {note}")?;
     }
-    for step in plan.guards.iter().chain(&plan.steps).chain(&plan.checks) {
+    for step in plan.all_steps() {
         step_text(text, step, 2)?;
     }
     for output in &plan.outputs {

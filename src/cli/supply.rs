@@ -21,6 +21,7 @@ use crate::profile::bundle::{self, Bundle, Entry, Kind, Limits, Origin};
 /// The bundle is not taken, or fits no stage.
 pub(super) fn supply(project: &mut Project, path: &Utf8Path, allow_stale: bool, here: bool) -> Result<()> {
     let bundle = open(path)?;
+    let path = &path.canonicalize_utf8().with_context(|| format!("cannot find the bundle {path}"))?;
     let roles = project.pipeline.roles();
     let unused = bundle.profiles.iter().map(|entry| &entry.role).filter(|role| !roles.contains_key(*role));
     for role in unused {
@@ -28,11 +29,12 @@ pub(super) fn supply(project: &mut Project, path: &Utf8Path, allow_stale: bool, 
     }
     let mut profiles = Vec::new();
     for entry in &bundle.profiles {
-        let mut notes = Vec::new();
+        let mut profile = supplied(entry, path, allow_stale);
         if let Some(stage) = roles.get(&entry.role).filter(|_| here) {
-            notes = differences(project, stage, &bundle, entry)?;
+            profile.notes = differences(project, stage, &bundle, entry)?;
+            profile.instrumented = origin::instrumented(project, stage)?;
         }
-        profiles.push(supplied(entry, path, allow_stale, notes));
+        profiles.push(profile);
     }
     let pipeline = &mut project.pipeline;
     pipeline.supply(profiles).map_err(|error| Usage(format!("the bundle {path} does not fit: {error}")))?;
@@ -49,7 +51,7 @@ fn open(path: &Utf8Path) -> Result<Bundle> {
     read.map_err(|error| Usage(format!("the bundle {path} is not taken: {error}")).into())
 }
 
-fn supplied(entry: &Entry, path: &Utf8Path, allow_stale: bool, notes: Vec<String>) -> Supplied {
+fn supplied(entry: &Entry, path: &Utf8Path, allow_stale: bool) -> Supplied {
     let rewritten = entry.rewritten.as_ref();
     Supplied {
         role: entry.role.clone(),
@@ -61,8 +63,9 @@ fn supplied(entry: &Entry, path: &Utf8Path, allow_stale: bool, notes: Vec<String
         hash: entry.blake3.to_ascii_lowercase(),
         build_id: rewritten.and_then(|file| file.build_id.clone()),
         code: rewritten.map(|file| file.code.clone()),
+        instrumented: None,
         allow_stale,
-        notes,
+        notes: Vec::new(),
     }
 }
 

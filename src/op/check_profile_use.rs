@@ -40,6 +40,10 @@ pub struct CheckProfileUse {
     /// The share of functions without a profile above which this fails.
     #[arg(long, default_value = "90%")]
     pub max_unprofiled: Share,
+    /// Only looks whether the profile is of these sources: the share of functions with counts of other code, among those that are
+    /// in the profile, above which this fails.
+    #[arg(long)]
+    pub max_mismatched: Option<Share>,
 }
 
 /// In the directory `keep`.
@@ -73,6 +77,10 @@ impl CheckProfileUse {
                 found.without += 1;
             }
         }
+        if let Some(limit) = self.max_mismatched {
+            self.of_these_sources(&found, &warnings, &known, limit)?;
+            return Ok(Vec::new());
+        }
         self.refuse(&found, &warnings, &symbols, &known)?;
         let mut facts = Vec::new();
         let all = found.with + found.without + found.mismatched;
@@ -83,6 +91,30 @@ impl CheckProfileUse {
         facts.push(Fact::number("functions-without-profile", warnings.missing.len() as f64));
         facts.push(Fact::number("mismatched-functions", warnings.mismatched_functions() as f64));
         Ok(facts)
+    }
+
+    /// For a profile that was gathered elsewhere.
+    fn of_these_sources(
+        &self,
+        found: &Found,
+        warnings: &Warnings,
+        known: &HashSet<String>,
+        limit: Share,
+    ) -> Result<()> {
+        let (mismatched, all) = match found.with + found.mismatched {
+            // In stripped programs no function can be looked up.
+            0 => (warnings.mismatched_functions(), known.len() as u64),
+            all => (found.mismatched, all),
+        };
+        if statistics::share(mismatched, all) <= limit.of_one() {
+            return Ok(());
+        }
+        bail!(
+            "of the {all} functions of the program that are in {}, {mismatched} have other code than the one that was counted: the \
+             profile was gathered on other sources. At most {limit} may have.\n  Use a bundle of these sources, or leave the \
+             role out and gather anew; `--allow-stale-profiles` uses it all the same",
+            self.profile
+        )
     }
 
     fn refuse(

@@ -29,6 +29,8 @@ pub struct Supplied {
     /// For BOLT, the file that it is of: build id and hash of the code, as far as the bundle says.
     pub build_id: Option<String>,
     pub code: Option<String>,
+    /// An instrumented build of the sources as they are here, which the profile can be held against.
+    pub instrumented: Option<Utf8PathBuf>,
     /// It is used although it does not fit what is built here.
     pub allow_stale: bool,
     /// What a reader of the plan should know of it.

@@ -133,6 +133,24 @@ impl Op {
         Op::new("check-gathered", args.into_iter().chain(more)).in_shell(Vec::new())
     }
 
+    /// Counts what is in a profile that was gathered elsewhere. With an instrumented build and a share: checks that so much of it
+    /// is of that build.
+    pub fn check_supplied(format: Format, profile: &Arg, tool: Option<&Arg>, build: Option<(&Arg, &str)>) -> Op {
+        let mut args: Vec<Arg> = vec!["--format".into(), format.name().into(), "--profile".into(), profile.clone()];
+        args.extend(tool.into_iter().flat_map(|tool| [Arg::from("--tool"), tool.clone()]));
+        if let Some((build, least)) = build {
+            args.extend(["--instrumented".into(), build.clone(), "--min-of-the-build".into(), least.into()]);
+        }
+        Op::new("check-gathered", args)
+    }
+
+    /// Checks after a build that its profile, which was gathered elsewhere, is of these sources.
+    pub fn check_profile_sources(profile: &Arg, tool: &Arg, step: &str, max_mismatched: &str) -> Op {
+        let mut op = Op::check_profile_use(profile, tool, step, None);
+        op.argv.extend(["--max-mismatched".into(), max_mismatched.into()]);
+        op
+    }
+
     /// Counts the functions of a build that have no profile, out of the log of the step that compiled it.
     pub fn check_profile_use(profile: &Arg, tool: &Arg, step: &str, max_unprofiled: Option<&str>) -> Op {
         let mut args: Vec<Arg> = vec!["--profile".into(), profile.clone(), "--tool".into(), tool.clone()];

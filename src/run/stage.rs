@@ -141,7 +141,7 @@ impl Execution<'_> {
         for step in &self.work.plan.steps {
             self.runner.run(step, &resolver, Retry::Yes)?;
         }
-        for check in &self.work.plan.checks {
+        for check in self.work.plan.proofs.iter().chain(&self.work.plan.checks) {
             self.runner.run(check, &resolver, Retry::Never)?;
         }
         Ok(self.finish(&resolver, began)?)

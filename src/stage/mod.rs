@@ -38,7 +38,7 @@ pub fn plan(
     };
     let mut cx = Context::new(pipeline, facts, stage, unavailable);
     if let Some(supplied) = &stage.supplied {
-        gather::take(supplied, &mut cx);
+        gather::take(supplied, &mut cx)?;
         return Ok(cx.plan);
     }
     cx.common()?;

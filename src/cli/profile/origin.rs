@@ -77,13 +77,14 @@ pub(super) struct Origin {
 /// Looks at what a recorded profile was made from, as far as it is still there.
 pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Format) -> Result<Origin> {
     let Kind::Gather(gather) = &stage.kind else { return Ok(Origin::default()) };
-    let mut origin = Origin { tools: tools(project, record)?, ..Origin::default() };
     let build = producer(project, record, &gather.instrumented)?;
-    origin.sources = match &build {
-        Some(build) => recorded_sources(project, &stage.common.name, build)?,
-        None => sources(project, &stage.common.name)?,
+    let records = build.as_ref().map(|build| records(project, build)).transpose()?.unwrap_or_default();
+    let mut origin = Origin {
+        sources: recorded_sources(project, &stage.common.name, &records)?,
+        tools: tools(project, records.values().chain([record]))?,
+        ..Origin::default()
     };
-    if let Some(path) = path(project, record, &gather.instrumented) {
+    if let Some(path) = made_from(project, record, &gather.instrumented) {
         origin.instrumented = binaries(&path, format)?;
     }
     if format == Format::Profdata {
@@ -92,12 +93,13 @@ pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Form
     // What is sampled is rewritten itself; what is instrumented was made from what is rewritten.
     let rewritten = match &build {
         Some(build) => match project.pipeline.stage(&build.stage).map(|stage| &stage.kind) {
-            Some(Kind::Bolt(bolt)) if bolt.action == bolt::Action::Instrument => path_of(project, build, &bolt.input),
+            Some(Kind::Bolt(bolt)) if bolt.action == bolt::Action::Instrument => made_from(project, build, &bolt.input),
             _ => None,
         },
         None => None,
     };
-    let rewritten = rewritten.or_else(|| path(project, record, &gather.instrumented).filter(|path| path.is_file()));
+    let rewritten =
+        rewritten.or_else(|| made_from(project, record, &gather.instrumented).filter(|path| path.is_file()));
     if let Some(path) = rewritten.filter(|path| path.is_file()) {
         origin.rewritten = binary(&path)?;
     }
@@ -115,12 +117,23 @@ fn producer(project: &Project, record: &Record, text: &Text) -> Result<Option<Re
 }
 
 /// Where what a text names stood when `record` was made; none if that is not there any more.
-fn path(project: &Project, record: &Record, text: &Text) -> Option<Utf8PathBuf> {
-    path_of(project, record, text)
+fn made_from(project: &Project, record: &Record, text: &Text) -> Option<Utf8PathBuf> {
+    let state = project.state.as_ref()?;
+    place(project, text, &|candidates| {
+        let input = record.inputs.iter().find(|input| candidates.iter().any(|output| output.stage == input.stage))?;
+        let output = candidates.iter().find(|output| output.stage == input.stage)?;
+        // A gather stage has all copies of a BOLT-instrumented build as its input, where the declaration names one of them.
+        Some((state.record(&input.fingerprint).ok().flatten()?, output.clone()))
+    })
 }
 
-fn path_of(project: &Project, record: &Record, text: &Text) -> Option<Utf8PathBuf> {
-    let state = project.state.as_ref()?;
+/// What a text is, with the records of the stages that it refers to.
+fn place(
+    project: &Project,
+    text: &Text,
+    find: &dyn Fn(&[OutputRef]) -> Option<(Record, OutputRef)>,
+) -> Option<Utf8PathBuf> {
+    let root = project.state.as_ref()?.layout().root();
     let mut path = String::new();
     for piece in &text.pieces {
         match piece {
@@ -131,57 +144,75 @@ fn path_of(project: &Project, record: &Record, text: &Text) -> Option<Utf8PathBu
                 VarValue::String(value) => path.push_str(value),
                 _ => return None,
             },
-            Piece::Outputs(candidates) => path.push_str(output(project, record, candidates)?.as_str()),
+            Piece::Outputs(candidates) => {
+                let (record, output) = find(candidates)?;
+                path.push_str(root.join(&record.outputs.get(&output.output)?.path).as_str());
+            }
             _ => return None,
         }
     }
-    let path = state.layout().root().join(path);
+    let path = root.join(path);
     path.exists().then_some(path)
 }
 
-fn output(project: &Project, record: &Record, candidates: &[OutputRef]) -> Option<Utf8PathBuf> {
-    let state = project.state.as_ref()?;
-    // A gather stage on a BOLT-instrumented build has its copies as input, where the declaration names one of them.
-    let input = record.inputs.iter().find(|input| candidates.iter().any(|output| output.stage == input.stage))?;
-    let producer = state.record(&input.fingerprint).ok().flatten()?;
-    let wanted = candidates.iter().find(|output| output.stage == input.stage)?;
-    Some(state.layout().root().join(&producer.outputs.get(&wanted.output)?.path))
+/// The instrumented build that a gather stage would run, if there is one of the sources as they are.
+///
+/// # Errors
+/// A source or a record cannot be read.
+pub(in crate::cli) fn instrumented(project: &Project, gather: &str) -> Result<Option<Utf8PathBuf>> {
+    let (Some(state), Some(stage)) = (&project.state, project.pipeline.stage(gather)) else { return Ok(None) };
+    let Kind::Gather(kind) = &stage.kind else { return Ok(None) };
+    let here = sources(project, gather)?;
+    for stage in builds(project, gather) {
+        let name = &stage.common.name;
+        let Some(record) = state.current(name)?.filter(|record| record.outcome == RecordOutcome::Done) else {
+            return Ok(None);
+        };
+        let same = |source: &Source| record.fingerprint.sources.get(&source.name) == Some(&source.hash);
+        if !here.iter().filter(|source| source.stage == *name).all(same) {
+            return Ok(None);
+        }
+    }
+    Ok(place(project, &kind.instrumented, &|candidates| {
+        let output = candidates.first()?;
+        Some((state.current(&output.stage).ok().flatten()?, output.clone()))
+    }))
 }
 
-/// The sources of an instrumented build as its record has them, with revisions where they have not changed since.
-fn recorded_sources(project: &Project, gather: &str, build: &Record) -> Result<Vec<Source>> {
-    let Some(state) = &project.state else { return Ok(Vec::new()) };
+/// The records of an instrumented build and of all that it is made from, without gather stages, by stage.
+fn records(project: &Project, build: &Record) -> Result<BTreeMap<String, Record>> {
     let gathers = |stage: &str| project.pipeline.stage(stage).is_some_and(|stage| stage.role().is_some());
-    let here = sources(project, gather)?;
     let mut found: BTreeMap<String, Record> = BTreeMap::new();
     let mut open = vec![build.clone()];
     while let Some(record) = open.pop() {
         for input in record.inputs.iter().filter(|input| !gathers(&input.stage) && !found.contains_key(&input.stage)) {
-            open.extend(state.record(&input.fingerprint)?);
+            if let Some(state) = &project.state {
+                open.extend(state.record(&input.fingerprint)?);
+            }
         }
         found.insert(record.stage.clone(), record);
     }
+    Ok(found)
+}
+
+/// The sources of records, with revisions where they have not changed since.
+fn recorded_sources(project: &Project, gather: &str, records: &BTreeMap<String, Record>) -> Result<Vec<Source>> {
+    let here = sources(project, gather)?;
     let mut sources = Vec::new();
-    for (stage, record) in found {
-        for (name, hash) in record.fingerprint.sources {
-            let same = here.iter().find(|here| here.stage == stage && here.name == name && here.hash == hash);
+    for (stage, record) in records {
+        for (name, hash) in &record.fingerprint.sources {
+            let same = here.iter().find(|here| here.stage == *stage && here.name == *name && here.hash == *hash);
             let revision = same.and_then(|here| here.revision.clone());
-            sources.push(Source { stage: stage.clone(), name, hash, revision });
+            sources.push(Source { stage: stage.clone(), name: name.clone(), hash: hash.clone(), revision });
         }
     }
     Ok(sources)
 }
 
-/// The versions of the tools that a profile, and the build that it is of, were made with, if they are still the same.
-fn tools(project: &Project, record: &Record) -> Result<BTreeMap<String, String>> {
-    let Some(state) = &project.state else { return Ok(BTreeMap::new()) };
+/// The versions of the tools that records were made with, as far as the tools are still the same.
+fn tools<'r>(project: &Project, records: impl Iterator<Item = &'r Record>) -> Result<BTreeMap<String, String>> {
     let off = super::super::plan::off(project);
     let mut versions = BTreeMap::new();
-    let made_from: BTreeSet<&String> = record.inputs.iter().map(|input| &input.fingerprint).collect();
-    let mut records = vec![record.clone()];
-    for fingerprint in made_from {
-        records.extend(state.record(fingerprint)?);
-    }
     for record in records {
         let Ok(plan) = project.plan(&record.stage, &off) else { continue };
         let now = fingerprint::tools_now(&plan, &project.sources, &project.tools)?;

@@ -74,6 +74,13 @@ impl<'a> Instrumented<'a> {
         Ok(build)
     }
 
+    /// What the declaration says of a build of LLVM's instrumentation that is not there.
+    pub(super) fn declared(kind: &Gather, cx: &Context<'a>) -> Instrumented<'a> {
+        let first = crate::pipeline::kind::leading_output(&kind.instrumented).and_then(<[OutputRef]>::first);
+        let producer = first.and_then(|output| cx.pipeline.stage(&output.stage));
+        Instrumented { format: Format::Profdata, path: Arg::default(), slots: None, first_level: None, producer }
+    }
+
     /// llvm-profdata, which must read what the instrumented program writes and write what its compiler reads, or merge-fdata.
     pub(super) fn merge_tool(&self, kind: &Gather, cx: &mut Context) -> Result<Arg, PlanError> {
         if self.format == Format::Fdata {
