@@ -88,7 +88,8 @@ fn differences(project: &Project, stage: &str, bundle: &Bundle, entry: &Entry) -
         if let Some(revision) = differs {
             let shown = |revision: Option<String>| revision.unwrap_or_else(|| "no revision known".into());
             notes.push(format!(
-                "the profile was gathered on another `{}` of stage `{}` ({}) than there is here ({})",
+                "the profile `{}` was gathered on another `{}` of stage `{}` ({}) than there is here ({})",
+                entry.role,
                 here.name,
                 here.stage,
                 shown(revision),

@@ -43,7 +43,7 @@ impl CheckBoltProfile {
         bail!(
             "the BOLT profile with role `{role}` is of another file than {file}: it was gathered on {}, and this one has {}. \
              BOLT profiles fit only the very code that they were gathered on: build with the sources, tools and flags of the \
-             bundle, or leave the role out and gather anew.\n  \
+             bundle, or leave the role out and gather anew. \
              `--allow-stale-profiles` uses it all the same, as far as llvm-bolt can match it (`-infer-stale-profile`)",
             shown(&self.build_id, self.code.as_deref()),
             shown(&here.build_id, Some(&here.code)),

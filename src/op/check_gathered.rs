@@ -109,7 +109,7 @@ impl CheckGathered {
             if known < least.of_one() {
                 bail!(
                     "only {} of the {all} functions of the profile are in {build} with the same code: it was gathered on other \
-                     sources, or built otherwise. At least {least} have to be.\n  Use a bundle of these sources, or leave the \
+                     sources, or built otherwise. At least {least} have to be. Use a bundle of these sources, or leave the \
                      role out and gather anew; `--allow-stale-profiles` uses it all the same",
                     all - wanted.len()
                 );

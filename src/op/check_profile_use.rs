@@ -111,7 +111,7 @@ impl CheckProfileUse {
         }
         bail!(
             "of the {all} functions of the program that are in {}, {mismatched} have other code than the one that was counted: the \
-             profile was gathered on other sources. At most {limit} may have.\n  Use a bundle of these sources, or leave the \
+             profile was gathered on other sources. At most {limit} may have. Use a bundle of these sources, or leave the \
              role out and gather anew; `--allow-stale-profiles` uses it all the same",
             self.profile
         )
@@ -161,7 +161,7 @@ impl CheckProfileUse {
                 warnings = Warnings::kept(text);
             }
         }
-        for log in self.logs_of_step()? {
+        for log in logs_of_step(&self.logs, &self.step)? {
             let file = fs::File::open(&log).with_context(|| format!("cannot read the log {log}"))?;
             let mut lines = BufReader::new(file);
             let mut line = Vec::new();
@@ -177,18 +177,6 @@ impl CheckProfileUse {
         Ok(warnings)
     }
 
-    /// One for each time the step was tried: `03-build.log`.
-    fn logs_of_step(&self) -> Result<Vec<Utf8PathBuf>> {
-        let ending = format!("-{}.log", self.step);
-        let of_step = |path: &Utf8Path| {
-            let number = path.file_name().and_then(|name| name.strip_suffix(&ending));
-            number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        let logs =
-            profile::find(&self.logs, of_step).with_context(|| format!("cannot look for logs in {}", self.logs))?;
-        Ok(logs.into_iter().map(|log| log.path).collect())
-    }
-
     fn symbols(&self) -> Result<HashSet<String>> {
         let mut symbols = HashSet::new();
         for built in &self.built {
@@ -202,4 +190,15 @@ impl CheckProfileUse {
         }
         Ok(symbols)
     }
+}
+
+/// One for each time the step was tried: `03-build.log`.
+pub(super) fn logs_of_step(logs: &Utf8Path, step: &str) -> Result<Vec<Utf8PathBuf>> {
+    let ending = format!("-{step}.log");
+    let of_step = |path: &Utf8Path| {
+        let number = path.file_name().and_then(|name| name.strip_suffix(&ending));
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let logs = profile::find(logs, of_step).with_context(|| format!("cannot look for logs in {logs}"))?;
+    Ok(logs.into_iter().map(|log| log.path).collect())
 }

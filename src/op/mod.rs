@@ -6,6 +6,7 @@
 pub mod capture;
 mod check_bolt_input;
 mod check_bolt_profile;
+mod check_bolt_use;
 mod check_gathered;
 mod check_instrumented;
 mod check_profile;
@@ -40,6 +41,7 @@ pub enum OpCommand {
     CheckInstrumented(check_instrumented::CheckInstrumented),
     CheckBoltInput(check_bolt_input::CheckBoltInput),
     CheckBoltProfile(check_bolt_profile::CheckBoltProfile),
+    CheckBoltUse(check_bolt_use::CheckBoltUse),
     CheckBolted(check_bolt_input::CheckBolted),
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
@@ -104,6 +106,7 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::CheckInstrumented(args) => args.run(),
         OpCommand::CheckBoltInput(args) => args.run(),
         OpCommand::CheckBoltProfile(args) => args.run(),
+        OpCommand::CheckBoltUse(args) => args.run(),
         OpCommand::CheckBolted(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),

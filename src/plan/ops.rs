@@ -125,6 +125,12 @@ impl Op {
         Op::new("check-bolt-profile", args)
     }
 
+    /// Checks after llvm-bolt that a BOLT profile of nobody knows which file fits.
+    pub fn check_bolt_use(step: &str, max_stale: &str) -> Op {
+        let args = ["--logs".into(), Symbol::Logs.into(), "--step".into(), step.into()];
+        Op::new("check-bolt-use", args.into_iter().chain(["--max-stale".into(), max_stale.into()]))
+    }
+
     /// Counts what is in the profile of a gather stage, and checks that it is of the instrumented build.
     pub fn check_gathered(format: Format, profile: &Arg, tool: &Arg, instrumented: &Arg) -> Op {
         let args = ["--format".into(), format.name().into(), "--profile".into(), profile.clone()];

@@ -15,6 +15,9 @@ use crate::plan::{Arg, Command, Late, Op, Output, Part, Step, Symbol};
 /// The output with all instrumented copies.
 pub(super) const SLOTS: &str = "slots";
 
+/// Of the counts in a BOLT profile, how many may be of functions that have other code.
+const MAX_STALE: &str = "20%";
+
 /// The text file, beside a slot's directory, that says which profile path is compiled into it.
 pub(super) fn slot_path_file(slots: &Arg, slot: &Arg) -> Arg {
     slots.clone().with("/slot-").with(slot.clone()).with(".path")
@@ -101,8 +104,9 @@ fn elsewhere(supplied: &Supplied, cx: &mut Context, bolt: &Arg, input: &Arg) -> 
         cx.plan.guards.push(Step::op("check-origin", check));
     } else {
         cx.note(format!(
-            "the bundle does not say which file the BOLT profile with role `{role}` is of, so that is not checked"
+            "the bundle does not say which file the BOLT profile with role `{role}` is of: what llvm-bolt says of it decides"
         ));
+        cx.plan.proofs.push(Step::op("check-origin", Op::check_bolt_use("bolt", MAX_STALE)));
     }
     None
 }
