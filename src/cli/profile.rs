@@ -4,6 +4,7 @@ mod diff;
 mod export;
 pub(super) mod origin;
 mod show;
+mod subject;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};

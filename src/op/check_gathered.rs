@@ -78,7 +78,7 @@ impl CheckGathered {
         let version = u64::from(header.version);
         facts.push(Fact::number("indexed-version", version as f64));
         if let Some(major) = formats::first_reader(version) {
-            facts.push(Fact { name: "read-by-llvm", value: major as f64, unit: "and newer" });
+            facts.push(Fact { name: "read-by-LLVM", value: major as f64, unit: "and newer" });
         }
         facts.extend(self.share_of_build(identities)?.map(|share| Fact::percent("of-the-build", share)));
         Ok(facts)
@@ -155,15 +155,17 @@ impl CheckGathered {
         if symbols.is_empty() {
             return Ok(facts);
         }
-        let known = functions.keys().filter(|name| symbols.contains(fdata::symbol(name))).count();
+        // Calls of other libraries are in the profile too.
+        let own: Vec<&str> = functions.keys().copied().filter(|name| !name.ends_with("@PLT")).collect();
+        let known = own.iter().filter(|name| symbols.contains(fdata::symbol(name))).count();
         if known == 0 {
             bail!(
                 "none of the {} functions of the profile is in {build}: it is of another program. Look which one the workloads \
                  run",
-                functions.len()
+                own.len()
             );
         }
-        facts.push(Fact::percent("of-the-build", share(known as u64, functions.len() as u64)));
+        facts.push(Fact::percent("of-the-build", share(known as u64, own.len() as u64)));
         Ok(facts)
     }
 }

@@ -4,6 +4,8 @@
 
 pub mod binary;
 pub mod bundle;
+pub mod compare;
+pub mod demangle;
 pub mod fdata;
 pub mod header;
 pub mod identity;

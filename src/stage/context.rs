@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::PlanError;
 use crate::facts::Facts;
 use crate::op::Share;
-use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue};
+use crate::pipeline::{CommandLine, Kind, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue};
 use crate::plan::{Arg, Command, Gap, Late, Op, Part, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::toolchain::{self, Tool};
 
@@ -151,6 +151,17 @@ impl<'a> Context<'a> {
             Some(candidates) => Ok(self.pipeline.stage(&self.chosen(candidates)?.stage)),
             None => Ok(None),
         }
+    }
+
+    /// The build that a gather stage runs; where its profile is supplied, the one that is declared, which is off. None for other
+    /// stages, and where it is none of a stage.
+    pub fn trained_on(&self, gathering: &'a Stage) -> Result<Option<&'a Stage>, PlanError> {
+        let Kind::Gather(gather) = &gathering.kind else { return Ok(None) };
+        if gathering.supplied.is_none() {
+            return self.producer(&gather.instrumented);
+        }
+        let builds = crate::pipeline::kind::leading_output(&gather.instrumented);
+        Ok(builds.and_then(|builds| self.pipeline.stage(&builds.first()?.stage)))
     }
 
     /// A text as an argument. Files named through `${pipeline.dir}` become sources of the stage.

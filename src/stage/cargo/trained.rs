@@ -2,7 +2,7 @@
 //! profile of functions with other names is not used, without a word from rustc.
 
 use super::{Context, PlanError};
-use crate::pipeline::kind::{Cargo, Pgo, leading_output};
+use crate::pipeline::kind::{Cargo, Pgo};
 use crate::pipeline::{Kind, Text};
 
 /// Refuses a profile of a build with other settings.
@@ -12,14 +12,14 @@ use crate::pipeline::{Kind, Text};
 pub(super) fn check(kind: &Cargo, cx: &Context) -> Result<(), PlanError> {
     let Some(profile) = kind.pgo.as_ref().and_then(Pgo::profile) else { return Ok(()) };
     let Some(gathering) = cx.producer(profile)? else { return Ok(()) };
-    let Kind::Gather(gather) = &gathering.kind else { return Ok(()) };
-    let instrumented = if gathering.supplied.is_some() {
-        // That build is off, and it is the one that the profile should have been gathered on.
-        leading_output(&gather.instrumented).and_then(|builds| cx.pipeline.stage(&builds.first()?.stage))
-    } else {
-        cx.producer(&gather.instrumented)?
-    };
-    let Some(stage) = instrumented else { return Ok(()) };
+    let Some(stage) = cx.trained_on(gathering)? else { return Ok(()) };
+    if let Kind::Cmake(_) = stage.kind {
+        let message = format!(
+            "is of stage `{}`, a program in C or C++, whose functions have other names: nothing would match",
+            stage.common.name
+        );
+        return Err(cx.invalid("pgo", message));
+    }
     let Kind::Cargo(trained) = &stage.kind else { return Ok(()) };
     let Some(key) = difference(kind, trained) else { return Ok(()) };
     let message = format!(

@@ -147,7 +147,12 @@ impl Slots {
 /// The path of a slot is compiled in, so two gather stages on one instrumented build would take each other's profiles.
 fn alone(instrument: &Stage, cx: &Context) -> Result<(), PlanError> {
     let me = &cx.stage.common.name;
-    for other in cx.pipeline.stages.iter().filter(|other| other.common.when && other.common.name != *me) {
+    for other in cx
+        .pipeline
+        .stages
+        .iter()
+        .filter(|other| other.common.when && other.supplied.is_none() && other.common.name != *me)
+    {
         let Kind::Gather(gather) = &other.kind else { continue };
         if cx
             .producer(&gather.instrumented)
