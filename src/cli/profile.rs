@@ -2,6 +2,7 @@
 
 mod diff;
 mod export;
+mod matchable;
 pub(super) mod origin;
 mod show;
 mod subject;

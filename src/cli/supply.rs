@@ -12,7 +12,7 @@ use super::exit::Usage;
 use super::profile::origin;
 use super::project::Project;
 use crate::pipeline::{Graph, Supplied};
-use crate::profile::bundle::{self, Bundle, Entry, Kind, Limits, Origin};
+use crate::profile::bundle::{self, Bundle, Entry, Kind, Limits, Member, Origin};
 
 /// Puts the profiles of a bundle in the place of the gather stages with their roles. `here`: the plan is for this machine, so
 /// that sources can be compared.
@@ -53,14 +53,19 @@ fn open(path: &Utf8Path) -> Result<Bundle> {
 
 fn supplied(entry: &Entry, path: &Utf8Path, allow_stale: bool) -> Supplied {
     let rewritten = entry.rewritten.as_ref();
+    let matchable = entry.matchable.clone().filter(|_| allow_stale);
+    let is_matchable = matchable.is_some();
+    let plain = || Member { file: entry.file.clone(), bytes: entry.bytes, blake3: entry.blake3.clone() };
+    let Member { file, bytes, blake3 } = matchable.unwrap_or_else(plain);
     Supplied {
         role: entry.role.clone(),
         bundle: path.to_owned(),
-        member: entry.file.clone(),
+        member: file,
+        matchable: is_matchable,
         bolt: entry.kind == Kind::Fdata,
         version: entry.version,
-        bytes: entry.bytes,
-        hash: entry.blake3.to_ascii_lowercase(),
+        bytes,
+        hash: blake3.to_ascii_lowercase(),
         build_id: rewritten.and_then(|file| file.build_id.clone()),
         code: rewritten.map(|file| file.code.clone()),
         instrumented: None,

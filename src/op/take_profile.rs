@@ -8,7 +8,6 @@ use camino::Utf8PathBuf;
 
 use super::Fact;
 use super::merge::HASH_DIGITS;
-use crate::profile::Format;
 use crate::profile::bundle::{self, Limits, Wanted};
 
 /// The file beside a profile that says what its bundle said of it.
@@ -23,12 +22,15 @@ pub struct TakeProfile {
     /// Which profile.
     #[arg(long)]
     pub role: String,
+    /// Its name in the bundle.
+    #[arg(long)]
+    pub member: String,
     /// The hash of its content.
     #[arg(long)]
     pub blake3: String,
-    /// Its family.
+    /// The extension of the file that is written.
     #[arg(long)]
-    pub format: Format,
+    pub extension: String,
     /// The directory to write `NAME-HASH.EXTENSION` to, and what the bundle says of it.
     #[arg(long)]
     pub output_dir: Utf8PathBuf,
@@ -43,13 +45,15 @@ impl TakeProfile {
         let input = File::open(path).with_context(|| format!("cannot open the bundle {path}"))?;
         let partial = dir.join("partial");
         let mut writer = BufWriter::new(File::create(&partial).with_context(|| format!("cannot write {partial}"))?);
-        let wanted = Wanted { role, to: &mut writer };
+        let wanted = Wanted { file: &self.member, to: &mut writer };
         let read = bundle::read(input, &Limits::default(), Some(wanted));
         let bundle = read.with_context(|| format!("the bundle {path} is not taken"))?;
         writer.flush().with_context(|| format!("cannot write {partial}"))?;
         drop(writer);
         let entry = bundle.profiles.iter().find(|entry| entry.role == *role);
-        let Some(entry) = entry.filter(|entry| entry.blake3.eq_ignore_ascii_case(&self.blake3)) else {
+        let is_it =
+            |member: bundle::Member| member.file == self.member && member.blake3.eq_ignore_ascii_case(&self.blake3);
+        let Some(entry) = entry.filter(|entry| entry.members().any(is_it)) else {
             bail!(
                 "the profile with role `{role}` in {path} is another one than when the run began; begin the run again"
             );
@@ -58,7 +62,7 @@ impl TakeProfile {
         let text = serde_json::to_vec_pretty(entry).context("cannot write what the bundle says of the profile")?;
         fs::write(&origin, text).with_context(|| format!("cannot write {origin}"))?;
         let hash = self.blake3.get(..HASH_DIGITS).unwrap_or(&self.blake3).to_ascii_lowercase();
-        let output = dir.join(format!("{}-{hash}.{}", self.name, self.format.merged_extension()));
+        let output = dir.join(format!("{}-{hash}.{}", self.name, self.extension));
         fs::rename(&partial, &output).with_context(|| format!("cannot write {output}"))?;
         Ok(vec![Fact::bytes("profile-bytes", entry.bytes)])
     }

@@ -19,6 +19,8 @@ pub struct Supplied {
     /// The bundle that it is in, an absolute path, and its name there.
     pub bundle: Utf8PathBuf,
     pub member: String,
+    /// It is the form of a BOLT profile that llvm-bolt can match with other code.
+    pub matchable: bool,
     /// Whether it is one of BOLT, else it is an indexed one of LLVM.
     pub bolt: bool,
     /// The version of an indexed profile.

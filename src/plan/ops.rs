@@ -27,7 +27,6 @@ pub struct Merge {
 /// What [`Op::take_profile`] is told.
 #[derive(Debug, Clone)]
 pub struct TakeProfile {
-    pub format: Format,
     pub bundle: Arg,
     pub role: String,
     /// The profile's name in the bundle.
@@ -37,6 +36,7 @@ pub struct TakeProfile {
     /// Where it goes; named as [`MergeOutput::Named`] are.
     pub dir: Arg,
     pub name: String,
+    pub extension: String,
 }
 
 /// Where a merged profile goes.
@@ -104,11 +104,12 @@ impl Op {
 
     /// Takes a merged profile out of a bundle. Refuses when it is another one than was planned with.
     pub fn take_profile(take: &TakeProfile) -> Op {
-        let TakeProfile { format, bundle, role, member, hash, dir, name } = take;
+        let TakeProfile { bundle, role, member, hash, dir, name, extension } = take;
         let mut args: Vec<Arg> = vec!["--bundle".into(), bundle.clone(), "--role".into(), role.as_str().into()];
-        args.extend(["--blake3".into(), hash.as_str().into(), "--format".into(), format.name().into()]);
+        args.extend(["--member".into(), member.as_str().into(), "--blake3".into(), hash.as_str().into()]);
+        args.extend(["--extension".into(), extension.as_str().into()]);
         args.extend(["--output-dir".into(), dir.clone(), "--name".into(), name.as_str().into()]);
-        let path = dir.clone().join(&format!("{name}-0.{}", format.merged_extension()));
+        let path = dir.clone().join(&format!("{name}-0.{extension}"));
         let member = Arg::from(member.as_str());
         let line =
             line(["tar -xOf ".into(), bundle.into(), " ".into(), (&member).into(), " > ".into(), (&path).into()]);

@@ -96,6 +96,12 @@ fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) 
 fn elsewhere(supplied: &Supplied, cx: &mut Context, bolt: &Arg, input: &Arg) -> Option<Arg> {
     let Supplied { role, build_id, code, .. } = supplied;
     if supplied.allow_stale {
+        if !supplied.matchable {
+            cx.note(format!(
+                "the BOLT profile with role `{role}` is not in the bundle in the form that llvm-bolt can match with other code: \
+                 functions whose code differs get nothing of it"
+            ));
+        }
         return options::infer_stale_profile(cx, bolt);
     }
     let known = build_id.is_some() || code.is_some();

@@ -7,14 +7,14 @@ use std::io::{BufWriter, Read};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{ExportArgs, origin};
+use super::{ExportArgs, matchable, origin};
 use crate::cli::args::LastRunArgs;
 use crate::cli::exit::Usage;
 use crate::cli::plan::print;
 use crate::cli::project::{Project, current_dir};
 use crate::op::ORIGIN;
 use crate::pipeline::Stage;
-use crate::profile::bundle::{self, Description, Entry, FORMAT, Manifest};
+use crate::profile::bundle::{self, Description, Entry, FORMAT, Manifest, Member};
 use crate::report::text;
 use crate::state::record::{Record, RecordOutcome};
 
@@ -26,20 +26,23 @@ pub(super) fn export(args: &ExportArgs) -> Result<u8> {
     let output = current_dir()?.join(&args.output);
     let last = LastRunArgs { pipeline: args.pipeline.clone(), settings: args.settings.clone() };
     let project = Project::last(&last)?;
-    let mut found: BTreeMap<String, (Entry, Utf8PathBuf)> = BTreeMap::new();
+    let work = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let work = Utf8Path::from_path(work.path()).context("the temporary directory is not UTF-8")?;
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut files = Files::new();
     let mut without = Vec::new();
     for stage in project.pipeline.stages.iter().filter(|stage| stage.common.when) {
         let Some(role) = stage.role() else { continue };
         match recorded(&project, stage)? {
             Some(record) => {
-                let (entry, path) = entry(&project, stage, role, &record)?;
-                found.insert(role.to_string(), (entry, path));
+                let entry = entry(&project, stage, role, &record, work, &mut files)?;
+                entries.insert(role.to_string(), entry);
             }
             None => without.push(stage.common.name.as_str()),
         }
     }
     project.save_caches();
-    if found.is_empty() {
+    if entries.is_empty() {
         let what = if without.is_empty() { "it has no gather stages" } else { "none of its gather stages has run" };
         let name = &project.pipeline.name;
         return Err(
@@ -53,9 +56,9 @@ pub(super) fn export(args: &ExportArgs) -> Result<u8> {
         format: FORMAT,
         optbuild: env!("CARGO_PKG_VERSION").into(),
         pipeline: project.pipeline.name.clone(),
-        profiles: found.values().map(|(entry, _)| entry.clone()).collect(),
+        profiles: entries.into_values().collect(),
     };
-    let bytes = pack(&output, &manifest, &found)?;
+    let bytes = pack(&output, &manifest, &files)?;
     print(&listing(&manifest, &output, bytes))?;
     Ok(0)
 }
@@ -82,13 +85,28 @@ fn recorded(project: &Project, stage: &Stage) -> Result<Option<Record>> {
     }
 }
 
-fn entry(project: &Project, stage: &Stage, role: &str, record: &Record) -> Result<(Entry, Utf8PathBuf)> {
+/// What is to be packed under which name.
+type Files = BTreeMap<String, Utf8PathBuf>;
+
+fn entry(
+    project: &Project,
+    stage: &Stage,
+    role: &str,
+    record: &Record,
+    work: &Utf8Path,
+    files: &mut Files,
+) -> Result<Entry> {
     let name = &stage.common.name;
     let output = record.outputs.get(PROFILE).with_context(|| format!("stage `{name}` has no output `{PROFILE}`"))?;
     let path = project.layout.root().join(&output.path);
     let file = File::open(&path).with_context(|| format!("cannot open the profile {path}"))?;
     let described = bundle::describe(file).with_context(|| format!("cannot read the profile {path}"))?;
     let Some(Description { kind, version, context_sensitive, bytes, blake3 }) = described else {
+        if path.extension() == Some("yaml") {
+            bail!(
+                "stage `{name}` has its profile out of a bundle by `--allow-stale-profiles`; pack that of a build of one's own"
+            );
+        }
         bail!("{path}, the output of stage `{name}`, is no merged profile");
     };
     let extension = crate::profile::Format::from(kind).merged_extension();
@@ -105,16 +123,35 @@ fn entry(project: &Project, stage: &Stage, role: &str, record: &Record) -> Resul
         tools: BTreeMap::new(),
         instrumented: Vec::new(),
         rewritten: None,
+        matchable: None,
     };
     // Out of another bundle: nobody here knows more of it than that one says.
     if let Some(dir) = path.parent()
         && let Some(of_bundle) = said(&dir.join(ORIGIN))?
     {
         let stage = if of_bundle.stage.is_empty() { plain.stage } else { of_bundle.stage };
-        return Ok((Entry { role: plain.role, file: plain.file, stage, ..of_bundle }, path));
+        files.insert(plain.file.clone(), path);
+        return Ok(Entry { role: plain.role, file: plain.file, stage, matchable: None, ..of_bundle });
     }
-    let origin::Origin { sources, tools, instrumented, rewritten } = origin::of(project, stage, record, kind.into())?;
-    Ok((Entry { sources, tools, instrumented, rewritten, ..plain }, path))
+    let origin = origin::of(project, stage, record, kind.into())?;
+    let mut matchable = None;
+    if let Some(binary) = &origin.path
+        && let Some(yaml) = matchable::make(project, binary, &path, &work.join(format!("{role}.yaml")))?
+    {
+        let file = format!("profiles/{role}.yaml");
+        matchable = Some(member(&file, &yaml)?);
+        files.insert(file, yaml);
+    }
+    files.insert(plain.file.clone(), path);
+    let origin::Origin { sources, tools, instrumented, rewritten, .. } = origin;
+    Ok(Entry { sources, tools, instrumented, rewritten, matchable, ..plain })
+}
+
+fn member(file: &str, path: &Utf8Path) -> Result<Member> {
+    let mut hasher = blake3::Hasher::new();
+    let content = File::open(path).with_context(|| format!("cannot open {path}"))?;
+    let bytes = std::io::copy(&mut &content, &mut hasher).with_context(|| format!("cannot read {path}"))?;
+    Ok(Member { file: file.into(), bytes, blake3: hasher.finalize().to_hex().to_string() })
 }
 
 /// What a bundle said of a profile that was taken out of it.
@@ -127,12 +164,12 @@ fn said(path: &Utf8Path) -> Result<Option<Entry>> {
 }
 
 /// Writes the bundle aside, and puts it in its place when it is whole. Its size.
-fn pack(output: &Utf8Path, manifest: &Manifest, found: &BTreeMap<String, (Entry, Utf8PathBuf)>) -> Result<u64> {
+fn pack(output: &Utf8Path, manifest: &Manifest, files: &Files) -> Result<u64> {
     let cannot = || format!("cannot write {output}");
     let partial = Utf8PathBuf::from(format!("{output}.partial"));
     let file = File::create(&partial).with_context(cannot)?;
-    let open = |entry: &Entry| -> std::io::Result<Box<dyn Read>> {
-        let (_, path) = found.get(&entry.role).ok_or_else(|| std::io::Error::other("a profile without a file"))?;
+    let open = |name: &str| -> std::io::Result<Box<dyn Read>> {
+        let path = files.get(name).ok_or_else(|| std::io::Error::other(format!("there is no file for `{name}`")))?;
         Ok(Box::new(File::open(path)?))
     };
     let written = bundle::write(BufWriter::new(&file), manifest, open).and_then(|()| file.sync_all());

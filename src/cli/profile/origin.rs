@@ -72,6 +72,8 @@ pub(super) struct Origin {
     pub tools: BTreeMap<String, String>,
     pub instrumented: Vec<Binary>,
     pub rewritten: Option<Binary>,
+    /// Where the rewritten file is.
+    pub path: Option<Utf8PathBuf>,
 }
 
 /// Looks at what a recorded profile was made from, as far as it is still there.
@@ -102,6 +104,7 @@ pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Form
         rewritten.or_else(|| made_from(project, record, &gather.instrumented).filter(|path| path.is_file()));
     if let Some(path) = rewritten.filter(|path| path.is_file()) {
         origin.rewritten = binary(&path)?;
+        origin.path = Some(path);
     }
     Ok(origin)
 }
@@ -127,12 +130,11 @@ fn made_from(project: &Project, record: &Record, text: &Text) -> Option<Utf8Path
     })
 }
 
+/// Finds the output that a reference is, with the record that it is of.
+type Find<'a> = &'a dyn Fn(&[OutputRef]) -> Option<(Record, OutputRef)>;
+
 /// What a text is, with the records of the stages that it refers to.
-fn place(
-    project: &Project,
-    text: &Text,
-    find: &dyn Fn(&[OutputRef]) -> Option<(Record, OutputRef)>,
-) -> Option<Utf8PathBuf> {
+fn place(project: &Project, text: &Text, find: Find) -> Option<Utf8PathBuf> {
     let root = project.state.as_ref()?.layout().root();
     let mut path = String::new();
     for piece in &text.pieces {

@@ -60,6 +60,20 @@ pub struct Entry {
     /// For BOLT: the file that was instrumented, the only one that the profile fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewritten: Option<Binary>,
+    /// The same profile in BOLT's other format, YAML, which has hashes of the code: llvm-bolt can match it with other code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matchable: Option<Member>,
+}
+
+/// A file in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Member {
+    /// Its name in the archive.
+    pub file: String,
+    pub bytes: u64,
+    /// The hash of its content, BLAKE3, in hexadecimal.
+    pub blake3: String,
 }
 
 /// The two families of profiles.
@@ -121,6 +135,14 @@ pub fn is_role(word: &str) -> bool {
     word.len() <= 100 && word.bytes().all(plain) && word.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
 }
 
+impl Entry {
+    /// Its files, the profile first.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        let profile = Member { file: self.file.clone(), bytes: self.bytes, blake3: self.blake3.clone() };
+        std::iter::once(profile).chain(self.matchable.clone())
+    }
+}
+
 impl Manifest {
     /// Reads a manifest, and checks that it makes sense by itself.
     pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Manifest, BundleError> {
@@ -141,25 +163,23 @@ impl Manifest {
     fn check(&self, limits: &Limits) -> Result<(), BundleError> {
         let (mut roles, mut files) = (BTreeSet::new(), BTreeSet::new());
         for entry in &self.profiles {
-            let Entry { role, file, .. } = entry;
+            let role = &entry.role;
             if !is_role(role) {
                 return Err(BundleError::Manifest(format!("`{role}` cannot be a role")));
             }
             if !roles.insert(role) {
                 return Err(BundleError::Manifest(format!("the role `{role}` is in it twice")));
             }
-            if !files.insert(file) || file == MANIFEST {
-                return Err(BundleError::Manifest(format!("the file `{file}` is in it twice")));
-            }
-            if entry.blake3.len() != 64 || !entry.blake3.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Err(BundleError::Manifest(format!("`{}` is no hash", entry.blake3)));
-            }
-            if entry.bytes > limits.profile {
-                return Err(BundleError::TooLarge {
-                    what: format!("`{file}`"),
-                    bytes: entry.bytes,
-                    limit: limits.profile,
-                });
+            for Member { file, bytes, blake3 } in entry.members() {
+                if !files.insert(file.clone()) || file == MANIFEST {
+                    return Err(BundleError::Manifest(format!("the file `{file}` is in it twice")));
+                }
+                if blake3.len() != 64 || !blake3.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                    return Err(BundleError::Manifest(format!("`{blake3}` is no hash")));
+                }
+                if bytes > limits.profile {
+                    return Err(BundleError::TooLarge { what: format!("`{file}`"), bytes, limit: limits.profile });
+                }
             }
         }
         Ok(())

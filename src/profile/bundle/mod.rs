@@ -14,7 +14,7 @@ mod rust;
 mod unpack;
 mod write;
 
-pub use manifest::{Binary, Entry, FORMAT, Kind, MANIFEST, Manifest, Source, is_role};
+pub use manifest::{Binary, Entry, FORMAT, Kind, MANIFEST, Manifest, Member, Source, is_role};
 pub use read::{Bundle, Origin, Wanted, read};
 pub use write::{Description, describe, write};
 

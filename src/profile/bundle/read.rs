@@ -1,12 +1,12 @@
-//! Reads a bundle from its first byte to its last, checks everything that it says of itself, and copies out one profile.
+//! Reads a bundle from its first byte to its last, checks everything that it says of itself, and copies out one file.
 //!
 //! A pure function over a reader: what it takes in memory is bounded by [`Limits`] and does not depend on what the archive says.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
-use super::archive::{Archive, Member};
-use super::manifest::{Entry, Kind, MANIFEST, Manifest};
+use super::archive::{self, Archive};
+use super::manifest::{Entry, Kind, MANIFEST, Manifest, Member};
 use super::rust::{self, Part};
 use super::unpack::Unpacked;
 use super::{BundleError, Limits};
@@ -33,9 +33,9 @@ pub enum Origin {
     },
 }
 
-/// The profile to copy out.
+/// The file to copy out, by its name in the archive.
 pub struct Wanted<'a> {
-    pub role: &'a str,
+    pub file: &'a str,
     pub to: &'a mut dyn Write,
 }
 
@@ -46,7 +46,7 @@ struct Content {
     blake3: String,
 }
 
-/// Reads a bundle. With `wanted` the content of that profile is written there, before it is known whether the bundle is good.
+/// Reads a bundle. With `wanted` the content of that file is written there, before it is known whether the bundle is good.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
@@ -68,29 +68,32 @@ pub fn read(input: impl Read, limits: &Limits, mut wanted: Option<Wanted>) -> Re
 
 fn own(
     archive: &mut Archive,
-    first: &Member,
+    first: &archive::Member,
     limits: &Limits,
     wanted: &mut Option<Wanted>,
 ) -> Result<Bundle, BundleError> {
     let manifest = Manifest::parse(&small(archive, first, limits.manifest)?, limits)?;
-    let mut missing: BTreeMap<&str, &Entry> =
-        manifest.profiles.iter().map(|entry| (entry.file.as_str(), entry)).collect();
+    let members = manifest.profiles.iter().flat_map(|entry| entry.members().map(move |member| (entry, member)));
+    let mut missing: BTreeMap<String, (&Entry, Member)> =
+        members.map(|(entry, member)| (member.file.clone(), (entry, member))).collect();
     while let Some(member) = archive.next()? {
         let name = member.name;
-        let Some(entry) = missing.remove(name.as_str()).filter(|_| !member.directory) else {
+        let Some((entry, declared)) = missing.remove(&name).filter(|_| !member.directory) else {
             return Err(BundleError::Unlisted(name));
         };
-        if member.bytes != entry.bytes {
-            return Err(BundleError::Size { name, declared: entry.bytes, found: member.bytes });
+        if member.bytes != declared.bytes {
+            return Err(BundleError::Size { name, declared: declared.bytes, found: member.bytes });
         }
-        let content = content(archive, &entry.role, wanted)?;
-        if content.blake3 != entry.blake3.to_ascii_lowercase() {
+        let content = content(archive, &name, wanted)?;
+        if content.blake3 != declared.blake3.to_ascii_lowercase() {
             return Err(BundleError::Hash(name));
         }
-        is_as_declared(entry, &content)?;
+        if name == entry.file {
+            is_as_declared(entry, &content)?;
+        }
     }
     if let Some(file) = missing.into_keys().next() {
-        return Err(BundleError::Missing(file.into()));
+        return Err(BundleError::Missing(file));
     }
     let origin = Origin::Optbuild { version: manifest.optbuild, pipeline: manifest.pipeline };
     Ok(Bundle { origin, profiles: manifest.profiles })
@@ -129,7 +132,7 @@ fn shown(kind: Kind, version: Option<u32>, context_sensitive: bool) -> String {
 
 fn of_rust(
     archive: &mut Archive,
-    first: Member,
+    first: archive::Member,
     limits: &Limits,
     wanted: &mut Option<Wanted>,
 ) -> Result<Bundle, BundleError> {
@@ -152,7 +155,7 @@ fn of_rust(
 
 fn profile_of_rust(
     archive: &mut Archive,
-    member: &Member,
+    member: &archive::Member,
     role: &str,
     limits: &Limits,
     wanted: &mut Option<Wanted>,
@@ -161,7 +164,7 @@ fn profile_of_rust(
         let what = format!("`{}`", member.name);
         return Err(BundleError::TooLarge { what, bytes: member.bytes, limit: limits.profile });
     }
-    let Content { kind, bytes, blake3 } = content(archive, role, wanted)?;
+    let Content { kind, bytes, blake3 } = content(archive, &member.name, wanted)?;
     let Some((kind, header)) = kind else {
         let declared = "a merged profile".into();
         return Err(BundleError::Content { name: member.name.clone(), declared, found: "something else".into() });
@@ -179,11 +182,12 @@ fn profile_of_rust(
         tools: BTreeMap::new(),
         instrumented: Vec::new(),
         rewritten: None,
+        matchable: None,
     })
 }
 
 /// All of a small member.
-fn small(archive: &mut Archive, member: &Member, limit: u64) -> Result<Vec<u8>, BundleError> {
+fn small(archive: &mut Archive, member: &archive::Member, limit: u64) -> Result<Vec<u8>, BundleError> {
     if member.bytes > limit {
         return Err(BundleError::TooLarge { what: format!("`{}`", member.name), bytes: member.bytes, limit });
     }
@@ -193,14 +197,14 @@ fn small(archive: &mut Archive, member: &Member, limit: u64) -> Result<Vec<u8>, 
 }
 
 /// The first line of a small text.
-fn line(archive: &mut Archive, member: &Member) -> Result<String, BundleError> {
+fn line(archive: &mut Archive, member: &archive::Member) -> Result<String, BundleError> {
     let text = small(archive, member, 4096)?;
     Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_string())
 }
 
 /// Reads a profile.
-fn content(archive: &mut Archive, role: &str, wanted: &mut Option<Wanted>) -> Result<Content, BundleError> {
-    let mut wanted = wanted.as_mut().filter(|wanted| wanted.role == role);
+fn content(archive: &mut Archive, file: &str, wanted: &mut Option<Wanted>) -> Result<Content, BundleError> {
+    let mut wanted = wanted.as_mut().filter(|wanted| wanted.file == file);
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 1 << 16];
     let (mut bytes, mut kind) = (0, None);

@@ -82,7 +82,7 @@ fn good() -> Vec<Vec<u8>> {
 #[test]
 fn what_is_in_it_and_one_profile() {
     let mut content = Vec::new();
-    let wanted = Wanted { role: "b", to: &mut content };
+    let wanted = Wanted { file: "b.profdata", to: &mut content };
     let bundle = read(xz(&good().concat()).as_slice(), &Limits::default(), Some(wanted)).unwrap();
     assert_eq!(bundle.origin, Origin::Optbuild { version: "0.1.0".into(), pipeline: "p".into() });
     let roles: Vec<_> = bundle.profiles.iter().map(|entry| (entry.role.as_str(), entry.kind, entry.version)).collect();
@@ -98,8 +98,8 @@ fn what_is_written_is_read_by_tar_and_by_itself() {
         Manifest { format: FORMAT, optbuild: "0.1.0".into(), pipeline: "p".into(), profiles: parsed.profiles.clone() };
     let write = || {
         let mut bytes = Vec::new();
-        let open = |entry: &Entry| -> std::io::Result<Box<dyn std::io::Read>> {
-            Ok(Box::new(if entry.role == "a" { FDATA } else { PROFDATA }))
+        let open = |file: &str| -> std::io::Result<Box<dyn std::io::Read>> {
+            Ok(Box::new(if file == "x/a.fdata" { FDATA } else { PROFDATA }))
         };
         super::write(&mut bytes, &manifest, open).unwrap();
         bytes
@@ -139,7 +139,7 @@ fn the_package_of_a_release_of_rust() {
         Command::new("tar").args(["--format=gnu", "--sort=name", "-c", top]).current_dir(dir.path()).output().unwrap();
     let mut content = Vec::new();
     let file = xz(&tar.stdout);
-    let wanted = Wanted { role: "rustc-bolt", to: &mut content };
+    let wanted = Wanted { file: &format!("{top}/reproducible-artifacts/rustc-bolt.profdata"), to: &mut content };
     let bundle = read(file.as_slice(), &Limits::default(), Some(wanted)).unwrap();
     let commit = Some("4d91de4e48198da2e33413efdcd9cd2cc0c46688".into());
     assert_eq!(bundle.origin, Origin::Rust { version: Some("1.85.0 (4d91de4e4 2025-02-17)".into()), commit });

@@ -38,14 +38,14 @@ pub fn describe(mut profile: impl Read) -> io::Result<Option<Description>> {
     }))
 }
 
-/// Writes a bundle; `open` opens the profile of an entry.
+/// Writes a bundle; `open` opens what stands at a name in it.
 ///
 /// # Errors
-/// Something cannot be read or written, or a profile has another size than its entry says.
+/// Something cannot be read or written, or a file has another size than the manifest says.
 pub fn write(
     to: impl Write,
     manifest: &Manifest,
-    mut open: impl FnMut(&Entry) -> io::Result<Box<dyn Read>>,
+    mut open: impl FnMut(&str) -> io::Result<Box<dyn Read>>,
 ) -> io::Result<()> {
     let mut encoder = zstd::Encoder::new(to, LEVEL)?;
     encoder.include_checksum(true)?;
@@ -53,8 +53,8 @@ pub fn write(
     let mut text = serde_json::to_vec_pretty(manifest)?;
     text.push(b'\n');
     append(&mut archive, MANIFEST, text.len() as u64, text.as_slice())?;
-    for entry in &manifest.profiles {
-        append(&mut archive, &entry.file, entry.bytes, open(entry)?)?;
+    for member in manifest.profiles.iter().flat_map(Entry::members) {
+        append(&mut archive, &member.file, member.bytes, open(&member.file)?)?;
     }
     archive.into_inner()?.finish()?.flush()
 }

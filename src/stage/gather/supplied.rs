@@ -2,7 +2,7 @@
 
 use super::{Instrumented, NAME};
 use crate::pipeline::{Kind, Supplied};
-use crate::plan::{Arg, MergeOutput, Op, Output, Part, Step, Symbol, TakeProfile};
+use crate::plan::{Arg, Op, Output, Part, Step, Symbol, TakeProfile};
 use crate::profile::Format;
 use crate::stage::{Context, PlanError};
 
@@ -12,20 +12,20 @@ const MIN_KNOWN: &str = "80%";
 /// Plans the stage.
 pub(in crate::stage) fn take(supplied: &Supplied, cx: &mut Context) -> Result<(), PlanError> {
     let format = if supplied.bolt { Format::Fdata } else { Format::Profdata };
+    let extension = if supplied.matchable { "yaml" } else { format.merged_extension() };
     let take = TakeProfile {
-        format,
         bundle: Arg::part(Part::Place { name: "profiles".into(), path: supplied.bundle.clone() }),
         role: supplied.role.clone(),
         member: supplied.member.clone(),
         hash: supplied.hash.clone(),
         dir: Symbol::Out.into(),
         name: NAME.into(),
+        extension: extension.into(),
     };
     cx.step(Step::op("take-profile", Op::take_profile(&take)));
-    let output = MergeOutput::Named { dir: take.dir, name: take.name };
-    let path = output.path(format);
+    let path = Arg::from(Symbol::Out).join(&format!("{NAME}-*.{extension}"));
     let tool = tool(format, cx)?;
-    if tool.is_some() || format == Format::Fdata {
+    if tool.is_some() || format == Format::Fdata && !supplied.matchable {
         let build = supplied.instrumented.as_ref().filter(|_| !supplied.allow_stale && format == Format::Profdata);
         let build = build.map(|path| Arg::from(path.as_str()));
         let build = build.as_ref().map(|build| (build, MIN_KNOWN));
