@@ -19,6 +19,7 @@ mod project;
 mod report;
 mod run;
 mod runs;
+mod supply;
 mod survivors;
 
 use std::io::{IsTerminal, Write as _};

@@ -6,6 +6,8 @@
 mod bolt_statistics;
 pub mod capture;
 mod check_bolt_input;
+mod check_bolt_profile;
+mod check_bolt_use;
 mod check_gathered;
 mod check_instrumented;
 mod check_profile;
@@ -17,12 +19,14 @@ mod put_in_place;
 mod same;
 mod shadow;
 mod slot;
+mod take_profile;
 mod tree;
 
 use std::borrow::Cow;
 use std::io::Write;
 
 pub use merge::engine::Share;
+pub use take_profile::ORIGIN;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -39,6 +43,8 @@ pub enum OpCommand {
     CheckProfileUse(check_profile_use::CheckProfileUse),
     CheckInstrumented(check_instrumented::CheckInstrumented),
     CheckBoltInput(check_bolt_input::CheckBoltInput),
+    CheckBoltProfile(check_bolt_profile::CheckBoltProfile),
+    CheckBoltUse(check_bolt_use::CheckBoltUse),
     CheckBolted(check_bolt_input::CheckBolted),
     BoltStatistics(bolt_statistics::BoltStatistics),
     Shadow(shadow::Shadow),
@@ -49,6 +55,7 @@ pub enum OpCommand {
     Compare(Box<compare::Compare>),
     ClearSlot(slot::ClearSlot),
     Collect(slot::Collect),
+    TakeProfile(take_profile::TakeProfile),
 }
 
 /// A number that an operation reports.
@@ -104,6 +111,8 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::CheckProfileUse(args) => args.run(),
         OpCommand::CheckInstrumented(args) => args.run(),
         OpCommand::CheckBoltInput(args) => args.run(),
+        OpCommand::CheckBoltProfile(args) => args.run(),
+        OpCommand::CheckBoltUse(args) => args.run(),
         OpCommand::CheckBolted(args) => args.run(),
         OpCommand::BoltStatistics(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
@@ -113,5 +122,6 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::Compare(args) => args.run(),
         OpCommand::ClearSlot(args) => args.run(),
         OpCommand::Collect(args) => args.run(),
+        OpCommand::TakeProfile(args) => args.run(),
     }
 }
