@@ -90,6 +90,20 @@ pub enum Refusal {
     Damaged(String),
     /// It differs from the first of its group in more than counts: of another build.
     Different,
+    /// A sum could become larger than llvm-profdata takes: for another sum of the same build.
+    Full,
+}
+
+impl Refusal {
+    /// The reason: of a damaged file, or else why llvm-profdata gets it.
+    pub fn damage(self) -> Result<String, String> {
+        match self {
+            Refusal::Damaged(reason) => Ok(reason),
+            Refusal::Unknown(reason) => Err(reason),
+            Refusal::Different => Err("it changed while it was read".into()),
+            Refusal::Full => Err("counts that add up to more than 2^56".into()),
+        }
+    }
 }
 
 pub(super) fn unknown(why: impl Into<String>) -> Refusal {
@@ -184,6 +198,24 @@ impl Sections {
             return Err(unknown("sections that are not aligned"));
         }
         Ok(sections)
+    }
+
+    /// Where a record's counters begin in their section. The difference between both sections was written at the first record,
+    /// and is one record less at each following one.
+    pub fn counters_of(&self, record: &[u8], number: usize) -> usize {
+        self.offset(record, number, 2, self.counters_delta)
+    }
+
+    /// Where a record's bits begin in the bitmap, and how many bytes they are. None: it has none.
+    pub fn bits_of(&self, record: &[u8], number: usize) -> Option<(usize, usize)> {
+        let bytes = self.layout.bitmap_bytes.map_or(0, |at| half(record, at) as usize);
+        let pointer = self.layout.bitmap_pointer.filter(|_| bytes > 0)?;
+        Some((self.offset(record, number, pointer, self.bitmap_delta), bytes))
+    }
+
+    fn offset(&self, record: &[u8], number: usize, pointer: usize, delta: u64) -> usize {
+        let passed = (number as u64).wrapping_mul(self.layout.record as u64);
+        word(record, pointer * 8).wrapping_sub(delta.wrapping_sub(passed)) as usize
     }
 
     /// The header without what differs between processes of one binary.
