@@ -55,6 +55,17 @@ impl Header {
     }
 }
 
+/// Which LLVM writes raw profiles of a version, and which `llvm-profdata` reads them, in words.
+pub fn writers(version: u32) -> String {
+    match version {
+        0..8 => "of an LLVM before 13".into(),
+        8 => "of LLVM 13 to 17".into(),
+        9 => "of LLVM 18".into(),
+        10 => "of LLVM 19 to 22".into(),
+        _ => "of an LLVM that is newer than 22".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
