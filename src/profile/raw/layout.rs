@@ -203,6 +203,9 @@ impl Sections {
         if field(layout.header / 8 - 1) != layout.kinds as u64 - 1 {
             return Err(unknown("other kinds of values"));
         }
+        if field(3) == 0 && field(5) != 0 {
+            return Err(unknown("a profile without its records, which are in the program"));
+        }
         let (bitmap, after_bitmap, rest) = match layout.version {
             10 if field(13) != 0 || field(14) != 0 => return Err(unknown("profiles of virtual tables")),
             9 | 10 => (field(7), field(8), 9),
