@@ -5,6 +5,7 @@
 pub mod binary;
 pub mod fdata;
 pub mod header;
+pub mod indexed;
 pub mod raw;
 
 use std::io;

@@ -139,34 +139,34 @@ impl Refusal {
     }
 }
 
-pub(super) fn unknown(why: impl Into<String>) -> Refusal {
+pub(in crate::profile) fn unknown(why: impl Into<String>) -> Refusal {
     Refusal::Unknown(why.into())
 }
 
-pub(super) fn damaged(why: impl Into<String>) -> Refusal {
+pub(in crate::profile) fn damaged(why: impl Into<String>) -> Refusal {
     Refusal::Damaged(why.into())
 }
 
 /// The word that begins at this byte. Zero beyond the end.
-pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
+pub(in crate::profile) fn word(bytes: &[u8], at: usize) -> u64 {
     let found = at.checked_add(8).and_then(|end| bytes.get(at..end));
     found.and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
 /// The 32-bit number that begins at this byte. Zero beyond the end.
-pub(super) fn half(bytes: &[u8], at: usize) -> u32 {
+pub(in crate::profile) fn half(bytes: &[u8], at: usize) -> u32 {
     let found = at.checked_add(4).and_then(|end| bytes.get(at..end));
     found.and_then(|half| half.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
 /// The 16-bit number that begins at this byte. Zero beyond the end.
-pub(super) fn quarter(bytes: &[u8], at: usize) -> u16 {
+pub(in crate::profile) fn quarter(bytes: &[u8], at: usize) -> u16 {
     let found = at.checked_add(2).and_then(|end| bytes.get(at..end));
     found.and_then(|quarter| quarter.try_into().ok()).map_or(0, u16::from_le_bytes)
 }
 
 /// How many bytes are missing to a multiple of eight.
-pub(super) fn padding(bytes: usize) -> usize {
+pub(in crate::profile) fn padding(bytes: usize) -> usize {
     bytes.wrapping_neg() % 8
 }
 

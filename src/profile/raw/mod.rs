@@ -4,13 +4,14 @@
 
 mod counters;
 mod group;
-mod layout;
+pub(super) mod layout;
 mod many;
 mod saved;
 mod spoiled;
 mod sum;
-mod template;
+pub(super) mod template;
 mod values;
+pub(super) mod whole;
 mod write;
 
 pub use sum::{Became, Sum};

@@ -11,11 +11,11 @@ use std::os::unix::fs::FileExt;
 use super::layout::{Refusal, Sections, half, quarter, unknown, word};
 
 /// A table keyed by numbers that are spread already, or nearly.
-pub(super) type Table = HashMap<u64, u64, BuildHasherDefault<Spread>>;
+pub type Table = HashMap<u64, u64, BuildHasherDefault<Spread>>;
 
 /// Multiplies: addresses of functions and hashes of names need no more.
 #[derive(Default)]
-pub(super) struct Spread(u64);
+pub struct Spread(u64);
 
 impl Hasher for Spread {
     fn write(&mut self, bytes: &[u8]) {

@@ -28,6 +28,28 @@ pub struct Seen {
 /// # Errors
 /// It is not what the records say, ends early or late, or needs llvm-profdata to interpret.
 pub fn parse(template: &Template, addresses: &Addresses, data: &[u8]) -> Result<Vec<Seen>, Refusal> {
+    parse_with(template, addresses, data, one_each)
+}
+
+/// The same, with the values of a site in the order of the file, and without ranks.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_in_order(template: &Template, addresses: &Addresses, data: &[u8]) -> Result<Vec<Seen>, Refusal> {
+    let mut sorted = Vec::new();
+    parse_with(template, addresses, data, |site, kind| {
+        sorted.clear();
+        sorted.extend_from_slice(site);
+        one_each(&mut sorted, kind)
+    })
+}
+
+fn parse_with(
+    template: &Template,
+    addresses: &Addresses,
+    data: &[u8],
+    mut of_site: impl FnMut(&mut [Seen], usize) -> Result<(), Refusal>,
+) -> Result<Vec<Seen>, Refusal> {
     let mut seen = Vec::new();
     let mut at = 0usize;
     let cut = || damaged("it is cut off within its value data");
@@ -63,7 +85,7 @@ pub fn parse(template: &Template, addresses: &Addresses, data: &[u8]) -> Result<
                     seen.push(Seen { site, value, rank: 0, count });
                     inside += 16;
                 }
-                one_each(&mut seen[before..], kind)?;
+                of_site(&mut seen[before..], kind)?;
                 site += 1;
             }
         }
