@@ -3,7 +3,9 @@
 //! Knows where to look, and where damaged files are put; how counts are added is the engine's and the tools' business.
 
 pub(crate) mod engine;
+mod own;
 mod tools;
+mod trust;
 
 pub(super) use tools::show;
 

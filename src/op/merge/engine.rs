@@ -7,6 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::own::Own;
 use super::tools::{self, Job, Reason};
 use crate::profile::{
     Format, fdata,
@@ -79,21 +80,27 @@ fn profdata(order: &Order) -> Result<Outcome> {
     let folded = raw::fold_weighted(order.files, order.work, threads)?;
     let (empty, mut damaged) = (folded.empty.len(), folded.damaged);
     check_content(order, empty, &damaged)?;
-    let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &folded.sums, threads };
     let left: Vec<Input> = folded.left.into_iter().zip(folded.weights).collect();
-    let mut complaints = tools::profdata(&job, &left, order.with)?;
     let (mut added, mut spoiled) = (folded.added, folded.spoiled);
-    if complaints.iter().any(|(path, _)| folded.sums.iter().any(|(sum, _)| sum == path)) {
-        // It knows better: it gets the files themselves.
-        let bad = |path: &Utf8PathBuf| damaged.iter().any(|(bad, _)| bad == path);
-        let left: Vec<Input> = order.files.iter().filter(|(path, _)| !bad(path)).cloned().collect();
-        complaints = tools::profdata(&job, &left, order.with)?;
-        added = 0;
-        spoiled.clear();
+    let own = Own::of(order, &left, folded.handed.is_empty())?;
+    if !own.write(order.output)? {
+        let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &folded.sums, threads };
+        let mut complaints = tools::profdata(&job, &left, order.with)?;
+        if complaints.is_empty() {
+            own.compare(order.output)?;
+        }
+        if complaints.iter().any(|(path, _)| folded.sums.iter().any(|(sum, _)| sum == path)) {
+            // It knows better: it gets the files themselves.
+            let bad = |path: &Utf8PathBuf| damaged.iter().any(|(bad, _)| bad == path);
+            let left: Vec<Input> = order.files.iter().filter(|(path, _)| !bad(path)).cloned().collect();
+            complaints = tools::profdata(&job, &left, order.with)?;
+            added = 0;
+            spoiled.clear();
+        }
+        // It says this of a count that it takes nevertheless.
+        complaints.retain(|(_, reason)| !reason.contains("excessively large counter value"));
+        damaged.extend(complaints);
     }
-    // It says this of a count that it takes nevertheless.
-    complaints.retain(|(_, reason)| !reason.contains("excessively large counter value"));
-    damaged.extend(complaints);
     check_share(order, &damaged)?;
     check_content(order, empty, &damaged)?;
     Ok(Outcome { empty, damaged, spoiled, added })

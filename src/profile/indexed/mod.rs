@@ -8,7 +8,6 @@ mod summary;
 mod table;
 
 use std::collections::HashSet;
-use std::io;
 
 use camino::Utf8PathBuf;
 
@@ -288,12 +287,4 @@ fn binary_ids(mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, Refusal> {
         bytes = bytes.get(end + padding(end)..).unwrap_or_default();
     }
     Ok(ids)
-}
-
-/// Reads what another writer has put into a file, for comparison: whether it is this.
-///
-/// # Errors
-/// It cannot be read.
-pub fn equal(path: &camino::Utf8Path, bytes: &[u8]) -> io::Result<bool> {
-    Ok(std::fs::read(path)? == bytes)
 }

@@ -59,7 +59,8 @@ mod tests {
         assert_eq!(buckets(&[]), [Vec::<usize>::new()]);
         // Put at the front, and turned around when 64 buckets become one.
         assert_eq!(buckets(&[64, 128]), [vec![0, 1]]);
-        assert_eq!(buckets(&[8, 16, 3]), [vec![0, 1], vec![], vec![], vec![2], vec![], vec![], vec![], vec![]]);
+        // From two of 64 buckets into one of 8, the lower first: it is behind then.
+        assert_eq!(buckets(&[8, 16, 3]), [vec![1, 0], vec![], vec![], vec![2], vec![], vec![], vec![], vec![]]);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::os::unix::fs::FileExt;
 
 use camino::Utf8Path;
 
+use super::counters::LARGEST;
 use super::group::open;
-use super::layout::Sections;
+use super::layout::{Sections, unknown};
 use super::template::{Addresses, Found, Template};
 use super::values::{self, Seen};
 
@@ -43,6 +44,10 @@ impl Whole {
             Ok(section)
         };
         let counters = read(sections.counters_at, sections.counters)?;
+        let counts = counters.as_chunks::<8>().0.iter().map(|counter| u64::from_le_bytes(*counter));
+        if counts.fold(false, |any, count| any | (count > LARGEST)) {
+            return Ok(Err(unknown("a count above 2^56")));
+        }
         let bits = read(sections.bitmap_at, sections.bitmap)?;
         // The file is as long as its header says at least.
         let rest = usize::try_from(length).unwrap_or(usize::MAX).saturating_sub(sections.values_at);
