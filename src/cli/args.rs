@@ -368,8 +368,11 @@ pub struct DoctorArgs {
 #[derive(Debug, Clone, Args)]
 pub struct MergeArgs {
     /// Files, or directories with all below them: raw or merged profiles of LLVM, or profiles of BOLT
-    #[arg(required = true)]
+    #[arg(required_unless_present = "weighted_input")]
     pub input: Vec<Utf8PathBuf>,
+    /// A file or directory whose counts count N times; may be given more than once
+    #[arg(long, value_name = "N,FILE", value_parser = super::merge::weighted)]
+    pub weighted_input: Vec<(u64, Utf8PathBuf)>,
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     pub output: Utf8PathBuf,
@@ -379,7 +382,7 @@ pub struct MergeArgs {
     /// The share of damaged profiles above which nothing is written
     #[arg(long, value_name = "SHARE", default_value = "1%")]
     pub max_damaged: crate::op::Share,
-    /// The llvm-profdata to merge with: of the LLVM whose compiler will read the result [default: the first one found]
+    /// The llvm-profdata to merge with: of the LLVM whose compiler will read the result [default: the first one found that reads the inputs: in PATH, then the newest of /usr/lib/llvm-*]
     #[arg(long, value_name = "TOOL")]
     pub profdata: Option<Utf8PathBuf>,
 }

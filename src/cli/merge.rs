@@ -1,22 +1,32 @@
 //! `optbuild merge`: profiles of many processes become one. Unaware of how they are added up.
 
+mod reader;
+
 use std::fs;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::MergeArgs;
-use super::exit::{Machine, Usage};
+use super::exit::Usage;
 use super::plan::print;
-use crate::facts::Facts;
 use crate::op::merge::engine::{self, Order};
 use crate::profile::header::Header;
+use crate::profile::raw::Input;
 use crate::profile::{self, Format};
+
+/// Reads `N,FILE`.
+pub fn weighted(text: &str) -> Result<(u64, Utf8PathBuf), String> {
+    let parts = text.split_once(',').and_then(|(weight, path)| Some((weight.trim().parse::<u64>().ok()?, path)));
+    let good = parts.filter(|(weight, path)| *weight > 0 && !path.is_empty());
+    good.map(|(weight, path)| (weight, path.into())).ok_or_else(|| "a weighted input is written as `3,FILE`".into())
+}
 
 /// `optbuild merge`
 pub fn merge(args: &MergeArgs) -> Result<u8> {
-    let mut files = Vec::new();
-    for input in &args.input {
+    let mut files: Vec<Input> = Vec::new();
+    let plain = args.input.iter().map(|input| (1, input));
+    for (weight, input) in plain.chain(args.weighted_input.iter().map(|(weight, input)| (*weight, input))) {
         if !input.exists() {
             return Err(Usage(format!("there is no {input}")).into());
         }
@@ -24,16 +34,23 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
         let wanted =
             |path: &Utf8Path| path == input || matches!(path.extension(), Some("profraw" | "profdata" | "fdata"));
         let found = profile::find(input, wanted).with_context(|| format!("cannot look for profiles in {input}"))?;
-        files.extend(found.into_iter().map(|file| file.path));
+        files.extend(found.into_iter().map(|file| (file.path, weight)));
     }
     let format = format(&files)?;
-    let tool = tool(args, format)?;
+    if format == Format::Fdata && files.iter().any(|(_, weight)| *weight != 1) {
+        return Err(Usage("profiles of BOLT have no weights: merge-fdata adds them up as they are".into()).into());
+    }
     let dir = match args.output.parent() {
         Some(dir) if !dir.as_str().is_empty() => dir,
         _ => Utf8Path::new("."),
     };
     let work = engine::work_in(dir)?;
     let work_dir = Utf8Path::from_path(work.path()).context("a path that is not UTF-8")?;
+    let tool = match (&args.profdata, format) {
+        (Some(tool), Format::Profdata) => tool.clone(),
+        (_, Format::Profdata) => reader::find(&files, work_dir)?,
+        (_, Format::Fdata) => reader::candidates("merge-fdata").next().ok_or_else(|| reader::none("merge-fdata"))?,
+    };
     let merged = work_dir.join("merged");
     let order = Order {
         format,
@@ -47,6 +64,9 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
     };
     let outcome = engine::merge(&order)?;
     fs::rename(&merged, &args.output).with_context(|| format!("cannot write {}", args.output))?;
+    for (path, reason) in &outcome.spoiled {
+        anstream::eprintln!("{path}: {reason}");
+    }
     for (path, reason) in &outcome.damaged {
         anstream::eprintln!("left out: {path}: {reason}");
     }
@@ -66,9 +86,9 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
 }
 
 /// The family that all files belong to.
-fn format(files: &[Utf8PathBuf]) -> Result<Format> {
+fn format(files: &[Input]) -> Result<Format> {
     let mut seen: [Option<&Utf8Path>; 2] = [None, None];
-    for path in files {
+    for (path, _) in files {
         let header = Header::read(path).with_context(|| format!("cannot read {path}"))?;
         let bolt = header.is_none() && path.extension() == Some(Format::Fdata.raw_extension());
         seen[usize::from(bolt)].get_or_insert(path);
@@ -84,20 +104,4 @@ fn format(files: &[Utf8PathBuf]) -> Result<Format> {
             Err(Usage("there is no profile (*.profraw, *.profdata, *.fdata) in what was named".into()).into())
         }
     }
-}
-
-/// The tool that was named, or the first one found: in PATH, then with the number of its LLVM, the newest first.
-fn tool(args: &MergeArgs, format: Format) -> Result<Utf8PathBuf> {
-    let name = match format {
-        Format::Profdata => "llvm-profdata",
-        Format::Fdata => "merge-fdata",
-    };
-    if let (Some(tool), Format::Profdata) = (&args.profdata, format) {
-        return Ok(tool.clone());
-    }
-    let facts = Facts::live();
-    let numbered =
-        (14..=35).rev().flat_map(|major| [format!("{name}-{major}"), format!("/usr/lib/llvm-{major}/bin/{name}")]);
-    let found = std::iter::once(name.to_string()).chain(numbered).find_map(|program| facts.program(&program));
-    found.ok_or_else(|| Machine(format!("there is no {name} in PATH: install LLVM's tools")).into())
 }

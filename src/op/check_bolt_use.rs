@@ -37,7 +37,7 @@ impl CheckBoltUse {
         if said.functions == Some(0) {
             bail!("the BOLT profile has counts of none of the functions: it is of another program. {advice}");
         }
-        if said.stale > self.max_stale.of_one() {
+        if said.stale > self.max_stale.value() {
             bail!(
                 "{:.1} % of the counts in the BOLT profile are of functions that have other code here: it is of another build. At \
                  most {} may be. {advice}",

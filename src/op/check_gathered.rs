@@ -106,7 +106,7 @@ impl CheckGathered {
         }
         let known = share((all - wanted.len()) as u64, all as u64);
         if let Some(least) = self.min_of_the_build {
-            if known < least.of_one() {
+            if known < least.value() {
                 bail!(
                     "only {} of the {all} functions of the profile are in {build} with the same code: it was gathered on other \
                      sources, or built otherwise. At least {least} have to be. Use a bundle of these sources, or leave the \

@@ -111,7 +111,7 @@ impl CheckProfileUse {
             0 => (warnings.mismatched_functions(), known.len() as u64),
             all => (found.mismatched, all),
         };
-        if statistics::share(mismatched, all) <= limit.of_one() {
+        if statistics::share(mismatched, all) <= limit.value() {
             return Ok(());
         }
         bail!(

@@ -3,7 +3,9 @@
 //! Knows where to look, and where damaged files are put; how counts are added is the engine's and the tools' business.
 
 pub(crate) mod engine;
+mod own;
 mod tools;
+mod trust;
 
 pub(super) use tools::show;
 
@@ -13,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Fact;
-use crate::profile::{self, Format, ProfileFile};
+use crate::profile::{self, Format, ProfileFile, raw::Input};
 use engine::Share;
 
 /// Merges the profiles below directories into one file.
@@ -72,7 +74,7 @@ impl Merge {
         let work = engine::work_in(dir)?;
         let work_dir = Utf8Path::from_path(work.path()).context("a path that is not UTF-8")?;
         let partial = work_dir.join("merged");
-        let files: Vec<Utf8PathBuf> = found.iter().map(|file| file.path.clone()).collect();
+        let files: Vec<Input> = found.iter().map(|file| (file.path.clone(), 1)).collect();
         let order = engine::Order {
             format: self.format,
             tool: &self.tool,
@@ -92,6 +94,9 @@ impl Merge {
             self.delete(found.iter().filter(|file| !bad(&file.path)))?;
         }
 
+        for (path, reason) in &outcome.spoiled {
+            tools::pass_on(&format!("{path}: {reason}\n"));
+        }
         let mut facts = if self.merged {
             Vec::new()
         } else {
@@ -100,6 +105,9 @@ impl Merge {
         facts.push(Fact::new("functions", functions, "functions"));
         if outcome.empty > 0 {
             facts.push(Fact::new("empty-profiles", outcome.empty, "files"));
+        }
+        if !outcome.spoiled.is_empty() {
+            facts.push(Fact::new("profiles-with-impossible-counts", outcome.spoiled.len(), "files"));
         }
         if !outcome.damaged.is_empty() {
             facts.push(Fact::new("damaged-profiles", outcome.damaged.len(), "files"));

@@ -9,6 +9,7 @@ pub mod demangle;
 pub mod fdata;
 pub mod header;
 pub mod identity;
+pub mod indexed;
 pub mod listing;
 pub mod raw;
 pub mod records;

@@ -7,16 +7,20 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::own::Own;
 use super::tools::{self, Job, Reason};
-use crate::profile::{Format, fdata, raw};
+use crate::profile::{
+    Format, fdata,
+    raw::{self, Input},
+};
 
 /// What to merge, with what, into which file.
 pub(crate) struct Order<'a> {
     pub format: Format,
     /// llvm-profdata or merge-fdata.
     pub tool: &'a Utf8Path,
-    /// Each is one profile for the share of damaged ones.
-    pub files: &'a [Utf8PathBuf],
+    /// Each is one profile for the share of damaged ones. BOLT's all count once.
+    pub files: &'a [Input],
     /// Merged profiles that must be good.
     pub with: &'a [Utf8PathBuf],
     /// 0: as many as there are cores.
@@ -33,6 +37,8 @@ pub(crate) struct Outcome {
     pub empty: usize,
     /// Left out, with the reason.
     pub damaged: Vec<Reason>,
+    /// Functions that were left out of a file, which is merged without them.
+    pub spoiled: Vec<Reason>,
     /// How many were added up without the tool.
     pub added: usize,
 }
@@ -78,26 +84,33 @@ pub(crate) fn merge(order: &Order) -> Result<Outcome> {
 fn profdata(order: &Order) -> Result<Outcome> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if order.threads == 0 { cores() } else { order.threads };
-    let folded = raw::fold(order.files, order.work, threads)?;
+    let folded = raw::fold_weighted(order.files, order.work, threads)?;
     let (empty, mut damaged) = (folded.empty.len(), folded.damaged);
     check_content(order, empty, &damaged)?;
-    let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &folded.sums };
-    // What llvm-profdata makes of a few files should not depend on how many threads it has.
-    let of_tool = |files: usize| if files < FEW { 1 } else { threads };
-    let mut left = folded.left;
-    let mut complaints = tools::profdata(&job, &left, order.with, of_tool(left.len()))?;
-    let mut added = folded.added;
-    if complaints.iter().any(|(path, _)| folded.sums.iter().any(|(sum, _)| sum == path)) {
-        // It knows better: it gets the files themselves.
-        left = order.files.iter().filter(|path| !damaged.iter().any(|(bad, _)| bad == *path)).cloned().collect();
-        complaints = tools::profdata(&job, &left, order.with, of_tool(left.len()))?;
-        added = 0;
+    let left: Vec<Input> = folded.left.into_iter().zip(folded.weights).collect();
+    let (mut added, mut spoiled) = (folded.added, folded.spoiled);
+    let own = Own::of(order, &left, folded.handed.is_empty())?;
+    if !own.write(order.output)? {
+        let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &folded.sums, threads };
+        let mut complaints = tools::profdata(&job, &left, order.with)?;
+        if complaints.is_empty() {
+            own.compare(order.output)?;
+        }
+        if complaints.iter().any(|(path, _)| folded.sums.iter().any(|(sum, _)| sum == path)) {
+            // It knows better: it gets the files themselves.
+            let bad = |path: &Utf8PathBuf| damaged.iter().any(|(bad, _)| bad == path);
+            let left: Vec<Input> = order.files.iter().filter(|(path, _)| !bad(path)).cloned().collect();
+            complaints = tools::profdata(&job, &left, order.with)?;
+            added = 0;
+            spoiled.clear();
+        }
+        // It says this of a count that it takes nevertheless.
+        complaints.retain(|(_, reason)| !reason.contains("excessively large counter value"));
+        damaged.extend(complaints);
     }
-    // It says this of a count that it takes nevertheless.
-    complaints.retain(|(_, reason)| !reason.contains("excessively large counter value"));
-    damaged.extend(complaints);
     check_share(order, &damaged)?;
-    Ok(Outcome { empty, damaged, added })
+    check_content(order, empty, &damaged)?;
+    Ok(Outcome { empty, damaged, spoiled, added })
 }
 
 /// A directory for files in between, in the directory of the result: a rename puts that in place whole or not at all.
@@ -110,12 +123,9 @@ pub(crate) fn work_in(dir: &Utf8Path) -> Result<tempfile::TempDir> {
     work.with_context(|| format!("cannot write to the directory {dir}"))
 }
 
-/// So many files llvm-profdata merges in one thread.
-const FEW: usize = 32;
-
 fn fdata(order: &Order) -> Result<Outcome> {
     let (mut good, mut outcome) = (Vec::new(), Outcome::default());
-    for path in order.files {
+    for (path, _) in order.files {
         // merge-fdata refuses all files because of an empty or a truncated one.
         match fdata::condition(path).with_context(|| format!("cannot read {path}"))? {
             fdata::Condition::Good => good.push(path.clone()),
@@ -125,7 +135,7 @@ fn fdata(order: &Order) -> Result<Outcome> {
     }
     check_content(order, outcome.empty, &outcome.damaged)?;
     check_share(order, &outcome.damaged)?;
-    let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &[] };
+    let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &[], threads: 1 };
     tools::fdata(&job, &good, order.with)?;
     Ok(outcome)
 }
@@ -145,7 +155,13 @@ fn check_content(order: &Order, empty: usize, damaged: &[Reason]) -> Result<()> 
 
 fn check_share(order: &Order, damaged: &[Reason]) -> Result<()> {
     let (bad, all) = (damaged.len(), order.files.len());
-    if bad as f64 > order.limit.0 * all as f64 {
+    let allowed = order.limit.0 * all as f64;
+    if bad as f64 > allowed
+        && let Some((_, wrong)) = damaged.iter().find(|(_, reason)| tools::of_wrong_version(reason))
+    {
+        bail!("{bad} of {all} profiles: {wrong}");
+    }
+    if bad as f64 > allowed {
         bail!(
             "{bad} of {all} profiles are damaged, more than {} of them:{}\n  Processes that were killed while they wrote and \
              full disks leave such files. `--max-damaged` sets how many are accepted",

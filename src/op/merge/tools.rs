@@ -1,5 +1,6 @@
 //! The tools that merge: how they are called, and what their complaints mean.
 
+use std::collections::HashMap;
 use std::fs;
 use std::process::{Command, Output};
 
@@ -7,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::profile::header::{self, Header, HeaderKind};
-use crate::profile::{Format, fdata};
+use crate::profile::{Format, fdata, raw::Input};
 use crate::toolchain::formats;
 
 /// What a tool is called with besides the files.
@@ -19,6 +20,7 @@ pub(super) struct Job<'a> {
     pub output: &'a Utf8Path,
     /// Sums, each with a file that is in it, which is what a person knows.
     pub sums: &'a [(Utf8PathBuf, Utf8PathBuf)],
+    pub threads: usize,
 }
 
 impl Job<'_> {
@@ -30,42 +32,98 @@ impl Job<'_> {
 /// A file and a reason.
 pub(crate) type Reason = (Utf8PathBuf, String);
 
-/// Merges with llvm-profdata. Returns the files that it says something about, with what it says.
-pub(super) fn profdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf], threads: usize) -> Result<Vec<Reason>> {
+/// What one call of llvm-profdata gets at most: files and bytes. One file may be larger.
+const BATCH: (usize, u64) = (4096, 8 << 30);
+/// So many files llvm-profdata merges in one thread: what it makes of a few should not depend on how many it has.
+const FEW: usize = 32;
+
+/// Merges with llvm-profdata, in several calls if they are many. Returns the files that it says something about, with what it
+/// says.
+pub(super) fn profdata(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
+    in_batches(job, files, with, BATCH)
+}
+
+fn in_batches(job: &Job, files: &[Input], with: &[Utf8PathBuf], limit: (usize, u64)) -> Result<Vec<Reason>> {
+    let batches = batches(files, limit)?;
+    if batches.len() <= 1 {
+        return one_call(job, files, with);
+    }
+    let (mut parts, mut reasons) = (Vec::new(), Vec::new());
+    for (number, batch) in batches.into_iter().enumerate() {
+        let part = job.work.join(format!("part-{number}"));
+        let complaints = one_call(&Job { output: &part, ..*job }, batch, &[])?;
+        reasons.extend(complaints);
+        // There is none of a batch without a good file.
+        parts.extend(part.exists().then_some((part, 1)));
+    }
+    if parts.is_empty() {
+        return Ok(reasons);
+    }
+    let complaints = one_call(job, &parts, with)?;
+    if let Some((part, reason)) = complaints.first() {
+        bail!("{} cannot read what it wrote itself, {part}: {reason}", job.tool);
+    }
+    Ok(reasons)
+}
+
+fn batches(files: &[Input], (most, most_bytes): (usize, u64)) -> Result<Vec<&[Input]>> {
+    let (mut batches, mut begin, mut bytes) = (Vec::new(), 0, 0u64);
+    for (number, (path, _)) in files.iter().enumerate() {
+        let size = fs::metadata(path).with_context(|| format!("cannot read {path}"))?.len();
+        if number > begin && (number - begin == most || bytes.saturating_add(size) > most_bytes) {
+            batches.push(&files[begin..number]);
+            (begin, bytes) = (number, 0);
+        }
+        bytes = bytes.saturating_add(size);
+    }
+    batches.push(&files[begin..]);
+    Ok(batches)
+}
+
+fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
     let list = job.work.join("files");
     // With a weight in front, a comma in a path is part of the path.
-    let lines: Vec<String> = files.iter().chain(with).map(|path| format!("1,{path}\n")).collect();
-    fs::write(&list, lines.concat()).with_context(|| format!("cannot write {list}"))?;
+    let line = |path: &Utf8PathBuf, weight: u64| format!("{weight},{path}\n");
+    let lines = files.iter().map(|(path, weight)| line(path, *weight)).chain(with.iter().map(|path| line(path, 1)));
+    fs::write(&list, lines.collect::<String>()).with_context(|| format!("cannot write {list}"))?;
+    let threads = if files.len() < FEW { 1 } else { job.threads };
     let mut command = Command::new(job.tool);
     // A process that was killed while it wrote leaves a damaged file, which says nothing against the others.
     command.args(["merge", "--failure-mode=all"]).arg(format!("--num-threads={threads}"));
     command.arg(format!("--input-files={list}")).arg("-o").arg(job.output);
     let output = run(&mut command)?;
     let complaints = stderr(&output);
-    let mut reasons = Vec::new();
-    for path in files {
-        let begin = [format!("warning: {path}: "), format!("error: {path}: ")];
-        let reason = complaints.lines().find_map(|line| begin.iter().find_map(|begin| line.strip_prefix(begin)));
-        let Some(reason) = reason else { continue };
-        // A version that the tool cannot read is no damage: the tool is the wrong one.
+    let said = complaints_by_file(&complaints);
+    let mut reasons: Vec<Reason> = Vec::new();
+    for (path, _) in files {
+        let Some(reason) = said.get(path.as_str()) else { continue };
         let header = header::Header::read(path).with_context(|| format!("cannot read {path}"))?;
-        if let Some(header) = header
-            && let Some(says) = version_complaint(reason, header.version)
-        {
-            bail!("{}", mismatch(job.tool, job.shown(path), header, &says));
-        }
-        reasons.push((path.clone(), reason.to_string()));
+        let wrong = header.and_then(|header| Some((header, version_complaint(reason, header.version)?)));
+        let wrong = wrong.map(|(header, says)| mismatch(job.tool, job.shown(path), header, &says));
+        reasons.push((path.clone(), wrong.unwrap_or_else(|| (*reason).to_string())));
     }
     for path in with {
-        if complaints.contains(&format!("warning: {path}: ")) {
+        if said.contains_key(path.as_str()) {
             bail!("{} cannot merge {path} with the raw profiles: {}", job.tool, first_line(&complaints));
         }
     }
     pass_on(&complaints);
-    if !output.status.success() {
+    if !output.status.success() && reasons.len() < files.len() {
         bail!("{} could not merge {} profiles ({}): {}", job.tool, files.len(), output.status, first_line(&complaints));
     }
     Ok(reasons)
+}
+
+/// What a tool says of each file, the first line of it.
+fn complaints_by_file(complaints: &str) -> HashMap<&str, &str> {
+    let mut said = HashMap::new();
+    for line in complaints.lines() {
+        let rest = line.strip_prefix("warning: ").or_else(|| line.strip_prefix("error: "));
+        if let Some((path, reason)) = rest.and_then(|rest| rest.split_once(": ")) {
+            said.entry(path).or_insert(reason);
+        }
+    }
+    said
 }
 
 /// Merges with merge-fdata. It refuses all files because of a damaged one.
@@ -130,7 +188,7 @@ fn parse_summary(text: &str) -> Summary {
 }
 
 /// What the tool says it can read, if it complains about the version of a profile.
-fn version_complaint(complaints: &str, version: u32) -> Option<String> {
+pub(super) fn version_complaint(complaints: &str, version: u32) -> Option<String> {
     if let Some((_, rest)) = complaints.split_once("expected version = ") {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         let llvm = digits.parse().map(|version| format!(" ({})", formats::raw_in_words(version))).unwrap_or_default();
@@ -140,18 +198,26 @@ fn version_complaint(complaints: &str, version: u32) -> Option<String> {
     old.then(|| format!("does not read version {version}"))
 }
 
+/// What the messages about a wrong tool say.
+const WRONG_RAW: &str = "the instrumented program writes raw profiles of version";
+const WRONG_INDEXED: &str = "is an indexed profile of version";
+
+/// Whether a reason says that the tool is the wrong one.
+pub(super) fn of_wrong_version(reason: &str) -> bool {
+    reason.starts_with(WRONG_RAW) || reason.contains(WRONG_INDEXED)
+}
+
 fn mismatch(tool: &Utf8Path, file: &Utf8Path, header: Header, reason: &str) -> String {
     let version = header.version;
     match header.kind {
         HeaderKind::Raw => format!(
-            "the instrumented program writes raw profiles of version {version} ({}), and {tool} {reason} (seen on {file}).\n  \
-             Merge with the llvm-profdata of the LLVM that compiled the program: set `profdata` in the gather stage (`--profdata` \
-             of `optbuild merge`), or install that LLVM",
+            "{WRONG_RAW} {version} ({}), and {tool} {reason} (seen on {file}).\n  Merge with the llvm-profdata of the LLVM that \
+             compiled the program: set `profdata` in the gather stage (`--profdata` of `optbuild merge`), or install that LLVM",
             formats::raw_in_words(u64::from(version))
         ),
         HeaderKind::Indexed => format!(
-            "{file} is an indexed profile of version {version}, which {} reads, and {tool} {reason}.\n  Merge with an \
-             llvm-profdata of that LLVM; the compiler that is to use the result must not be older either",
+            "{file} {WRONG_INDEXED} {version}, which {} reads, and {tool} {reason}.\n  Merge with an llvm-profdata of that \
+             LLVM; the compiler that is to use the result must not be older either",
             formats::indexed_in_words(u64::from(version))
         ),
     }
@@ -167,7 +233,7 @@ fn stderr(output: &Output) -> String {
 }
 
 /// A tool's own words belong in the step's log.
-fn pass_on(complaints: &str) {
+pub(super) fn pass_on(complaints: &str) {
     use std::io::Write;
     // Where the log cannot be written the runner has noticed already.
     let _ = std::io::stderr().write_all(complaints.as_bytes());

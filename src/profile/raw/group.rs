@@ -4,25 +4,28 @@
 //! counts whole or not at all. Unaware of other binaries, and of what becomes of files that are not added up here.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::counters::{Added, CHUNK, Counters};
-use super::layout::{LONGEST_HEADER, Refusal, Sections, padding, unknown};
+use super::counters::{Added, CHUNK, Counters, Source};
+use super::layout::{LONGEST_HEADER, Refusal, Sections, unknown};
+use super::spoiled::{self, Spoiled};
 use super::template::{Found, Template};
 use super::values::{self, Sums};
 
 /// A group's sum, while files are added to it.
 pub struct Group {
-    template: Template,
-    counters: Counters,
-    bitmap: Mutex<Vec<u8>>,
-    values: Sums,
+    pub(super) template: Template,
+    pub(super) counters: Counters,
+    pub(super) bitmap: Mutex<Vec<u8>>,
+    pub(super) values: Sums,
+    /// How many files are in it.
+    pub(super) files: u64,
+    /// The first of them, which is what a person knows.
+    pub(super) first: Utf8PathBuf,
 }
 
 /// Opens a file and reads its header.
@@ -48,40 +51,74 @@ impl Group {
             Ok(sections) => sections,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        Ok(Template::read(&file, &head, sections)?.map(|template| Group {
-            counters: Counters::new(sections.counters),
-            bitmap: Mutex::new(vec![0; sections.bitmap]),
-            values: Sums::new(template.sites),
-            template,
-        }))
+        Ok(Template::read(&file, &head, sections)?.map(|template| Group::of(template, path.to_owned())))
     }
 
-    /// Adds a file: whole, or not at all. `first` is where among the counters to begin.
+    /// An empty sum.
+    pub fn of(template: Template, first: Utf8PathBuf) -> Group {
+        Group {
+            counters: Counters::new(template.sections.counters),
+            bitmap: Mutex::new(vec![0; template.sections.bitmap]),
+            values: Sums::new(template.sites),
+            template,
+            files: 0,
+            first,
+        }
+    }
+
+    /// Adds a file so many times: whole (but for functions whose counts cannot be), or not at all. `first` is where among the
+    /// counters to begin.
     ///
     /// # Errors
     /// It cannot be read: then the sum is not to be used.
-    pub fn add(&self, path: &Utf8Path, first: usize, buffer: &mut Vec<u8>) -> Found<()> {
+    pub fn add(&self, path: &Utf8Path, weight: u64, first: usize, buffer: &mut Vec<u8>) -> Found<Option<Spoiled>> {
         let (file, head, length) = open(path)?;
         let sections = match Sections::parse(&head, length) {
             Ok(sections) => sections,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let seen = match self.compare(&file, &head, &sections, length, buffer)? {
+        let mut seen = match self.compare(&file, &head, &sections, length, buffer)? {
             Ok(seen) => seen,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let mut bits = vec![0; sections.bitmap];
         file.read_exact_at(&mut bits, sections.bitmap_at as u64)?;
-        match self.counters.add(&file, sections.counters_at, first, buffer)? {
+        let mut spoiled = None;
+        let mut added = self.counters.add(Source::File(&file, sections.counters_at), weight, first, buffer)?;
+        if added == Added::TooLarge {
+            let mut counters = vec![0; sections.counters];
+            file.read_exact_at(&mut counters, sections.counters_at as u64)?;
+            match spoiled::leave_out(&self.template, &mut counters, &mut bits, &mut seen) {
+                Ok(found) => spoiled = found,
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+            added = self.counters.add(Source::Memory(&counters), weight, first, buffer)?;
+        }
+        match added {
             Added::Yes => {}
-            Added::TooLarge => return Ok(Err(unknown("a count above 2^56"))),
-            Added::SumTooLarge => return Ok(Err(unknown("a sum above 2^56"))),
+            // What is larger has been taken out; together they have too many bits.
+            Added::TooLarge => return Ok(Err(unknown("counts about 2^56"))),
+            Added::SumTooLarge => return Ok(Err(Refusal::Full)),
         }
         for (sum, bits) in self.bitmap.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().zip(bits) {
             *sum |= bits;
         }
-        self.values.add(&seen);
-        Ok(Ok(()))
+        self.values.add(&seen, weight);
+        Ok(Ok(spoiled))
+    }
+
+    /// Adds another sum of the same build. False, and nothing done, if it is of another, or a count could become too large.
+    pub fn join(&mut self, other: &Group) -> bool {
+        if !self.template.same(&other.template) || !self.counters.join(&other.counters) {
+            return false;
+        }
+        let bits = other.bitmap.lock().unwrap_or_else(PoisonError::into_inner);
+        for (sum, bits) in self.bitmap.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().zip(bits.iter()) {
+            *sum |= bits;
+        }
+        self.values.join(other.values.sites());
+        self.files += other.files;
+        true
     }
 
     /// Holds a file against the template, and reads its value data.
@@ -121,74 +158,6 @@ impl Group {
         let mut data = vec![0; usize::try_from(length).unwrap_or(usize::MAX).saturating_sub(sections.values_at)];
         file.read_exact_at(&mut data, sections.values_at as u64)?;
         Ok(values::parse(template, &addresses, &data))
-    }
-
-    /// Adds all files that fit, in so many threads. Returns those that do not, by their numbers, with the reason.
-    ///
-    /// # Errors
-    /// One cannot be read.
-    pub fn add_all(&self, files: &[&Utf8PathBuf], threads: usize) -> Result<Vec<(usize, Refusal)>> {
-        let next = AtomicUsize::new(0);
-        let refused = Mutex::new(Vec::new());
-        let failed = Mutex::new(None);
-        std::thread::scope(|scope| {
-            for thread in 0..threads.clamp(1, files.len().max(1)) {
-                let first = thread * self.template.sections.counters / CHUNK / threads.max(1);
-                let (next, refused, failed) = (&next, &refused, &failed);
-                scope.spawn(move || {
-                    let mut buffer = Vec::new();
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(path) = files.get(number) else { break };
-                        match self.add(path, first, &mut buffer) {
-                            Ok(Ok(())) => {}
-                            Ok(Err(refusal)) => {
-                                refused.lock().unwrap_or_else(PoisonError::into_inner).push((number, refusal));
-                            }
-                            Err(error) => {
-                                let error = anyhow::Error::new(error).context(format!("cannot read {path}"));
-                                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                                next.store(files.len(), Ordering::Relaxed);
-                            }
-                        }
-                    }
-                });
-            }
-        });
-        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
-        }
-        let mut refused = refused.into_inner().unwrap_or_else(PoisonError::into_inner);
-        refused.sort_by_key(|(number, _)| *number);
-        Ok(refused)
-    }
-
-    /// Writes the sum as a raw profile, as a process of the first file's addresses would have written it.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn write(self, path: &Utf8Path) -> Result<()> {
-        self.write_to(path).with_context(|| format!("cannot write {path}"))
-    }
-
-    fn write_to(self, path: &Utf8Path) -> io::Result<()> {
-        let Group { template, counters, bitmap, values } = self;
-        let sections = template.sections;
-        let mut file = BufWriter::with_capacity(CHUNK, File::create(path)?);
-        let zeros = |file: &mut BufWriter<File>, from: usize, to: usize| {
-            io::copy(&mut io::repeat(0).take(to.saturating_sub(from) as u64), file)
-        };
-        file.write_all(&template.head)?;
-        file.write_all(&template.records)?;
-        zeros(&mut file, sections.records_at + sections.records, sections.counters_at)?;
-        counters.write(|part| file.write_all(part))?;
-        zeros(&mut file, sections.counters_at + sections.counters, sections.bitmap_at)?;
-        file.write_all(&bitmap.into_inner().unwrap_or_else(PoisonError::into_inner))?;
-        zeros(&mut file, sections.bitmap_at + sections.bitmap, sections.names_at)?;
-        file.write_all(&template.names)?;
-        zeros(&mut file, 0, padding(sections.names))?;
-        values.write(&template, |block| file.write_all(block))?;
-        file.flush()
     }
 }
 

@@ -9,8 +9,16 @@ pub const MAGIC: [u8; 8] = *b"\x81rforpl\xff";
 pub const LONGEST_HEADER: usize = 16 * 8;
 
 /// Flags of the version word that change nothing in how profiles are added: counters of the intermediate representation, of
-/// its second level, and with the entry's counter first.
-const HARMLESS_FLAGS: u64 = 1 << 56 | 1 << 57 | 1 << 58;
+/// its second level, with the entry's counter first, and with counters at the entries of loops.
+const HARMLESS_FLAGS: u64 = 1 << 56 | 1 << 57 | 1 << 58 | 1 << 55;
+/// The other flags that are known, and what they stand for.
+const VARIANTS: [(u64, &str); 5] = [
+    (1 << 59, "a profile without its records, which are in debug information"),
+    (1 << 60, "coverage by single bytes"),
+    (1 << 61, "coverage of functions' entries"),
+    (1 << 62, "a profile of memory"),
+    (1 << 63, "a profile of the order of calls"),
+];
 
 /// A version's sizes and offsets, in bytes unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +52,21 @@ const VERSION_8: Layout = Layout {
     bitmap_bytes: None,
     names_delta: 9,
     bitmap_delta: None,
+};
+
+/// LLVM 18.
+const VERSION_9: Layout = Layout {
+    version: 9,
+    header: 14 * 8,
+    record: 64,
+    function_pointer: 4,
+    values: 5,
+    bitmap_pointer: Some(3),
+    counters: 48,
+    kinds: 2,
+    bitmap_bytes: Some(56),
+    names_delta: 12,
+    bitmap_delta: Some(11),
 };
 
 /// LLVM 19 to 22.
@@ -90,36 +113,60 @@ pub enum Refusal {
     Damaged(String),
     /// It differs from the first of its group in more than counts: of another build.
     Different,
+    /// A sum could become larger than llvm-profdata takes: for another sum of the same build.
+    Full,
 }
 
-pub(super) fn unknown(why: impl Into<String>) -> Refusal {
+/// What begins with another magic number.
+fn foreign(head: &[u8]) -> &'static str {
+    match head.get(..8) {
+        Some(b"\x81Rforpl\xff") => "a raw profile of a 32-bit program",
+        Some(b"\xfflprofr\x81" | b"\xfflprofR\x81") => "a raw profile of a big-endian machine",
+        Some(b"\xfflprofi\x81") => "an indexed profile",
+        _ => "not a raw profile",
+    }
+}
+
+impl Refusal {
+    /// The reason: of a damaged file, or else why llvm-profdata gets it.
+    pub fn damage(self) -> Result<String, String> {
+        match self {
+            Refusal::Damaged(reason) => Ok(reason),
+            Refusal::Unknown(reason) => Err(reason),
+            Refusal::Different => Err("it changed while it was read".into()),
+            Refusal::Full => Err("counts that add up to more than 2^56".into()),
+        }
+    }
+}
+
+pub(in crate::profile) fn unknown(why: impl Into<String>) -> Refusal {
     Refusal::Unknown(why.into())
 }
 
-pub(super) fn damaged(why: impl Into<String>) -> Refusal {
+pub(in crate::profile) fn damaged(why: impl Into<String>) -> Refusal {
     Refusal::Damaged(why.into())
 }
 
 /// The word that begins at this byte. Zero beyond the end.
-pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
+pub(in crate::profile) fn word(bytes: &[u8], at: usize) -> u64 {
     let found = at.checked_add(8).and_then(|end| bytes.get(at..end));
     found.and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
 /// The 32-bit number that begins at this byte. Zero beyond the end.
-pub(super) fn half(bytes: &[u8], at: usize) -> u32 {
+pub(in crate::profile) fn half(bytes: &[u8], at: usize) -> u32 {
     let found = at.checked_add(4).and_then(|end| bytes.get(at..end));
     found.and_then(|half| half.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
 /// The 16-bit number that begins at this byte. Zero beyond the end.
-pub(super) fn quarter(bytes: &[u8], at: usize) -> u16 {
+pub(in crate::profile) fn quarter(bytes: &[u8], at: usize) -> u16 {
     let found = at.checked_add(2).and_then(|end| bytes.get(at..end));
     found.and_then(|quarter| quarter.try_into().ok()).map_or(0, u16::from_le_bytes)
 }
 
 /// How many bytes are missing to a multiple of eight.
-pub(super) fn padding(bytes: usize) -> usize {
+pub(in crate::profile) fn padding(bytes: usize) -> usize {
     bytes.wrapping_neg() % 8
 }
 
@@ -131,7 +178,7 @@ impl Sections {
     pub fn parse(head: &[u8], file: u64) -> Result<Sections, Refusal> {
         if head.get(..8) != Some(&MAGIC) {
             let zeros = head.iter().all(|byte| *byte == 0);
-            return Err(if zeros { damaged("it is filled with zeros") } else { unknown("not a 64-bit raw profile") });
+            return Err(if zeros { damaged("it is filled with zeros") } else { unknown(foreign(head)) });
         }
         if head.len() < 16 {
             return Err(damaged("it ends within its header"));
@@ -139,9 +186,13 @@ impl Sections {
         let version = word(head, 8);
         let layout = match version as u32 {
             8 => VERSION_8,
+            9 => VERSION_9,
             10 => VERSION_10,
             other => return Err(unknown(format!("raw version {other}"))),
         };
+        if let Some((_, name)) = VARIANTS.iter().find(|(flag, _)| version & flag != 0) {
+            return Err(unknown(*name));
+        }
         if version >> 32 << 32 & !HARMLESS_FLAGS != 0 {
             return Err(unknown("a variant of raw profiles"));
         }
@@ -152,9 +203,12 @@ impl Sections {
         if field(layout.header / 8 - 1) != layout.kinds as u64 - 1 {
             return Err(unknown("other kinds of values"));
         }
+        if field(3) == 0 && field(5) != 0 {
+            return Err(unknown("a profile without its records, which are in the program"));
+        }
         let (bitmap, after_bitmap, rest) = match layout.version {
             10 if field(13) != 0 || field(14) != 0 => return Err(unknown("profiles of virtual tables")),
-            10 => (field(7), field(8), 9),
+            9 | 10 => (field(7), field(8), 9),
             _ => (0, 0, 7),
         };
         let place = || -> Option<Sections> {
@@ -184,6 +238,24 @@ impl Sections {
             return Err(unknown("sections that are not aligned"));
         }
         Ok(sections)
+    }
+
+    /// Where a record's counters begin in their section. The difference between both sections was written at the first record,
+    /// and is one record less at each following one.
+    pub fn counters_of(&self, record: &[u8], number: usize) -> usize {
+        self.offset(record, number, 2, self.counters_delta)
+    }
+
+    /// Where a record's bits begin in the bitmap, and how many bytes they are. None: it has none.
+    pub fn bits_of(&self, record: &[u8], number: usize) -> Option<(usize, usize)> {
+        let bytes = self.layout.bitmap_bytes.map_or(0, |at| half(record, at) as usize);
+        let pointer = self.layout.bitmap_pointer.filter(|_| bytes > 0)?;
+        Some((self.offset(record, number, pointer, self.bitmap_delta), bytes))
+    }
+
+    fn offset(&self, record: &[u8], number: usize, pointer: usize, delta: u64) -> usize {
+        let passed = (number as u64).wrapping_mul(self.layout.record as u64);
+        word(record, pointer * 8).wrapping_sub(delta.wrapping_sub(passed)) as usize
     }
 
     /// The header without what differs between processes of one binary.
@@ -224,7 +296,9 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_guessed() {
-        for version in [7, 9, 11, 10 | 1 << 60, 10 | 1 << 63, 8 | 1 << 59] {
+        for version in
+            [7, 11, 9 | 1 << 62, 10 | 1 << 59, 10 | 1 << 61, 10 | 1 << 54, 10 | 1 << 60, 10 | 1 << 63, 8 | 1 << 60]
+        {
             let head = header(&[version, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
             assert!(matches!(Sections::parse(&head, 1000), Err(Refusal::Unknown(_))), "{version:x}");
         }

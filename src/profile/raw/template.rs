@@ -11,11 +11,11 @@ use std::os::unix::fs::FileExt;
 use super::layout::{Refusal, Sections, half, quarter, unknown, word};
 
 /// A table keyed by numbers that are spread already, or nearly.
-pub(super) type Table = HashMap<u64, u64, BuildHasherDefault<Spread>>;
+pub type Table = HashMap<u64, u64, BuildHasherDefault<Spread>>;
 
 /// Multiplies: addresses of functions and hashes of names need no more.
 #[derive(Default)]
-pub(super) struct Spread(u64);
+pub struct Spread(u64);
 
 impl Hasher for Spread {
     fn write(&mut self, bytes: &[u8]) {
@@ -39,6 +39,15 @@ pub struct Sited {
     pub sites: [u16; 2],
     /// The number of its first site among all.
     pub first: usize,
+    /// The number of the record.
+    pub record: usize,
+}
+
+impl Sited {
+    /// How many sites there are of all kinds.
+    pub fn number(&self) -> usize {
+        self.sites.iter().map(|number| usize::from(*number)).sum()
+    }
 }
 
 /// The group's first file, without its counts.
@@ -82,24 +91,33 @@ impl Template {
             file.read_exact_at(&mut section, at as u64)?;
             Ok(section)
         };
-        let layout = sections.layout;
-        let mut head = head.get(..layout.header).unwrap_or(head).to_vec();
-        head.extend(read(layout.header, sections.ids)?);
+        let mut head = head.get(..sections.layout.header).unwrap_or(head).to_vec();
+        head.extend(read(sections.layout.header, sections.ids)?);
         let records = read(sections.records_at, sections.records)?;
         let names = read(sections.names_at, sections.names)?;
+        Ok(Template::of(sections, head, records, names))
+    }
+
+    /// The same of sections that have been read.
+    ///
+    /// # Errors
+    /// A record's counters lie elsewhere, or it has values of a kind that is not added up.
+    pub fn of(sections: Sections, head: Vec<u8>, records: Vec<u8>, names: Vec<u8>) -> Result<Template, Refusal> {
+        let layout = sections.layout;
         let (mut sited, mut sites) = (Vec::new(), 0);
         for (number, record) in records.chunks_exact(layout.record).enumerate() {
             if !in_place(&sections, record, number) {
-                return Ok(Err(unknown("records whose counters lie elsewhere")));
+                return Err(unknown("records whose counters lie elsewhere"));
             }
             let of_kind = |kind: usize| quarter(record, layout.counters + 4 + 2 * kind);
             if (2..layout.kinds).any(|kind| of_kind(kind) != 0) {
-                return Ok(Err(unknown("profiles of virtual tables")));
+                return Err(unknown("profiles of virtual tables"));
             }
             let of_both = [of_kind(0), of_kind(1)];
             if of_both != [0, 0] {
-                sited.push(Sited { sites: of_both, first: sites });
-                sites += of_both.iter().map(|number| usize::from(*number)).sum::<usize>();
+                let one = Sited { sites: of_both, first: sites, record: number };
+                sites += one.number();
+                sited.push(one);
             }
         }
         let addresses = if sited.is_empty() { Table::default() } else { table(&sections, &records) };
@@ -112,7 +130,21 @@ impl Template {
         }
         #[rustfmt::skip]
         let template = Template { sections, head, records, names, sited, sites, addresses, functions: lowest };
-        Ok(Ok(template))
+        Ok(template)
+    }
+
+    /// Whether two are of one build.
+    pub fn same(&self, other: &Template) -> bool {
+        let header = self.sections.layout.header;
+        let signature = |template: &Template| template.sections.signature(&template.head);
+        self.sections.layout == other.sections.layout
+            && signature(self) == signature(other)
+            && self.head.get(header..) == other.head.get(header..)
+            && self.names == other.names
+            && self.records.len() == other.records.len()
+            && self.compare(&other.records, 0, &mut None).is_ok()
+            // A hash that has no address here is written as a function of another binary.
+            && other.functions.keys().all(|hash| self.functions.contains_key(hash))
     }
 
     /// Compares a part of a file's records, from this byte of the section on, with the template's. Returns the distance of its
@@ -187,20 +219,15 @@ impl Template {
 /// Whether a record's counters and bitmap lie in their sections.
 fn in_place(sections: &Sections, record: &[u8], number: usize) -> bool {
     let layout = sections.layout;
-    // The difference between both sections was written at the first record, and is one record less at each following one.
-    let passed = (number as u64).wrapping_mul(layout.record as u64);
-    let within = |pointer: usize, delta: u64, bytes: u64, section: usize, unit: u64| {
-        let offset = word(record, pointer * 8).wrapping_sub(delta.wrapping_sub(passed));
-        offset.is_multiple_of(unit) && offset.checked_add(bytes).is_some_and(|end| end <= section as u64)
-    };
-    let counters = u64::from(half(record, layout.counters));
-    if counters == 0 || !within(2, sections.counters_delta, counters * 8, sections.counters, 8) {
+    let within = |at: usize, bytes: usize, section: usize| at.checked_add(bytes).is_some_and(|end| end <= section);
+    let counters = half(record, layout.counters) as usize;
+    let at = sections.counters_of(record, number);
+    if counters == 0 || at % 8 != 0 || !within(at, counters.saturating_mul(8), sections.counters) {
         return false;
     }
-    let bitmap = layout.bitmap_bytes.map_or(0, |at| u64::from(half(record, at)));
-    match layout.bitmap_pointer {
-        Some(pointer) if bitmap > 0 => within(pointer, sections.bitmap_delta, bitmap, sections.bitmap, 1),
-        _ => bitmap == 0,
+    match sections.bits_of(record, number) {
+        Some((at, bytes)) => within(at, bytes, sections.bitmap),
+        None => true,
     }
 }
 

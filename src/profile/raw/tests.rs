@@ -89,20 +89,145 @@ fn addresses_are_mapped_one_by_one() {
 }
 
 #[test]
-fn a_count_or_a_sum_that_is_too_large_is_for_llvm_profdata() {
+fn sums_above_the_limit_are_left_in_parts() {
     let half = (1 << 55) + 1;
-    let (work, paths) = Work::of(&[
-        profile(&[half, 1], &[]),
-        profile(&[half, 2], &[]),
-        profile(&[1 << 56, 4], &[]),
-        profile(&[1, 8], &[]),
-    ]);
+    let (work, paths) = Work::of(&[profile(&[half, 1], &[]), profile(&[half, 2], &[]), profile(&[1, 8], &[])]);
+    let folded = fold(&paths, work.path(), 1).unwrap();
+    assert_eq!((folded.left.len(), folded.added, folded.handed.len()), (2, 2, 0), "{folded:?}");
+    assert_eq!(std::fs::read(&folded.left[0]).unwrap(), profile(&[half + 1, 9], &[]));
+    assert_eq!(folded.left[1], paths[1], "alone in its part");
+    // Just as much as llvm-profdata takes.
+    let (work, paths) = Work::of(&[profile(&[1 << 55, 0], &[]), profile(&[1 << 55, 0], &[])]);
     let folded = work.fold(&paths);
-    assert_eq!(folded.left.len(), 3, "{folded:?}");
-    assert_eq!(folded.handed.len(), 2);
-    // What was not added left nothing behind: a half and the small one.
-    let sum = std::fs::read(&folded.sums[0].0).unwrap();
-    assert!(sum == profile(&[half + 1, 9], &[]) || sum == profile(&[half + 1, 10], &[]));
+    assert_eq!(std::fs::read(&folded.left[0]).unwrap(), profile(&[1 << 56, 0], &[]));
+}
+
+#[test]
+fn an_impossible_count_costs_its_function() {
+    let bad = profile(&[(1 << 56) + 1, 4], &[(3, 4)]);
+    let (work, paths) = Work::of(&[profile(&[10, 1], &[(3, 1)]), bad.clone(), profile(&[20, 2], &[])]);
+    let folded = work.fold(&paths);
+    assert_eq!((folded.left.len(), folded.added, folded.handed.len()), (1, 3, 0), "{folded:?}");
+    // The values of the function too.
+    assert_eq!(std::fs::read(&folded.left[0]).unwrap(), profile(&[30, 7], &[(3, 1)]));
+    let reason = "1 of 2 functions left out because of impossible counts, as 72057594037927937";
+    assert_eq!(folded.spoiled, [(paths[1].clone(), reason.to_string())]);
+
+    // Alone as well.
+    let (work, paths) = Work::of(&[bad]);
+    let folded = work.fold(&paths);
+    assert_eq!(std::fs::read(&folded.left[0]).unwrap(), profile(&[0, 4], &[]));
+
+    // In a file of which more is bad nothing can be trusted.
+    let (work, paths) = Work::of(&[profile(&[u64::MAX, 1 << 57], &[])]);
+    assert_eq!(work.fold(&paths).damaged.len(), 1);
+}
+
+#[test]
+fn weights_multiply() {
+    let (work, paths) =
+        Work::of(&[profile(&[1, 2], &[(3, 4)]), profile(&[10, 20], &[(3, 1), (5, 2)]), profile(&[1 << 50, 0], &[])]);
+    let weighted = |weights: [u64; 3]| -> Vec<Input> { paths.iter().cloned().zip(weights).collect() };
+    let folded = fold_weighted(&weighted([1, 3, 0])[..2], work.path(), 2).unwrap();
+    assert_eq!((folded.weights.as_slice(), folded.added), (&[1][..], 2));
+    assert_eq!(std::fs::read(&folded.left[0]).unwrap(), profile(&[31, 62], &[(3, 7), (5, 6)]));
+    // A file that is alone, or too large with its weight, keeps it.
+    let folded = fold_weighted(&weighted([1, 3, 1000]), work.path(), 2).unwrap();
+    assert_eq!((folded.weights.as_slice(), folded.added), (&[1, 1000][..], 2));
+    let folded = fold_weighted(&weighted([5, 0, 0])[..1], work.path(), 2).unwrap();
+    assert_eq!((folded.left, folded.weights), (vec![paths[0].clone()], vec![5]));
+}
+
+#[test]
+fn a_sum_grows_is_kept_and_is_joined() {
+    let contents = [
+        profile(&[1, 2, 3], &[(4, 10), (9, 1)]),
+        profile(&[10, 20, 30], &[(1, 5), (9, 2)]),
+        profile(&[100, 200, 300], &[]),
+        profile(&[7, 7], &[]),
+        profile(&[8, 8], &[(1, 1)]),
+    ];
+    let (work, paths) = Work::of(&contents);
+    let saved = work.path().join("saved");
+    let mut sum = Sum::new();
+    assert_eq!(sum.add(&paths[..1], 1).unwrap(), [Became::Added]);
+    for path in &paths[1..] {
+        sum.save(&saved).unwrap();
+        sum = Sum::open(&saved).unwrap();
+        assert_eq!(sum.add(std::slice::from_ref(path), 1).unwrap(), [Became::Added]);
+    }
+    let both = [profile(&[111, 222, 333], &[(1, 5), (4, 10), (9, 3)]), profile(&[15, 15], &[(1, 1)])];
+    let written = |sum: &Sum| -> Vec<Vec<u8>> {
+        sum.write(work.path()).unwrap().iter().map(|path| std::fs::read(path).unwrap()).collect()
+    };
+    assert!(written(&sum) == both);
+    assert_eq!(sum.files(), 5);
+
+    let (mut one, mut other) = (Sum::new(), Sum::new());
+    one.add(&paths[..2], 2).unwrap();
+    other.add(&paths[2..], 2).unwrap();
+    one.join(other);
+    assert!(written(&one) == both);
+    assert_eq!(one.files(), 5);
+
+    let mut bytes = std::fs::read(&saved).unwrap();
+    for cut in [0, 8, 40, bytes.len() - 1] {
+        std::fs::write(&saved, &bytes[..cut]).unwrap();
+        assert!(Sum::open(&saved).is_err(), "{cut}");
+    }
+    bytes[100] ^= 1;
+    std::fs::write(&saved, &bytes).unwrap();
+    assert!(Sum::open(&saved).is_err());
+}
+
+#[test]
+fn a_kept_sum_loses_no_value() {
+    // 200 values in each file, 400 at the site in all: which 255 are the most frequent shows in the end only.
+    let of = |from: u64, count: u64| -> Vec<(u64, u64)> { (from..from + 200).map(|value| (value, count)).collect() };
+    let (work, paths) = Work::of(&[profile(&[1], &of(0, 1)), profile(&[1], &of(200, 2)), profile(&[1], &of(0, 3))]);
+    let saved = work.path().join("saved");
+    let mut sum = Sum::new();
+    for path in &paths {
+        sum.add(std::slice::from_ref(path), 1).unwrap();
+        sum.save(&saved).unwrap();
+        sum = Sum::open(&saved).unwrap();
+    }
+    let written = std::fs::read(&sum.write(work.path()).unwrap()[0]).unwrap();
+    let folded = work.fold(&paths);
+    assert!(written == std::fs::read(&folded.left[0]).unwrap());
+    let expected: Vec<(u64, u64)> = (0..255).map(|value| (value, if value < 200 { 4 } else { 2 })).collect();
+    assert!(written == profile(&[3], &expected));
+}
+
+#[test]
+fn a_sum_says_what_became_of_each_file() {
+    let good = profile(&[1, 2], &[]);
+    let mut other = good.clone();
+    other[88 + 48 + 8] = 8;
+    let mut later = good.clone();
+    later[8] = 11;
+    let bad = profile(&[1 << 60, 2], &[]);
+    let (work, paths) = Work::of(&[
+        good.clone(),
+        Vec::new(),
+        good[..99].to_vec(),
+        later,
+        other,
+        bad,
+        profile(&[1 << 56, 0], &[]),
+        good,
+    ]);
+    let mut sum = Sum::new();
+    let became = sum.add(&paths, 2).unwrap();
+    assert_eq!(
+        (&became[0], &became[1], &became[4], &became[7]),
+        (&Became::Added, &Became::Empty, &Became::Added, &Became::Added)
+    );
+    assert!(matches!(&became[2], Became::Damaged(reason) if reason.contains("cut off")), "{became:?}");
+    assert!(matches!(&became[3], Became::Handed(reason) if reason == "raw version 11"), "{became:?}");
+    assert!(matches!(&became[5], Became::AddedInPart(_)), "{became:?}");
+    assert_eq!(became[6], Became::Added, "in another part");
+    assert_eq!((sum.files(), sum.write(work.path()).unwrap().len()), (5, 3));
 }
 
 #[test]
@@ -161,6 +286,13 @@ proptest! {
         let (work, paths) = Work::of(&[bad.clone(), good.clone(), bad, good]);
         let folded = work.fold(&paths);
         prop_assert_eq!(folded.added + folded.handed.len() + folded.damaged.len() + folded.empty.len() + lone(&folded), 4);
+        let mut sum = Sum::new();
+        let became = sum.add(&paths, 1).unwrap();
+        let added = became.iter().filter(|became| matches!(became, Became::Added | Became::AddedInPart(_))).count();
+        prop_assert_eq!(added as u64, sum.files());
+        let saved = work.path().join("saved");
+        sum.save(&saved).unwrap();
+        prop_assert_eq!(Sum::open(&saved).unwrap().files(), sum.files());
         for (sum, _) in &folded.sums {
             let file = std::fs::File::open(sum).unwrap();
             let mut magic = [0; 8];

@@ -28,6 +28,28 @@ pub struct Seen {
 /// # Errors
 /// It is not what the records say, ends early or late, or needs llvm-profdata to interpret.
 pub fn parse(template: &Template, addresses: &Addresses, data: &[u8]) -> Result<Vec<Seen>, Refusal> {
+    parse_with(template, addresses, data, one_each)
+}
+
+/// The same, with the values of a site in the order of the file, and without ranks.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_in_order(template: &Template, addresses: &Addresses, data: &[u8]) -> Result<Vec<Seen>, Refusal> {
+    let mut sorted = Vec::new();
+    parse_with(template, addresses, data, |site, kind| {
+        sorted.clear();
+        sorted.extend_from_slice(site);
+        one_each(&mut sorted, kind)
+    })
+}
+
+fn parse_with(
+    template: &Template,
+    addresses: &Addresses,
+    data: &[u8],
+    mut of_site: impl FnMut(&mut [Seen], usize) -> Result<(), Refusal>,
+) -> Result<Vec<Seen>, Refusal> {
     let mut seen = Vec::new();
     let mut at = 0usize;
     let cut = || damaged("it is cut off within its value data");
@@ -63,7 +85,7 @@ pub fn parse(template: &Template, addresses: &Addresses, data: &[u8]) -> Result<
                     seen.push(Seen { site, value, rank: 0, count });
                     inside += 16;
                 }
-                one_each(&mut seen[before..], kind)?;
+                of_site(&mut seen[before..], kind)?;
                 site += 1;
             }
         }
@@ -97,7 +119,7 @@ fn one_each(seen: &mut [Seen], kind: usize) -> Result<(), Refusal> {
 }
 
 /// Values (with ranks) and counts of one site, by value.
-type Site = Vec<((u64, u8), u64)>;
+pub(super) type Site = Vec<((u64, u8), u64)>;
 
 /// The sums of all files, for several threads at a time.
 pub struct Sums {
@@ -112,20 +134,36 @@ impl Sums {
         Sums { shards, per_shard }
     }
 
-    /// Adds what one file has, sites in ascending order.
-    pub fn add(&self, seen: &[Seen]) {
+    /// Adds what one file has, sites in ascending order, so many times.
+    pub fn add(&self, seen: &[Seen], weight: u64) {
         for part in seen.chunk_by(|a, b| a.site / self.per_shard == b.site / self.per_shard) {
             let shard = part.first().and_then(|first| self.shards.get(first.site / self.per_shard));
             let Some(shard) = shard else { continue };
             let mut sites = shard.lock().unwrap_or_else(PoisonError::into_inner);
             for one in part {
                 let site = &mut sites[one.site % self.per_shard];
+                let count = one.count.saturating_mul(weight);
                 match site.binary_search_by_key(&(one.value, one.rank), |(value, _)| *value) {
-                    Ok(known) => site[known].1 = site[known].1.saturating_add(one.count),
-                    Err(place) => site.insert(place, ((one.value, one.rank), one.count)),
+                    Ok(known) => site[known].1 = site[known].1.saturating_add(count),
+                    Err(place) => site.insert(place, ((one.value, one.rank), count)),
                 }
             }
         }
+    }
+
+    /// Adds other sums of the same sites.
+    pub fn join(&self, sites: impl Iterator<Item = Site>) {
+        let seen = |(site, values): (usize, Site)| {
+            let one = move |((value, rank), count)| Seen { site, value, rank, count };
+            values.into_iter().map(one)
+        };
+        let seen: Vec<Seen> = sites.enumerate().flat_map(seen).collect();
+        self.add(&seen, 1);
+    }
+
+    /// What is known of each site, in their order: whatever the number of values, unlike in a profile.
+    pub fn sites(&self) -> impl Iterator<Item = Site> {
+        self.shards.iter().flat_map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// The value data of a profile, in parts of one record each.
@@ -135,10 +173,8 @@ impl Sums {
     ///
     /// # Errors
     /// Those of `write`.
-    pub fn write<E>(self, template: &Template, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let sites =
-            self.shards.into_iter().flat_map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let mut sites = sites.map(most_frequent);
+    pub fn write<E>(&self, template: &Template, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut sites = self.sites().map(most_frequent);
         let mut block = Vec::new();
         for record in &template.sited {
             block.clear();

@@ -1,0 +1,126 @@
+//! The names of a raw profile's functions: packed, separated by a byte, in one or several parts. Unaware of records.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::io::Read;
+use std::ops::Range;
+
+use flate2::read::ZlibDecoder;
+use md5::{Digest, Md5};
+
+use crate::profile::raw::layout::{Refusal, unknown};
+use crate::profile::raw::template::Spread;
+
+/// What a part may have unpacked, in bytes, as LLVM's own programs have a hundredth of it.
+const LARGEST: u64 = 1 << 30;
+
+/// Names by their hashes.
+pub struct Names {
+    text: Vec<u8>,
+    known: HashMap<u64, Range<usize>, BuildHasherDefault<Spread>>,
+}
+
+impl Names {
+    /// Unpacks and hashes them.
+    ///
+    /// # Errors
+    /// They are not well-formed.
+    pub fn decode(packed: &[u8]) -> Result<Names, Refusal> {
+        let bad = || unknown("names that are not well-formed");
+        let mut text = Vec::new();
+        let mut ranges = Vec::new();
+        let mut rest = packed;
+        while !rest.is_empty() {
+            let size = number(&mut rest).filter(|size| *size <= LARGEST).ok_or_else(bad)?;
+            let compressed = number(&mut rest).ok_or_else(bad)?;
+            let begin = text.len();
+            let length = if compressed == 0 { size } else { compressed };
+            let part = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
+            let (part, after) = part.ok_or_else(bad)?;
+            if compressed == 0 {
+                text.extend_from_slice(part);
+            } else {
+                // What is claimed is read, no more, whatever is packed.
+                ZlibDecoder::new(part).take(size.saturating_add(1)).read_to_end(&mut text).map_err(|_| bad())?;
+            }
+            if (text.len() - begin) as u64 != size {
+                return Err(bad());
+            }
+            let mut from = begin;
+            for name in text[begin..].split(|byte| *byte == SEPARATOR) {
+                ranges.push(from..from + name.len());
+                from += name.len() + 1;
+            }
+            // Parts of several objects are aligned.
+            rest = &after[after.iter().position(|byte| *byte != 0).unwrap_or(after.len())..];
+        }
+        let mut known = HashMap::with_capacity_and_hasher(ranges.len(), BuildHasherDefault::default());
+        for range in ranges {
+            if range.is_empty() {
+                return Err(bad());
+            }
+            let digest = Md5::digest(&text[range.clone()]);
+            let (hash, _) = digest.split_at(8);
+            let hash = <[u8; 8]>::try_from(hash).map(u64::from_le_bytes).map_err(|_| bad())?;
+            let earlier = known.insert(hash, range.clone());
+            if earlier.is_some_and(|earlier: Range<usize>| text[earlier] != text[range]) {
+                return Err(unknown("two names of one hash"));
+            }
+        }
+        Ok(Names { text, known })
+    }
+
+    /// The name of this hash.
+    pub fn of(&self, hash: u64) -> Option<&[u8]> {
+        self.known.get(&hash).and_then(|range| self.text.get(range.clone()))
+    }
+
+    /// How long they are together.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+}
+
+const SEPARATOR: u8 = 1;
+
+/// A number of seven bits a byte, the lowest first (LEB128).
+fn number(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..63).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_and_packed_parts() {
+        // Packed by Python's zlib: `b`, the separator, `cc`.
+        let mut packed = vec![1, 0, b'a', 0, 0];
+        let part: &[u8] = &[0x78, 0x9c, 0x4b, 0x62, 0x4c, 0x4e, 0x06, 0x00, 0x02, 0xb8, 0x01, 0x2a];
+        packed.extend([4, part.len() as u8]);
+        packed.extend(part);
+        let names = Names::decode(&packed).unwrap();
+        // The first eight bytes of what `md5sum` says.
+        for (hash, name) in [("0cc175b9c0f1b6a8", "a"), ("92eb5ffee6ae2fec", "b"), ("e0323a9039add297", "cc")] {
+            let hash = u64::from_str_radix(hash, 16).unwrap().swap_bytes();
+            assert_eq!(names.of(hash), Some(name.as_bytes()));
+        }
+        assert_eq!(names.bytes(), 1 + 4);
+    }
+
+    #[test]
+    fn damaged_ones() {
+        for bytes in [&[5, 0, b'a'][..], &[1, 200], &[0x80; 20], &[2, 0, b'a', 1], &[9, 3, 1, 2, 3]] {
+            assert!(Names::decode(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}
