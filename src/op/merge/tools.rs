@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::profile::header::{self, Header, HeaderKind};
 use crate::profile::{Format, fdata, raw::Input};
-use crate::toolchain::formats;
+use crate::toolchain::{formats, version};
 
 /// What a tool is called with besides the files.
 #[derive(Clone, Copy)]
@@ -209,6 +209,8 @@ pub(super) fn of_wrong_version(reason: &str) -> bool {
 
 fn mismatch(tool: &Utf8Path, file: &Utf8Path, header: Header, reason: &str) -> String {
     let version = header.version;
+    let reason =
+        format!("{}{reason}", says_llvm(tool).map(|major| format!("is of LLVM {major} and ")).unwrap_or_default());
     match header.kind {
         HeaderKind::Raw => format!(
             "{WRONG_RAW} {version} ({}), and {tool} {reason} (seen on {file}).\n  Merge with the llvm-profdata of the LLVM that \
@@ -221,6 +223,16 @@ fn mismatch(tool: &Utf8Path, file: &Utf8Path, header: Header, reason: &str) -> S
             formats::indexed_in_words(u64::from(version))
         ),
     }
+}
+
+/// Which LLVM a tool says that it is of, for messages.
+fn says_llvm(tool: &Utf8Path) -> Option<u64> {
+    // Before LLVM 18 only its subcommands know `--version`.
+    let printed = [&["--version"][..], &["show", "--version"]].iter().find_map(|args| {
+        let output = Command::new(tool).args(*args).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    Some(version::parse(&printed?)?.major)
 }
 
 fn run(command: &mut Command) -> Result<Output> {
