@@ -148,6 +148,7 @@ check-profile: op check-profile --profile <gather.profile> --compiler llvm-bolt
 bolt: llvm-bolt <tree.out>/lib/libw.so -data <gather.profile> -reorder-blocks=ext-tsp -reorder-functions=cdsort -split-functions -split-strategy=cdsplit -split-all-cold -jump-tables=move -icf=all -update-debug-sections -dyno-stats -o <self.scratch>/libw.so @ <self.scratch>
 check-bolted: op check-bolted <self.scratch>/libw.so
 shadow: op shadow --from <tree.out> --to <self.out> --replace lib/libw.so --with <self.scratch>/libw.so
+statistics: op bolt-statistics --logs <logs> --step bolt
 -> out = <self.out>
 -> file = <self.out>/lib/libw.so
 "

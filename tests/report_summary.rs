@@ -2,11 +2,12 @@
 
 mod report_support;
 
+use optbuild::report::model::{Past, Report};
 use optbuild::report::paint::Paint;
+use optbuild::report::summary::Status;
 use optbuild::report::summary::closing::{Again, verdict};
 use optbuild::report::summary::table::{self, Style};
-use optbuild::report::summary::{Status, markdown};
-use optbuild::report::{Listener, Previous, RunSummary, github::StepSummary, json::Json};
+use optbuild::report::{Listener, Previous, RunSummary, github::StepSummary, json::Json, markdown};
 use optbuild::run::event::{Event, Outcome, Stamped, Usage};
 use report_support::*;
 
@@ -27,15 +28,21 @@ fn run() -> Vec<Stamped> {
     ]
 }
 
+fn earlier() -> [RunSummary; 2] {
+    [
+        RunSummary::of(&[at(0, done("shell", 100.0, vec![output("bin", 1)]))]),
+        // A later run knows better.
+        RunSummary::of(&[
+            at(0, done("lib-gather", 50.0, vec![output("profile", 1_048_576), output("map", 1000)])),
+            at(0, done("shell", 24.0, vec![output("bin", (3 << 20) + 300)])),
+            at(0, failed("lib-bolt", 1.0, failure(), false)),
+        ]),
+    ]
+}
+
 fn before() -> Previous {
     let mut previous = Previous::default();
-    previous.add(&RunSummary::of(&[at(0, done("shell", 100.0, vec![output("bin", 1)]))]));
-    // A later run knows better.
-    previous.add(&RunSummary::of(&[
-        at(0, done("lib-gather", 50.0, vec![output("profile", 1_048_576), output("map", 1000)])),
-        at(0, done("shell", 24.0, vec![output("bin", (3 << 20) + 300)])),
-        at(0, failed("lib-bolt", 1.0, failure(), false)),
-    ]));
+    earlier().iter().for_each(|run| previous.add(run));
     previous
 }
 
@@ -171,8 +178,8 @@ fn markdown_tables_are_well_formed() {
     nasty.what = "a | b < `c_d` & _e_\nf".into();
     nasty.tail = vec!["```".into(), "````text".into()];
     events.insert(9, at(50, failed("lib-bolt", 10.0, nasty, true)));
-    let summary = RunSummary::of(&events);
-    let text = markdown::render(&summary, Some(&before()), &Again::of(&summary));
+    let past = Past { earlier: earlier().into(), ..Past::default() };
+    let text = markdown::render(&Report::of(&events, &past, None));
     assert!(text.starts_with(
         "### ✅ optbuild: demo\n\ndone: 2 stages in 1 m 20 s; 1 up to date; 1 failed, tolerated; 1 skipped\n\n"
     ));

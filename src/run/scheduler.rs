@@ -304,7 +304,10 @@ impl<'a> Scheduler<'a, '_> {
             path: tool.path.clone(),
             version: self.shared.tools.version(tool),
         });
-        self.send(Event::ToolsUsed { stage: name.clone(), tools: tools.collect() });
+        let tools: Vec<ToolVersion> = tools.collect();
+        if !tools.is_empty() {
+            self.send(Event::ToolsUsed { stage: name.clone(), tools });
+        }
         for note in &work.plan.notes {
             self.send(Event::Note { stage: name.clone(), text: note.clone() });
         }

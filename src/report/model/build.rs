@@ -34,7 +34,10 @@ impl Report {
         let mut stages: Vec<Stage> = summary.stages.iter().map(|stage| course.stage(stage, past)).collect();
         for stage in &mut stages {
             take_over(stage, past);
-            stage.outputs.iter_mut().for_each(|output| output.earlier = sizes(past, &stage.name, &output.name));
+            let made = stage.made.as_ref().map(|made| made.run.as_str());
+            for output in &mut stage.outputs {
+                output.earlier = sizes(past, &stage.name, &output.name, made);
+            }
         }
         Report {
             format: FORMAT,
@@ -55,7 +58,7 @@ fn take_over(stage: &mut Stage, past: &Past) {
     }
     if let Some((run, made)) = past.made.get(&stage.name) {
         let here = std::mem::take(stage);
-        let duration = made.duration.max(here.made.map_or(0.0, |made| made.duration));
+        let duration = here.made.map_or(made.duration, |made| made.duration);
         *stage = Stage {
             name: here.name,
             state: here.state,
@@ -72,13 +75,14 @@ fn take_over(stage: &mut Stage, past: &Past) {
     }
 }
 
-fn sizes(past: &Past, stage: &str, output: &str) -> Vec<EarlierSize> {
+/// In runs before the one that made it: this one, or `made`.
+fn sizes(past: &Past, stage: &str, output: &str, made: Option<&str>) -> Vec<EarlierSize> {
     let size = |run: &RunSummary| {
         let stage = run.get(stage).filter(|stage| stage.status == Status::Done)?;
         let output = stage.outputs.iter().find(|known| known.name == output)?;
         Some(EarlierSize { run: run.run.clone(), bytes: output.bytes })
     };
-    past.earlier.iter().filter_map(size).collect()
+    past.earlier.iter().take_while(|run| Some(run.run.as_str()) != made).filter_map(size).collect()
 }
 
 /// What the events say that a summary leaves out: when.

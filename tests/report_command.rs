@@ -1,0 +1,152 @@
+//! `optbuild report` and `optbuild history` on real runs.
+
+mod support;
+
+use serde_json::Value;
+use support::{Ran, Test, stage};
+
+fn report(test: &Test, words: &str) -> Value {
+    test.cmd(&format!("report {words} --format json")).ok().json()
+}
+
+fn named<'a>(report: &'a Value, name: &str) -> &'a Value {
+    report["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == name).unwrap()
+}
+
+fn two() -> Test {
+    let keys = "outputs = { file = 'file' }";
+    Test::new([
+        "[vars]\nsize = '1000'\n".to_owned(),
+        stage("first", keys, "echo one > ${self.out}/file"),
+        stage("second", keys, "cat ${first.file} > ${self.out}/file; head -c ${size} /dev/zero >> ${self.out}/file"),
+    ])
+}
+
+#[test]
+fn the_forms_and_where_they_go() {
+    let test = two();
+    let _ = test.run("").ok();
+    let path = test.cmd("report").ok().stdout;
+    let page = path.trim().replace("[DIR]/", "");
+    assert!(page.starts_with(".optbuild/runs/") && page.ends_with("/report.html"), "{page}");
+    assert!(test.read(&page).starts_with("<!DOCTYPE html>"));
+
+    let _ = test.cmd("report -o out/r.html").ok().silent();
+    assert_eq!(test.read("out/r.html"), test.read(&page));
+    let md = test.cmd("report --format md").ok().out("### ✅ optbuild: p\n").stdout;
+    let _ = test.cmd("report -o r.md").ok().silent();
+    assert_eq!(test.read("r.md").replace(test.dir.as_str(), "[DIR]"), md);
+    assert_eq!(test.cmd("report -o - --format md").ok().stdout, md);
+    let _ = test.cmd("report -o r.json").ok().silent();
+    assert_eq!(serde_json::from_str::<Value>(&test.read("r.json")).unwrap()["run"]["outcome"], "done");
+    let _ = test.cmd("report --trace t.json").ok().silent();
+    let trace: Value = serde_json::from_str(&test.read("t.json")).unwrap();
+    assert!(trace["traceEvents"].as_array().unwrap().iter().any(|event| event["name"] == "second"));
+    assert_eq!(test.cmd("report --schema").ok().json()["title"], "Report");
+}
+
+#[test]
+fn what_was_up_to_date_is_of_the_run_that_made_it() {
+    let test = two();
+    let _ = test.run("").ok();
+    let first = report(&test, "");
+    let _ = test.run("--set size=2000").ok().ran("second");
+    let second = report(&test, "");
+    let of = named(&second, "first");
+    assert_eq!((&of["state"], &of["made"]["run"]), (&"up-to-date".into(), &first["run"]["id"]));
+    assert_eq!(of["outputs"], named(&first, "first")["outputs"]);
+    assert_eq!(second["run"]["saved"], of["made"]["duration"]);
+    assert!(of["made"]["duration"].as_f64().unwrap() <= named(&first, "first")["duration"].as_f64().unwrap());
+    assert_eq!(named(&second, "second")["before"]["run"], first["run"]["id"]);
+    assert_eq!(report(&test, "last~1")["run"], first["run"]);
+    assert_eq!(report(&test, first["run"]["id"].as_str().unwrap())["run"], first["run"]);
+}
+
+#[test]
+fn what_became_larger_from_run_to_run() {
+    let test = two();
+    let _ = test.cmd("history").code(2).err("nothing was run here");
+    let _ = test.run("").ok();
+    let _ = test.run("--set size=3000").ok();
+    let rows = test.cmd("history --json").ok().json();
+    let done: Vec<(&Value, &Value)> =
+        rows.as_array().unwrap().iter().map(|row| (&row["done"], &row["up-to-date"])).collect();
+    assert_eq!(done, [(&2.into(), &0.into()), (&1.into(), &1.into())]);
+    let _ = test.cmd("history").ok().out("up to date");
+
+    // 4 bytes of the first stage, and 1000 and 3000.
+    let diff = test.cmd("history diff --json").ok().json();
+    let size = diff["changes"].as_array().unwrap().iter().find(|change| change["quantity"] == "size").unwrap();
+    assert_eq!((&size["before"], &size["after"]), (&1004.0.into(), &3004.0.into()));
+    assert_eq!((&size["stage"], &size["name"], &size["verdict"]), (&"second".into(), &"file".into(), &"more".into()));
+    let _ = test.cmd("history diff").ok().out("size of file").out("1004 B").out("2.9 KiB").out("+199 %");
+    let _ = test.cmd("history diff last last").ok().out("nothing became slower or larger");
+    let _ = test.cmd("history diff nonsense").code(2).err("there is no run `nonsense`");
+    let _ = test.cmd("report last~7").code(2).err("there is no run `last~7`: there is 2 runs");
+}
+
+#[test]
+fn failures_are_in_it_and_secrets_are_not() {
+    let test = Test::new([
+        "[vars]\ntoken = { type = 'string', default = '', secret = true }\n".to_owned(),
+        stage("s", "", "echo the token is ${token}; echo 'and </script><b>'; exit 3"),
+    ]);
+    let test = test.env("OPTBUILD_VAR_TOKEN", "hunter2hunter2");
+    let failed: Ran = test.run("").code(1);
+    assert!(!failed.stderr.contains("hunter2"), "{}", failed.stderr);
+    let json = report(&test, "");
+    let failure = &named(&json, "s")["failure"];
+    assert_eq!(failure["what"], "exited with status 3");
+    assert_eq!(failure["tail"], serde_json::json!(["the token is ***", "and </script><b>"]));
+    let _ = test.cmd("report -o r.html").ok().silent();
+    let _ = test.cmd("report --trace t.json -o r.md").ok().silent();
+    for file in ["r.html", "r.md", "t.json"] {
+        let text = test.read(file);
+        assert!(!text.contains("hunter2"), "{file}: {text}");
+    }
+    assert!(test.read("r.html").contains("the token is ***\nand &lt;/script&gt;&lt;b&gt;"));
+    assert!(!test.read("r.html").contains("</script><b>"));
+}
+
+#[test]
+fn what_commands_use_is_looked_at_while_they_run() {
+    let test = Test::new([stage("busy", "", "busy")]);
+    // Until it was looked at, as it can tell by the journal.
+    let journal = test.path(".optbuild/runs/*/journal.jsonl");
+    let looked = format!("grep -q '\"sampled\"' {journal}");
+    test.program("busy", &format!("i=0; until {looked} || [ $i = 6000 ]; do i=$((i+1)); done"));
+    let _ = test.run("").ok();
+    test.sh("grep sampled .optbuild/runs/*/journal.jsonl > sampled");
+    let event: Value = serde_json::from_str(test.read("sampled").lines().next().unwrap()).unwrap();
+    let tree = &event["trees"][0];
+    assert_eq!((&tree["stage"], &tree["step"]), (&"busy".into(), &"run".into()));
+    assert!(tree["cpu"].as_f64().unwrap() > 0.0 && tree["memory"].as_u64().unwrap() > 100_000, "{tree}");
+    let json = report(&test, "");
+    let cores = json["timeline"]["cores"].as_array().unwrap().iter().map(|cores| cores.as_f64().unwrap());
+    let sum = cores.sum::<f64>() * json["timeline"]["step"].as_f64().unwrap();
+    let cpu = json["run"]["cpu"].as_f64().unwrap();
+    assert!((sum - cpu).abs() < 1e-6, "{sum} {cpu}");
+}
+
+#[test]
+fn the_summary_of_a_github_job_is_the_report() {
+    let test = two();
+    let summary = test.path("summary.md");
+    let test = test.env("GITHUB_STEP_SUMMARY", summary.as_str());
+    let _ = test.run("").ok();
+    let md = test.cmd("report --format md").ok().stdout;
+    assert_eq!(test.read("summary.md").replace(test.dir.as_str(), "[DIR]"), md);
+}
+
+#[test]
+fn tools_are_named_with_their_versions() {
+    let test = two();
+    let _ = test.run("").ok();
+    let json = report(&test, "");
+    for tool in json["tools"].as_array().unwrap() {
+        assert!(tool["path"].as_str().unwrap().starts_with('/'), "{tool}");
+    }
+    let commands: Vec<&Value> =
+        json["stages"].as_array().unwrap().iter().map(|stage| &stage["steps"][0]["command"]).collect();
+    assert!(commands.iter().all(|command| command.as_str().unwrap().starts_with("cd ")), "{commands:?}");
+}
