@@ -57,7 +57,10 @@ pub fn p_value(base: &[f64], candidate: &[f64]) -> Option<f64> {
     if base.iter().chain(candidate).all(|value| value == &base[0]) {
         return Some(1.0);
     }
-    let test = mannwhitneyu(base, candidate, MannWhitneyUMethod::Automatic, Alternative::TwoSided);
+    // The exact method of statrs 0.19 gives the complement where the first set is not the larger one. The approximation is the
+    // more careful one for small sets: 0.005 instead of 0.002 for two of six that do not overlap.
+    let method = MannWhitneyUMethod::AsymptoticInclContinuityCorrection;
+    let test = mannwhitneyu(base, candidate, method, Alternative::TwoSided);
     test.ok().map(|(_, p)| p).filter(|p| p.is_finite())
 }
 
@@ -94,13 +97,18 @@ mod tests {
         assert_eq!(interval(&[]), None);
     }
 
-    /// `scipy.stats.mannwhitneyu` of both sets: 0.00216 exactly for sets of six that do not overlap (2 / 924).
+    /// By the formula of the normal approximation with continuity correction, for sets of six that do not overlap: U = 36, its
+    /// mean 18, its deviation sqrt(6 · 6 · 13 / 12) = 6.245, so z = 17.5 / 6.245 = 2.8022, of which the table of the normal
+    /// distribution says 0.00508 for both sides.
     #[test]
     fn significance() {
         let base = [10.0, 10.1, 10.2, 10.3, 10.4, 10.5];
         let less: Vec<f64> = base.iter().map(|value| value - 1.0).collect();
         let p = p_value(&base, &less).unwrap();
-        assert!((p - 2.0 / 924.0).abs() < 1e-9, "{p}");
+        assert!((p - 0.00508).abs() < 2e-5, "{p}");
+        assert_eq!(p_value(&less, &base), Some(p));
+        // The same values on both sides: U is its mean, and nothing is less remarkable.
+        assert!(p_value(&base, &base).unwrap() > 0.9);
         assert_eq!(verdict(&base, &less), Verdict::Better);
         assert_eq!(verdict(&less, &base), Verdict::Worse);
         assert_eq!(verdict(&base, &base), Verdict::NoChange);

@@ -252,6 +252,18 @@ impl Op {
         Op::new("same", args).in_shell(vec![line(["diff ".into(), left.into(), " ".into(), right.into()])])
     }
 
+    /// Measures two builds; `files` are what it writes. No plain tool does that: a script without optbuild says so in their place.
+    pub fn compare(args: Vec<Arg>, files: &[Arg]) -> Op {
+        let mut call = vec!["  run \"${OPTBUILD:-optbuild}\" op compare".into()];
+        call.extend(args.iter().flat_map(|arg| [" ".into(), ShellWord::from(arg)]));
+        let mut instead: ShellLine = vec!["  echo 'not measured: optbuild is not there' | tee".into()];
+        instead.extend(files.iter().flat_map(|file| [" ".into(), file.into()]));
+        instead.push(" > /dev/null".into());
+        let begin = line(["if command -v \"${OPTBUILD:-optbuild}\" > /dev/null; then".into()]);
+        let lines = vec![begin, call, line(["else".into()]), instead, line(["fi".into()])];
+        Op::new("compare", args).in_shell(lines)
+    }
+
     /// Empties the directory that an instrumented copy writes to; its path is in a file beside the copy.
     pub fn clear_slot(path_file: &Arg) -> Op {
         Op::new("clear-slot", ["--path-file".into(), path_file.clone()]).in_shell(vec![

@@ -38,12 +38,12 @@ pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
     for declared in &kind.workloads {
         workload(declared, kind, cx, &mut args)?;
     }
-    cx.step(Step::op("compare", Op::new("compare", args)));
     let out = Arg::from(Symbol::Out);
-    let outputs = [("out", out.clone(), false), ("table", out.clone().join(TABLE), true)];
-    let more = [("json", out.clone().join(JSON), false), ("markdown", out.join(MARKDOWN), false)];
-    for (name, path, show) in outputs.into_iter().chain(more) {
-        cx.plan.outputs.push(Output { name: name.into(), path, portable: false, show });
+    let files = [TABLE, JSON, MARKDOWN].map(|name| out.clone().join(name));
+    cx.step(Step::op("compare", Op::compare(args, &files)));
+    let paths = [out].into_iter().chain(files);
+    for (name, path) in ["out", "table", "json", "markdown"].into_iter().zip(paths) {
+        cx.plan.outputs.push(Output { name: name.into(), path, portable: false, show: name == "table" });
     }
     Ok(())
 }

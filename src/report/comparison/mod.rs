@@ -81,12 +81,12 @@ fn row(comparison: &Comparison, workload: &Workload, name: &str) -> Vec<(String,
 /// A line below the workloads: what it is called, and its change in a metric.
 type Line = fn(&Summary) -> (f64, Tone);
 
-/// The mean, the largest improvement, and where anything is significantly worse the largest regression.
+/// The mean, and where anything is significant the largest improvement and the largest regression.
 fn summary_rows(comparison: &Comparison) -> Vec<(&'static str, Line)> {
-    let mut rows: Vec<(&'static str, Line)> = vec![
-        ("mean", |summary| (summary.mean, toned(summary.mean))),
-        ("max improvement", |summary| (summary.best, toned(summary.best))),
-    ];
+    let mut rows: Vec<(&'static str, Line)> = vec![("mean", |summary| (summary.mean, toned(summary.mean)))];
+    if comparison.summary.iter().any(|summary| summary.better > 0) {
+        rows.push(("max improvement", |summary| (summary.best, toned(summary.best))));
+    }
     if comparison.summary.iter().any(|summary| summary.worse > 0) {
         rows.push(("max regression", |summary| (summary.worst, toned(summary.worst))));
     }

@@ -1,0 +1,272 @@
+//! `optbuild compare`, and stages that compare: real programs, whose differences are known beforehand.
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::Value;
+use support::{Ran, Test};
+
+/// Sums in a loop as often as its argument says. `WORK` is how much it does each time, `TEXT` what it prints.
+const PROGRAM: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv) {
+    volatile unsigned sum = 0;
+    unsigned long count = strtoul(argv[1], 0, 10) * WORK;
+    for (unsigned long i = 0; i < count; i++) sum += (unsigned)i;
+    volatile char *memory = malloc(MEMORY);
+    for (unsigned long at = 0; at < MEMORY; at += 4096) memory[at] = 1;
+    printf("%s %s\n", TEXT, argc > 2 ? argv[2] : memory[0] == 1 ? "done" : "");
+    return STATUS;
+}
+"#;
+
+/// Programs with the macros of `PROGRAM` as given, in the directory.
+fn test(programs: &[(&str, &str)]) -> Test {
+    let test = Test::new([""]).file("program.c", PROGRAM);
+    for (name, macros) in programs {
+        let defaults = ["WORK=1", "MEMORY=4096", "TEXT=\"x\"", "STATUS=0"];
+        let given: Vec<&str> = macros.split_whitespace().collect();
+        let named = |default: &&&str| {
+            let name = default.split('=').next().unwrap();
+            !given.iter().any(|macro_| macro_.split('=').next() == Some(name))
+        };
+        let all = defaults.iter().filter(named).copied().chain(given.iter().copied());
+        let mut cc = Command::new("cc");
+        cc.args(all.map(|macro_| format!("-D{macro_}"))).args(["-O1", "program.c", "-o", name]);
+        assert!(cc.current_dir(&test.dir).status().unwrap().success());
+    }
+    test
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", ran.stdout, ran.stderr))
+}
+
+fn metric<'a>(result: &'a Value, workload: usize, name: &str) -> &'a Value {
+    let metrics = result["workloads"][workload]["metrics"].as_array().unwrap();
+    metrics.iter().find(|measured| measured["metric"] == name).unwrap_or_else(|| panic!("{name}: {result:#}"))
+}
+
+/// The candidate does half of the base's work: what starting takes is little beside it.
+#[test]
+fn half_of_the_work_is_half_of_the_instructions() {
+    let test = test(&[("base", "WORK=2"), ("half", "WORK=1 MEMORY=33554432")]);
+    let ran = test.cmd("compare ./base ./half --rounds 6 --budget 2m --json --workload 'long={program} 20000000'").ok();
+    let result = json(&ran);
+    let instructions = metric(&result, 0, "instructions");
+    let change = instructions["change"].as_f64().unwrap();
+    // 8192 pages are written as well, which is nothing beside 20 million rounds.
+    assert!((-0.51..-0.49).contains(&change), "{instructions:#}");
+    assert_eq!(instructions["verdict"], "better");
+    let method = result["counter"]["method"].as_str().unwrap();
+    if method == "valgrind" {
+        assert_eq!((&instructions["base"]["runs"], &instructions["candidate"]["runs"]), (&2.into(), &1.into()));
+        assert!(
+            result["counter"]["because"].is_string()
+                && result["counter"]["name"].as_str().unwrap().contains("cachegrind")
+        );
+    }
+    let memory = metric(&result, 0, "peak-memory");
+    let grown = memory["candidate"]["median"].as_f64().unwrap() - memory["base"]["median"].as_f64().unwrap();
+    // 32 MiB of which every page was written, less what the process that starts it has at least.
+    assert!((26e6..34e6).contains(&grown), "{memory:#}");
+    assert_eq!(memory["verdict"], "worse");
+    let faults = metric(&result, 0, "page-faults");
+    assert!(faults["candidate"]["median"].as_f64() > faults["base"]["median"].as_f64(), "{faults:#}");
+    for name in ["wall-time", "user-time", "system-time"] {
+        let runs = &metric(&result, 0, name)["base"];
+        assert_eq!((runs["runs"].as_u64(), runs["values"].as_array().unwrap().len()), (Some(6), 6));
+        assert_eq!(runs["interval"].as_array().unwrap().len(), 2);
+    }
+    assert_eq!(result["workloads"][0]["output"], "same");
+    assert_eq!(result["workloads"][0]["command"], "{program} 20000000");
+    assert_eq!(result["sizes"][0]["base"], test.path("base").metadata().unwrap().len());
+    assert_eq!(result["budget"]["left-out"], serde_json::json!([]));
+    assert!(ran.stderr.contains("planned: 1 workload with at least 6 runs a side"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_same_program_has_no_change() {
+    let test = test(&[("one", "")]);
+    std::fs::copy(test.path("one"), test.path("two")).unwrap();
+    let ran = test.cmd("compare ./one ./two --rounds 6 --budget 1m --json --fail-above 0% -- {program} 100000").ok();
+    let result = json(&ran);
+    assert_eq!(metric(&result, 0, "instructions")["verdict"], "no-change");
+    assert_eq!(result["workloads"][0]["name"], "100000");
+}
+
+#[test]
+fn a_table_markdown_and_a_limit() {
+    let test = test(&[("base", "WORK=1"), ("slow", "WORK=2")]);
+    let words =
+        "compare ./base ./slow --rounds 6 --budget 1m --workload 'a={program} 300000' --workload 'b={program} 600000'";
+    let table = test.cmd(words).ok().stdout;
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("workload ") && lines[0].contains("instructions"), "{table}");
+    assert!(lines[1].starts_with("a ") && lines[2].starts_with("b ") && lines[3].starts_with("mean "), "{table}");
+    assert!(table.contains("max regression") && table.contains("./base → ./slow; negative is better"), "{table}");
+    let failed = test.cmd(&format!("{words} --markdown --fail-above 1%"));
+    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    assert!(failed.stdout.starts_with("| workload |"), "{}", failed.stdout);
+    assert!(failed.stderr.contains("worse: `a`: instructions +"), "{}", failed.stderr);
+    let _ = test.cmd(&format!("{words} --fail-above instructions=200%")).ok();
+}
+
+#[test]
+fn builds_that_do_something_else_are_not_compared() {
+    let test = test(&[("base", ""), ("other", "TEXT=\"y\""), ("fails", "STATUS=3")]);
+    let refused = |words: &str, says: &str| {
+        let ran = test.cmd(&format!("compare {words}"));
+        assert_eq!(ran.code, Some(1), "{words}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{words}: {}", ran.stderr);
+    };
+    refused("./base ./other -- {program} 1", "differ first in line 1:\n  ./base: x done\n  ./other: y done");
+    refused("./base ./fails -- {program} 1", "`1` exited with status 3 with ./fails; if it may, say so");
+    refused(
+        "./base ./fails --allow-failure -- {program} 1",
+        "exited with status 0 with ./base and exited with status 3",
+    );
+    refused("./base ./base -- sh -c '{program} 1; date +%N'", "prints something else each time");
+    refused("./base ./base -- {program}", "was killed by SIGSEGV with ./base");
+    let quick = "--counter none --rounds 1";
+    let _ = test.cmd(&format!("compare ./base ./other {quick} --ignore-output -- {{program}} 1")).ok();
+    let both = test.cmd(&format!("compare ./fails ./fails {quick} --allow-failure -- {{program}} 1")).ok();
+    assert!(both.stdout.contains("left out: `1`: 1 of at least 6 runs a side"), "{}", both.stdout);
+    assert!(both.stdout.contains("in brackets: too few runs"), "{}", both.stdout);
+}
+
+/// Errors of what was asked for, before anything runs.
+#[test]
+fn what_makes_no_sense_is_told_at_once() {
+    let test = test(&[("a", "")]).file("data", "");
+    let pipeline = "[[stage]]\nname = 's'\nkind = 'command'\nrun = ['true']\n";
+    let test = test.file("p.toml", pipeline);
+    for (words, says) in [
+        ("./a ./a", "say what is run"),
+        ("./a ./a -- ./a 1", "`./a 1` would run the same on both sides"),
+        ("./a ./gone -- {program}", "there is no [DIR]/./gone"),
+        ("./a ./data -- {program}", "cannot be executed"),
+        ("./a . -- {program}", "without `bin/rustc`"),
+        ("./a p.toml:s.out -- {program}", "stage `s` has not been run here: `optbuild run p.toml --until s`"),
+        ("./a p.toml:t.out -- {program}", "no stage `t`"),
+        ("./a ./a --workloads p.toml:s", "only stages of kind `compare` or `gather`"),
+        ("./a ./a --workload 'x' -- {program}", "`x` is no workload"),
+        ("./a ./a --workload 'x={program}' --workload 'x={program} 1'", "two workloads of the name `x`"),
+        ("./a ./a --rustc-perf .", "measures toolchains"),
+        ("./a ./a --base-env X -- {program}", "`X` is not NAME=VALUE"),
+        ("./a ./a --fail-above 1 -- {program}", "write it as `1%`"),
+    ] {
+        let ran = test.cmd(&format!("compare {words}"));
+        assert_eq!(ran.code, Some(2), "{words}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{words}: {}", ran.stderr);
+    }
+}
+
+/// The budget is no more than a moment: the first workload runs once, the others not at all.
+#[test]
+fn what_the_budget_leaves_out_is_said() {
+    let test = test(&[("a", "")]);
+    let result = json(
+        &test.cmd("compare ./a ./a --budget 1ms --json --workload 'x={program} 1' --workload 'y={program} 2'").ok(),
+    );
+    let left_out = result["budget"]["left-out"].to_string();
+    assert!(left_out.contains("`y`: no time was left for it"), "{left_out}");
+    assert!(left_out.contains("`x`: 0 of at least 6 runs a side"), "{left_out}");
+    assert_eq!(result["workloads"].as_array().unwrap().len(), 1);
+}
+
+/// Each side has an environment of its own, which decides what the same program does.
+#[test]
+fn sides_with_an_environment_of_their_own() {
+    let test = test(&[("a", "")]);
+    let words = "compare ./a ./a --counter none --rounds 6 --json --base-env N=1 --candidate-env N=30000000";
+    let result = json(&test.cmd(&format!("{words} -- sh -c '{{program}} $N'")).ok());
+    assert_eq!(metric(&result, 0, "user-time")["verdict"], "worse");
+    assert_eq!(result["base"]["env"], serde_json::json!(["N=1"]));
+}
+
+const PIPELINE: &str = r#"
+name = "p"
+
+[[stage]]
+name = "build"
+kind = "command"
+shell = true
+run = "cc -O1 -DWORK=2 -DMEMORY=4096 -DSTATUS=0 -DTEXT='\"x\"' ${pipeline.dir}/program.c -o old; cc -O1 -DWORK=1 -DMEMORY=4096 -DSTATUS=0 -DTEXT='\"x\"' ${pipeline.dir}/program.c -o new"
+outputs = { old = "${self.build}/old", new = "${self.build}/new" }
+
+[[stage]]
+name = "compare"
+kind = "compare"
+base = "${build.old}"
+candidate = "${build.new}"
+base-env = { SIDE = "old" }
+rounds = 6
+budget = "1m"
+sizes = { source = { base = "${pipeline.dir}/program.c", candidate = "${pipeline.dir}/program.c" } }
+[[stage.workloads]]
+name = "sum"
+for = { count = ["1000000", "2000000"] }
+run = ["{program}", "${count}"]
+"#;
+
+#[test]
+fn a_stage_compares_what_others_made() {
+    let test = Test::new([PIPELINE]).file("program.c", PROGRAM);
+    let ran = test.run("").ok();
+    assert!(ran.stderr.contains("compare.table") && ran.stderr.contains("max improvement"), "{}", ran.stderr);
+    let paths = test.cmd("artifacts compare --json").ok().stdout.replace("[DIR]", test.dir.as_str());
+    let paths: Value = serde_json::from_str(&paths).unwrap();
+    let row = |name: &str| paths.as_array().unwrap().iter().find(|row| row["output"] == name).unwrap();
+    // What was measured here is not true elsewhere.
+    assert!(["out", "table", "json", "markdown"].iter().all(|name| row(name)["portable"] == false));
+    let result: Value =
+        serde_json::from_str(&std::fs::read_to_string(row("json")["path"].as_str().unwrap()).unwrap()).unwrap();
+    assert_eq!(result["base"]["name"], "build.old");
+    assert_eq!(result["workloads"][1]["name"], "sum[count=2000000]");
+    assert_eq!(metric(&result, 0, "instructions")["verdict"], "better");
+    assert_eq!(result["sizes"][1]["name"], "source");
+    assert!(test.run("").ok().stderr.contains("nothing to do"), "a comparison is not repeated");
+
+    // The same by hand, with the stage's workloads and environment.
+    let by_hand =
+        "compare p.toml:build.old p.toml:build.new --workloads p.toml:compare --counter none --rounds 1 --json";
+    let by_hand = json(&test.cmd(by_hand).ok());
+    assert_eq!(by_hand["base"]["env"], serde_json::json!(["SIDE=old"]));
+    assert_eq!(by_hand["workloads"][1]["command"], "{program} 2000000");
+}
+
+#[test]
+fn a_stage_fails_above_its_limit_and_says_what() {
+    let swapped = PIPELINE.replace("base = \"${build.old}\"", "base = \"${build.new}\"");
+    let swapped =
+        swapped.replace("candidate = \"${build.new}\"", "candidate = \"${build.old}\"\nfail-above = [\"1%\"]");
+    let test = Test::new([swapped]).file("program.c", PROGRAM);
+    let ran = test.run("");
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stderr.contains("build.old is worse than build.new: `sum[count=1000000]`: instructions +"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_stage_that_cannot_be() {
+    let test =
+        Test::new([PIPELINE.replace("\"{program}\", ", "\"true\", ").replace("base-env = { SIDE = \"old\" }\n", "")]);
+    let ran = test.cmd("plan p.toml");
+    assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+    assert!(ran.stderr.contains("without `{program}` both sides would run the same"), "{}", ran.stderr);
+    test.pipeline([PIPELINE.replace("rounds = 6", "fail-above = [\"1\"]")]);
+    assert!(test.cmd("plan p.toml").stderr.contains("write it as `1%`"));
+}
+
+#[test]
+fn the_schema_of_the_result() {
+    let schema: Value = serde_json::from_str(&Test::new([""]).cmd("compare --schema").ok().stdout).unwrap();
+    assert_eq!(schema["title"], "Comparison");
+    assert_eq!(schema["$defs"]["Verdict"]["oneOf"].as_array().unwrap().len(), 4);
+}
