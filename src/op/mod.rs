@@ -7,6 +7,7 @@ pub mod capture;
 mod check_bolt_input;
 mod check_instrumented;
 mod check_profile;
+mod copy_workspace;
 pub(crate) mod merge;
 mod put_in_place;
 mod same;
@@ -34,6 +35,7 @@ pub enum OpCommand {
     CheckBolted(check_bolt_input::CheckBolted),
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
+    CopyWorkspace(copy_workspace::CopyWorkspace),
     PutInPlace(put_in_place::PutInPlace),
     Same(same::Same),
     ClearSlot(slot::ClearSlot),
@@ -85,6 +87,7 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::CheckBolted(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),
+        OpCommand::CopyWorkspace(args) => args.run(),
         OpCommand::PutInPlace(args) => args.run(),
         OpCommand::Same(args) => args.run(),
         OpCommand::ClearSlot(args) => args.run(),

@@ -9,6 +9,7 @@ pub mod cmake;
 pub mod command;
 mod context;
 pub mod gather;
+pub mod rustc_perf;
 pub mod verify;
 
 use std::collections::BTreeSet;
@@ -41,6 +42,7 @@ pub fn plan(
     match &stage.kind {
         Kind::Cmake(kind) => cmake::plan(kind, &mut cx)?,
         Kind::Cargo(kind) => cargo::plan(kind, &mut cx)?,
+        Kind::RustcPerf(kind) => rustc_perf::plan(kind, &mut cx)?,
         Kind::Gather(kind) => gather::plan(kind, &mut cx)?,
         Kind::Bolt(kind) => bolt::plan(kind, &mut cx)?,
         Kind::Command(kind) => command::plan(kind, &mut cx)?,

@@ -7,6 +7,7 @@ pub mod cargo;
 pub mod cmake;
 pub mod command;
 pub mod gather;
+pub mod rustc_perf;
 pub mod verify;
 
 use schemars::JsonSchema;
@@ -17,6 +18,7 @@ pub use cargo::Cargo;
 pub use cmake::Cmake;
 pub use command::Command;
 pub use gather::Gather;
+pub use rustc_perf::RustcPerf;
 pub use verify::Verify;
 
 use super::{OutputRef, Text};
@@ -29,6 +31,8 @@ pub enum KindName {
     Cmake,
     /// Builds a cargo package.
     Cargo,
+    /// Builds rustc-perf's collector, which compiles the crates that rustc is trained on.
+    RustcPerf,
     /// Runs workloads on an instrumented build and merges the profiles that they write.
     Gather,
     /// Instruments or optimises a linked program or shared library with llvm-bolt.
@@ -41,14 +45,22 @@ pub enum KindName {
 
 impl KindName {
     /// All kinds, builds first.
-    pub const ALL: [KindName; 6] =
-        [KindName::Cmake, KindName::Cargo, KindName::Gather, KindName::Bolt, KindName::Command, KindName::Verify];
+    pub const ALL: [KindName; 7] = [
+        KindName::Cmake,
+        KindName::Cargo,
+        KindName::RustcPerf,
+        KindName::Gather,
+        KindName::Bolt,
+        KindName::Command,
+        KindName::Verify,
+    ];
 
     /// How a pipeline file names it.
     pub fn name(self) -> &'static str {
         match self {
             KindName::Cmake => "cmake",
             KindName::Cargo => "cargo",
+            KindName::RustcPerf => "rustc-perf",
             KindName::Gather => "gather",
             KindName::Bolt => "bolt",
             KindName::Command => "command",
@@ -62,6 +74,7 @@ impl KindName {
 pub enum Kind {
     Cmake(Cmake),
     Cargo(Cargo),
+    RustcPerf(RustcPerf),
     Gather(Gather),
     Bolt(Bolt),
     Command(Command),
@@ -74,6 +87,7 @@ impl Kind {
         match self {
             Kind::Cmake(kind) => kind.output_names(),
             Kind::Cargo(kind) => kind.output_names(),
+            Kind::RustcPerf(kind) => kind.output_names(),
             Kind::Gather(kind) => kind.output_names(),
             Kind::Bolt(kind) => kind.output_names(),
             Kind::Command(kind) => kind.output_names(),

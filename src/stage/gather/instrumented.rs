@@ -69,7 +69,7 @@ impl<'a> Instrumented<'a> {
                 build.slots = Some(slots);
             }
             Kind::Bolt(_) => return Err(plain("action = \"instrument\"")),
-            Kind::Command(_) | Kind::Verify(_) | Kind::Gather(_) => {}
+            Kind::Command(_) | Kind::Verify(_) | Kind::Gather(_) | Kind::RustcPerf(_) => {}
         }
         Ok(build)
     }
