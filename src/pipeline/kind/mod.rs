@@ -3,6 +3,7 @@
 //! Data only. What a stage of a kind does is in `crate::stage`, in the file of the same name.
 
 pub mod bolt;
+pub mod bootstrap;
 pub mod cargo;
 pub mod cmake;
 pub mod command;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use bolt::Bolt;
+pub use bootstrap::Bootstrap;
 pub use cargo::Cargo;
 pub use cmake::Cmake;
 pub use command::Command;
@@ -29,6 +31,8 @@ pub enum KindName {
     Cmake,
     /// Builds a cargo package.
     Cargo,
+    /// Builds, packs or tests a checkout of rust-lang/rust with its x.py.
+    Bootstrap,
     /// Runs workloads on an instrumented build and merges the profiles that they write.
     Gather,
     /// Instruments or optimises a linked program or shared library with llvm-bolt.
@@ -41,14 +45,22 @@ pub enum KindName {
 
 impl KindName {
     /// All kinds, builds first.
-    pub const ALL: [KindName; 6] =
-        [KindName::Cmake, KindName::Cargo, KindName::Gather, KindName::Bolt, KindName::Command, KindName::Verify];
+    pub const ALL: [KindName; 7] = [
+        KindName::Cmake,
+        KindName::Cargo,
+        KindName::Bootstrap,
+        KindName::Gather,
+        KindName::Bolt,
+        KindName::Command,
+        KindName::Verify,
+    ];
 
     /// How a pipeline file names it.
     pub fn name(self) -> &'static str {
         match self {
             KindName::Cmake => "cmake",
             KindName::Cargo => "cargo",
+            KindName::Bootstrap => "bootstrap",
             KindName::Gather => "gather",
             KindName::Bolt => "bolt",
             KindName::Command => "command",
@@ -62,6 +74,7 @@ impl KindName {
 pub enum Kind {
     Cmake(Cmake),
     Cargo(Cargo),
+    Bootstrap(Box<Bootstrap>),
     Gather(Gather),
     Bolt(Bolt),
     Command(Command),
@@ -74,6 +87,7 @@ impl Kind {
         match self {
             Kind::Cmake(kind) => kind.output_names(),
             Kind::Cargo(kind) => kind.output_names(),
+            Kind::Bootstrap(kind) => kind.output_names(),
             Kind::Gather(kind) => kind.output_names(),
             Kind::Bolt(kind) => kind.output_names(),
             Kind::Command(kind) => kind.output_names(),
