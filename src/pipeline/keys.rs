@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::error::Problem;
-use super::kind::{Bolt, Cargo, Cmake, Command, Gather, Kind, Pgo, Verify, bolt};
+use super::kind::{Bolt, Bootstrap, Cargo, Cmake, Command, Gather, Kind, Pgo, Verify, bolt};
 use super::text::{self, Text};
 use super::tree::{Node, Table};
 use super::value::Words;
@@ -19,6 +19,7 @@ pub(super) fn check(common: &Common, kind: &Kind, table: &Table, at: &Range<usiz
     match kind {
         Kind::Cmake(cmake) => keys.cmake(cmake),
         Kind::Cargo(cargo) => keys.cargo(cargo),
+        Kind::Bootstrap(bootstrap) => keys.bootstrap(bootstrap),
         Kind::Gather(gather) => keys.gather(gather),
         Kind::RustcPerf(_) => {}
         Kind::Bolt(bolt) => keys.bolt(bolt),
@@ -149,6 +150,16 @@ impl Keys<'_> {
                 "`options` and `extra-options` exclude each other",
                 "put all of them in `options`",
             );
+        }
+    }
+
+    fn bootstrap(&mut self, bootstrap: &Bootstrap) {
+        let stage_keys =
+            [("keep-stage", bootstrap.keep_stage.as_slice()), ("stage", std::slice::from_ref(&bootstrap.stage))];
+        for (key, stages) in stage_keys {
+            if stages.iter().any(|stage| *stage > 3) {
+                self.wrong(key, "the stages of the compiler are 0 to 3", "");
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::kind::{Bolt, Cargo, Cmake, Command, Gather, KindName, RustcPerf, Verify};
+use super::kind::{Bolt, Bootstrap, Cargo, Cmake, Command, Gather, KindName, RustcPerf, Verify};
 use super::text::RESERVED;
 use super::{Common, Text, ToolDecl};
 
@@ -139,6 +139,7 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let own = match kind {
             KindName::Cmake => object::<Cmake>(&mut generator),
             KindName::Cargo => object::<Cargo>(&mut generator),
+            KindName::Bootstrap => object::<Bootstrap>(&mut generator),
             KindName::RustcPerf => object::<RustcPerf>(&mut generator),
             KindName::Gather => object::<Gather>(&mut generator),
             KindName::Bolt => object::<Bolt>(&mut generator),

@@ -4,6 +4,7 @@
 //! the plan; what cannot be planned at all is a [`PlanError`].
 
 pub mod bolt;
+pub mod bootstrap;
 pub mod cargo;
 pub mod cmake;
 pub mod command;
@@ -42,6 +43,7 @@ pub fn plan(
     match &stage.kind {
         Kind::Cmake(kind) => cmake::plan(kind, &mut cx)?,
         Kind::Cargo(kind) => cargo::plan(kind, &mut cx)?,
+        Kind::Bootstrap(kind) => bootstrap::plan(kind, &mut cx)?,
         Kind::RustcPerf(kind) => rustc_perf::plan(kind, &mut cx)?,
         Kind::Gather(kind) => gather::plan(kind, &mut cx)?,
         Kind::Bolt(kind) => bolt::plan(kind, &mut cx)?,

@@ -44,12 +44,13 @@ pub struct Bootstrap {
     /// are translated for older ones.
     #[serde(default)]
     pub config: BTreeMap<String, Setting>,
-    /// The LLVM of the compiler: `in-tree`, or the path of an `llvm-config`.
+    /// The LLVM of the compiler: `in-tree`, or the path of an `llvm-config`. Default: `in-tree`.
     pub llvm: Option<Text>,
     /// A directory with the clang and lld that build LLVM and link (`bin/clang`, …). Default: the tools `clang` and `lld`.
     pub host_llvm: Option<Text>,
-    /// The stage-0 `rustc` and `cargo`. Default: those that `x.py` downloads.
+    /// The stage-0 `rustc`. Default: the one that `x.py` downloads.
     pub rustc: Option<Text>,
+    /// The stage-0 `cargo`. Default: the one that `x.py` downloads.
     pub cargo: Option<Text>,
     /// The python that runs `x.py`. Default: the tool `python3`.
     pub python: Option<Text>,
@@ -115,14 +116,44 @@ fn two() -> u32 {
 }
 
 impl Bootstrap {
-    /// `build`: the `toolchain` (a sysroot with `bin/rustc`), the two libraries in it, the `llvm-profdata` of its LLVM.
-    /// `dist`: the `archives`.
+    /// `build`: the `toolchain` (a sysroot with `bin/rustc`), the two libraries in it, the `llvm-profdata` of its LLVM. The last two
+    /// only where the LLVM is the checkout's own. `dist`: the `archives`.
     pub(super) fn output_names(&self) -> Vec<String> {
         let names: &[&str] = match self.command {
+            BootstrapCommand::Build if self.external_llvm().is_some() => &["toolchain", "rustc", "cargo", "driver"],
             BootstrapCommand::Build => &["toolchain", "rustc", "cargo", "driver", "libllvm", "profdata"],
             BootstrapCommand::Dist => &["archives"],
             BootstrapCommand::Test => &[],
         };
         names.iter().map(|name| (*name).to_string()).collect()
+    }
+
+    /// The `llvm-config` of an LLVM that is not the checkout's own.
+    pub fn external_llvm(&self) -> Option<&Text> {
+        self.llvm.as_ref().filter(|text| !matches!(text.as_literal().as_deref(), Some("in-tree" | "")))
+    }
+
+    /// Whether a tool, such as `cargo`, is among what is built.
+    pub fn builds(&self, tool: &str) -> bool {
+        self.paths.iter().filter_map(Text::as_literal).any(|path| path.rsplit('/').next() == Some(tool))
+    }
+}
+
+impl BootstrapPgo {
+    /// The components that take part, by name.
+    pub fn components(&self) -> impl Iterator<Item = (&'static str, &Pgo)> {
+        let all = [
+            ("rustc", &self.rustc),
+            ("rustdoc", &self.rustdoc),
+            ("cargo", &self.cargo),
+            ("clippy", &self.clippy),
+            ("llvm", &self.llvm),
+        ];
+        all.into_iter().filter_map(|(name, pgo)| Some((name, pgo.as_ref()?)))
+    }
+
+    /// The first component that is instrumented.
+    pub fn generates(&self) -> Option<&'static str> {
+        self.components().find(|(_, pgo)| **pgo == Pgo::Generate).map(|(name, _)| name)
     }
 }

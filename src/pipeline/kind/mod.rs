@@ -3,6 +3,7 @@
 //! Data only. What a stage of a kind does is in `crate::stage`, in the file of the same name.
 
 pub mod bolt;
+pub mod bootstrap;
 pub mod cargo;
 pub mod cmake;
 pub mod command;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use bolt::Bolt;
+pub use bootstrap::Bootstrap;
 pub use cargo::Cargo;
 pub use cmake::Cmake;
 pub use command::Command;
@@ -31,6 +33,8 @@ pub enum KindName {
     Cmake,
     /// Builds a cargo package.
     Cargo,
+    /// Builds, packs or tests a checkout of rust-lang/rust with its x.py.
+    Bootstrap,
     /// Builds rustc-perf's collector, which compiles the crates that rustc is trained on.
     RustcPerf,
     /// Runs workloads on an instrumented build and merges the profiles that they write.
@@ -45,9 +49,10 @@ pub enum KindName {
 
 impl KindName {
     /// All kinds, builds first.
-    pub const ALL: [KindName; 7] = [
+    pub const ALL: [KindName; 8] = [
         KindName::Cmake,
         KindName::Cargo,
+        KindName::Bootstrap,
         KindName::RustcPerf,
         KindName::Gather,
         KindName::Bolt,
@@ -60,6 +65,7 @@ impl KindName {
         match self {
             KindName::Cmake => "cmake",
             KindName::Cargo => "cargo",
+            KindName::Bootstrap => "bootstrap",
             KindName::RustcPerf => "rustc-perf",
             KindName::Gather => "gather",
             KindName::Bolt => "bolt",
@@ -74,6 +80,7 @@ impl KindName {
 pub enum Kind {
     Cmake(Cmake),
     Cargo(Cargo),
+    Bootstrap(Box<Bootstrap>),
     RustcPerf(RustcPerf),
     Gather(Gather),
     Bolt(Bolt),
@@ -87,6 +94,7 @@ impl Kind {
         match self {
             Kind::Cmake(kind) => kind.output_names(),
             Kind::Cargo(kind) => kind.output_names(),
+            Kind::Bootstrap(kind) => kind.output_names(),
             Kind::RustcPerf(kind) => kind.output_names(),
             Kind::Gather(kind) => kind.output_names(),
             Kind::Bolt(kind) => kind.output_names(),
