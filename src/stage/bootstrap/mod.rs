@@ -17,6 +17,7 @@ use crate::plan::{Arg, Gap, Late, Part, Step, Symbol};
 use crate::toolchain::llvm;
 
 use checkout::Checkout;
+pub(super) use outputs::below_out;
 
 /// What the steps are planned from.
 struct Xpy<'a> {

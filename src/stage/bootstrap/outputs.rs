@@ -4,6 +4,17 @@ use super::{Context, Xpy};
 use crate::pipeline::kind::bootstrap::BootstrapCommand;
 use crate::plan::{Arg, Op, Output, Step, Symbol};
 
+/// Where an output stands in `${self.out}`, below which a name may be a pattern.
+pub(in crate::stage) fn below_out(output: &str) -> Option<&'static str> {
+    match output {
+        "toolchain" => Some("toolchain"),
+        "rustc" => Some("toolchain/bin/rustc"),
+        "driver" => Some("toolchain/lib/librustc_driver-*.so"),
+        "libllvm" => Some("toolchain/lib/libLLVM.so.*"),
+        _ => None,
+    }
+}
+
 pub(super) fn capture(xpy: &Xpy, cx: &mut Context) {
     match xpy.kind.command {
         BootstrapCommand::Build => toolchain(xpy, cx),
