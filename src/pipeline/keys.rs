@@ -183,6 +183,11 @@ impl Keys<'_> {
                     Problem::at(format!("the workload `{name}` names no crates"), at("rustc-perf"))
                         .help("add `list = \"rustc\"` for the checkout's own list, or `crates = […]`"),
                 ),
+                // The attempt's directory has its name, and cargo takes the path of a package for a pattern.
+                (None, Some(_)) if name.contains(['[', ']', '*', '?']) => Some(
+                    Problem::at(format!("`{name}` cannot name a workload with `rustc-perf`"), at("name"))
+                        .help("cargo cannot build in a directory of such a name; use letters and `-`, and no `for`"),
+                ),
                 (None, Some(_)) if workload.shell || workload.cwd.is_some() => Some(Problem::at(
                     "`shell` and `cwd` go with `run`; the collector has a directory of its own",
                     at(if workload.shell { "shell" } else { "cwd" }),

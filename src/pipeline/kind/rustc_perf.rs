@@ -24,7 +24,7 @@ pub struct RustcPerf {
     pub cargo_config: Vec<Text>,
 }
 
-/// Crates that rustc-perf's collector compiles with the instrumented build. Each is a workload of its own: `name[crate]`.
+/// Crates that rustc-perf's collector compiles with the instrumented build. Each is a workload of its own: `name-crate`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Training {

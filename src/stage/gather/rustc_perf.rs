@@ -67,12 +67,12 @@ pub(super) fn expand(
     let shared = Shared { from: &from, rustc: &rustc, options: &options, known: &known };
     for name in names {
         let command = shared.collector(&name, training, &key, cx)?;
-        commands.push((format!("{}[{name}]", declared.name), command));
+        commands.push((format!("{}-{name}", declared.name), command));
     }
     for level in &training.libcore {
         let level = cx.arg(level)?;
         let command = libcore(&level, &rustc, kind, cx)?;
-        commands.push((format!("{}[libcore-O{level}]", declared.name), command));
+        commands.push((format!("{}-libcore-O{level}", declared.name), command));
     }
     for (_, command) in &mut commands {
         for (name, text) in &declared.env {
