@@ -49,9 +49,14 @@ pub(super) fn command(xpy: &Xpy, cx: &mut Context) -> Result<Command, PlanError>
         let profile = cx.arg(profile)?;
         option("--llvm-profile-use", profile);
     }
+    let mut artifacts: Vec<Arg> = Vec::new();
     for artifact in &kind.reproducible_artifacts {
+        // A fallback may be among them already.
         let artifact = cx.arg(artifact)?;
-        option("--reproducible-artifact", artifact);
+        if !artifacts.contains(&artifact) {
+            option("--reproducible-artifact", artifact.clone());
+            artifacts.push(artifact);
+        }
     }
     if matches!(kind.pgo.llvm, Some(Pgo::Generate)) {
         argv.push("--llvm-profile-generate".into());
