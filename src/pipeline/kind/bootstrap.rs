@@ -29,6 +29,10 @@ pub struct Bootstrap {
     /// Paths and names that are left out.
     #[serde(default)]
     pub skip: Vec<Text>,
+    /// For `dist`: leaves out what a build to try something out has no use for, such as documentation and clippy.
+    #[serde(default)]
+    #[schemars(with = "OrVar<bool>")]
+    pub try_build: bool,
     /// Stages of the compiler that `x.py` uses as they stand, without looking whether they are up to date.
     #[serde(default)]
     pub keep_stage: Vec<u32>,
@@ -61,6 +65,10 @@ pub struct Bootstrap {
     #[serde(default)]
     #[schemars(with = "OrVar<bool>")]
     pub bolt_settings: bool,
+    /// Links libLLVM with relocations, for BOLT.
+    #[serde(default)]
+    #[schemars(with = "OrVar<bool>")]
+    pub llvm_relocations: bool,
     /// Profiles that are packed by `dist`, so that others can repeat the build.
     #[serde(default)]
     pub reproducible_artifacts: Vec<Text>,

@@ -4,6 +4,10 @@ use super::{Context, PlanError, Xpy};
 use crate::pipeline::kind::{Pgo, bootstrap::BootstrapCommand};
 use crate::plan::{Arg, Command, Symbol};
 
+/// What a build to try something out has no use for, as rust-lang/rust's own do.
+const NOT_FOR_TRYING: [&str; 8] =
+    ["rust-docs", "rustc-docs", "rust-docs-json", "rust-analyzer", "rustc-src", "clippy", "miri", "rustfmt"];
+
 pub(super) fn command(xpy: &Xpy, cx: &mut Context) -> Result<Command, PlanError> {
     let kind = xpy.kind;
     let python = match &kind.python {
@@ -35,6 +39,9 @@ pub(super) fn command(xpy: &Xpy, cx: &mut Context) -> Result<Command, PlanError>
     for skipped in &kind.skip {
         let skipped = cx.arg(skipped)?;
         option("--skip", skipped);
+    }
+    if kind.try_build && kind.command == BootstrapCommand::Dist {
+        NOT_FOR_TRYING.iter().for_each(|name| option("--skip", (*name).into()));
     }
     let discarded = Arg::from(Symbol::Build).join("discarded-profiles");
     match &kind.pgo.rustc {

@@ -32,6 +32,9 @@ pub(super) fn derive(xpy: &Xpy, cx: &mut Context) -> Result<Config, PlanError> {
         };
         config.set(name, value);
     }
+    if xpy.kind.llvm_relocations {
+        config.set("llvm.ldflags", quoted("-Wl,-q".into()));
+    }
     required(&mut config, xpy, cx)?;
     Ok(config)
 }
