@@ -61,6 +61,9 @@ pub struct Bootstrap {
     #[serde(default)]
     #[schemars(with = "OrVar<bool>")]
     pub bolt_settings: bool,
+    /// llvm-bolt as part of `x.py`, which only checkouts from 2022 and early 2023 have. With others, use stages of kind `bolt`.
+    #[serde(default)]
+    pub bolt: BootstrapBolt,
     /// Profiles that are packed by `dist`, so that others can repeat the build.
     #[serde(default)]
     pub reproducible_artifacts: Vec<Text>,
@@ -68,6 +71,9 @@ pub struct Bootstrap {
     /// "${bolt-llvm.file}", rustc = "${bolt-rustc.file}" }`.
     #[serde(default)]
     pub place: Place,
+    /// Further arguments for `x.py`, such as `--include-default-paths`.
+    #[serde(default)]
+    pub args: Vec<Text>,
 }
 
 /// What `x.py` is asked for.
@@ -98,6 +104,13 @@ pub struct BootstrapPgo {
     pub rustdoc: Option<Pgo>,
     pub cargo: Option<Pgo>,
     pub clippy: Option<Pgo>,
+    pub llvm: Option<Pgo>,
+}
+
+/// What `x.py` itself instruments, or optimises, with llvm-bolt.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BootstrapBolt {
     pub llvm: Option<Pgo>,
 }
 
