@@ -31,6 +31,7 @@ pub fn kind_name(kind: &Kind) -> &'static str {
         Kind::Cmake(_) => "cmake",
         Kind::Cargo(_) => "cargo",
         Kind::Bootstrap(_) => "bootstrap",
+        Kind::RustcPerf(_) => "rustc-perf",
         Kind::Gather(_) => "gather",
         Kind::Bolt(_) => "bolt",
         Kind::Command(_) => "command",

@@ -9,6 +9,7 @@ mod check_instrumented;
 mod check_profile;
 mod check_space;
 mod clear_if_changed;
+mod copy_workspace;
 pub(crate) mod merge;
 mod metrics;
 mod put_in_place;
@@ -42,6 +43,7 @@ pub enum OpCommand {
     Restore(restore::Restore),
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
+    CopyWorkspace(copy_workspace::CopyWorkspace),
     PutInPlace(put_in_place::PutInPlace),
     Same(same::Same),
     ClearSlot(slot::ClearSlot),
@@ -97,6 +99,7 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::Restore(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),
+        OpCommand::CopyWorkspace(args) => args.run(),
         OpCommand::PutInPlace(args) => args.run(),
         OpCommand::Same(args) => args.run(),
         OpCommand::ClearSlot(args) => args.run(),

@@ -10,7 +10,8 @@ use super::kind::KindName;
 use super::schema::{REFERENCE, SCHEMA};
 
 /// Definitions that are tables of their own in the reference, and how they are called there.
-const TABLES: [(&str, &str); 3] = [("Workload", "workload"), ("Test", "test"), ("CommandTable", "command")];
+const TABLES: [(&str, &str); 4] =
+    [("Workload", "workload"), ("Training", "training"), ("Test", "test"), ("CommandTable", "command")];
 
 /// The tables of keys: of the file, of variables and tools, of every stage, and of each kind.
 pub fn reference() -> String {
@@ -23,8 +24,10 @@ pub fn reference() -> String {
     for kind in KindName::ALL {
         let stage = &SCHEMA["$defs"][format!("{}-stage", kind.name())];
         section(&mut out, 2, &format!("`kind = \"{}\"`", kind.name()), stage, &common);
-        for (name, title) in &TABLES[..2] {
-            if stage["properties"].to_string().contains(&format!("#/$defs/{name}\"")) {
+        let mut said = stage["properties"].to_string();
+        for (name, title) in &TABLES[..3] {
+            if said.contains(&format!("#/$defs/{name}\"")) {
+                said.push_str(&SCHEMA["$defs"][*name].to_string());
                 section(&mut out, 3, &format!("A {title}"), &SCHEMA["$defs"][*name], &[]);
             }
         }

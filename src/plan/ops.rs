@@ -225,6 +225,27 @@ impl Op {
         Op::new("restore", ["--below".into(), below.clone()])
     }
 
+    /// Copies a cargo workspace without some members and directories.
+    pub fn copy_workspace(from: &Arg, to: &Arg, without: &[&str], skip: &[&str]) -> Op {
+        let mut args: Vec<Arg> = vec!["--from".into(), from.clone(), "--to".into(), to.clone()];
+        args.extend(without.iter().flat_map(|member| ["--without".into(), (*member).into()]));
+        args.extend(skip.iter().flat_map(|dir| ["--skip".into(), (*dir).into()]));
+        let mut lines = vec![
+            line(["rm -rf ".into(), to.into(), "; mkdir -p ".into(), to.into()]),
+            line(["cp -a ".into(), from.into(), "/. ".into(), to.into(), "/".into()]),
+        ];
+        for member in without {
+            let section = format!("-e '/^\\[profile\\..*\\.package\\.{member}\\]/,/^$/d' ");
+            let words =
+                [format!("sed -i -e 's/\"{member}\",\\{{0,1\\}}//' {section}").into(), to.into(), "/Cargo.toml".into()];
+            lines.push(line(words));
+        }
+        for dir in without.iter().chain(skip).chain(&["target", ".git"]) {
+            lines.push(line(["rm -rf ".into(), to.into(), format!("/{dir}").into()]));
+        }
+        Op::new("copy-workspace", args).in_shell(lines)
+    }
+
     /// Puts a file in the place of another one, under all names that it has in a directory. The original is kept beside the name that
     /// lies outside of a directory which is made anew.
     pub fn put_in_place(file: &Arg, target: &Arg, links_below: &Arg, outside: &Arg) -> Op {

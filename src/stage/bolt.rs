@@ -109,7 +109,9 @@ impl Rewrite {
             return Ok(Rewrite { result: out.clone().join(file), directory: out, shadow: None });
         };
         let within = cx.arg(within)?;
-        let name = file.rsplit('/').next().unwrap_or(file);
+        // What llvm-bolt writes needs a name of its own where only a pattern is known.
+        let name = file.rsplit('/').next().unwrap_or(file).replace('*', "bolt");
+        let name = name.as_str();
         let scratch = Arg::from(Symbol::Scratch);
         let directory = match slot {
             Some(slot) => scratch.join(&format!("slot-{slot}")),
@@ -132,12 +134,13 @@ impl Rewrite {
     }
 }
 
-/// Where the rewritten file stands in the stage's `out`: its path in `within`, or its name alone.
+/// Where the rewritten file stands in the stage's `out`: its path in `within`, or its name alone. Its name can be a pattern (see
+/// [`crate::plan::pattern`]) where the build tool puts a hash into it.
 pub(super) fn file_below(kind: &Bolt, cx: &mut Context) -> Result<String, PlanError> {
     let input = place(cx, &kind.input)?;
     let Some(within) = &kind.within else {
         let name = input.1.rsplit('/').next().filter(|name| !name.is_empty());
-        return name.map(String::from).ok_or_else(|| {
+        return name.map(|name| name.replace('*', "bolt")).ok_or_else(|| {
             cx.invalid("input", format!("the file name of `{}` is not known; write the path of the file", kind.input))
         });
     };

@@ -10,6 +10,7 @@ pub mod cmake;
 pub mod command;
 mod context;
 pub mod gather;
+pub mod rustc_perf;
 pub mod verify;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,7 @@ pub fn plan(
         Kind::Cmake(kind) => cmake::plan(kind, &mut cx)?,
         Kind::Cargo(kind) => cargo::plan(kind, &mut cx)?,
         Kind::Bootstrap(kind) => bootstrap::plan(kind, &mut cx)?,
+        Kind::RustcPerf(kind) => rustc_perf::plan(kind, &mut cx)?,
         Kind::Gather(kind) => gather::plan(kind, &mut cx)?,
         Kind::Bolt(kind) => bolt::plan(kind, &mut cx)?,
         Kind::Command(kind) => command::plan(kind, &mut cx)?,

@@ -41,7 +41,7 @@ pub struct Bootstrap {
     /// refused. Default: none; a file that lies in the checkout does not count.
     pub config_file: Option<Text>,
     /// Configuration on top: `{ "rust.lto" = "thin", "llvm.ldflags" = "-Wl,-q" }`. Names are those of the newest checkouts; they
-    /// are translated for older ones.
+    /// are translated for older ones. A value that is empty, as that of a variable, is left to `x.py`'s default.
     #[serde(default)]
     pub config: BTreeMap<String, Setting>,
     /// The LLVM of the compiler: `in-tree`, or the path of an `llvm-config`. Default: `in-tree`.

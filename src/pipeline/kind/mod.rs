@@ -8,6 +8,7 @@ pub mod cargo;
 pub mod cmake;
 pub mod command;
 pub mod gather;
+pub mod rustc_perf;
 pub mod verify;
 
 use schemars::JsonSchema;
@@ -19,6 +20,7 @@ pub use cargo::Cargo;
 pub use cmake::Cmake;
 pub use command::Command;
 pub use gather::Gather;
+pub use rustc_perf::RustcPerf;
 pub use verify::Verify;
 
 use super::{OutputRef, Text};
@@ -33,6 +35,8 @@ pub enum KindName {
     Cargo,
     /// Builds, packs or tests a checkout of rust-lang/rust with its x.py.
     Bootstrap,
+    /// Builds rustc-perf's collector, which compiles the crates that rustc is trained on.
+    RustcPerf,
     /// Runs workloads on an instrumented build and merges the profiles that they write.
     Gather,
     /// Instruments or optimises a linked program or shared library with llvm-bolt.
@@ -45,10 +49,11 @@ pub enum KindName {
 
 impl KindName {
     /// All kinds, builds first.
-    pub const ALL: [KindName; 7] = [
+    pub const ALL: [KindName; 8] = [
         KindName::Cmake,
         KindName::Cargo,
         KindName::Bootstrap,
+        KindName::RustcPerf,
         KindName::Gather,
         KindName::Bolt,
         KindName::Command,
@@ -61,6 +66,7 @@ impl KindName {
             KindName::Cmake => "cmake",
             KindName::Cargo => "cargo",
             KindName::Bootstrap => "bootstrap",
+            KindName::RustcPerf => "rustc-perf",
             KindName::Gather => "gather",
             KindName::Bolt => "bolt",
             KindName::Command => "command",
@@ -75,6 +81,7 @@ pub enum Kind {
     Cmake(Cmake),
     Cargo(Cargo),
     Bootstrap(Box<Bootstrap>),
+    RustcPerf(RustcPerf),
     Gather(Gather),
     Bolt(Bolt),
     Command(Command),
@@ -88,6 +95,7 @@ impl Kind {
             Kind::Cmake(kind) => kind.output_names(),
             Kind::Cargo(kind) => kind.output_names(),
             Kind::Bootstrap(kind) => kind.output_names(),
+            Kind::RustcPerf(kind) => kind.output_names(),
             Kind::Gather(kind) => kind.output_names(),
             Kind::Bolt(kind) => kind.output_names(),
             Kind::Command(kind) => kind.output_names(),

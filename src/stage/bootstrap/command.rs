@@ -41,9 +41,15 @@ pub(super) fn command(xpy: &Xpy, config: &Arg, cx: &mut Context) -> Result<Comma
     ];
     pgo(xpy, cx, &mut argv, &mut env)?;
     bolt(xpy, cx, &mut argv)?;
+    let mut artifacts: Vec<Arg> = Vec::new();
     for text in &kind.reproducible_artifacts {
         known_option(xpy, cx, "reproducible-artifacts", "reproducible-artifact")?;
-        argv.extend(["--reproducible-artifact".into(), cx.arg(text)?]);
+        let artifact = cx.arg(text)?;
+        // A fallback may be among them already.
+        if !artifacts.contains(&artifact) {
+            argv.extend(["--reproducible-artifact".into(), artifact.clone()]);
+            artifacts.push(artifact);
+        }
     }
     for text in &kind.args {
         argv.push(cx.arg(text)?);

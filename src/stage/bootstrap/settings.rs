@@ -24,6 +24,10 @@ pub(super) fn derive(xpy: &Xpy, cx: &mut Context) -> Result<Config, PlanError> {
     let mut config = Config::begin(file, cx)?;
     defaults(&mut config, xpy, cx)?;
     for (name, setting) in &xpy.kind.config {
+        // A variable that is not given.
+        if matches!(setting, Setting::Text(text) if text.as_literal().is_some_and(|text| text.is_empty())) {
+            continue;
+        }
         let key = format!("config.{name}");
         let value = match setting {
             Setting::Bool(value) => value.to_string().into(),

@@ -58,7 +58,14 @@ impl<'a> Instrumented<'a> {
             }
             Kind::Cmake(Cmake { pgo: Some(Pgo::Generate), .. })
             | Kind::Cargo(Cargo { pgo: Some(Pgo::Generate), .. }) => {}
-            Kind::Bootstrap(bootstrap) if bootstrap.pgo.generates().is_some() => {}
+            Kind::Bootstrap(bootstrap) if bootstrap.pgo.generates().is_some() => {
+                // A toolchain has hundreds of files; one of them says it.
+                let outputs = [(&bootstrap.pgo.llvm, "libllvm"), (&bootstrap.pgo.rustc, "driver")];
+                if let Some((_, output)) = outputs.iter().find(|(pgo, _)| **pgo == Some(Pgo::Generate)) {
+                    let output = OutputRef { stage: stage.common.name.clone(), output: (*output).into() };
+                    build.path = Arg::part(Part::Late(Late::Path(output)));
+                }
+            }
             Kind::Cmake(_) | Kind::Cargo(_) | Kind::Bootstrap(_) => return Err(plain("pgo = \"generate\"")),
             Kind::Bolt(bolt) if bolt.action == bolt::Action::Instrument => {
                 alone(stage, cx)?;
@@ -70,7 +77,7 @@ impl<'a> Instrumented<'a> {
                 build.slots = Some(slots);
             }
             Kind::Bolt(_) => return Err(plain("action = \"instrument\"")),
-            Kind::Command(_) | Kind::Verify(_) | Kind::Gather(_) => {}
+            Kind::Command(_) | Kind::Verify(_) | Kind::Gather(_) | Kind::RustcPerf(_) => {}
         }
         Ok(build)
     }
