@@ -7,9 +7,13 @@ pub mod capture;
 mod check_bolt_input;
 mod check_instrumented;
 mod check_profile;
+mod check_space;
+mod clear_if_changed;
 mod copy_workspace;
 pub(crate) mod merge;
+mod metrics;
 mod put_in_place;
+mod restore;
 mod same;
 mod shadow;
 mod slot;
@@ -33,6 +37,10 @@ pub enum OpCommand {
     CheckInstrumented(check_instrumented::CheckInstrumented),
     CheckBoltInput(check_bolt_input::CheckBoltInput),
     CheckBolted(check_bolt_input::CheckBolted),
+    CheckSpace(check_space::CheckSpace),
+    ClearIfChanged(clear_if_changed::ClearIfChanged),
+    Metrics(metrics::Metrics),
+    Restore(restore::Restore),
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
     CopyWorkspace(copy_workspace::CopyWorkspace),
@@ -85,6 +93,10 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::CheckInstrumented(args) => args.run(),
         OpCommand::CheckBoltInput(args) => args.run(),
         OpCommand::CheckBolted(args) => args.run(),
+        OpCommand::CheckSpace(args) => args.run(),
+        OpCommand::ClearIfChanged(args) => args.run(),
+        OpCommand::Metrics(args) => args.run(),
+        OpCommand::Restore(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),
         OpCommand::CopyWorkspace(args) => args.run(),

@@ -181,13 +181,13 @@ fn place(cx: &mut Context, text: &Text) -> Result<(Vec<Part>, String), PlanError
 }
 
 /// Where a named output of a stage stands in its `out`.
-fn below_out(cx: &Context, output: &OutputRef) -> Option<String> {
+fn below_out(cx: &mut Context, output: &OutputRef) -> Option<String> {
     let stage = cx.pipeline.stage(&output.stage)?;
     let declared = match &stage.kind {
         Kind::Cmake(cmake) => cmake.outputs.get(&output.output)?,
         Kind::Command(command) => command.outputs.get(&output.output)?,
+        Kind::Bootstrap(bootstrap) => return super::bootstrap::below_out(bootstrap, &output.output, cx),
         Kind::Cargo(_) if output.output != "out" => return Some(format!("bin/{}", output.output)),
-        Kind::Bootstrap(_) => return super::bootstrap::below_out(&output.output).map(Into::into),
         _ => return None,
     };
     super::command::below_own_directory(declared)

@@ -69,6 +69,9 @@ pub struct Bootstrap {
     #[serde(default)]
     #[schemars(with = "OrVar<bool>")]
     pub llvm_relocations: bool,
+    /// llvm-bolt as part of `x.py`, which only checkouts from 2022 and early 2023 have. With others, use stages of kind `bolt`.
+    #[serde(default)]
+    pub bolt: BootstrapBolt,
     /// Profiles that are packed by `dist`, so that others can repeat the build.
     #[serde(default)]
     pub reproducible_artifacts: Vec<Text>,
@@ -76,6 +79,9 @@ pub struct Bootstrap {
     /// "${bolt-llvm.file}", rustc = "${bolt-rustc.file}" }`.
     #[serde(default)]
     pub place: Place,
+    /// Further arguments for `x.py`, such as `--include-default-paths`.
+    #[serde(default)]
+    pub args: Vec<Text>,
 }
 
 /// What `x.py` is asked for.
@@ -109,11 +115,18 @@ pub struct BootstrapPgo {
     pub llvm: Option<Pgo>,
 }
 
+/// What `x.py` itself instruments, or optimises, with llvm-bolt.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BootstrapBolt {
+    pub llvm: Option<Pgo>,
+}
+
 /// Files that take the place of built libraries.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Place {
-    /// In the place of `libLLVM.so.*`.
+    /// In the place of `libLLVM.so.*`. Nothing, if it is empty.
     pub llvm: Option<Text>,
     /// In the place of `librustc_driver-*.so`.
     pub rustc: Option<Text>,

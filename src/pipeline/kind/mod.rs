@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use bolt::Bolt;
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, BootstrapCommand, Setting};
 pub use cargo::Cargo;
 pub use cmake::Cmake;
 pub use command::Command;
