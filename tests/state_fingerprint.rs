@@ -53,7 +53,7 @@ impl World {
             stage: "shell".into(),
             steps: vec![Step::command("build", command)],
             outputs: vec![Output { name: "out".into(), path: Symbol::Out.into(), portable: true, show: false }],
-            sources: vec![Source { name: "source".into(), path: root.join("src"), glob: false }],
+            sources: vec![Source { name: "source".into(), path: root.join("src"), glob: false, exclude: Vec::new() }],
             tools: vec![ToolUse { name: "tool".into(), path: root.join("tool") }],
             passed_env: BTreeMap::from([("CFLAGS".into(), "-O2".into())]),
             ..StagePlan::default()
@@ -188,7 +188,8 @@ fn a_path_counts_where_nothing_hashed_lies() {
     assert_eq!(changes(|world| set(world, world.root().join("src-other"))), ["variable.src"]);
     assert_eq!(
         changes(|world| {
-            world.plan.sources[0] = Source { name: "source".into(), path: world.root().join("src/*.c"), glob: true };
+            world.plan.sources[0] =
+                Source { name: "source".into(), path: world.root().join("src/*.c"), glob: true, exclude: Vec::new() };
         }),
         ["source"],
         "the place of a pattern is covered too"

@@ -49,7 +49,7 @@ impl Tree {
     }
 
     fn source_without(&self, below: &str, exclude: &[Utf8PathBuf]) -> SourceHash {
-        let source = Source { name: "source".into(), path: self.root.join(below), glob: false };
+        let source = Source { name: "source".into(), path: self.root.join(below), glob: false, exclude: Vec::new() };
         hash_source(&Hasher::without_cache(), &source, exclude).unwrap()
     }
 
@@ -58,7 +58,8 @@ impl Tree {
     }
 
     fn glob(&self, pattern: &str) -> SourceHash {
-        let source = Source { name: "inputs[0]".into(), path: self.root.join(pattern), glob: true };
+        let source =
+            Source { name: "inputs[0]".into(), path: self.root.join(pattern), glob: true, exclude: Vec::new() };
         hash_source(&Hasher::without_cache(), &source, &[]).unwrap()
     }
 }
@@ -338,7 +339,7 @@ fn globs_match_files_below_their_fixed_part() {
     tree.write("[old]/data/b.sql", "changed");
     assert_ne!(tree.glob("[old]/data/*.sql").hash, hash);
 
-    let source = Source { name: "inputs[0]".into(), path: tree.root.join("a[b/*"), glob: true };
+    let source = Source { name: "inputs[0]".into(), path: tree.root.join("a[b/*"), glob: true, exclude: Vec::new() };
     let error = hash_source(&Hasher::without_cache(), &source, &[]).unwrap_err().to_string();
     assert!(error.contains("inputs[0]") && error.contains("not a pattern"), "{error}");
 }
@@ -358,7 +359,7 @@ fn files_that_come_and_go_are_an_error_or_a_hash_but_never_a_panic() {
             }
         });
         for _ in 0..50 {
-            let source = Source { name: "source".into(), path: tree.root.clone(), glob: false };
+            let source = Source { name: "source".into(), path: tree.root.clone(), glob: false, exclude: Vec::new() };
             if let Err(error) = hash_source(&Hasher::without_cache(), &source, &[]) {
                 assert!(error.to_string().contains("vanished or changed"), "{error}");
             }

@@ -26,14 +26,14 @@ fn figures() -> Result<()> {
     make(&tree, FILES)?;
     std::thread::sleep(Duration::from_secs(1));
     let cache = directory.join("hashes");
-    let source = Source { name: "source".into(), path: tree.clone(), glob: false };
+    let source = Source { name: "source".into(), path: tree.clone(), glob: false, exclude: Vec::new() };
 
     time("first, every file read", || check(&cache, &source))?;
     for _ in 0..3 {
         assert_eq!(time("again, nothing changed", || check(&cache, &source))?, FILES as u64);
     }
     let hasher = time("  of that: the cache", || Ok(Hasher::open(&cache)?))?;
-    let names = time("  of that: the listing", || Ok(listing::tree(tree.as_std_path(), &[])?))?;
+    let names = time("  of that: the listing", || Ok(listing::tree(tree.as_std_path(), &[], &|_| false)?))?;
     time("  of that: stat and cache, without the listing", || {
         let paths: Vec<_> = names.iter().map(|name| tree.as_std_path().join(name)).collect();
         hasher.files(&paths).into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -30,6 +30,8 @@ pub fn kind_name(kind: &Kind) -> &'static str {
     match kind {
         Kind::Cmake(_) => "cmake",
         Kind::Cargo(_) => "cargo",
+        Kind::Bootstrap(_) => "bootstrap",
+        Kind::RustcPerf(_) => "rustc-perf",
         Kind::Gather(_) => "gather",
         Kind::Bolt(_) => "bolt",
         Kind::Command(_) => "command",

@@ -130,7 +130,7 @@ fn prepare(
     let config: Config = serde_json::from_str(&text).context("perf-config.json is not as expected")?;
     let (copy, record, target) = (dir.join("crate"), dir.join("record"), dir.join("target"));
     fs::create_dir_all(&record).with_context(|| format!("cannot make {record}"))?;
-    Capture { from: source.to_owned(), to: copy.clone() }.copy()?;
+    Capture { from: vec![source.to_owned()], to: copy.clone(), ..Capture::default() }.copy()?;
 
     let manifest = copy.join(config.cargo_toml.as_deref().unwrap_or("Cargo.toml"));
     let mut command = Command::new("cargo");

@@ -4,18 +4,25 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use globset::{GlobBuilder, GlobSetBuilder};
 
 use super::{Fact, tree};
 
 /// Copies a file or a directory tree, with modes, links and modification times.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Capture {
-    /// What is copied. A link to a file is followed.
-    #[arg(long)]
-    pub from: Utf8PathBuf,
+    /// What is copied. A link to a file is followed. Where several are named, the first that is there.
+    #[arg(long, required = true)]
+    pub from: Vec<Utf8PathBuf>,
     /// Where the copy stands. What was there before is removed.
     #[arg(long)]
     pub to: Utf8PathBuf,
+    /// Files that are never written in place, as patterns relative to the directory: they are hard links where that is possible.
+    #[arg(long)]
+    pub link: Vec<String>,
+    /// Paths in the directory that are left out.
+    #[arg(long)]
+    pub without: Vec<Utf8PathBuf>,
 }
 
 impl Capture {
@@ -28,16 +35,19 @@ impl Capture {
     /// # Errors
     /// When there is nothing to copy, or it cannot be read or written.
     pub fn copy(&self) -> Result<()> {
-        let (from, to) = (&self.from, &self.to);
-        let Ok(meta) = fs::metadata(from) else {
-            bail!("there is no {from}, which is declared as an output. {}", beside(from));
+        let to = &self.to;
+        let found = self.from.iter().find_map(|from| Some((from, fs::metadata(from).ok()?)));
+        let Some((from, meta)) = found else {
+            let names: Vec<&str> = self.from.iter().map(|from| from.as_str()).collect();
+            let from = self.from.first().context("nothing to copy is named")?;
+            bail!("there is no {}, which is declared as an output. {}", names.join(", nor "), beside(from));
         };
         if to.starts_with(from) || from.starts_with(to) {
             bail!("{from} cannot be copied to {to}: one lies in the other");
         }
         tree::remove(to)?;
         if meta.is_dir() {
-            tree::copy_tree(from, to, |from, to, _| tree::copy_file(from, to))?;
+            self.directory(from)?;
         } else {
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent).with_context(|| format!("cannot make the directory {parent}"))?;
@@ -45,6 +55,25 @@ impl Capture {
             tree::copy_file(from, to)?;
         }
         Ok(())
+    }
+
+    fn directory(&self, from: &Utf8Path) -> Result<()> {
+        let mut linked = GlobSetBuilder::new();
+        for pattern in &self.link {
+            let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+            linked.add(glob.with_context(|| format!("`{pattern}` is not a pattern"))?);
+        }
+        let linked = linked.build().context("the patterns cannot be used together")?;
+        let root = from.canonicalize_utf8().with_context(|| format!("cannot find {from}"))?;
+        let below = |path: &Utf8Path| path.strip_prefix(&root).map(Utf8Path::to_owned).unwrap_or_default();
+        let takes = |path: &Utf8Path| !self.without.contains(&below(path));
+        tree::copy_part(&root, &self.to, takes, |from, to, _| {
+            // Refused across file systems, and beyond a number of links.
+            if linked.is_match(below(from)) && fs::hard_link(from, to).is_ok() {
+                return Ok(());
+            }
+            tree::copy_file(from, to)
+        })
     }
 }
 
@@ -55,7 +84,7 @@ impl Capture {
 pub fn replace(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     // Of a fixed name, so that what a kill leaves is found.
     let copy = aside(to);
-    if let Err(error) = (Capture { from: from.to_owned(), to: copy.clone() }).copy() {
+    if let Err(error) = (Capture { from: vec![from.to_owned()], to: copy.clone(), ..Capture::default() }).copy() {
         // Where there is no space, the half of a copy takes what is left of it.
         let _ = tree::remove(&copy);
         return Err(error);

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Fact;
+use crate::plan::pattern;
 use crate::profile::{self, Format, binary::Binary};
 
 /// Checks that a file, or at least one file below a directory, is instrumented.
@@ -12,13 +13,13 @@ pub struct CheckInstrumented {
     /// Which profiles it is to write.
     #[arg(long)]
     pub format: Format,
-    /// A linked file, or a directory.
+    /// A linked file, or a directory. The file's name can have a `*`, if exactly one file matches.
     pub path: Utf8PathBuf,
 }
 
 impl CheckInstrumented {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
-        let path = &self.path;
+        let path = &pattern::resolve(&self.path).unwrap_or_else(|_| self.path.clone());
         if !path.exists() {
             bail!("there is no {path}, which was to be the instrumented build");
         }

@@ -12,10 +12,15 @@ mod check_gathered;
 mod check_instrumented;
 mod check_profile;
 mod check_profile_use;
+mod check_space;
+mod clear_if_changed;
 pub(crate) mod compare;
+mod copy_workspace;
 pub(crate) mod listing;
 pub(crate) mod merge;
+mod metrics;
 mod put_in_place;
+mod restore;
 mod same;
 mod shadow;
 mod slot;
@@ -47,8 +52,13 @@ pub enum OpCommand {
     CheckBoltUse(check_bolt_use::CheckBoltUse),
     CheckBolted(check_bolt_input::CheckBolted),
     BoltStatistics(bolt_statistics::BoltStatistics),
+    CheckSpace(check_space::CheckSpace),
+    ClearIfChanged(clear_if_changed::ClearIfChanged),
+    Metrics(metrics::Metrics),
+    Restore(restore::Restore),
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
+    CopyWorkspace(copy_workspace::CopyWorkspace),
     PutInPlace(put_in_place::PutInPlace),
     Same(same::Same),
     /// Boxed: it has many more options than the others.
@@ -115,8 +125,13 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::CheckBoltUse(args) => args.run(),
         OpCommand::CheckBolted(args) => args.run(),
         OpCommand::BoltStatistics(args) => args.run(),
+        OpCommand::CheckSpace(args) => args.run(),
+        OpCommand::ClearIfChanged(args) => args.run(),
+        OpCommand::Metrics(args) => args.run(),
+        OpCommand::Restore(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),
+        OpCommand::CopyWorkspace(args) => args.run(),
         OpCommand::PutInPlace(args) => args.run(),
         OpCommand::Same(args) => args.run(),
         OpCommand::Compare(args) => args.run(),

@@ -1,6 +1,6 @@
 //! `op put-in-place`: a file takes the place of another one under all of that one's names, as if it had been built there.
 //!
-//! Safe to repeat, and to repeat after a kill at any point: the file asked for is replaced last.
+//! Safe to repeat, and to repeat after a kill at any point: the file asked for is replaced last. `op restore` puts the original back.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -17,12 +17,15 @@ pub struct PutInPlace {
     /// The file that is put there. It is copied.
     #[arg(long)]
     pub file: Utf8PathBuf,
-    /// The file whose place it takes.
+    /// The file whose place it takes: a path, whose last component can have a `*` that one file matches.
     #[arg(long)]
     pub target: Utf8PathBuf,
     /// Replaces all names below this directory that the target's inode has. Can be repeated.
     #[arg(long)]
     pub links_below: Vec<Utf8PathBuf>,
+    /// A directory that is made anew out of files with more names: the target is the name of the same file outside of it.
+    #[arg(long)]
+    pub origin_outside: Option<Utf8PathBuf>,
     /// Keeps the original beside the target, as `TARGET.orig`.
     #[arg(long)]
     pub keep_original: bool,
@@ -30,14 +33,20 @@ pub struct PutInPlace {
 
 impl PutInPlace {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
-        let target =
-            self.target.canonicalize_utf8().with_context(|| format!("there is no {} to replace", self.target))?;
+        let target = one(&self.target)?;
+        let mut target = target.canonicalize_utf8().with_context(|| format!("there is no {target} to replace"))?;
+        let mut names = Vec::new();
+        if let Some(outside) = &self.origin_outside {
+            let meta = fs::metadata(&target).with_context(|| format!("cannot look at {target}"))?;
+            names = self.names_of(meta.dev(), meta.ino())?;
+            target = self.origin(&target, outside, &names)?;
+        }
         let Some(dir) = target.parent().filter(|_| target.is_file()) else { bail!("{target} is not a file") };
         // Of a name by which the next call finds what a kill leaves.
         let prefix = format!(".put-{}-", target.file_name().unwrap_or_default());
         sweep(dir, &prefix)?;
-        let original = Utf8PathBuf::from(format!("{target}.orig"));
-        let placed = Utf8PathBuf::from(format!("{target}.placed"));
+        let original = Utf8PathBuf::from(format!("{target}{ORIGINAL}"));
+        let placed = Utf8PathBuf::from(format!("{target}{PLACED}"));
 
         let wanted = hash(&self.file)?;
         let present = hash(&target)?;
@@ -51,7 +60,7 @@ impl PutInPlace {
             kept.with_context(|| format!("cannot keep the original as {original}"))?;
         }
 
-        let mut names = self.names_of(meta.dev(), meta.ino())?;
+        names.extend(self.names_of(meta.dev(), meta.ino())?);
         // After a kill the other names may still be those of the original, or already those of the new file.
         if let Ok(kept) = fs::metadata(&original) {
             names.extend(self.names_of(kept.dev(), kept.ino())?);
@@ -79,9 +88,65 @@ impl PutInPlace {
         Ok(vec![Fact::new("replaced-names", names.len() + 1, "files")])
     }
 
-    fn names_of(&self, device: u64, inode: u64) -> Result<Vec<Utf8PathBuf>> {
-        let mut names = Vec::new();
+    /// The name outside of a directory that a file in it was made from: a link, or where links are refused a copy.
+    fn origin(&self, seen: &Utf8Path, outside: &Utf8Path, names: &[Utf8PathBuf]) -> Result<Utf8PathBuf> {
+        let outside = outside.canonicalize_utf8().with_context(|| format!("there is no directory {outside}"))?;
+        let is_origin = |path: &Utf8Path| !path.starts_with(&outside) && path.file_name() == seen.file_name();
+        if let Some(name) = names.iter().filter(|name| is_origin(name)).min() {
+            return Ok(name.clone());
+        }
+        let content = hash(seen)?;
         for dir in &self.links_below {
+            let dir = dir.canonicalize_utf8().with_context(|| format!("there is no directory {dir}"))?;
+            for entry in WalkDir::new(&dir).sort_by_file_name() {
+                let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
+                let path = Utf8Path::from_path(entry.path()).filter(|path| is_origin(path) && path.is_file());
+                if let Some(path) = path
+                    && hash(path)? == content
+                {
+                    return Ok(path.to_owned());
+                }
+            }
+        }
+        bail!(
+            "{seen} has no other name outside of {outside}, so what is made from there next would be the original again"
+        )
+    }
+
+    fn names_of(&self, device: u64, inode: u64) -> Result<Vec<Utf8PathBuf>> {
+        names_below(&self.links_below, device, inode)
+    }
+}
+
+/// Ends the name of the original, and of a note of the hash of what stands in its place.
+pub(super) const ORIGINAL: &str = ".orig";
+pub(super) const PLACED: &str = ".placed";
+
+/// The one file that a path with a `*` matches, besides what this operation has put beside it.
+fn one(target: &Utf8Path) -> Result<Utf8PathBuf> {
+    let (Some(dir), Some(name)) = (target.parent(), target.file_name().filter(|name| name.contains('*'))) else {
+        return Ok(target.to_owned());
+    };
+    let (before, after) = name.split_once('*').unwrap_or((name, ""));
+    let entries = dir.read_dir_utf8().with_context(|| format!("cannot read the directory {dir}"))?;
+    let names = entries.flatten().map(|entry| entry.file_name().to_owned());
+    let matching = names.filter(|name| {
+        let long_enough = name.len() >= before.len() + after.len();
+        let own = name.ends_with(ORIGINAL) || name.ends_with(PLACED);
+        long_enough && name.starts_with(before) && name.ends_with(after) && !own
+    });
+    match matching.collect::<Vec<_>>().as_slice() {
+        [name] => Ok(dir.join(name)),
+        [] => bail!("there is no {target} to replace"),
+        names => bail!("there is more than one {target} to replace: {}", names.join(", ")),
+    }
+}
+
+/// All names below directories that a file has.
+pub(super) fn names_below(dirs: &[Utf8PathBuf], device: u64, inode: u64) -> Result<Vec<Utf8PathBuf>> {
+    let mut names = Vec::new();
+    {
+        for dir in dirs {
             let dir = dir.canonicalize_utf8().with_context(|| format!("there is no directory {dir}"))?;
             for entry in WalkDir::new(&dir) {
                 let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
@@ -94,8 +159,8 @@ impl PutInPlace {
                 }
             }
         }
-        Ok(names)
     }
+    Ok(names)
 }
 
 fn sweep(dir: &Utf8Path, prefix: &str) -> Result<()> {

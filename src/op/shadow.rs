@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::{Fact, tree};
+use crate::plan::pattern;
 
 /// Copies a directory and replaces one file in the copy.
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,8 @@ pub struct Shadow {
     /// Where the copy stands. What was there before is removed.
     #[arg(long)]
     pub to: Utf8PathBuf,
-    /// The file to replace, relative to the directory. Where it is a link, the file that it leads to is replaced.
+    /// The file to replace, relative to the directory. Where it is a link, the file that it leads to is replaced. Its name can
+    /// have a `*`, if exactly one file matches.
     #[arg(long)]
     pub replace: Utf8PathBuf,
     /// The file that stands in its place. It gets the mode of what it replaces.
@@ -63,8 +65,10 @@ impl Shadow {
 
     /// Follows links inside of the directory to the file that they lead to.
     fn replaced(&self) -> Result<Utf8PathBuf> {
-        let mut at =
-            normalized(&self.replace).with_context(|| format!("{} does not lie in {}", self.replace, self.from))?;
+        let found = pattern::resolve(&self.from.join(&self.replace))
+            .with_context(|| format!("cannot find what is to be replaced in {}", self.from))?;
+        let replace = found.strip_prefix(&self.from).unwrap_or(&self.replace);
+        let mut at = normalized(replace).with_context(|| format!("{} does not lie in {}", self.replace, self.from))?;
         // Longer chains than the kernel follows are circles.
         for _ in 0..40 {
             let path = self.from.join(&at);

@@ -35,6 +35,16 @@ pub(super) fn set_times(path: &Utf8Path, like: &Metadata) -> Result<()> {
 pub(super) fn copy_tree(
     from: &Utf8Path,
     to: &Utf8Path,
+    file: impl FnMut(&Utf8Path, &Utf8Path, &Metadata) -> Result<()>,
+) -> Result<()> {
+    copy_part(from, to, |_| true, file)
+}
+
+/// The same without what `takes` does not take; directories with all that is in them.
+pub(super) fn copy_part(
+    from: &Utf8Path,
+    to: &Utf8Path,
+    takes: impl Fn(&Utf8Path) -> bool,
     mut file: impl FnMut(&Utf8Path, &Utf8Path, &Metadata) -> Result<()>,
 ) -> Result<()> {
     let from = from.canonicalize_utf8().with_context(|| format!("cannot find {from}"))?;
@@ -46,7 +56,8 @@ pub(super) fn copy_tree(
         }
     }
     let mut directories: Vec<(Utf8PathBuf, Metadata)> = Vec::new();
-    for entry in WalkDir::new(&from).sort_by_file_name() {
+    let taken = |entry: &walkdir::DirEntry| Utf8Path::from_path(entry.path()).is_none_or(&takes);
+    for entry in WalkDir::new(&from).sort_by_file_name().into_iter().filter_entry(taken) {
         let entry = entry.with_context(|| format!("cannot read the directory {from}"))?;
         let Some(source) = Utf8Path::from_path(entry.path()) else {
             bail!("{} is not UTF-8", entry.path().display());

@@ -94,6 +94,8 @@ pub(super) fn stage(
     let kind = match kind {
         KindName::Cmake => decode(own, span, problems).map(Kind::Cmake),
         KindName::Cargo => decode(own, span, problems).map(Kind::Cargo),
+        KindName::Bootstrap => decode(own, span, problems).map(Box::new).map(Kind::Bootstrap),
+        KindName::RustcPerf => decode(own, span, problems).map(Kind::RustcPerf),
         KindName::Gather => decode(own, span, problems).map(Kind::Gather),
         KindName::Bolt => decode(own, span, problems).map(Kind::Bolt),
         KindName::Command => decode(own, span, problems).map(Kind::Command),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::error::Problem;
-use super::kind::{Bolt, Cargo, Cmake, Command, Compare, Gather, Kind, Pgo, Verify, bolt};
+use super::kind::{Bolt, Bootstrap, Cargo, Cmake, Command, Compare, Gather, Kind, Pgo, Verify, bolt};
 use super::text::{self, Text};
 use super::tree::{Node, Table};
 use super::value::Words;
@@ -19,7 +19,9 @@ pub(super) fn check(common: &Common, kind: &Kind, table: &Table, at: &Range<usiz
     match kind {
         Kind::Cmake(cmake) => keys.cmake(cmake),
         Kind::Cargo(cargo) => keys.cargo(cargo),
+        Kind::Bootstrap(bootstrap) => keys.bootstrap(bootstrap),
         Kind::Gather(gather) => keys.gather(gather),
+        Kind::RustcPerf(_) => {}
         Kind::Bolt(bolt) => keys.bolt(bolt),
         Kind::Command(command) => keys.command(command),
         Kind::Verify(verify) => keys.verify(verify),
@@ -152,24 +154,66 @@ impl Keys<'_> {
         }
     }
 
+    fn bootstrap(&mut self, bootstrap: &Bootstrap) {
+        let stage_keys =
+            [("keep-stage", bootstrap.keep_stage.as_slice()), ("stage", std::slice::from_ref(&bootstrap.stage))];
+        for (key, stages) in stage_keys {
+            if stages.iter().any(|stage| *stage > 3) {
+                self.wrong(key, "the stages of the compiler are 0 to 3", "");
+            }
+        }
+    }
+
     fn gather(&mut self, gather: &Gather) {
         let workloads = gather.workloads.iter();
-        let named = workloads.map(|w| (w.name.as_str(), &w.run, w.shell, &w.env)).collect();
+        let named = workloads.map(|w| (w.name.as_str(), w.run.as_ref(), w.shell, &w.env)).collect();
         self.commands("workloads", "workload", named);
         if let Some(role) = gather.role.as_ref().filter(|role| !text::is_name(role)) {
             let message = format!("`{role}` cannot be a role: letters, digits, `-` and `_`, a letter or digit first");
             self.wrong("role", message, "it stands in file names");
         }
+        for (index, workload) in gather.workloads.iter().enumerate() {
+            let node = self.table.get("workloads").and_then(Node::as_array).and_then(|nodes| nodes.get(index));
+            let at = |key| node.and_then(|n| n.get(key)).or(node).map_or_else(|| self.at.clone(), |n| n.span.clone());
+            let name = &workload.name;
+            self.problems.extend(match (&workload.run, &workload.rustc_perf) {
+                (None, None) => Some(
+                    Problem::at(format!("the workload `{name}` has neither `run` nor `rustc-perf`"), at("name"))
+                        .help("say what is run: a command, or crates of rustc-perf"),
+                ),
+                (Some(_), Some(_)) => {
+                    Some(Problem::at("`run` and `rustc-perf` cannot both say what is run", at("rustc-perf")))
+                }
+                (None, Some(training))
+                    if training.list.is_none() && training.crates.is_empty() && training.libcore.is_empty() =>
+                {
+                    Some(
+                        Problem::at(format!("the workload `{name}` names no crates"), at("rustc-perf"))
+                            .help("add `list = \"rustc\"` for the checkout's own list, or `crates = […]`"),
+                    )
+                }
+                // The attempt's directory has its name, and cargo takes the path of a package for a pattern.
+                (None, Some(_)) if name.contains(['[', ']', '*', '?']) => Some(
+                    Problem::at(format!("`{name}` cannot name a workload with `rustc-perf`"), at("name"))
+                        .help("cargo cannot build in a directory of such a name; use letters and `-`, and no `for`"),
+                ),
+                (None, Some(_)) if workload.shell || workload.cwd.is_some() => Some(Problem::at(
+                    "`shell` and `cwd` go with `run`; the collector has a directory of its own",
+                    at(if workload.shell { "shell" } else { "cwd" }),
+                )),
+                _ => None,
+            });
+        }
     }
 
     fn verify(&mut self, verify: &Verify) {
-        let named = verify.tests.iter().map(|t| (t.name.as_str(), &t.run, t.shell, &t.env)).collect();
+        let named = verify.tests.iter().map(|t| (t.name.as_str(), Some(&t.run), t.shell, &t.env)).collect();
         self.commands("tests", "test", named);
     }
 
     fn compare(&mut self, compare: &Compare) {
         let workloads = compare.workloads.iter();
-        let named: Vec<_> = workloads.map(|w| (w.name.as_str(), &w.run, w.shell, &w.env)).collect();
+        let named: Vec<_> = workloads.map(|w| (w.name.as_str(), Some(&w.run), w.shell, &w.env)).collect();
         if compare.rustc_perf.is_none() || !named.is_empty() {
             self.commands("workloads", "workload", named);
         }
@@ -197,7 +241,12 @@ impl Keys<'_> {
     }
 
     /// Workloads or tests.
-    fn commands(&mut self, key: &str, what: &str, commands: Vec<(&str, &Words, bool, &BTreeMap<String, Text>)>) {
+    fn commands(
+        &mut self,
+        key: &str,
+        what: &str,
+        commands: Vec<(&str, Option<&Words>, bool, &BTreeMap<String, Text>)>,
+    ) {
         if commands.is_empty() {
             self.wrong(key, format!("`{}` has no {what}", self.name), "there has to be at least one");
         }
@@ -217,7 +266,7 @@ impl Keys<'_> {
                 self.problems.push(problem.mark(name_at.clone(), "the second").mark(other.clone(), "the first"));
             }
             first.entry(name).or_insert(name_at);
-            if let Err(message) = CommandLine::new(run, shell, BTreeMap::new(), None) {
+            if let Some(Err(message)) = run.map(|run| CommandLine::new(run, shell, BTreeMap::new(), None)) {
                 self.problems.push(Problem::at(message, run_at));
             }
             self.env(env, node.and_then(|node| node.get("env")));

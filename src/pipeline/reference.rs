@@ -10,8 +10,9 @@ use super::kind::KindName;
 use super::schema::{REFERENCE, SCHEMA};
 
 /// Definitions that are tables of their own in the reference, and how they are called there.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("Workload", "workload"),
+    ("Training", "training"),
     ("Test", "test"),
     ("MeasuredWorkload", "workload"),
     ("SizePair", "pair of files"),
@@ -29,8 +30,10 @@ pub fn reference() -> String {
     for kind in KindName::ALL {
         let stage = &SCHEMA["$defs"][format!("{}-stage", kind.name())];
         section(&mut out, 2, &format!("`kind = \"{}\"`", kind.name()), stage, &common);
-        for (name, title) in &TABLES[..4] {
-            if stage["properties"].to_string().contains(&format!("#/$defs/{name}\"")) {
+        let mut said = stage["properties"].to_string();
+        for (name, title) in &TABLES[..5] {
+            if said.contains(&format!("#/$defs/{name}\"")) {
+                said.push_str(&SCHEMA["$defs"][*name].to_string());
                 section(&mut out, 3, &format!("A {title}"), &SCHEMA["$defs"][*name], &[]);
             }
         }

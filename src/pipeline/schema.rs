@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::kind::{Bolt, Cargo, Cmake, Command, Compare, Gather, KindName, Verify};
+use super::kind::{Bolt, Bootstrap, Cargo, Cmake, Command, Compare, Gather, KindName, RustcPerf, Verify};
 use super::text::RESERVED;
 use super::{Common, Text, ToolDecl};
 
@@ -69,6 +69,9 @@ struct VarDecl {
     /// The value when nothing else is given. A path is relative to the file that it stands in. May refer to `${host}`,
     /// to variables before it and, in a path, to `${pipeline.dir}`. Without it the variable is empty, or false.
     default: Option<Plain>,
+    /// What a relative path in `default` is relative to. Default: `file`.
+    #[serde(rename = "relative-to")]
+    relative_to: Option<RelativeTo>,
     /// One sentence for `optbuild show`.
     description: Option<String>,
     /// The only values that will do; for a list, of its elements.
@@ -79,6 +82,17 @@ struct VarDecl {
     /// Never shown, logged or written to disk. Only for `string` and `path`.
     #[serde(default)]
     secret: bool,
+}
+
+/// What relative paths are relative to.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "read for its schema only")]
+enum RelativeTo {
+    /// The directory of the file that they stand in.
+    File,
+    /// The directory that optbuild was called in, as values of `--set` are.
+    Caller,
 }
 
 /// Types of variables.
@@ -139,6 +153,8 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let own = match kind {
             KindName::Cmake => object::<Cmake>(&mut generator),
             KindName::Cargo => object::<Cargo>(&mut generator),
+            KindName::Bootstrap => object::<Bootstrap>(&mut generator),
+            KindName::RustcPerf => object::<RustcPerf>(&mut generator),
             KindName::Gather => object::<Gather>(&mut generator),
             KindName::Bolt => object::<Bolt>(&mut generator),
             KindName::Command => object::<Command>(&mut generator),

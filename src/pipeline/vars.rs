@@ -97,7 +97,9 @@ pub(super) fn resolve(
             && problems.len() == before
         {
             let given = given.get(name.as_str()).map_or(&[][..], Vec::as_slice);
-            let mut resolver = Resolver { name: &name, vars, options, sources, earlier: &variables, problems };
+            let of_caller = table.get("relative-to").and_then(Node::as_str) == Some("caller");
+            let mut resolver =
+                Resolver { name: &name, vars, options, sources, earlier: &variables, of_caller, problems };
             variable = resolver.variable(&table, given, &entry.at);
         }
         variables.declared.push(Declared { name, at: entry.at.clone(), variable });
@@ -131,6 +133,8 @@ pub(super) struct Resolver<'a> {
     pub sources: &'a Sources,
     /// What stands before it.
     pub earlier: &'a Variables,
+    /// Relative paths are relative to where optbuild was called.
+    pub of_caller: bool,
     pub problems: &'a mut Vec<Problem>,
 }
 

@@ -16,7 +16,7 @@ use camino::Utf8PathBuf;
 
 pub use arg::{Arg, Late, Part, Symbol};
 pub use op::{Op, ShellLine, ShellWord};
-pub use ops::{Merge, MergeOutput, TakeProfile};
+pub use ops::{CaptureHow, Merge, MergeOutput, TakeProfile};
 
 /// Why a stage cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -135,6 +135,8 @@ pub struct Source {
     /// A file, a directory, or (with `glob`) a pattern. Absolute.
     pub path: Utf8PathBuf,
     pub glob: bool,
+    /// Of a directory: patterns, relative to it, of what is not read. `*` does not match `/`.
+    pub exclude: Vec<String>,
 }
 
 /// A program that a stage runs.

@@ -39,6 +39,13 @@ pub struct TakeProfile {
     pub extension: String,
 }
 
+/// How [`Op::capture_as`] copies a directory: what the options of `optbuild op capture` say.
+#[derive(Debug, Clone, Default)]
+pub struct CaptureHow {
+    pub link: Vec<String>,
+    pub without: Vec<String>,
+}
+
 /// Where a merged profile goes.
 #[derive(Debug, Clone)]
 pub enum MergeOutput {
@@ -239,11 +246,102 @@ impl Op {
         Op::new("capture", args).in_shell(vec![line(["capture ".into(), from.into(), " ".into(), to.into()])])
     }
 
-    /// Puts a file in the place of another one, under all names that it has in a directory.
-    pub fn put_in_place(file: &Arg, target: &Arg, links_below: &Arg) -> Op {
+    /// Copies the first of several directories, or files, that is there, with what `how` says.
+    pub fn capture_as(from: &[Arg], to: &Arg, how: &CaptureHow) -> Op {
+        let mut args: Vec<Arg> = from.iter().flat_map(|from| ["--from".into(), from.clone()]).collect();
+        args.extend(["--to".into(), to.clone()]);
+        for (option, values) in [("--link", &how.link), ("--without", &how.without)] {
+            args.extend(values.iter().flat_map(|value| [option.into(), value.as_str().into()]));
+        }
+        let mut lines = Vec::new();
+        for (index, from) in from.iter().enumerate() {
+            let test = if index == 0 { "if" } else { "elif" };
+            lines.push(line([format!("{test} [ -e ").into(), from.into(), " ]; then".into()]));
+            lines.push(line(["  capture ".into(), from.into(), " ".into(), to.into()]));
+        }
+        if let [only] = from {
+            lines = vec![line(["capture ".into(), only.into(), " ".into(), to.into()])];
+        } else if let Some(first) = from.first() {
+            lines.push(line(["else fail 'there is no '".into(), first.into(), "; fi".into()]));
+        }
+        for path in &how.without {
+            lines.push(line(["rm -rf ".into(), (&to.clone().join(path)).into()]));
+        }
+        Op::new("capture", args).in_shell(lines)
+    }
+
+    /// Checks that the file system of a directory has room for it to grow to so many bytes.
+    pub fn check_space(dir: &Arg, bytes: u64) -> Op {
+        Op::new("check-space", ["--dir".into(), dir.clone(), "--bytes".into(), bytes.to_string().into()])
+            .in_shell(Vec::new())
+    }
+
+    /// Removes directories unless they were begun with the same options, which a file beside them says.
+    pub fn clear_if_changed(stamp: &Arg, options: &[Arg], clear: &[Arg]) -> Op {
+        let mut args: Vec<Arg> = vec!["--stamp".into(), stamp.clone()];
+        args.extend(options.iter().flat_map(|option| ["--option".into(), option.clone()]));
+        args.extend(clear.iter().flat_map(|dir| ["--clear".into(), dir.clone()]));
+        // A script begins with nothing, but its stages follow each other.
+        let fresh = Arg::from(Symbol::Scratch).join("options");
+        let mut write: ShellLine = vec!["printf '%s\\n'".into()];
+        for option in options {
+            write.extend([" ".into(), option.into()]);
+        }
+        write.extend([" > ".into(), (&fresh).into()]);
+        let mut remove: ShellLine =
+            vec!["cmp -s ".into(), (&fresh).into(), " ".into(), stamp.into(), " || rm -rf".into()];
+        for dir in clear {
+            remove.extend([" ".into(), dir.into()]);
+        }
+        let keep: ShellLine = vec![
+            "mkdir -p \"$(dirname ".into(),
+            stamp.into(),
+            ")\"; cp ".into(),
+            (&fresh).into(),
+            " ".into(),
+            stamp.into(),
+        ];
+        Op::new("clear-if-changed", args).in_shell(vec![write, remove, keep])
+    }
+
+    /// Reports where the time of an x.py call went.
+    pub fn metrics(file: &Arg) -> Op {
+        Op::new("metrics", ["--file".into(), file.clone()]).in_shell(Vec::new())
+    }
+
+    /// Puts back what was replaced below a directory.
+    pub fn restore(below: &Arg) -> Op {
+        Op::new("restore", ["--below".into(), below.clone()])
+    }
+
+    /// Copies a cargo workspace without some members and directories.
+    pub fn copy_workspace(from: &Arg, to: &Arg, without: &[&str], skip: &[&str]) -> Op {
+        let mut args: Vec<Arg> = vec!["--from".into(), from.clone(), "--to".into(), to.clone()];
+        args.extend(without.iter().flat_map(|member| ["--without".into(), (*member).into()]));
+        args.extend(skip.iter().flat_map(|dir| ["--skip".into(), (*dir).into()]));
+        let mut lines = vec![
+            line(["rm -rf ".into(), to.into(), "; mkdir -p ".into(), to.into()]),
+            line(["cp -a ".into(), from.into(), "/. ".into(), to.into(), "/".into()]),
+        ];
+        for member in without {
+            let section = format!("-e '/^\\[profile\\..*\\.package\\.{member}\\]/,/^$/d' ");
+            let words =
+                [format!("sed -i -e 's/\"{member}\",\\{{0,1\\}}//' {section}").into(), to.into(), "/Cargo.toml".into()];
+            lines.push(line(words));
+        }
+        for dir in without.iter().chain(skip).chain(&["target", ".git"]) {
+            lines.push(line(["rm -rf ".into(), to.into(), format!("/{dir}").into()]));
+        }
+        Op::new("copy-workspace", args).in_shell(lines)
+    }
+
+    /// Puts a file in the place of another one, under all names that it has in a directory. The original is kept beside the name that
+    /// lies outside of a directory which is made anew.
+    pub fn put_in_place(file: &Arg, target: &Arg, links_below: &Arg, outside: &Arg) -> Op {
         let args = ["--file".into(), file.clone(), "--target".into(), target.clone()];
         let more = ["--links-below".into(), links_below.clone(), "--keep-original".into()];
-        Op::new("put-in-place", args.into_iter().chain(more))
+        let outside = ["--origin-outside".into(), outside.clone()];
+        Op::new("put-in-place", args.into_iter().chain(more).chain(outside))
     }
 
     /// Checks that two outputs are equal.

@@ -141,7 +141,9 @@ impl Rewrite {
             return Ok(Rewrite { result: out.clone().join(file), directory: out, shadow: None });
         };
         let within = cx.arg(within)?;
-        let name = file.rsplit('/').next().unwrap_or(file);
+        // What llvm-bolt writes needs a name of its own where only a pattern is known.
+        let name = file.rsplit('/').next().unwrap_or(file).replace('*', "bolt");
+        let name = name.as_str();
         let scratch = Arg::from(Symbol::Scratch);
         let directory = match slot {
             Some(slot) => scratch.join(&format!("slot-{slot}")),
@@ -164,12 +166,13 @@ impl Rewrite {
     }
 }
 
-/// Where the rewritten file stands in the stage's `out`: its path in `within`, or its name alone.
+/// Where the rewritten file stands in the stage's `out`: its path in `within`, or its name alone. Its name can be a pattern (see
+/// [`crate::plan::pattern`]) where the build tool puts a hash into it.
 pub(super) fn file_below(kind: &Bolt, cx: &mut Context) -> Result<String, PlanError> {
     let input = place(cx, &kind.input)?;
     let Some(within) = &kind.within else {
         let name = input.1.rsplit('/').next().filter(|name| !name.is_empty());
-        return name.map(String::from).ok_or_else(|| {
+        return name.map(|name| name.replace('*', "bolt")).ok_or_else(|| {
             cx.invalid("input", format!("the file name of `{}` is not known; write the path of the file", kind.input))
         });
     };
@@ -210,11 +213,12 @@ fn place(cx: &mut Context, text: &Text) -> Result<(Vec<Part>, String), PlanError
 }
 
 /// Where a named output of a stage stands in its `out`.
-fn below_out(cx: &Context, output: &OutputRef) -> Option<String> {
+fn below_out(cx: &mut Context, output: &OutputRef) -> Option<String> {
     let stage = cx.pipeline.stage(&output.stage)?;
     let declared = match &stage.kind {
         Kind::Cmake(cmake) => cmake.outputs.get(&output.output)?,
         Kind::Command(command) => command.outputs.get(&output.output)?,
+        Kind::Bootstrap(bootstrap) => return super::bootstrap::below_out(bootstrap, &output.output, cx),
         Kind::Cargo(_) if output.output != "out" => return Some(format!("bin/{}", output.output)),
         _ => return None,
     };

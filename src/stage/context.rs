@@ -115,7 +115,15 @@ impl<'a> Context<'a> {
     /// A tree or file that the stage reads. `name` says in fingerprints what it is, wherever it lies.
     pub fn source(&mut self, name: &str, path: Utf8PathBuf, glob: bool) {
         if !self.plan.sources.iter().any(|source| source.path == path && source.glob == glob) {
-            self.plan.sources.push(Source { name: name.into(), path, glob });
+            self.plan.sources.push(Source { name: name.into(), path, glob, exclude: Vec::new() });
+        }
+    }
+
+    /// A tree that the stage reads, apart from what some patterns match.
+    pub fn source_without(&mut self, name: &str, path: Utf8PathBuf, exclude: &[&str]) {
+        self.source(name, path.clone(), false);
+        if let Some(source) = self.plan.sources.iter_mut().find(|source| source.path == path && !source.glob) {
+            source.exclude = exclude.iter().map(|pattern| (*pattern).to_string()).collect();
         }
     }
 

@@ -3,14 +3,16 @@
 //! Each attempt of a workload has a directory of its own. What its processes wrote is merged there, before the attempt
 //! counts; in the end the attempts that count are merged. Unaware of how attempts are run and committed.
 
+mod crates;
 mod instrumented;
+mod rustc_perf;
 mod sampling;
 mod supplied;
 
 use super::{Context, PlanError};
-use crate::pipeline::CommandLine;
 use crate::pipeline::kind::Gather;
 use crate::pipeline::kind::gather::{Method, Workload as Declared};
+use crate::pipeline::{CommandLine, Words};
 use crate::plan::{self, Action, Arg, Command, Merge, MergeOutput, Op, Output, Pool, Step, Symbol, Workload};
 pub use instrumented::Instrumented;
 pub use sampling::branch_records;
@@ -35,9 +37,32 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
     if kind.method == Method::Instrumentation {
         cx.step(Step::op("check-instrumented", Op::check_instrumented(format, &build.path)));
     }
-    let mut workloads = Vec::new();
+    let (mut prepare, mut commit) = (Vec::new(), Vec::new());
+    let (mut commands, mut collector) = (Vec::new(), None);
     for declared in &kind.workloads {
-        let mut command = command(declared, cx)?;
+        match (&declared.run, &declared.rustc_perf) {
+            (Some(run), _) => commands.push((declared, declared.name.clone(), command(declared, run, cx)?)),
+            (None, Some(training)) => {
+                let expanded = rustc_perf::expand(declared, training, kind, cx)?;
+                commands.extend(expanded.commands.into_iter().map(|(name, command)| (declared, name, command)));
+                if prepare.is_empty() {
+                    collector = Some(expanded.collector);
+                    prepare.push(expanded.prepare);
+                    commit.push(expanded.finish);
+                } else if collector != Some(expanded.collector) {
+                    let key = format!("workloads.{}", declared.name);
+                    return Err(cx.invalid(&key, "all workloads of a stage have one `collector`"));
+                }
+            }
+            (None, None) => {
+                return Err(
+                    cx.invalid(&format!("workloads.{}", declared.name), "it has neither `run` nor `rustc-perf`")
+                );
+            }
+        }
+    }
+    let mut workloads = Vec::new();
+    for (declared, name, mut command) in commands {
         match (&build.slots, kind.method) {
             (_, Method::Sampling) => sampling::record(&mut command, cx),
             (Some(slots), _) => slots.rewrite(&mut command),
@@ -50,10 +75,9 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
                 }
             }
         }
-        workloads.push(Workload { name: declared.name.clone(), command, may_fail: declared.keep_profiles });
+        workloads.push(Workload { name, command, may_fail: declared.keep_profiles });
     }
 
-    let (mut prepare, mut commit) = (Vec::new(), Vec::new());
     let raw = Arg::from(Symbol::Attempt).join(RAW);
     if let Some(slots) = build.slots.as_ref().filter(|_| kind.method == Method::Instrumentation) {
         let path_file = slots.path_file();
@@ -97,8 +121,8 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn command(declared: &Declared, cx: &mut Context) -> Result<Command, PlanError> {
-    let line = CommandLine::new(&declared.run, declared.shell, declared.env.clone(), declared.cwd.clone());
+fn command(declared: &Declared, run: &Words, cx: &mut Context) -> Result<Command, PlanError> {
+    let line = CommandLine::new(run, declared.shell, declared.env.clone(), declared.cwd.clone());
     let line = line.map_err(|message| cx.invalid(&format!("workloads.{}", declared.name), message))?;
     let mut command: plan::Command = cx.command_line(&line)?;
     if declared.cwd.is_none() {

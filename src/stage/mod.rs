@@ -4,12 +4,14 @@
 //! the plan; what cannot be planned at all is a [`PlanError`].
 
 pub mod bolt;
+pub mod bootstrap;
 pub mod cargo;
 pub mod cmake;
 pub mod command;
 pub mod compare;
 mod context;
 pub mod gather;
+pub mod rustc_perf;
 pub mod verify;
 pub mod workloads;
 
@@ -47,6 +49,8 @@ pub fn plan(
     match &stage.kind {
         Kind::Cmake(kind) => cmake::plan(kind, &mut cx)?,
         Kind::Cargo(kind) => cargo::plan(kind, &mut cx)?,
+        Kind::Bootstrap(kind) => bootstrap::plan(kind, &mut cx)?,
+        Kind::RustcPerf(kind) => rustc_perf::plan(kind, &mut cx)?,
         Kind::Gather(kind) => gather::plan(kind, &mut cx)?,
         Kind::Bolt(kind) => bolt::plan(kind, &mut cx)?,
         Kind::Command(kind) => command::plan(kind, &mut cx)?,

@@ -57,7 +57,10 @@ fn of_gather(kind: &Gather, cx: &mut Context) -> Result<Workloads, PlanError> {
     let mut all = Workloads::default();
     for declared in &kind.workloads {
         let key = format!("workloads.{}", declared.name);
-        let line = CommandLine::new(&declared.run, declared.shell, declared.env.clone(), declared.cwd.clone());
+        let Some(run) = &declared.run else {
+            return Err(cx.invalid(&key, "its crates are measured by `optbuild compare --rustc-perf`"));
+        };
+        let line = CommandLine::new(run, declared.shell, declared.env.clone(), declared.cwd.clone());
         let mut line = line.map_err(|message| cx.invalid(&key, message))?;
         let program = line.words.iter_mut().find(|word| trained.is_some() && producer(word, cx) == trained);
         let Some(program) = program.filter(|_| !line.shell) else {

@@ -20,15 +20,18 @@ pub enum ListError {
     Git { directory: PathBuf, message: String },
 }
 
-/// The files and links below `root`, relative to it. State directories, `.git` and what lies below `exclude` (absolute
-/// paths) are left out, as are directories themselves, sockets and the like.
+/// Says of a file or directory, relative to the tree, that it is no part of it; a directory with all that is in it.
+pub type Without<'a> = &'a dyn Fn(&Path) -> bool;
+
+/// The files and links below `root`, relative to it. State directories, `.git`, what lies below `exclude` (absolute paths) and
+/// what `without` says are left out, as are directories themselves, sockets and the like.
 ///
 /// A file that git tracks may be in the list although it was deleted.
-pub fn tree(root: &Path, exclude: &[PathBuf]) -> Result<Vec<PathBuf>, ListError> {
+pub fn tree(root: &Path, exclude: &[PathBuf], without: Without<'_>) -> Result<Vec<PathBuf>, ListError> {
     // A tree that lies within an excluded directory was asked for nevertheless.
     let exclude: Vec<&PathBuf> = exclude.iter().filter(|path| !root.starts_with(path)).collect();
     let mut names = Vec::new();
-    add(root, Path::new(""), in_work_tree(root), &exclude, &mut names)?;
+    add(root, Path::new(""), in_work_tree(root), &exclude, without, &mut names)?;
     // By bytes: paths themselves compare component by component, which takes long.
     names.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     // A file with conflicts is listed once per side.
@@ -37,12 +40,19 @@ pub fn tree(root: &Path, exclude: &[PathBuf]) -> Result<Vec<PathBuf>, ListError>
 }
 
 /// Adds the files of the directory `below` in `root`.
-fn add(root: &Path, below: &Path, git: bool, exclude: &[&PathBuf], names: &mut Vec<PathBuf>) -> Result<(), ListError> {
+fn add(
+    root: &Path,
+    below: &Path,
+    git: bool,
+    exclude: &[&PathBuf],
+    without: Without<'_>,
+    names: &mut Vec<PathBuf>,
+) -> Result<(), ListError> {
     let directory = root.join(below);
     let listed = if git { git_files(&directory)? } else { None };
     // Nothing at all: git ignores the directory as a whole.
     let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {
-        return walk(root, below, exclude, names);
+        return walk(root, below, exclude, without, names);
     };
     let mut hidden = state_directories(&directory, &listed);
     hidden.extend(exclude.iter().filter_map(|path| path.strip_prefix(&directory).ok()).map(Path::to_owned));
@@ -53,9 +63,13 @@ fn add(root: &Path, below: &Path, git: bool, exclude: &[&PathBuf], names: &mut V
         if repository {
             // Without a `.git` it is a submodule that was not checked out, or whose files were put there by other means.
             let git = directory.join(&name).join(".git").exists();
-            add(root, &below.join(name.components().as_path()), git, exclude, names)?;
+            add(root, &below.join(name.components().as_path()), git, exclude, without, names)?;
         } else {
-            names.push(below.join(name));
+            let name = below.join(name);
+            let outer = name.ancestors().take_while(|outer| !outer.as_os_str().is_empty());
+            if !outer.into_iter().any(without) {
+                names.push(name);
+            }
         }
     }
     Ok(())
@@ -142,8 +156,15 @@ fn state_directories(directory: &Path, listed: &[Listed]) -> Vec<PathBuf> {
 }
 
 /// All files.
-fn walk(root: &Path, below: &Path, exclude: &[&PathBuf], names: &mut Vec<PathBuf>) -> Result<(), ListError> {
-    for entry in files(&root.join(below), exclude, None) {
+fn walk(
+    root: &Path,
+    below: &Path,
+    exclude: &[&PathBuf],
+    without: Without<'_>,
+    names: &mut Vec<PathBuf>,
+) -> Result<(), ListError> {
+    let is_out = |path: &Path| path.strip_prefix(root).is_ok_and(without);
+    for entry in files(&root.join(below), exclude, &is_out, None) {
         let entry = entry.map_err(io::Error::from)?;
         if let Ok(name) = entry.path().strip_prefix(root) {
             names.push(name.to_owned());
@@ -152,10 +173,18 @@ fn walk(root: &Path, below: &Path, exclude: &[&PathBuf], names: &mut Vec<PathBuf
     Ok(())
 }
 
-/// Walks over the files and links of a directory, at most `depth` directories deep, without what is never a source.
+/// A state directory, or one that cargo builds in (<https://bford.info/cachedir/>): programs made what is in it, and nobody reads it
+/// as sources.
+fn is_made(directory: &Path) -> bool {
+    store::is_state_dir(directory) || directory.join("CACHEDIR.TAG").exists()
+}
+
+/// Walks over the files and links of a directory, at most `depth` directories deep, without what is never a source, and without
+/// paths that `is_out` says.
 pub fn files<'a>(
     directory: &Path,
     exclude: &'a [&'a PathBuf],
+    is_out: &'a dyn Fn(&Path) -> bool,
     depth: Option<usize>,
 ) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> + use<'a> {
     WalkDir::new(directory)
@@ -165,7 +194,8 @@ pub fn files<'a>(
             entry.depth() == 0
                 || !(entry.file_name() == ".git"
                     || exclude.iter().any(|excluded| entry.path() == excluded.as_path())
-                    || entry.file_type().is_dir() && store::is_state_dir(entry.path()))
+                    || is_out(entry.path())
+                    || entry.file_type().is_dir() && is_made(entry.path()))
         })
         .filter(|entry| {
             !entry.as_ref().is_ok_and(|entry| !entry.file_type().is_file() && !entry.file_type().is_symlink())

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::hash::Hasher;
@@ -54,8 +54,11 @@ pub enum SourceError {
 pub struct Sources {
     hasher: Arc<Hasher>,
     exclude: Vec<Utf8PathBuf>,
-    known: Mutex<HashMap<(Utf8PathBuf, bool), SourceHash>>,
+    known: Mutex<HashMap<Key, SourceHash>>,
 }
+
+/// What decides which files a source has.
+type Key = (Utf8PathBuf, bool, Vec<String>);
 
 impl Sources {
     /// `exclude`: absolute paths of directories that are never part of a source, such as the state directory.
@@ -89,8 +92,8 @@ impl Sources {
     }
 }
 
-fn key(source: &Source) -> (Utf8PathBuf, bool) {
-    (source.path.clone(), source.glob)
+fn key(source: &Source) -> Key {
+    (source.path.clone(), source.glob, source.exclude.clone())
 }
 
 /// Hashes a source as it is.
@@ -131,7 +134,8 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
     let exclude = canonical(exclude);
     let metadata = fs::metadata(&root).map_err(|error| refused(&root, error))?;
     if metadata.is_dir() {
-        let names = listing::tree(&root, &exclude).map_err(|error| match error {
+        let without = without(source)?;
+        let names = listing::tree(&root, &exclude, &|name| without.is_match(name)).map_err(|error| match error {
             ListError::Io(error) if is_missing(&error) => Trouble::Unstable(root.clone()),
             ListError::Io(error) => refused(&root, error),
             ListError::Git { message, .. } => Trouble::Final(SourceError::Git {
@@ -151,6 +155,19 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
     Ok(SourceHash { hash: finish(&all), files: 1, newest: Some(source.path.clone()) })
 }
 
+/// What of a tree is not part of it.
+fn without(source: &Source) -> Result<GlobSet, Trouble> {
+    let mut set = GlobSetBuilder::new();
+    let refused = |error: globset::Error| {
+        let cause = error.kind().to_string();
+        Trouble::Final(SourceError::Pattern { name: source.name.clone(), path: source.path.clone(), cause })
+    };
+    for pattern in &source.exclude {
+        set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(refused)?);
+    }
+    set.build().map_err(refused)
+}
+
 /// Files that match a pattern. Directories do not; `dir/**` has the files of one.
 fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, Trouble> {
     let (prefix, pattern) = split_glob(&source.path);
@@ -164,7 +181,7 @@ fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<Sou
     let exclude: Vec<&PathBuf> = exclude.iter().collect();
     let mut names = Vec::new();
     if prefix.is_dir() {
-        for entry in listing::files(prefix.as_std_path(), &exclude, depth) {
+        for entry in listing::files(prefix.as_std_path(), &exclude, &|_| false, depth) {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {

@@ -38,6 +38,8 @@ fn stage(mut table: toml::Table) -> Stage {
     let kind = match common.kind {
         KindName::Cmake => Kind::Cmake(table.try_into().unwrap()),
         KindName::Cargo => Kind::Cargo(table.try_into().unwrap()),
+        KindName::Bootstrap => Kind::Bootstrap(Box::new(table.try_into().unwrap())),
+        KindName::RustcPerf => Kind::RustcPerf(table.try_into().unwrap()),
         KindName::Gather => Kind::Gather(table.try_into().unwrap()),
         KindName::Bolt => Kind::Bolt(table.try_into().unwrap()),
         KindName::Command => Kind::Command(table.try_into().unwrap()),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::super::value::{self, Words};
 use super::super::{OrVar, Text};
+use super::rustc_perf::Training;
 
 /// Runs workloads on an instrumented build and merges the profiles that they write into one, the output `profile`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -30,7 +31,7 @@ pub struct Gather {
     pub workloads: Vec<Workload>,
 }
 
-/// One training command.
+/// One training command, or the crates of rustc-perf. It has either `run` or `rustc-perf`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Workload {
@@ -38,7 +39,9 @@ pub struct Workload {
     #[serde(deserialize_with = "value::plain")]
     pub name: String,
     /// The command: an array of words, or a string that is split into words without a shell.
-    pub run: Words,
+    pub run: Option<Words>,
+    /// Crates that rustc-perf's collector compiles, each a workload.
+    pub rustc_perf: Option<Training>,
     /// `run` is a script for `sh -eu -c`.
     #[serde(default)]
     pub shell: bool,

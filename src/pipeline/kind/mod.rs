@@ -3,22 +3,26 @@
 //! Data only. What a stage of a kind does is in `crate::stage`, in the file of the same name.
 
 pub mod bolt;
+pub mod bootstrap;
 pub mod cargo;
 pub mod cmake;
 pub mod command;
 pub mod compare;
 pub mod gather;
+pub mod rustc_perf;
 pub mod verify;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use bolt::Bolt;
+pub use bootstrap::{Bootstrap, BootstrapCommand, Setting};
 pub use cargo::Cargo;
 pub use cmake::Cmake;
 pub use command::Command;
 pub use compare::Compare;
 pub use gather::Gather;
+pub use rustc_perf::RustcPerf;
 pub use verify::Verify;
 
 use super::{OutputRef, Text};
@@ -31,6 +35,10 @@ pub enum KindName {
     Cmake,
     /// Builds a cargo package.
     Cargo,
+    /// Builds, packs or tests a checkout of rust-lang/rust with its x.py.
+    Bootstrap,
+    /// Builds rustc-perf's collector, which compiles the crates that rustc is trained on.
+    RustcPerf,
     /// Runs workloads on an instrumented build and merges the profiles that they write.
     Gather,
     /// Instruments or optimises a linked program or shared library with llvm-bolt.
@@ -45,9 +53,11 @@ pub enum KindName {
 
 impl KindName {
     /// All kinds, builds first.
-    pub const ALL: [KindName; 7] = [
+    pub const ALL: [KindName; 9] = [
         KindName::Cmake,
         KindName::Cargo,
+        KindName::Bootstrap,
+        KindName::RustcPerf,
         KindName::Gather,
         KindName::Bolt,
         KindName::Command,
@@ -60,6 +70,8 @@ impl KindName {
         match self {
             KindName::Cmake => "cmake",
             KindName::Cargo => "cargo",
+            KindName::Bootstrap => "bootstrap",
+            KindName::RustcPerf => "rustc-perf",
             KindName::Gather => "gather",
             KindName::Bolt => "bolt",
             KindName::Command => "command",
@@ -74,6 +86,8 @@ impl KindName {
 pub enum Kind {
     Cmake(Cmake),
     Cargo(Cargo),
+    Bootstrap(Box<Bootstrap>),
+    RustcPerf(RustcPerf),
     Gather(Gather),
     Bolt(Bolt),
     Command(Command),
@@ -92,6 +106,8 @@ impl Kind {
         match self {
             Kind::Cmake(kind) => kind.output_names(),
             Kind::Cargo(kind) => kind.output_names(),
+            Kind::Bootstrap(kind) => kind.output_names(),
+            Kind::RustcPerf(kind) => kind.output_names(),
             Kind::Gather(kind) => kind.output_names(),
             Kind::Bolt(kind) => kind.output_names(),
             Kind::Command(kind) => kind.output_names(),

@@ -58,7 +58,15 @@ impl<'a> Instrumented<'a> {
             }
             Kind::Cmake(Cmake { pgo: Some(Pgo::Generate), .. })
             | Kind::Cargo(Cargo { pgo: Some(Pgo::Generate), .. }) => {}
-            Kind::Cmake(_) | Kind::Cargo(_) => return Err(plain("pgo = \"generate\"")),
+            Kind::Bootstrap(bootstrap) if bootstrap.pgo.generates().is_some() => {
+                // A toolchain has hundreds of files; one of them says it.
+                let outputs = [(&bootstrap.pgo.llvm, "libllvm"), (&bootstrap.pgo.rustc, "driver")];
+                if let Some((_, output)) = outputs.iter().find(|(pgo, _)| **pgo == Some(Pgo::Generate)) {
+                    let output = OutputRef { stage: stage.common.name.clone(), output: (*output).into() };
+                    build.path = Arg::part(Part::Late(Late::Path(output)));
+                }
+            }
+            Kind::Cmake(_) | Kind::Cargo(_) | Kind::Bootstrap(_) => return Err(plain("pgo = \"generate\"")),
             Kind::Bolt(bolt) if bolt.action == bolt::Action::Instrument => {
                 alone(stage, cx)?;
                 build.format = Format::Fdata;
@@ -69,7 +77,7 @@ impl<'a> Instrumented<'a> {
                 build.slots = Some(slots);
             }
             Kind::Bolt(_) => return Err(plain("action = \"instrument\"")),
-            Kind::Command(_) | Kind::Verify(_) | Kind::Gather(_) | Kind::Compare(_) => {}
+            Kind::Command(_) | Kind::Verify(_) | Kind::Gather(_) | Kind::RustcPerf(_) | Kind::Compare(_) => {}
         }
         Ok(build)
     }
@@ -98,6 +106,10 @@ impl<'a> Instrumented<'a> {
                 let dir = manifest.and_then(|arg| cx.known_path(&arg)?.parent().map(ToOwned::to_owned));
                 toolchain::rust::find(cx.facts, cx.pipeline, dir.as_deref())
                     .and_then(|rust| toolchain::llvm::profdata_for_rustc(cx.facts, &rust))
+            }
+            Some(Kind::Bootstrap(bootstrap)) => {
+                let name = self.producer.map(|stage| stage.common.name.clone()).unwrap_or_default();
+                return crate::stage::bootstrap::merge_tool(bootstrap, &name, cx);
             }
             _ => return Ok(cx.tool("llvm-profdata")),
         };

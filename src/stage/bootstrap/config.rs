@@ -1,0 +1,243 @@
+//! The configuration file of `x.py`: the user's own, then what the stage says, then what it needs.
+//!
+//! Every key that matters is written, because defaults differ between a clone and a tarball. `bootstrap.py` reads some keys from the
+//! text of the file line by line, before there is anything that could read TOML: each key stands on a line of its own. Which settings a
+//! stage needs is in `settings.rs`.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::checkout::Checkout;
+use super::{Context, PlanError};
+use crate::plan::{Arg, Command, Part, Step, Symbol};
+
+/// Tables, by their names, and what stands in them.
+#[derive(Debug, Default)]
+pub(super) struct Config {
+    entries: BTreeMap<(Vec<String>, String), Entry>,
+    /// The user's own file, where there is one.
+    file: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// As TOML.
+    value: Arg,
+    origin: Origin,
+}
+
+/// Who says so; later ones override earlier ones, except what the stage needs, which nothing may contradict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    User,
+    Default,
+    Stage,
+    Needed,
+}
+
+impl Config {
+    /// Begins with the user's own file. What is wrong with it is an error; that it is not there, a gap.
+    pub fn begin(file: Option<Utf8PathBuf>, cx: &mut Context) -> Result<Config, PlanError> {
+        let mut config = Config { file, ..Config::default() };
+        let Some(file) = config.file.clone() else { return Ok(config) };
+        let Some(text) = cx.facts.read(&file) else {
+            cx.gap(
+                format!("{file}, which `config-file` names, cannot be read"),
+                "write it, or leave `config-file` out",
+            );
+            return Ok(config);
+        };
+        let table: toml::Table =
+            text.parse().map_err(|error| cx.invalid("config-file", format!("{file} is not TOML: {error}")))?;
+        config.add_table(&mut Vec::new(), table);
+        // Paths in it are relative to the file, and the derived one lies elsewhere.
+        if let Some(Entry { value, .. }) = config.entries.get_mut(&(Vec::new(), "include".into())) {
+            *value = absolute_includes(value, &file);
+        }
+        Ok(config)
+    }
+
+    fn add_table(&mut self, path: &mut Vec<String>, table: toml::Table) {
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(table) => {
+                    path.push(key);
+                    self.add_table(path, table);
+                    path.pop();
+                }
+                value => {
+                    let entry = Entry { value: value.to_string().into(), origin: Origin::User };
+                    self.entries.insert((path.clone(), key), entry);
+                }
+            }
+        }
+    }
+
+    /// What is used where nobody says otherwise. A setting that the checkout does not know is left out.
+    pub fn prefer(&mut self, checkout: &Checkout, name: &str, value: Arg) {
+        let Ok((name, other)) = checkout.setting(name, &value.symbolic()) else { return };
+        let value = other.map_or(value, Arg::from);
+        self.entries.entry(split(&name)).or_insert(Entry { value, origin: Origin::Default });
+    }
+
+    /// What the stage's `config` says.
+    pub fn stage(&mut self, checkout: &Checkout, name: &str, value: Arg, cx: &mut Context) -> Result<(), PlanError> {
+        let spelled = checkout.setting(name, &value.symbolic());
+        let (spelled, other) = spelled.map_err(|message| cx.invalid(&format!("config.{name}"), message))?;
+        let value = other.map_or(value, Arg::from);
+        let key = split(&spelled);
+        if let Some(before) = self.entries.get(&key).filter(|before| before.origin == Origin::User)
+            && shown(&before.value) != shown(&value)
+        {
+            let file = self.file.clone().unwrap_or_default();
+            cx.note(format!("`{spelled} = {}` of {file} is overridden: {}", before.value, value));
+        }
+        self.entries.insert(key, Entry { value, origin: Origin::Stage });
+        Ok(())
+    }
+
+    /// What must be so, because of a `key` of the stage. False: this checkout has no such setting, and does without.
+    ///
+    /// # Errors
+    /// The user's file, or the stage's `config`, says otherwise.
+    pub fn need(
+        &mut self,
+        checkout: &Checkout,
+        name: &str,
+        value: Arg,
+        because: &str,
+        cx: &Context,
+    ) -> Result<bool, PlanError> {
+        let Ok((name, other)) = checkout.setting(name, &value.symbolic()) else { return Ok(false) };
+        let value = other.map_or(value, Arg::from);
+        let key = split(&name);
+        if let Some(before) = self.entries.get(&key).filter(|before| shown(&before.value) != shown(&value)) {
+            self.refuse(&name, before, &format!("needs `{name} = {value}` ({because})"), cx)?;
+        }
+        self.entries.insert(key, Entry { value, origin: Origin::Needed });
+        Ok(true)
+    }
+
+    /// A setting that nobody may make, because a `key` of the stage decides on it.
+    pub fn forbid(&self, name: &str, because: &str, cx: &Context) -> Result<(), PlanError> {
+        let (table, key) = split(name);
+        let within = |entry: &&(Vec<String>, String)| entry.0.starts_with(&table) && (key == "*" || entry.1 == key);
+        match self.entries.keys().find(within) {
+            None => Ok(()),
+            Some(found) => {
+                let name = [found.0.join("."), found.1.clone()].join(".");
+                self.refuse(&name, &self.entries[found], &format!("decides on that itself ({because})"), cx)
+            }
+        }
+    }
+
+    fn refuse(&self, name: &str, before: &Entry, stage: &str, cx: &Context) -> Result<(), PlanError> {
+        let (key, place) = match (before.origin, &self.file) {
+            (Origin::User, Some(file)) => {
+                ("config-file".to_string(), format!("{file} says `{name} = {}`", before.value))
+            }
+            (Origin::Stage, _) => (format!("config.{name}"), format!("it is {}", before.value)),
+            _ => return Ok(()),
+        };
+        Err(cx.invalid(&key, format!("{place}, but the stage {stage}; take it out there")))
+    }
+
+    /// The value of a setting, in the spelling of the checkout.
+    pub fn get(&self, checkout: &Checkout, name: &str) -> Option<String> {
+        let (name, _) = checkout.setting(name, "").ok()?;
+        self.entries.get(&split(&name)).map(|entry| shown(&entry.value))
+    }
+
+    /// `KEY = VALUE` of all settings whose full name the function takes.
+    pub fn select(&self, takes: impl Fn(&str) -> bool) -> Vec<Arg> {
+        let named = self.entries.iter().map(|((table, key), entry)| ([table.join("."), key.clone()].join("."), entry));
+        named
+            .filter(|(name, _)| takes(name))
+            .map(|(name, entry)| Arg::from(format!("{name} = ")).with(entry.value.clone()))
+            .collect()
+    }
+
+    fn lines(&self) -> Vec<Arg> {
+        let mut lines = Vec::new();
+        let mut within: &[String] = &[];
+        for ((table, key), entry) in &self.entries {
+            if table.as_slice() != within {
+                let header: Vec<String> = table.iter().map(|name| bare(name)).collect();
+                lines.push(format!("[{}]", header.join(".")).into());
+                within = table;
+            }
+            lines.push(Arg::from(format!("{} = ", bare(key))).with(entry.value.clone()));
+        }
+        lines
+    }
+
+    /// Adds the step that writes the file.
+    pub fn write(&self, to: &Arg, cx: &mut Context) {
+        let argv = ["printf".into(), "%s\\n".into()].into_iter().chain(self.lines()).collect();
+        let command = Command { stdout: Some(to.clone()), cwd: Symbol::Build.into(), ..cx.command(argv) };
+        cx.step(Step::command("config", command));
+    }
+}
+
+/// A table and a key. The names of targets may have dots.
+fn split(name: &str) -> (Vec<String>, String) {
+    let Some((first, rest)) = name.split_once('.') else { return (Vec::new(), name.into()) };
+    match rest.rsplit_once('.') {
+        None => (vec![first.into()], rest.into()),
+        Some((middle, key)) => (vec![first.into(), middle.into()], key.into()),
+    }
+}
+
+/// With paths, to compare and to show; places that are not known yet stay names.
+fn shown(value: &Arg) -> String {
+    value.to_string()
+}
+
+fn bare(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    if plain && !name.is_empty() { name.into() } else { toml::Value::from(name).to_string() }
+}
+
+fn absolute_includes(value: &Arg, file: &Utf8Path) -> Arg {
+    let dir = file.parent().unwrap_or(Utf8Path::new("/"));
+    let parsed = format!("include = {value}").parse::<toml::Table>().ok();
+    let list = parsed.as_ref().and_then(|table| table.get("include")?.as_array());
+    let Some(list) = list else { return value.clone() };
+    let paths =
+        list.iter().map(|path| path.as_str().map_or_else(|| path.clone(), |path| dir.join(path).as_str().into()));
+    toml::Value::Array(paths.collect()).to_string().into()
+}
+
+/// A string of TOML.
+///
+/// # Errors
+/// A path with characters that `bootstrap.py`, which reads lines and no TOML, takes for something else.
+pub(super) fn string(key: &str, text: Arg, cx: &Context) -> Result<Arg, PlanError> {
+    let odd = |path: &Utf8Path| path.as_str().contains(['"', '\\', '\n']);
+    let mut quoted = Arg::from("\"");
+    for part in text.joined().parts {
+        quoted = quoted.with(match part {
+            Part::Literal(text) => Arg::from(escaped(&text)),
+            Part::Tool { path, .. } | Part::Place { path, .. } if odd(&path) => {
+                return Err(cx.invalid(key, format!("x.py cannot read a path with `\"`, `\\` or a line break: {path}")));
+            }
+            part => Arg::part(part),
+        });
+    }
+    Ok(quoted.with("\"").joined())
+}
+
+/// The inside of a string of TOML.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// An array of TOML.
+pub(super) fn list(items: Vec<Arg>) -> Arg {
+    let mut list = Arg::from("[");
+    for (index, item) in items.into_iter().enumerate() {
+        list = list.with(if index > 0 { ", " } else { "" }).with(item);
+    }
+    list.with("]").joined()
+}

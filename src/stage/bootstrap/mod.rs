@@ -1,0 +1,130 @@
+//! `kind = "bootstrap"`: `x.py` of a checkout of rust-lang/rust, and what is captured of what it made.
+//!
+//! The order of the steps. What the checkout takes is in [`checkout`], the configuration in [`settings`] and [`config`], the command line
+//! in [`command`], profiles in [`profiles`], captures and what is put in place in [`outputs`], what must be there in [`needs`]. Unaware of
+//! how profiles come about.
+
+mod checkout;
+mod command;
+mod compilers;
+mod config;
+mod needs;
+mod outputs;
+mod profiles;
+mod settings;
+
+use camino::Utf8PathBuf;
+
+use super::{Context, PlanError};
+use crate::pipeline::Text;
+use crate::pipeline::kind::Bootstrap;
+use crate::plan::{Arg, Op, Part, Step, Symbol};
+
+use checkout::Checkout;
+use compilers::Compilers;
+pub(super) use outputs::below_out;
+pub(super) use profiles::merge_tool;
+
+/// What the steps are planned from.
+struct Xpy<'a> {
+    kind: &'a Bootstrap,
+    checkout: Checkout,
+    /// The checkout as an argument.
+    source: Arg,
+    /// The triple of the machine that builds, the one that the compiler runs on, and those that it compiles for.
+    build: String,
+    host: String,
+    targets: Vec<String>,
+    /// The LLVM that stands outside of the checkout: its `llvm-config`.
+    llvm_config: Option<Arg>,
+    /// The stage-0 tools, where they are given.
+    rustc: Option<Arg>,
+    cargo: Option<Arg>,
+    compilers: Compilers,
+}
+
+pub(super) fn plan(kind: &Bootstrap, cx: &mut Context) -> Result<(), PlanError> {
+    let xpy = Xpy::new(kind, cx)?;
+    let config = settings::derive(&xpy, cx)?;
+    needs::look(&xpy, &config, cx)?;
+
+    profiles::check(&xpy, cx)?;
+    cx.step(Step::op("space", Op::check_space(&Symbol::Build.into(), needs::space(&xpy))));
+    let file = Arg::from(Symbol::Build).join(&format!("{}.toml", cx.stage.common.name));
+    config.write(&file, cx);
+    outputs::prepare(&xpy, &config, cx)?;
+    let command = command::command(&xpy, &file, cx)?;
+    cx.step(Step::command("x.py", command));
+    outputs::measure(&xpy, cx);
+    outputs::capture(&xpy, cx);
+    Ok(())
+}
+
+impl<'a> Xpy<'a> {
+    fn new(kind: &'a Bootstrap, cx: &mut Context) -> Result<Xpy<'a>, PlanError> {
+        let (source, path) = source(&kind.checkout, cx)?;
+        let checkout = Checkout::look(cx.facts, &path);
+        let build = cx.facts.host();
+        let host = match &kind.host {
+            Some(text) => literal("host", text, cx)?,
+            None => build.clone(),
+        };
+        let mut targets = kind.target.iter().map(|text| literal("target", text, cx)).collect::<Result<Vec<_>, _>>()?;
+        if targets.is_empty() {
+            targets.push(host.clone());
+        }
+        let llvm_config = given(kind.external_llvm(), cx)?;
+        let compilers = Compilers::find(kind, &host, llvm_config.is_none(), cx);
+        let (rustc, cargo) = (given(kind.rustc.as_ref(), cx)?, given(kind.cargo.as_ref(), cx)?);
+        Ok(Xpy { kind, checkout, source, build, host, targets, llvm_config, rustc, cargo, compilers })
+    }
+
+    /// The directory that `x.py` builds in.
+    fn build_dir(&self) -> Arg {
+        Arg::from(Symbol::Build).join("build")
+    }
+
+    /// What it builds for the compiler's host.
+    fn host_dir(&self) -> Arg {
+        self.build_dir().join(&self.host)
+    }
+
+    /// Where it puts the sysroot.
+    fn sysroot(&self) -> Arg {
+        self.host_dir().join(&format!("stage{}", self.kind.stage))
+    }
+}
+
+/// The checkout, whose path must be known when the plan is made: it decides what the command line looks like.
+fn source(text: &Text, cx: &mut Context) -> Result<(Arg, Utf8PathBuf), PlanError> {
+    let source = cx.arg(text)?;
+    let Some(path) = cx.known_path(&source) else {
+        let message = "the path of a checkout of rust; begin with a variable of type path or `${pipeline.dir}`";
+        return Err(cx.invalid("checkout", message));
+    };
+    if !cx.facts.exists(&path.join("x.py")) {
+        let remedy = "get one (`git clone https://github.com/rust-lang/rust`), or set `checkout` to where it is";
+        cx.gap(format!("{path} is no checkout of rust: it has no x.py"), remedy);
+    }
+    cx.source_without("checkout", path.clone(), &NO_SOURCES);
+    Ok((source, path))
+}
+
+/// What lies in a checkout and is not read: what others have built there, and the configuration that `--config` takes the place of.
+const NO_SOURCES: [&str; 6] = ["build", "obj", "config.toml", "bootstrap.toml", "**/__pycache__", "**/*.pyc"];
+
+/// A program that a key names, unless what it names is empty.
+fn given(text: Option<&Text>, cx: &mut Context) -> Result<Option<Arg>, PlanError> {
+    let Some(text) = text else { return Ok(None) };
+    if cx.arg(text)?.to_string().is_empty() { Ok(None) } else { cx.program(text).map(Some) }
+}
+
+/// A text that must be known when the plan is made.
+fn literal(key: &str, text: &Text, cx: &mut Context) -> Result<String, PlanError> {
+    let arg = cx.arg(text)?.joined();
+    match arg.parts.as_slice() {
+        [Part::Literal(text)] => Ok(text.clone()),
+        [Part::Place { path, .. }] => Ok(path.to_string()),
+        _ => Err(cx.invalid(key, format!("`{text}` must be known when the plan is made"))),
+    }
+}

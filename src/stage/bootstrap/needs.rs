@@ -1,0 +1,174 @@
+//! What must be there before the first minute is spent: sources, tools, libraries, room on the disk.
+
+use camino::Utf8Path;
+
+use super::config::Config;
+use super::{Context, PlanError, Xpy};
+use crate::pipeline::kind::{BootstrapCommand, Pgo};
+use crate::toolchain::{llvm, packages, version};
+
+const GIB: u64 = 1 << 30;
+
+/// Adds a gap for each thing that is missing.
+pub(super) fn look(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<(), PlanError> {
+    compilers(xpy, cx)?;
+    stage0(xpy, cx);
+    sources(xpy, config, cx);
+    if xpy.llvm_config.is_none() {
+        build_tools(xpy, config, cx);
+    }
+    libraries(xpy, config, cx);
+    Ok(())
+}
+
+/// clang for LLVM, with what instrumented programs are linked with.
+fn compilers(xpy: &Xpy, cx: &mut Context) -> Result<(), PlanError> {
+    let Some(clang) = xpy.compilers.clang.clone() else { return Ok(()) };
+    if xpy.kind.pgo.llvm.is_some() && llvm::compiler(cx.facts, &clang) == llvm::Compiler::Gcc {
+        return Err(cx.invalid(
+            "pgo.llvm",
+            format!("{clang} is gcc; LLVM is built with a profile by clang only: set `host-llvm`"),
+        ));
+    }
+    if xpy.llvm_config.is_some() && xpy.kind.pgo.llvm.is_some() {
+        return Err(cx.invalid("pgo.llvm", "LLVM stands outside of the checkout (`llvm`) and is not built"));
+    }
+    if xpy.kind.pgo.llvm == Some(Pgo::Generate)
+        && let Err(gap) = llvm::profile_runtime(cx.facts, &clang)
+    {
+        cx.gap(gap.what, gap.remedy);
+    }
+    Ok(())
+}
+
+/// A compiler is built by the version before it, or by itself.
+fn stage0(xpy: &Xpy, cx: &mut Context) {
+    let Some(path) = xpy.rustc.as_ref().and_then(|rustc| cx.known_path(rustc)) else { return };
+    let (Some(found), Some(wanted)) = (version::of(cx.facts, "rustc", &path), &xpy.checkout.version) else { return };
+    if found.major != wanted.major || (found.minor != wanted.minor && found.minor + 1 != wanted.minor) {
+        let before = wanted.minor.saturating_sub(1);
+        cx.gap(
+            format!("{path} is rustc {found}, which cannot build rustc {wanted}"),
+            format!(
+                "set `rustc` to a rustc {}.{before} or {}.{}, or leave it out",
+                wanted.major, wanted.major, wanted.minor
+            ),
+        );
+    }
+}
+
+/// Submodules, which x.py fetches in a clone only, and crates.
+fn sources(xpy: &Xpy, config: &Config, cx: &mut Context) {
+    let checkout = &xpy.checkout;
+    if !checkout.is_known() {
+        return;
+    }
+    let fetches = config.get(checkout, "build.submodules").as_deref() == Some("true");
+    let mut wanted = vec!["library/stdarch", "library/backtrace"];
+    if xpy.llvm_config.is_none() {
+        wanted.push("src/llvm-project/llvm");
+    }
+    if xpy.kind.pgo.components().any(|(name, pgo)| *pgo == Pgo::Generate && name != "llvm") {
+        // The runtime of instrumented Rust programs is made of it.
+        wanted.push("src/llvm-project/compiler-rt");
+    }
+    if xpy.kind.builds("cargo") {
+        wanted.push("src/tools/cargo");
+    }
+    for below in wanted {
+        // A submodule that was not fetched is an empty directory; what has become part of the sources, or is gone, is not looked for.
+        let dir = checkout.path.join(below);
+        let missing = cx.facts.list(&dir).is_empty() && (below.starts_with("src/") || cx.facts.exists(&dir));
+        if missing && fetches {
+            cx.note(format!("x.py fetches the submodule {below} with git"));
+        } else if missing {
+            cx.gap(format!("{dir} has no files"), "fetch the submodule, or get sources that have it");
+        }
+    }
+    if config.get(checkout, "build.vendor").as_deref() == Some("true") {
+        if !cx.facts.exists(&checkout.path.join("vendor")) {
+            cx.gap(
+                format!("{} has no directory `vendor`", checkout.path),
+                "run `x.py vendor`, or take `build.vendor` out",
+            );
+        }
+    } else {
+        cx.note("crates come from the registry, so there must be a network, or they are in CARGO_HOME already");
+    }
+    if xpy.rustc.is_none() && config.get(checkout, "build.bootstrap-cache-path").is_none() {
+        cx.note("x.py downloads the stage-0 compiler");
+    }
+}
+
+/// What LLVM's build runs.
+fn build_tools(xpy: &Xpy, config: &Config, cx: &mut Context) {
+    cx.tool("cmake");
+    if config.get(&xpy.checkout, "llvm.ninja").as_deref() != Some("false") {
+        cx.tool("ninja");
+    }
+    let on = |name: &str| config.get(&xpy.checkout, name).is_some_and(|value| value == "true");
+    if on("llvm.thin-lto") && xpy.host.contains("linux") {
+        let beside = xpy.compilers.clang.as_ref().and_then(|clang| llvm::beside(cx.facts, clang, "ld.lld"));
+        match beside {
+            Some(path) => {
+                cx.tool_at("ld.lld", path);
+            }
+            None => {
+                cx.tool("ld.lld");
+            }
+        }
+    }
+    if on("llvm.static-libstdcpp")
+        && let Some(clang) = &xpy.compilers.clang
+        && cx.facts.output(&[clang.as_str(), "-print-file-name=libstdc++.a"]).is_some_and(|path| !path.contains('/'))
+    {
+        let clang = clang.clone();
+        cx.gap(
+            format!("{clang} finds no libstdc++.a for `llvm.static-libstdcpp`"),
+            "install it, or take the setting out",
+        );
+    }
+}
+
+/// Libraries of the system, asked of pkg-config.
+fn libraries(xpy: &Xpy, config: &Config, cx: &mut Context) {
+    if !xpy.host.contains("linux") || xpy.host != xpy.build {
+        return;
+    }
+    let on = |name: &str| config.get(&xpy.checkout, name).is_some_and(|value| value == "true");
+    let mut wanted = Vec::new();
+    let all = xpy.kind.paths.is_empty() && xpy.kind.command == BootstrapCommand::Dist;
+    if (xpy.kind.builds("cargo") || all) && !on("build.cargo-native-static") {
+        wanted.push(("openssl", "/usr/include/openssl/ssl.h", "cargo"));
+    }
+    if xpy.llvm_config.is_none() {
+        wanted.push(("zlib", "/usr/include/zlib.h", "LLVM"));
+        if on("llvm.libzstd") {
+            wanted.push(("libzstd", "/usr/include/zstd.h", "`llvm.libzstd`"));
+        }
+    }
+    if wanted.is_empty() {
+        return;
+    }
+    let pkg_config = cx.optional_tool("pkg-config");
+    let pkg_config = pkg_config.and_then(|arg| cx.known_path(&arg));
+    for (library, header, user) in wanted {
+        let known = match &pkg_config {
+            Some(program) => cx.facts.output(&[program.as_str(), "--modversion", library]).is_some(),
+            // cargo's build asks pkg-config; without it, it builds an OpenSSL of its own, which takes perl and long.
+            None => library != "openssl" && cx.facts.exists(Utf8Path::new(header)),
+        };
+        if !known {
+            let missing = if pkg_config.is_none() && library == "openssl" { "pkg-config" } else { library };
+            let package = packages::package(packages::Manager::of(cx.facts), missing, 0);
+            let remedy = packages::remedy(cx.facts, missing, package.as_deref());
+            cx.gap(format!("`{missing}` is not installed, which the build of {user} needs"), remedy);
+        }
+    }
+}
+
+/// How many bytes the build directory will hold when all stages of a pipeline have worked in it, with what they capture. Measured with
+/// rustc 1.85 and an LLVM with one target, rounded up. Not the sum over the stages there are: one more would make all others out of date.
+pub(super) fn space(xpy: &Xpy) -> u64 {
+    if xpy.llvm_config.is_some() { 10 * GIB } else { 16 * GIB }
+}

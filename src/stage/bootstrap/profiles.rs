@@ -1,0 +1,67 @@
+//! Who reads the profiles of a toolchain, and so who merges them: rustc's own LLVM those of what rustc compiles, the machine's clang those of
+//! LLVM. A profile that its reader cannot read is at most a warning to it.
+
+use super::compilers::{self, bindir};
+use super::{Context, PlanError, Xpy, given};
+use crate::pipeline::OutputRef;
+use crate::pipeline::kind::{Bootstrap, Pgo};
+use crate::plan::{Arg, Late, Op, Part, Step};
+use crate::toolchain::{formats, llvm, version};
+
+/// Adds a step per profile that is used, which refuses one that is empty or cannot be read.
+pub(super) fn check(xpy: &Xpy, cx: &mut Context) -> Result<(), PlanError> {
+    let clang_major = xpy.compilers.clang.as_ref().and_then(|clang| llvm::clang_major(cx.facts, clang));
+    let rustc_llvm = match &xpy.llvm_config {
+        Some(program) => {
+            cx.known_path(program).and_then(|path| version::of(cx.facts, "llvm-config", &path)).map(|v| v.major)
+        }
+        None => xpy.checkout.llvm_major,
+    };
+    // The machine's llvm-profdata reads what its own and older LLVMs write.
+    let profdata = xpy.compilers.clang.as_ref().and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
+    for (component, pgo) in xpy.kind.pgo.components() {
+        let Pgo::Use(profile) = pgo else { continue };
+        let profile = cx.arg(profile)?;
+        let (reader, major) = match component {
+            "llvm" => ("clang", clang_major),
+            _ => ("rustc", rustc_llvm),
+        };
+        let shown = match (major, &xpy.checkout.version) {
+            (Some(major), _) if reader == "clang" => format!("clang {major}"),
+            (Some(major), Some(version)) => format!("rustc {version}, of LLVM {major},"),
+            _ => reader.to_string(),
+        };
+        let newest = major.and_then(formats::indexed_version);
+        if newest.is_none() {
+            cx.note(format!(
+                "which profiles {shown} reads is not known, so the version of `pgo.{component}` is not checked"
+            ));
+        }
+        let tool = profdata.clone().filter(|tool| tool.llvm_major() >= major);
+        let tool = tool.map(|tool| cx.tool_at("llvm-profdata", tool.path));
+        let step = format!("check-profile-{component}");
+        cx.step(Step::op(step, Op::check_profile(&profile, &shown, newest, tool.as_ref())));
+    }
+    Ok(())
+}
+
+/// Who merges the profiles that an instrumented build of the stage `name` writes.
+pub(in super::super) fn merge_tool(kind: &Bootstrap, name: &str, cx: &mut Context) -> Result<Arg, PlanError> {
+    let found = if kind.pgo.llvm == Some(Pgo::Generate) {
+        compilers::clang(kind, cx)
+            .and_then(|(clang, _)| llvm::profdata_for_clang(cx.facts, &clang))
+            .map(|tool| tool.path)
+    } else if let Some(llvm_config) = given(kind.external_llvm(), cx)? {
+        let path = cx.known_path(&llvm_config).unwrap_or_default();
+        bindir(&path, cx).map(|dir| dir.join("llvm-profdata"))
+    } else {
+        return Ok(Arg::part(Part::Late(Late::Path(OutputRef { stage: name.into(), output: "profdata".into() }))));
+    };
+    Ok(match found {
+        Ok(path) => cx.tool_at("llvm-profdata", path),
+        Err(gap) => {
+            cx.gap(gap.what, gap.remedy);
+            "llvm-profdata".into()
+        }
+    })
+}

@@ -1,0 +1,268 @@
+//! Workloads of rustc-perf: one call of its collector per crate, so that gathering resumes at the crate and profiles are counted
+//! per crate. libcore, at levels of optimisation, is compiled without the collector.
+//!
+//! The collector runs cargo with the instrumented compiler, as often as there are profiles and scenarios; `eprintln` is its
+//! profiler that measures nothing. Unaware of what the compiler writes.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::crates::{self, Crates};
+use crate::pipeline::kind::gather::Workload as Declared;
+use crate::pipeline::kind::rustc_perf::{CrateList, Training};
+use crate::pipeline::kind::{Gather, RustcPerf};
+use crate::pipeline::{Kind, Text};
+use crate::plan::{Arg, Command, Step, Symbol};
+use crate::stage::{Context, PlanError, rustc_perf};
+use crate::toolchain;
+
+/// In an attempt: where the collector runs, and where it puts the crates that it compiles.
+const CWD: &str = "cwd";
+/// cargo looks in all directories above for a workspace that a package belongs to, except in and above those of this name. The
+/// state directory may lie in a checkout, which is a workspace.
+const TMP: &str = "tmp/target/package";
+
+/// What the collector's source says about its options.
+struct Options {
+    /// `--exact-match NAME`
+    exact: bool,
+    /// `--profiles` and `--scenarios`; before March 2022 `--builds` and `--runs`.
+    profiles: bool,
+    /// `--id NAME`; once it was the second argument.
+    id: bool,
+    categories: bool,
+    cargo_config: bool,
+}
+
+/// All workloads that one declaration stands for, and what is to be done before each.
+pub(super) struct Expanded {
+    pub commands: Vec<(String, Command)>,
+    pub collector: Arg,
+    /// In every attempt, before and after.
+    pub prepare: Step,
+    pub finish: Step,
+}
+
+pub(super) fn expand(
+    declared: &Declared,
+    training: &Training,
+    gather: &Gather,
+    cx: &mut Context,
+) -> Result<Expanded, PlanError> {
+    let key = format!("workloads.{}", declared.name);
+    let Some(Kind::RustcPerf(kind)) = cx.producer(&training.collector)?.map(|stage| &stage.kind) else {
+        let message = "`collector` is the output `out` of a stage with `kind = \"rustc-perf\"`";
+        return Err(cx.invalid(&key, message));
+    };
+    let from = cx.arg(&training.collector)?;
+    let (_, source) = rustc_perf::source(kind, cx)?;
+    let known = known_crates(cx, source.as_deref());
+    let options = options(cx, source.as_deref());
+    let names = names(training, kind, &known, &key, cx)?;
+
+    let rustc = match &training.rustc {
+        Some(text) => cx.program(text)?,
+        None => cx.arg(&gather.instrumented)?.join("bin/rustc"),
+    };
+    let mut commands = Vec::new();
+    let shared = Shared { from: &from, rustc: &rustc, options: &options, known: &known };
+    for name in names {
+        let command = shared.collector(&name, training, &key, cx)?;
+        commands.push((format!("{}-{name}", declared.name), command));
+    }
+    for level in &training.libcore {
+        let level = cx.arg(level)?;
+        let command = libcore(&level, &rustc, kind, cx)?;
+        commands.push((format!("{}-libcore-O{level}", declared.name), command));
+    }
+    for (_, command) in &mut commands {
+        for (name, text) in &declared.env {
+            let value = cx.arg(text)?;
+            command.env.insert(name.clone(), value);
+        }
+        command.timeout = declared.timeout;
+    }
+    let attempt = Arg::from(Symbol::Attempt);
+    let script = "mkdir -p \"$1\" \"$2\" && ln -sfn \"$3\" \"$2/collector\"";
+    let argv = ["sh", "-euc", script, "sh"].map(Arg::from).into_iter();
+    let more = [attempt.clone().join(TMP), attempt.clone().join(CWD), from.clone().join("collector")];
+    let prepare = Step::command("directories", cx.command(argv.chain(more).collect()));
+    // Of a crate that failed, the collector keeps what it compiled.
+    let argv = ["rm", "-rf"].map(Arg::from).into_iter().chain([attempt.join("tmp")]);
+    let finish = Step::command("remove", cx.command(argv.collect()));
+    Ok(Expanded { commands, collector: from, prepare, finish })
+}
+
+fn known_crates(cx: &Context, source: Option<&Utf8Path>) -> Crates {
+    let dir = source.map(|source| source.join(rustc_perf::benchmarks(cx.facts, Some(source))));
+    Crates::of(cx.facts, dir.unwrap_or_default())
+}
+
+/// The crates to compile, each of which rustc-perf must have.
+fn names(
+    training: &Training,
+    kind: &RustcPerf,
+    known: &Crates,
+    key: &str,
+    cx: &mut Context,
+) -> Result<Vec<String>, PlanError> {
+    let mut names = Vec::new();
+    for text in &training.crates {
+        match text.as_literal() {
+            Some(name) => names.push(name.into_owned()),
+            None => return Err(cx.invalid(key, format!("the crate `{text}` must be known when the plan is made"))),
+        }
+    }
+    if names.is_empty()
+        && let Some(list) = training.list
+    {
+        names = listed(kind, list, cx)?;
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    if known.names.is_empty() {
+        cx.note("the crates of rustc-perf are not known here, so their names are not checked");
+        return Ok(names);
+    }
+    for name in &names {
+        if !known.names.contains(name) {
+            let nearest = known.nearest(name);
+            let hint = match nearest.is_empty() {
+                true => format!("It has: {}", known.names.join(", ")),
+                false => format!("The nearest: {}", nearest.join(", ")),
+            };
+            return Err(cx.invalid(key, format!("this rustc-perf has no crate `{name}`. {hint}")));
+        }
+        if known.settings(cx.facts, name).disabled {
+            return Err(cx.invalid(key, format!("rustc-perf has the crate `{name}`, but does not build it any more")));
+        }
+    }
+    Ok(names)
+}
+
+/// The checkout's own list.
+fn listed(kind: &RustcPerf, list: CrateList, cx: &mut Context) -> Result<Vec<String>, PlanError> {
+    let checkout = cx.arg(&kind.checkout)?;
+    let Some(checkout) = cx.known_path(&checkout) else { return Ok(Vec::new()) };
+    if let Some(names) = crates::listed(cx.facts, &checkout, list) {
+        return Ok(names);
+    }
+    if !cx.facts.exists(&checkout.join("x.py")) {
+        cx.gap(format!("there is no checkout of rust-lang/rust in {checkout}"), "name one");
+    } else {
+        cx.gap(
+            format!("the checkout in {checkout} does not say which crates are for training"),
+            format!("name them with `crates`; lists were looked for in {}", crates::places()),
+        );
+    }
+    Ok(Vec::new())
+}
+
+/// What all calls of the collector have in common.
+struct Shared<'a> {
+    from: &'a Arg,
+    rustc: &'a Arg,
+    options: &'a Options,
+    known: &'a Crates,
+}
+
+impl Shared<'_> {
+    fn collector(&self, name: &str, training: &Training, key: &str, cx: &mut Context) -> Result<Command, PlanError> {
+        let attempt = Arg::from(Symbol::Attempt);
+        let settings = self.known.settings(cx.facts, name);
+        let mut argv = vec![rustc_perf::collector(self.from), "profile_local".into(), "eprintln".into()];
+        argv.push(self.rustc.clone());
+        argv.extend(if self.options.id { vec!["--id".into()] } else { Vec::new() });
+        argv.push("training".into());
+        let cargo = match &training.cargo {
+            Some(text) => cx.program(text)?,
+            None => match toolchain::rust::find(cx.facts, cx.pipeline, None) {
+                Ok(rust) => cx.tool_at("cargo", rust.cargo),
+                Err(_) => cx.tool("cargo"),
+            },
+        };
+        argv.extend(["--cargo".into(), cargo]);
+        let profiles = joined(&training.profiles, "Check,Debug,Opt", cx)?;
+        let wanted = profiles.to_string();
+        if !settings.excluded_profiles.is_empty()
+            && wanted.split(',').all(|one| settings.excluded_profiles.iter().any(|excluded| excluded == one))
+        {
+            return Err(
+                cx.invalid(key, format!("rustc-perf builds the crate `{name}` in none of the profiles {wanted}"))
+            );
+        }
+        let scenarios = joined(&training.scenarios, "All", cx)?;
+        let (one, two) = if self.options.profiles { ("--profiles", "--scenarios") } else { ("--builds", "--runs") };
+        argv.extend([one.into(), profiles, two.into(), scenarios]);
+        if self.options.exact {
+            argv.extend(["--exact-match".into(), name.into()]);
+        } else {
+            argv.extend(["--include".into(), name.into()]);
+            let others = self.known.beginning_with(name);
+            if !others.is_empty() {
+                argv.extend(["--exclude".into(), others.join(",").into()]);
+            }
+        }
+        if self.options.categories && settings.category == "stable" {
+            argv.extend(["--category".into(), "All".into()]);
+        }
+        argv.extend(["--out-dir".into(), attempt.clone().join("results")]);
+        for text in &training.cargo_config {
+            if !self.options.cargo_config {
+                return Err(cx.invalid(key, "this rustc-perf does not pass `cargo-config` on to cargo"));
+            }
+            argv.extend(["--cargo-config".into(), cx.arg(text)?]);
+        }
+        let mut command = Command { cwd: attempt.clone().join(CWD), ..cx.command(argv) };
+        // The collector's temporary files are whole builds: on the disk of the state, and gone with the attempt.
+        command.env.insert("TMPDIR".into(), attempt.join(TMP));
+        for (variable, value) in [("RUST_LOG", "collector=debug"), ("RUSTC_BOOTSTRAP", "1")] {
+            command.env.entry(variable.into()).or_insert(value.into());
+        }
+        Ok(command)
+    }
+}
+
+/// Values with commas between them.
+fn joined(texts: &[Text], default: &str, cx: &mut Context) -> Result<Arg, PlanError> {
+    let mut all = Arg::default();
+    for (index, text) in texts.iter().enumerate() {
+        all = all.with(if index > 0 { "," } else { "" }).with(cx.arg(text)?);
+    }
+    Ok(if texts.is_empty() { default.into() } else { all.joined() })
+}
+
+/// libcore is large, is compiled alone, and is what every program contains.
+fn libcore(level: &Arg, rustc: &Arg, kind: &RustcPerf, cx: &mut Context) -> Result<Command, PlanError> {
+    let library = cx.arg(&kind.checkout)?.join("library");
+    let known: Option<Utf8PathBuf> = cx.known_path(&library);
+    let edition = known.and_then(|library| {
+        let manifest = cx.facts.read(&library.join("core/Cargo.toml"));
+        cx.source("library", library, false);
+        let manifest: toml::Table = manifest?.parse().ok()?;
+        Some(manifest.get("package")?.get("edition")?.as_str()?.to_owned())
+    });
+    let mut argv = vec![rustc.clone(), "--edition".into(), edition.as_deref().unwrap_or("2021").into()];
+    argv.extend(["--crate-name", "core", "--crate-type", "lib", "--cap-lints", "allow"].map(Arg::from));
+    argv.extend([Arg::from("-Copt-level=").with(level.clone()), "--out-dir".into()]);
+    argv.extend([Arg::from(Symbol::Attempt).join("tmp"), library.join("core/src/lib.rs")]);
+    let mut command = Command { cwd: Arg::from(Symbol::Attempt).join(CWD), ..cx.command(argv) };
+    command.env.entry("RUSTC_BOOTSTRAP".into()).or_insert("1".into());
+    Ok(command)
+}
+
+/// Asks the collector's source, which is not built yet when the plan is made.
+fn options(cx: &Context, source: Option<&Utf8Path>) -> Options {
+    let files = ["collector/src/bin/collector.rs", "collector/src/main.rs"];
+    let text = source.and_then(|source| files.iter().find_map(|file| cx.facts.read(&source.join(file))));
+    let Some(text) = text else {
+        return Options { exact: false, profiles: true, id: true, categories: false, cargo_config: true };
+    };
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    Options {
+        exact: has(&["exact_match", "exact-match"]),
+        profiles: has(&["\"profiles\"", "--profiles"]),
+        id: !has(&["@arg ID:"]),
+        categories: has(&["category: MultiEnumValue"]),
+        cargo_config: has(&["cargo_config"]),
+    }
+}

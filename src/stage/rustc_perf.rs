@@ -1,0 +1,113 @@
+//! `kind = "rustc-perf"`: rustc-perf's collector, and the crates that it compiles, in one directory.
+//!
+//! The collector looks for `collector/compile-benchmarks` where it runs, and for `rustc-fake` beside itself. Unaware of what is
+//! trained with it.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Context, PlanError};
+use crate::facts::Facts;
+use crate::pipeline::Text;
+use crate::pipeline::kind::RustcPerf;
+use crate::plan::{Arg, Command, Op, Output, Step, Symbol};
+use crate::toolchain;
+
+/// Where the crates are, newest first.
+const BENCHMARKS: [&str; 2] = ["collector/compile-benchmarks", "collector/benchmarks"];
+
+/// The web site: it depends on a repository on the network, and the collector does not need it.
+const SITE: &str = "site";
+
+/// The program and those that stand between cargo and the compiler. The last two are other names of the second.
+const COLLECTOR: &str = "collector";
+const FAKE: &str = "rustc-fake";
+const OTHER_NAMES: [&str; 2] = ["rustdoc-fake", "clippy-fake"];
+
+/// The collector in the output of such a stage.
+pub(super) fn collector(out: &Arg) -> Arg {
+    out.clone().join("bin").join(COLLECTOR)
+}
+
+/// Where a checkout, or its declaration, says that rustc-perf is; none if that is not known yet.
+pub(super) fn source(kind: &RustcPerf, cx: &mut Context) -> Result<(Arg, Option<Utf8PathBuf>), PlanError> {
+    let arg = match &kind.source {
+        Some(text) => cx.arg(text)?,
+        None => cx.arg(&kind.checkout)?.join("src/tools/rustc-perf"),
+    };
+    let path = cx.known_path(&arg);
+    Ok((arg, path))
+}
+
+/// Where the crates are, below rustc-perf.
+pub(super) fn benchmarks(facts: &Facts, source: Option<&Utf8Path>) -> &'static str {
+    let there = |dir: &&&str| source.is_some_and(|source| facts.exists(&source.join(dir)));
+    BENCHMARKS.iter().find(there).unwrap_or(&BENCHMARKS[0])
+}
+
+pub(super) fn plan(kind: &RustcPerf, cx: &mut Context) -> Result<(), PlanError> {
+    let (from, path) = source(kind, cx)?;
+    let Some(path) = path else {
+        return Err(cx.invalid("source", "where rustc-perf is must be known when the plan is made"));
+    };
+    if !cx.facts.exists(&path.join("collector")) {
+        cx.gap(
+            format!("there is no rustc-perf in {path}"),
+            "in a git checkout: `git submodule update --init src/tools/rustc-perf`; else clone \
+             https://github.com/rust-lang/rustc-perf and name it with `source`",
+        );
+    }
+    cx.source("rustc-perf", path.clone(), false);
+    let benchmarks = benchmarks(cx.facts, Some(&path));
+
+    let copy = Arg::from(Symbol::Build).join("source");
+    let skip = [benchmarks, "collector/runtime-benchmarks"];
+    cx.step(Step::op("copy", Op::copy_workspace(&from, &copy, &[SITE], &skip)));
+
+    let target = Arg::from(Symbol::Build).join("target");
+    let mut argv = vec![program(kind.cargo.as_ref(), "cargo", cx)?];
+    // The lock file changes: it no longer holds what the site alone needs. Unoptimised, as it waits for rustc all the time.
+    argv.extend(["build", "--package", COLLECTOR, "--bin", COLLECTOR, "--bin", FAKE].map(Arg::from));
+    argv.extend(["--target-dir".into(), target.clone(), "--jobs".into(), Symbol::Jobs.into()]);
+    for text in &kind.cargo_config {
+        argv.extend(["--config".into(), cx.arg(text)?]);
+    }
+    let mut build = Command { cwd: copy, ..cx.command(argv) };
+    build.env.insert("RUSTC".into(), program(kind.rustc.as_ref(), "rustc", cx)?);
+    // It uses features that a stable compiler of its time does not admit to.
+    build.env.entry("RUSTC_BOOTSTRAP".into()).or_insert("1".into());
+    cx.step(Step::command("build", build));
+
+    let out = Arg::from(Symbol::Out);
+    let built = target.join("debug");
+    for name in [COLLECTOR, FAKE] {
+        let to = out.clone().join("bin").join(name);
+        cx.step(Step::op(format!("capture-{name}"), Op::capture(&built.clone().join(name), &to)));
+    }
+    // The collector makes these links when it misses them, and several at once would be in each other's way.
+    for name in OTHER_NAMES {
+        let argv = ["ln", "-sf", FAKE, name].map(Arg::from).to_vec();
+        let link = Command { cwd: out.clone().join("bin"), ..cx.command(argv) };
+        cx.step(Step::command(format!("link-{name}"), link));
+    }
+    let (crates, to) = (from.join(benchmarks), out.clone().join(benchmarks));
+    cx.step(Step::op("capture-crates", Op::capture(&crates, &to)));
+    cx.plan.outputs.push(Output { name: "out".into(), path: out, portable: false, show: false });
+    Ok(())
+}
+
+/// A program that a key names, or the tool of that name: the real one, where rustup chooses it.
+fn program(text: Option<&Text>, name: &str, cx: &mut Context) -> Result<Arg, PlanError> {
+    if let Some(text) = text {
+        return cx.program(text);
+    }
+    match toolchain::rust::find(cx.facts, cx.pipeline, None) {
+        Ok(rust) => {
+            let path = if name == "cargo" { rust.cargo } else { rust.rustc };
+            Ok(cx.tool_at(name, path))
+        }
+        Err(gap) => {
+            cx.gap(gap.what, gap.remedy);
+            Ok(name.into())
+        }
+    }
+}
