@@ -56,8 +56,8 @@ pub fn machine(host: &str, files: Value) -> Value {
             "/usr/bin/llvm-config-19 --bindir": "/usr/lib/llvm-19/bin",
             "/usr/bin/pkg-config --modversion openssl": "3.0.17",
             "/usr/bin/pkg-config --modversion zlib": "1.2.13",
-            "/stage0/bin/rustc --version": "rustc 1.84.0 (9fc6b4312 2025-01-07)",
-            "/old/bin/rustc --version": "rustc 1.70.0",
+            "/stage0/bin/rustc -vV": "rustc 1.84.0 (9fc6b4312 2025-01-07)",
+            "/old/bin/rustc -vV": "rustc 1.70.0 (90c541806 2023-05-31)",
         },
         "files": texts,
         "exists": {
