@@ -179,10 +179,14 @@ impl Keys<'_> {
                 (Some(_), Some(_)) => {
                     Some(Problem::at("`run` and `rustc-perf` cannot both say what is run", at("rustc-perf")))
                 }
-                (None, Some(training)) if training.list.is_none() && training.crates.is_empty() => Some(
-                    Problem::at(format!("the workload `{name}` names no crates"), at("rustc-perf"))
-                        .help("add `list = \"rustc\"` for the checkout's own list, or `crates = […]`"),
-                ),
+                (None, Some(training))
+                    if training.list.is_none() && training.crates.is_empty() && training.libcore.is_empty() =>
+                {
+                    Some(
+                        Problem::at(format!("the workload `{name}` names no crates"), at("rustc-perf"))
+                            .help("add `list = \"rustc\"` for the checkout's own list, or `crates = […]`"),
+                    )
+                }
                 // The attempt's directory has its name, and cargo takes the path of a package for a pattern.
                 (None, Some(_)) if name.contains(['[', ']', '*', '?']) => Some(
                     Problem::at(format!("`{name}` cannot name a workload with `rustc-perf`"), at("name"))

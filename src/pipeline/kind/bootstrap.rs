@@ -29,6 +29,10 @@ pub struct Bootstrap {
     /// Paths and names that are left out.
     #[serde(default)]
     pub skip: Vec<Text>,
+    /// For `dist`: leaves out what a build to try something out has no use for, such as documentation and clippy.
+    #[serde(default)]
+    #[schemars(with = "OrVar<bool>")]
+    pub try_build: bool,
     /// Stages of the compiler that `x.py` uses as they stand, without looking whether they are up to date.
     #[serde(default)]
     pub keep_stage: Vec<u32>,
@@ -61,6 +65,10 @@ pub struct Bootstrap {
     #[serde(default)]
     #[schemars(with = "OrVar<bool>")]
     pub bolt_settings: bool,
+    /// Links libLLVM with relocations, for BOLT.
+    #[serde(default)]
+    #[schemars(with = "OrVar<bool>")]
+    pub llvm_relocations: bool,
     /// llvm-bolt as part of `x.py`, which only checkouts from 2022 and early 2023 have. With others, use stages of kind `bolt`.
     #[serde(default)]
     pub bolt: BootstrapBolt,
@@ -118,7 +126,7 @@ pub struct BootstrapBolt {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Place {
-    /// In the place of `libLLVM.so.*`.
+    /// In the place of `libLLVM.so.*`. Nothing, if it is empty.
     pub llvm: Option<Text>,
     /// In the place of `librustc_driver-*.so`.
     pub rustc: Option<Text>,

@@ -5,6 +5,10 @@ use super::{Context, PlanError, Xpy};
 use crate::pipeline::kind::{BootstrapCommand, Pgo};
 use crate::plan::{Arg, Command, Symbol};
 
+/// What a build to try something out has no use for, as rust-lang/rust's own do.
+const NOT_FOR_TRYING: [&str; 8] =
+    ["rust-docs", "rustc-docs", "rust-docs-json", "rust-analyzer", "rustc-src", "clippy", "miri", "rustfmt"];
+
 pub(super) fn command(xpy: &Xpy, config: &Arg, cx: &mut Context) -> Result<Command, PlanError> {
     let kind = xpy.kind;
     let python = match &kind.python {
@@ -31,6 +35,9 @@ pub(super) fn command(xpy: &Xpy, config: &Arg, cx: &mut Context) -> Result<Comma
     let skip = if xpy.checkout.is_known() && !xpy.checkout.has_option("skip") { "--exclude" } else { "--skip" };
     for text in &kind.skip {
         option(skip, cx.arg(text)?);
+    }
+    if kind.try_build && kind.command == BootstrapCommand::Dist {
+        NOT_FOR_TRYING.iter().for_each(|name| option(skip, (*name).into()));
     }
     let mut env = vec![
         ("RUST_BACKTRACE", "full".into()),

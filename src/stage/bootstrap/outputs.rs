@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::{Context, PlanError, Xpy, checkout, settings};
+use crate::pipeline::Text;
 use crate::pipeline::kind::{Bootstrap, BootstrapCommand, Pgo};
 use crate::plan::{Arg, CaptureHow, Op, Output, Step, Symbol};
 
@@ -32,6 +33,7 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
     let Libraries { dir, driver, llvm } = libraries(&xpy.host, xpy.checkout.llvm_major);
     let place = &xpy.kind.place;
     for (name, file, pattern) in [("place-llvm", &place.llvm, llvm), ("place-rustc", &place.rustc, driver)] {
+        let file = file.as_ref().filter(|file| !is_empty(file));
         if let Some(file) = file {
             // What stands in the sysroot has its other names where `dist` takes it from, whatever those directories are called.
             let target = xpy.sysroot().join(dir).join(pattern);
@@ -51,16 +53,22 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
 /// What cannot be put in place.
 fn may_place(xpy: &Xpy, cx: &Context) -> Result<(), PlanError> {
     let place = &xpy.kind.place;
-    let Some(key) = place.llvm.as_ref().map(|_| "place.llvm").or(place.rustc.as_ref().map(|_| "place.rustc")) else {
+    let places = [("place.llvm", &place.llvm), ("place.rustc", &place.rustc)];
+    let Some((key, _)) = places.iter().find(|(_, file)| file.as_ref().is_some_and(|file| !is_empty(file))) else {
         return Ok(());
     };
     if !xpy.host.contains("linux") {
         return Err(cx.invalid(key, format!("libraries are put in place on Linux only, not on {}", xpy.host)));
     }
-    if place.llvm.is_some() && xpy.llvm_config.is_some() {
+    if *key == "place.llvm" && xpy.llvm_config.is_some() {
         return Err(cx.invalid("place.llvm", "the LLVM of this toolchain stands outside of it (`llvm`)"));
     }
     Ok(())
+}
+
+/// Nothing takes the place: what a pipeline says that changes another one.
+fn is_empty(file: &Text) -> bool {
+    file.as_literal().is_some_and(|text| text.is_empty())
 }
 
 /// Where the time of x.py went.

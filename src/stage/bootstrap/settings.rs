@@ -43,6 +43,11 @@ pub(super) fn derive(xpy: &Xpy, cx: &mut Context) -> Result<Config, PlanError> {
         };
         config.stage(&xpy.checkout, name, value, cx)?;
     }
+    if xpy.kind.llvm_relocations {
+        let name = "llvm.ldflags";
+        let flags = string(name, "-Wl,-q".into(), cx)?;
+        config.need(&xpy.checkout, name, flags, "`llvm-relocations`", cx)?;
+    }
     needed(&mut config, xpy, cx)?;
     Ok(config)
 }
