@@ -81,7 +81,7 @@ impl Metrics {
             facts.extend(value.map(|value| Fact {
                 name: name.into(),
                 value: (value * 10.0).round() / 10.0,
-                unit: "seconds",
+                unit: "s",
             }));
         }
         Ok(facts)
