@@ -63,7 +63,7 @@ fn a_disk_without_room_is_the_machines_fault() {
 fn metrics_of_a_real_call() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bootstrap/metrics-1.85.json");
     let facts = op(&["metrics", "--file", file]).unwrap();
-    let shown: Vec<_> = facts.iter().map(|fact| (fact.name, fact.value, fact.unit)).collect();
+    let shown: Vec<_> = facts.iter().map(|fact| (fact.name.as_ref(), fact.value, fact.unit)).collect();
     assert_eq!(shown, [("inner/tools", 4.9, "s")]);
 }
 
@@ -93,7 +93,7 @@ fn metrics_count_the_last_call_by_what_a_step_belongs_to() {
     let text = format!("{{\"system_stats\":{{}},\"invocations\":[{earlier},{}]}}", invocation(&steps.join(",")));
     let file = dir.write("metrics.json", text);
     let facts = op(&["metrics", "--file", file.as_str()]).unwrap();
-    let shown: Vec<_> = facts.iter().map(|fact| (fact.name, fact.value)).collect();
+    let shown: Vec<_> = facts.iter().map(|fact| (fact.name.as_ref(), fact.value)).collect();
     let expected = [
         ("inner/llvm", 2705.0),
         ("inner/std", 60.0),
