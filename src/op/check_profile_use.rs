@@ -144,13 +144,16 @@ impl CheckProfileUse {
             return Ok(());
         }
         let few = if with == 0 { "none".into() } else { format!("only {with}") };
+        let numbers =
+            [(warnings.missing.len() as u64, "not in it"), (warnings.mismatched_functions(), "other code there")];
+        let said = numbers.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
+        let said = said.collect::<Vec<_>>().join(", ");
+        let said = if said.is_empty() { said } else { format!(" (the compiler says: {said})") };
         bail!(
-            "{few} of the {all} functions of the program has counts in {}: {} of them are not in it, and of {} it has counts of \
-             other code.\n  It is the profile of another program or of other sources: use the one that is gathered on this build. \
-             Where so little is meant to match, say so with `max-unprofiled` (the limit is {})",
+            "{few} of the {all} functions of the program has counts in {}{said}.\n  It is the profile of another program or of \
+             other sources: use the one that is gathered on this build. Where so little is meant to match, say so with \
+             `max-unprofiled` (the limit is {})",
             self.profile,
-            warnings.missing.len(),
-            warnings.mismatched_functions(),
             self.max_unprofiled,
         )
     }
