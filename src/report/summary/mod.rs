@@ -288,7 +288,8 @@ impl StageSummary {
         // That there is nothing of something is worth a share, not a number.
         let told = facts.iter().filter(|fact| fact.value != 0.0 || !fact.unit.is_empty());
         let texts = told.map(|fact| {
-            let name = fact.name.replace('-', " ");
+            // What a build tool says of its own steps: `inner/llvm`.
+            let name = fact.name.strip_prefix("inner/").unwrap_or(&fact.name).replace('-', " ");
             match fact.unit.as_str() {
                 // What is counted is the name: `7 raw profiles`.
                 "" if !name.ends_with('s') => format!("{name} {}", super::text::quantity(fact.value, "")),
