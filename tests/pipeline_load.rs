@@ -226,7 +226,7 @@ fn every_combination_of_a_matrix_is_a_workload() {
     let expected =
         ["w[build=lib.a,level=0]", "w[build=lib.a,level=3]", "w[build=lib.b,level=0]", "w[build=lib.b,level=3]"];
     assert_eq!(names, [&expected[..], &["single"]].concat());
-    let optbuild::pipeline::Words::List(run) = &gather.workloads[3].run else { panic!() };
+    let optbuild::pipeline::Words::List(run) = gather.workloads[3].run.as_ref().unwrap() else { panic!() };
     let output = OutputRef { stage: "lib".into(), output: "b".into() };
     assert_eq!(run[0].pieces, [Piece::Outputs(vec![output])]);
     assert_eq!(run[1], Text::literal("-O3"));

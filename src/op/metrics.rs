@@ -78,7 +78,7 @@ impl Metrics {
         let mut facts: Vec<Fact> = Vec::new();
         for name in order {
             let value = seconds.remove(name).filter(|value| *value >= 0.1);
-            facts.extend(value.map(|value| Fact { name, value: (value * 10.0).round() / 10.0, unit: "seconds" }));
+            facts.extend(value.map(|value| Fact { name, value: (value * 10.0).round() / 10.0, unit: "s" }));
         }
         Ok(facts)
     }

@@ -38,7 +38,7 @@ impl Restore {
             restored += self.put_back(&place)?;
             tree::remove(&note)?;
         }
-        Ok(vec![Fact::new("restored-names", restored, "files")])
+        Ok(if restored > 0 { vec![Fact::new("restored-names", restored, "files")] } else { Vec::new() })
     }
 
     /// Gives the original all names that stand for what was put in its place.

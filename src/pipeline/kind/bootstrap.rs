@@ -137,12 +137,14 @@ fn two() -> u32 {
 }
 
 impl Bootstrap {
-    /// `build`: the `toolchain` (a sysroot with `bin/rustc`), the two libraries in it, the `llvm-profdata` of its LLVM. The last two
-    /// only where the LLVM is the checkout's own. `dist`: the `archives`.
+    /// `build`: the `toolchain` (a sysroot with `bin/rustc`), its `cargo`, the two libraries in it, the `llvm-profdata` of its LLVM. The
+    /// last two only where the LLVM is the checkout's own. `dist`: the `archives`.
+    ///
+    /// Not `bin/rustc` alone: what it does stands in the libraries, and who runs it depends on them.
     pub(super) fn output_names(&self) -> Vec<String> {
         let names: &[&str] = match self.command {
-            BootstrapCommand::Build if self.external_llvm().is_some() => &["toolchain", "rustc", "cargo", "driver"],
-            BootstrapCommand::Build => &["toolchain", "rustc", "cargo", "driver", "libllvm", "profdata"],
+            BootstrapCommand::Build if self.external_llvm().is_some() => &["toolchain", "cargo", "driver"],
+            BootstrapCommand::Build => &["toolchain", "cargo", "driver", "libllvm", "profdata"],
             BootstrapCommand::Dist => &["archives"],
             BootstrapCommand::Test => &[],
         };

@@ -286,7 +286,8 @@ impl StageSummary {
     pub fn fact_line(&self) -> String {
         let facts = self.fact_totals();
         let texts = facts.iter().map(|fact| {
-            let name = fact.name.replace('-', " ");
+            // What a build tool says of its own steps: `inner/llvm`.
+            let name = fact.name.strip_prefix("inner/").unwrap_or(&fact.name).replace('-', " ");
             match fact.unit.as_str() {
                 // What is counted is the name: `7 raw profiles`.
                 unit if matches!(unit, "" | "files") || unit == fact.name => {

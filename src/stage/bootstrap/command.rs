@@ -44,7 +44,7 @@ pub(super) fn command(xpy: &Xpy, config: &Arg, cx: &mut Context) -> Result<Comma
         // Python must not write into the checkout, which is an input.
         ("PYTHONDONTWRITEBYTECODE", "1".into()),
         // What x.py itself runs of an instrumented build is no training.
-        ("LLVM_PROFILE_FILE", "/dev/null".into()),
+        ("LLVM_PROFILE_FILE", if xpy.build.contains("windows") { "NUL" } else { "/dev/null" }.into()),
     ];
     pgo(xpy, cx, &mut argv, &mut env)?;
     bolt(xpy, cx, &mut argv)?;

@@ -120,7 +120,6 @@ fn toolchain(xpy: &Xpy, cx: &mut Context) {
         CaptureHow { link: NEVER_WRITTEN.map(String::from).into(), without: TO_THE_CHECKOUT.map(String::from).into() };
     cx.step(Step::op("capture-toolchain", Op::capture_as(&[xpy.sysroot()], &toolchain, &how)));
     output(xpy, cx, "toolchain", toolchain.clone());
-    output(xpy, cx, "rustc", toolchain.clone().join(&format!("bin/rustc{exe}")));
     output(xpy, cx, "driver", toolchain.clone().join(dir).join(driver));
     cargo(xpy, cx, exe);
     if xpy.llvm_config.is_some() {
@@ -165,7 +164,6 @@ pub(in super::super) fn below_out(kind: &Bootstrap, output: &str, cx: &mut Conte
     let Libraries { dir, driver, llvm } = libraries(&host, checkout::llvm_major(cx.facts, &checkout));
     Some(match output {
         "toolchain" => "toolchain".into(),
-        "rustc" => "toolchain/bin/rustc".into(),
         "driver" => format!("toolchain/{dir}/{driver}"),
         "libllvm" => format!("toolchain/{dir}/{llvm}"),
         _ => return None,

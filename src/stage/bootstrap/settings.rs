@@ -170,7 +170,8 @@ pub(super) fn of_llvm(config: &Config, xpy: &Xpy) -> Vec<Arg> {
     let target = format!("target.{}.", xpy.host);
     config.select(|name| {
         let compiler = name.strip_prefix(&target).is_some_and(|key| ["cc", "cxx", "ar", "ranlib"].contains(&key));
-        // The channel is part of the library's name.
-        compiler || name == "rust.channel" || name.starts_with("llvm.") && name != "llvm.download-ci-llvm"
+        // The channel is part of the library's name; a cache for compilers changes nothing.
+        let other = ["llvm.download-ci-llvm", "llvm.ccache"].contains(&name);
+        compiler || name == "rust.channel" || name.starts_with("llvm.") && !other
     })
 }

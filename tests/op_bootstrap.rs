@@ -1,0 +1,242 @@
+//! Operations that bootstrap stages are made of: clearing what was built otherwise, room on the disk, metrics, captures, and libraries that are
+//! put in place where `dist` takes them from.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::time::{Duration, SystemTime};
+
+use camino::Utf8Path;
+use common::{Dir, error, fact, op};
+
+fn read(path: impl AsRef<Utf8Path>) -> String {
+    fs::read_to_string(path.as_ref()).unwrap()
+}
+
+fn inode(path: impl AsRef<Utf8Path>) -> u64 {
+    fs::metadata(path.as_ref()).unwrap().ino()
+}
+
+#[test]
+fn llvm_is_cleared_when_and_only_when_its_options_changed() {
+    let dir = Dir::new();
+    let [stamp, llvm, lld] = ["host/options", "host/llvm", "host/lld"].map(|name| dir.join(name));
+    let clear = |options: &[&str]| {
+        let mut args =
+            vec!["clear-if-changed", "--stamp", stamp.as_str(), "--clear", llvm.as_str(), "--clear", lld.as_str()];
+        options.iter().for_each(|option| args.extend(["--option", option]));
+        op(&args).unwrap()
+    };
+    let build = || dir.write("host/llvm/lib/libLLVM.so", "library");
+    // Begun with nobody knows what.
+    build();
+    assert_eq!(fact(&clear(&["thin-lto = false", "-q"]), "cleared"), Some(1.0));
+    assert!(!llvm.exists());
+    // Interrupted or finished: it goes on.
+    build();
+    assert_eq!(clear(&["thin-lto = false", "-q"]), []);
+    assert!(llvm.exists());
+    dir.write("host/lld/lld", "linker");
+    assert_eq!(fact(&clear(&["thin-lto = true", "-q"]), "cleared"), Some(2.0));
+    assert!(!llvm.exists() && !lld.exists());
+    // An option that is gone is a change too.
+    build();
+    clear(&["thin-lto = true"]);
+    assert!(!llvm.exists());
+}
+
+#[test]
+fn a_disk_without_room_is_the_machines_fault() {
+    let dir = Dir::new();
+    let check = |bytes: &str| ["check-space", "--dir", dir.path().as_str(), "--bytes", bytes].map(String::from);
+    let as_args = |args: &[String; 5]| op(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(as_args(&check("1000")).unwrap(), []);
+    let refused = as_args(&check("1000000000000000000")).unwrap_err();
+    assert!(refused.to_string().contains("will be written"), "{refused}");
+    assert!(optbuild::state::disk::is_to_blame(&refused));
+}
+
+/// What x.py of 1.85.0 wrote when it built one tool: 4.93 s in `ToolBuild`, 0.03 s in `Sysroot`.
+#[test]
+fn metrics_of_a_real_call() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bootstrap/metrics-1.85.json");
+    let facts = op(&["metrics", "--file", file]).unwrap();
+    let shown: Vec<_> = facts.iter().map(|fact| (fact.name, fact.value, fact.unit)).collect();
+    assert_eq!(shown, [("inner/tools", 4.9, "s")]);
+}
+
+#[test]
+fn metrics_count_the_last_call_by_what_a_step_belongs_to() {
+    let dir = Dir::new();
+    let step = |name: &str, seconds: f64, children: &str| {
+        format!(
+            "{{\"kind\":\"rustbuild_step\",\"type\":\"bootstrap::{name}\",\"debug_repr\":\"\",\"duration_excluding_children_sec\":{seconds},\"children\":[{children}]}}"
+        )
+    };
+    let llvm = step("core::build_steps::llvm::Llvm", 2700.0, "");
+    let std = step("core::build_steps::compile::Std", 60.0, "");
+    let rustc = step("core::build_steps::compile::Rustc", 700.0, &format!("{llvm},{std}"));
+    let suite = "{\"kind\":\"test_suite\",\"metadata\":{},\"tests\":[]}";
+    let steps = [
+        step("core::build_steps::compile::Assemble", 1.5, &rustc),
+        step("core::build_steps::dist::Rustc", 30.0, ""),
+        step("core::build_steps::test::Ui", 10.0, suite),
+        step("core::sanity::Check", 2.0, ""),
+        // Its module until 2023.
+        step("native::Lld", 5.0, ""),
+    ];
+    let invocation =
+        |steps: &str| format!("{{\"start_time\":1,\"duration_including_children_sec\":1.0,\"children\":[{steps}]}}");
+    let earlier = invocation(&step("core::build_steps::llvm::Llvm", 9.0, ""));
+    let text = format!("{{\"system_stats\":{{}},\"invocations\":[{earlier},{}]}}", invocation(&steps.join(",")));
+    let file = dir.write("metrics.json", text);
+    let facts = op(&["metrics", "--file", file.as_str()]).unwrap();
+    let shown: Vec<_> = facts.iter().map(|fact| (fact.name, fact.value)).collect();
+    let expected = [
+        ("inner/llvm", 2705.0),
+        ("inner/std", 60.0),
+        ("inner/rustc", 701.5),
+        ("inner/dist", 30.0),
+        ("inner/tests", 10.0),
+        ("inner/other", 2.0),
+    ];
+    assert_eq!(shown, expected);
+    let missing = dir.join("none.json");
+    assert!(error(&["metrics", "--file", missing.as_str()]).contains("x.py wrote no"));
+    assert!(
+        error(&["metrics", "--file", dir.write("x.json", "{\"invocations\": 7}").as_str()])
+            .contains("is not what x.py writes")
+    );
+    assert!(error(&["metrics", "--file", dir.write("y.json", "{}").as_str()]).contains("no invocation"));
+}
+
+#[test]
+fn a_toolchain_is_captured_with_links_only_to_what_is_never_written_in_place() {
+    let dir = Dir::new();
+    for file in
+        ["lib/librustc_driver-1.so", "lib/rustlib/t/lib/libstd-1.rlib", "lib/rustlib/t/lib/libtest.so", "bin/rustc"]
+    {
+        dir.write(&format!("stage2/{file}"), file);
+    }
+    dir.write("rust/library/core.rs", "");
+    fs::create_dir_all(dir.join("stage2/lib/rustlib/src")).unwrap();
+    symlink(dir.join("rust"), dir.join("stage2/lib/rustlib/src/rust")).unwrap();
+    let [absent, stage2, to] = ["stage3", "stage2", "out"].map(|name| dir.join(name));
+    let capture = || {
+        let from = ["capture", "--from", absent.as_str(), "--from", stage2.as_str(), "--to", to.as_str()];
+        op(&[&from[..], &["--link", "lib/rustlib/*/lib/*.rlib", "--without", "lib/rustlib/src"]].concat()).unwrap();
+    };
+    for _ in 0..2 {
+        capture();
+        let same = |file: &str| inode(stage2.join(file)) == inode(to.join(file));
+        assert!(same("lib/rustlib/t/lib/libstd-1.rlib"));
+        for file in ["lib/librustc_driver-1.so", "lib/rustlib/t/lib/libtest.so", "bin/rustc"] {
+            assert!(!same(file) && read(to.join(file)) == file, "{file}");
+        }
+        assert!(!to.join("lib/rustlib/src").exists());
+    }
+    let none = ["capture", "--from", absent.as_str(), "--from", "/no/where", "--to", to.as_str()];
+    assert!(error(&none).contains("stage3, nor /no/where"));
+}
+
+/// A build directory as x.py leaves it: the library stands in cargo's directory, and under another name in the sysroot.
+fn build(linked: bool) -> Dir {
+    let dir = Dir::new();
+    let origin = dir.write("host/stage1-rustc/t/release/deps/librustc_driver-a1.so", "built");
+    dir.write("host/stage1-rustc/t/release/deps/librustc_driver-a1.d", "built");
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    fs::File::open(&origin).unwrap().set_modified(old).unwrap();
+    assemble(&dir, linked);
+    dir.write("bolted", "bolted");
+    dir
+}
+
+/// What x.py does when it puts the sysroot together.
+fn assemble(dir: &Dir, linked: bool) {
+    let lib = dir.join("host/stage2/lib");
+    let _ = fs::remove_dir_all(&lib);
+    fs::create_dir_all(&lib).unwrap();
+    let (origin, name) =
+        (dir.join("host/stage1-rustc/t/release/deps/librustc_driver-a1.so"), lib.join("librustc_driver-a1.so"));
+    if linked { fs::hard_link(origin, name).unwrap() } else { fs::copy(origin, name).map(|_| ()).unwrap() }
+}
+
+fn place(dir: &Dir, file: &str) -> anyhow::Result<Option<f64>> {
+    let [file, target, below, outside] =
+        [file, "host/stage2/lib/librustc_driver-*.so", "host", "host/stage2"].map(|name| dir.join(name));
+    let args = ["put-in-place", "--file", file.as_str(), "--target", target.as_str(), "--links-below", below.as_str()];
+    let more = ["--keep-original", "--origin-outside", outside.as_str()];
+    Ok(fact(&op(&[&args[..], &more[..]].concat())?, "replaced-names"))
+}
+
+#[test]
+fn a_library_is_put_in_place_at_its_origin() {
+    for linked in [true, false] {
+        let dir = build(linked);
+        let origin = dir.join("host/stage1-rustc/t/release/deps/librustc_driver-a1.so");
+        let seen = dir.join("host/stage2/lib/librustc_driver-a1.so");
+        let (modified, before) = (fs::metadata(&origin).unwrap().modified().unwrap(), inode(&origin));
+        for _ in 0..2 {
+            assert_eq!(place(&dir, "bolted").unwrap(), Some(2.0), "linked: {linked}");
+            assert_eq!((read(&origin), read(&seen)), ("bolted".into(), "bolted".into()));
+            assert_eq!(inode(&origin), inode(&seen));
+            assert_eq!(fs::metadata(&origin).unwrap().modified().unwrap(), modified, "cargo would build it again");
+            // x.py deletes stage 2 and links anew.
+            assemble(&dir, linked);
+            assert_eq!(read(&seen), "bolted");
+        }
+        let kept = dir.join("host/stage1-rustc/t/release/deps/librustc_driver-a1.so.orig");
+        assert_eq!((read(&kept), inode(&kept)), ("built".into(), before));
+
+        let below = dir.join("host");
+        let restored = op(&["restore", "--below", below.as_str()]).unwrap();
+        assert_eq!(fact(&restored, "restored-names"), Some(if linked { 2.0 } else { 1.0 }));
+        assert_eq!((read(&origin), inode(&origin)), ("built".into(), before));
+        assert_eq!(fs::metadata(&origin).unwrap().modified().unwrap(), modified);
+        assert!(!kept.exists());
+        assert_eq!(fact(&op(&["restore", "--below", below.as_str()]).unwrap(), "restored-names"), None);
+        assemble(&dir, linked);
+        assert_eq!(read(&seen), "built");
+    }
+}
+
+#[test]
+fn a_library_that_was_built_again_is_the_original() {
+    let dir = build(true);
+    place(&dir, "bolted").unwrap();
+    // cargo links into a new file.
+    let origin = dir.join("host/stage1-rustc/t/release/deps/librustc_driver-a1.so");
+    fs::remove_file(&origin).unwrap();
+    fs::write(&origin, "built again").unwrap();
+    assemble(&dir, true);
+    dir.write("bolted2", "bolted again");
+    place(&dir, "bolted2").unwrap();
+    assert_eq!(read(dir.join("host/stage2/lib/librustc_driver-a1.so")), "bolted again");
+    op(&["restore", "--below", dir.join("host").as_str()]).unwrap();
+    assert_eq!(read(&origin), "built again");
+}
+
+#[test]
+fn a_library_without_an_origin_is_refused() {
+    let dir = build(true);
+    fs::remove_file(dir.join("host/stage1-rustc/t/release/deps/librustc_driver-a1.so")).unwrap();
+    let refused = place(&dir, "bolted").unwrap_err().to_string();
+    assert!(refused.contains("would be the original again"), "{refused}");
+    dir.write("host/stage2/lib/librustc_driver-b2.so", "of another version");
+    assert!(place(&dir, "bolted").unwrap_err().to_string().contains("more than one"));
+}
+
+/// A kill between the names leaves some of them with the original.
+#[test]
+fn restoring_goes_on_after_a_kill() {
+    let dir = build(true);
+    place(&dir, "bolted").unwrap();
+    let [origin, seen] = ["stage1-rustc/t/release/deps", "stage2/lib"]
+        .map(|name| dir.join("host").join(name).join("librustc_driver-a1.so"));
+    fs::remove_file(&seen).unwrap();
+    fs::hard_link(format!("{origin}.orig"), &seen).unwrap();
+    op(&["restore", "--below", dir.join("host").as_str()]).unwrap();
+    assert_eq!((read(&origin), read(&seen)), ("built".into(), "built".into()));
+    assert_eq!(inode(&origin), inode(&seen));
+}

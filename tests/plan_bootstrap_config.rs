@@ -1,0 +1,173 @@
+//! The configuration of bootstrap stages: the user's own file, what contradicts it, other platforms, and what is missing on a machine.
+
+mod bootstrap_support;
+mod common;
+
+use bootstrap_support::*;
+use common::pipeline::shown;
+use serde_json::{Value, json};
+
+/// A machine where the user has a configuration of this text.
+fn with_config(text: &str) -> Value {
+    let mut facts = machine(LINUX, rust_1_85());
+    facts["files"]["/home/user/config.toml"] = text.into();
+    facts
+}
+
+const FILE: &str = "config-file = \"/home/user/config.toml\"\n";
+
+#[test]
+fn the_users_own_comes_first() {
+    let user = "profile = \"compiler\"\nchange-id = 1\n[build]\nverbose = 1\nlocked-deps = false\n[rust]\nlto = \"fat\"\nchannel = \"beta\"\n\
+                [llvm.build-config]\nX = \"a\\\"b\"\n[target.x86_64-unknown-linux-gnu]\nlinker = \"mold\"\n[target.\"a.json\"]\ncc = \"x\"\n";
+    let plan = plan_with(&with_config(user), &format!("{FILE}config = {{ \"rust.lto\" = \"thin\" }}")).unwrap();
+    let config = step(&plan, "config");
+    for line in [
+        "profile = \"compiler\"",
+        "change-id = 1 ",
+        "verbose = 1 ",
+        "locked-deps = false",
+        "channel = \"beta\"",
+        "lto = \"thin\"",
+        "[llvm.build-config]",
+        "X = 'a\"b'",
+        "linker = \"mold\"",
+        "cc = \"/usr/bin/clang-22\"",
+        "[target.\"a.json\"]",
+        "metrics = true",
+        "download-ci-llvm = false",
+    ] {
+        assert!(config.contains(line), "{line} in {config}");
+    }
+    assert!(!config.contains("fat"), "{config}");
+    let note = "`rust.lto = \"fat\"` of /home/user/config.toml is overridden: \"thin\"";
+    assert!(plan.notes.iter().any(|text| text == note), "{:?}", plan.notes);
+}
+
+#[test]
+fn what_contradicts_the_stage_is_refused_with_key_values_and_file() {
+    let refused =
+        |user: &str, keys: &str| plan_with(&with_config(user), &format!("{FILE}{keys}")).unwrap_err().to_string();
+    let message = refused("llvm.download-ci-llvm = \"if-unchanged\"", "");
+    for part in [
+        "`config-file`",
+        "/home/user/config.toml",
+        "`llvm.download-ci-llvm = \"if-unchanged\"`",
+        "`llvm.download-ci-llvm = false`",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+    for (user, keys, key) in [
+        ("rust.download-rustc = true", "", "rust.download-rustc"),
+        ("build.metrics = false", "", "build.metrics"),
+        ("build.build-dir = \"/tmp/b\"", "", "build.build-dir"),
+        ("build.profiler = false", "pgo = { rustc = \"generate\" }", "build.profiler"),
+        ("rust.profile-use = \"/x\"", "", "rust.profile-use"),
+        ("pgo.llvm.use = \"/x\"", "", "pgo.llvm.use"),
+        ("build.rustc = \"/other\"", "rustc = \"/stage0/bin/rustc\"", "build.rustc"),
+        ("target.x86_64-unknown-linux-gnu.llvm-config = \"/x\"", "", "llvm-config"),
+        ("target.x86_64-unknown-linux-gnu.cc = \"gcc\"", "pgo = { llvm = { use = \"/p\" } }", "cc = \"gcc\""),
+        ("build.host = [\"i686-unknown-linux-gnu\"]", "", "build.host"),
+    ] {
+        let message = refused(user, keys);
+        assert!(message.contains(key) && message.contains("/home/user/config.toml"), "{user}: {message}");
+    }
+    // A compiler of the user's own is fine where any will do.
+    plan_with(&with_config("target.x86_64-unknown-linux-gnu.cc = \"gcc\""), FILE).unwrap();
+    let message =
+        plan_with(&machine(LINUX, rust_1_85()), "config = { \"build.metrics\" = false }").unwrap_err().to_string();
+    assert!(message.contains("`config.build.metrics`") && message.contains("false"), "{message}");
+    assert!(refused("a = [", "").contains("is not TOML"));
+}
+
+#[test]
+fn included_files_are_found_from_the_users_file() {
+    let plan = plan_with(&with_config("include = [\"more.toml\", \"/abs.toml\"]"), FILE).unwrap();
+    assert!(step(&plan, "config").contains("include = [\"/home/user/more.toml\", \"/abs.toml\"]"));
+}
+
+#[test]
+fn a_users_file_that_is_not_there_is_a_gap_and_an_empty_name_is_none() {
+    let facts = machine(LINUX, rust_1_85());
+    let plan = plan_with(&facts, FILE).unwrap();
+    assert!(plan.gaps.iter().any(|gap| gap.what.contains("/home/user/config.toml")), "{:?}", plan.gaps);
+    assert_eq!(plan_with(&facts, "config-file = \"\"").unwrap().gaps, []);
+}
+
+#[test]
+fn paths_that_python_cannot_read_are_refused() {
+    let facts = machine(LINUX, rust_1_85()).to_string().replace("/stage0", "/st\\\"age0");
+    let facts: Value = serde_json::from_str(&facts).unwrap();
+    let message = plan_with(&facts, "rustc = '/st\"age0/bin/rustc'").unwrap_err().to_string();
+    assert!(message.contains("`rustc`") && message.contains("cannot read"), "{message}");
+}
+
+/// The command and what is captured, of a stage that builds with a profile.
+fn platform(host: &str) -> String {
+    let mut facts = machine(host, rust_1_85());
+    for (name, path) in
+        [("clang", "/usr/bin/clang"), ("clang++", "/usr/bin/clang++"), ("clang-cl", "/usr/bin/clang-cl")]
+    {
+        facts["programs"][name] = path.into();
+        facts["programs"][path] = path.into();
+    }
+    facts["outputs"]["/usr/bin/clang --version"] = "Apple clang version 17.0.0".into();
+    let plan = plan_with(&facts, "pgo = { rustc = { use = \"${g.profile}\" } }").unwrap();
+    let shown = shown(&plan);
+    let kept =
+        shown.lines().filter(|line| ["config", "x.py", "->", "clear-llvm"].iter().any(|start| line.starts_with(start)));
+    kept.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn other_platforms() {
+    for host in ["aarch64-unknown-linux-gnu", "x86_64-pc-windows-msvc", "aarch64-apple-darwin"] {
+        insta::assert_snapshot!(host, platform(host));
+    }
+}
+
+#[test]
+fn what_is_not_possible_elsewhere_is_refused() {
+    let message =
+        plan_with(&machine("aarch64-apple-darwin", rust_1_85()), "place = { rustc = \"/x\" }").unwrap_err().to_string();
+    assert!(message.contains("`place.rustc`") && message.contains("Linux only"), "{message}");
+    let external = "llvm = \"/usr/bin/llvm-config-19\"\n";
+    assert!(refused(rust_1_85(), &format!("{external}place = {{ llvm = \"/x\" }}")).contains("outside of it"));
+    assert!(refused(rust_1_85(), &format!("{external}pgo = {{ llvm = \"generate\" }}")).contains("is not built"));
+}
+
+#[test]
+fn what_is_missing_is_said_before_anything_runs() {
+    let mut facts = machine(LINUX, rust_1_85());
+    let keys = "rustc = \"/old/bin/rustc\"\npaths = [\"cargo\"]\npgo = { rustc = \"generate\", llvm = \"generate\" }\nconfig = { \"build.vendor\" = true }";
+    for gone in ["/usr/bin/pkg-config --modversion openssl", "/usr/bin/pkg-config --modversion zlib"] {
+        facts["outputs"].as_object_mut().unwrap().remove(gone);
+    }
+    facts["exists"].as_object_mut().unwrap().remove("/usr/lib/clang/22/lib/linux/libclang_rt.profile-x86_64.a");
+    for gone in ["cmake", "ninja"] {
+        facts["programs"].as_object_mut().unwrap().remove(gone);
+    }
+    for gone in ["llvm-project/llvm", "llvm-project/compiler-rt", "tools/cargo"] {
+        facts["directories"].as_object_mut().unwrap().remove(&format!("/rust/src/{gone}"));
+    }
+    let mut gaps: Vec<String> =
+        plan_with(&facts, keys).unwrap().gaps.into_iter().map(|gap| gap.what + "; " + &gap.remedy).collect();
+    gaps.sort();
+    insta::assert_snapshot!(gaps.join("\n"));
+    assert_eq!(plan(rust_1_85(), "").gaps, []);
+}
+
+#[test]
+fn submodules_of_a_clone_are_left_to_x_py() {
+    let mut facts = machine(LINUX, rust_1_85());
+    facts["exists"]["/rust/.git"] = json!(true);
+    facts["directories"].as_object_mut().unwrap().remove("/rust/src/llvm-project/llvm");
+    let plan = plan_with(&facts, "").unwrap();
+    assert_eq!(plan.gaps, []);
+    assert!(
+        plan.notes.iter().any(|note| note == "x.py fetches the submodule src/llvm-project/llvm with git"),
+        "{:?}",
+        plan.notes
+    );
+    assert!(step(&plan, "config").contains("submodules = true"));
+}
