@@ -39,7 +39,7 @@ fn the_examples_of_the_reference_load() {
 fn every_kind_has_a_schema_with_the_common_keys() {
     let schema = serde_json::Value::from(optbuild::pipeline::schema());
     let common: BTreeSet<&String> = schema["$defs"]["Common"]["properties"].as_object().unwrap().keys().collect();
-    let kinds = ["cmake", "cargo", "bootstrap", "gather", "bolt", "command", "verify"];
+    let kinds = ["cmake", "cargo", "bootstrap", "rustc-perf", "gather", "bolt", "command", "verify"];
     for kind in kinds {
         let stage = &schema["$defs"][format!("{kind}-stage")];
         let keys: BTreeSet<&String> = stage["properties"].as_object().unwrap().keys().collect();

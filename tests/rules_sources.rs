@@ -106,3 +106,14 @@ fn times_and_places_of_sources_do_not_count() {
     test.sh("touch -d 2001-01-01 tree/x; cp -r tree copy; rm -r tree; mv copy tree");
     test.run("").runs("");
 }
+
+#[test]
+fn a_program_that_is_no_tool_counts_by_its_content() {
+    let test = Test::new(["[[stage]]\nname = 'a'\nkind = 'command'\nrun = 'step'\n"]);
+    test.program("step", "mark a");
+    test.run("").runs("a");
+    test.run("").runs("");
+    test.program("step", "mark a # otherwise");
+    let _ = test.cmd("explain a").ok().out("program step");
+    test.run("").runs("a");
+}

@@ -246,10 +246,31 @@ impl<'a> Context<'a> {
             let value = self.arg(text)?;
             command.env.insert(name.clone(), value);
         }
+        self.plain_program(&command);
         if let Some(cwd) = &line.cwd {
             command.cwd = self.arg(cwd)?;
         }
         Ok(command)
+    }
+
+    /// A program that is not one of the tools is an input by its content: nobody knows whether it may be asked for its version.
+    fn plain_program(&mut self, command: &Command) {
+        let Some(program) = command.argv.first() else { return };
+        let path = match program.parts.as_slice() {
+            // Found in the PATH of the command, which may have what another stage makes.
+            [Part::Literal(name)] if !name.contains('/') => {
+                if command.env.contains_key("PATH") {
+                    return;
+                }
+                self.facts.program(name)
+            }
+            [Part::Tool { .. }] => return,
+            _ => self.known_path(program),
+        };
+        if let Some(path) = path.and_then(|path| self.facts.real_path(&path)) {
+            let name = path.file_name().unwrap_or_default().to_owned();
+            self.source(&format!("program {name}"), path, false);
+        }
     }
 
     /// A command in `${self.build}` with the stage's environment.

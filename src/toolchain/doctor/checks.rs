@@ -1,6 +1,6 @@
 //! What stages need besides programs: runtime libraries, branch records, disk space, and LLVMs that fit each other.
 
-use super::{DoctorRow, Status, good};
+use super::{DoctorRow, Status, checkout, good};
 use crate::facts::Facts;
 use crate::pipeline::kind::{Pgo, bolt::Action, gather::Method};
 use crate::pipeline::{Kind, Pipeline};
@@ -20,7 +20,8 @@ pub(super) fn add(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: 
         rows.push(branch_records_row(facts, stages));
     }
     rust_llvm_row(facts, pipeline, plans, all, rows);
-    rows.extend(disk_row(facts));
+    checkout::add(facts, pipeline, plans, rows);
+    rows.extend(disk_row(facts, LEAST_SPACE_KIB.max(checkout::space(plans) / 1024)));
 }
 
 /// What the kinds of a pipeline's stages need besides programs: stages by need.
@@ -39,9 +40,11 @@ impl Needs {
         };
         let generates = |pgo: &Option<_>| matches!(pgo, Some(Pgo::Generate));
         Needs {
-            instrumenting_clang: stages(
-                &|kind| matches!(kind, Kind::Cmake(cmake) if generates(&cmake.pgo) || generates(&cmake.cs_pgo)),
-            ),
+            instrumenting_clang: stages(&|kind| match kind {
+                Kind::Cmake(cmake) => generates(&cmake.pgo) || generates(&cmake.cs_pgo),
+                Kind::Bootstrap(bootstrap) => generates(&bootstrap.pgo.llvm),
+                _ => false,
+            }),
             instrumenting_bolt: stages(&|kind| matches!(kind, Kind::Bolt(bolt) if bolt.action == Action::Instrument)),
             sampling: stages(&|kind| matches!(kind, Kind::Gather(gather) if gather.method == Method::Sampling)),
         }
@@ -103,7 +106,10 @@ fn branch_records_row(facts: &Facts, stages: &[String]) -> DoctorRow {
 
 /// Profiles and bitcode go from rustc to LLVM's tools, which read those of older LLVMs only.
 fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: bool, rows: &mut Vec<DoctorRow>) {
-    let with_rustc = |plan: &&StagePlan| plan.tools.iter().any(|tool| tool.name == "rustc");
+    // The stage-0 compiler of a checkout of rust is called so, too, and its LLVM reads nothing.
+    let builds_rust =
+        |plan: &&StagePlan| pipeline.stage(&plan.stage).is_some_and(|stage| matches!(stage.kind, Kind::Bootstrap(_)));
+    let with_rustc = |plan: &&StagePlan| plan.tools.iter().any(|tool| tool.name == "rustc") && !builds_rust(plan);
     let stages: Vec<String> = plans.iter().filter(with_rustc).map(|plan| plan.stage.clone()).collect();
     if stages.is_empty() && !all {
         return;
@@ -132,15 +138,15 @@ fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: b
 }
 
 /// The file system of the current directory, where state directories are by default.
-fn disk_row(facts: &Facts) -> Option<DoctorRow> {
+fn disk_row(facts: &Facts, needed: u64) -> Option<DoctorRow> {
     let text = facts.output(&["df", "-Pk", "."])?;
     // POSIX: the fourth column is what is available, in units of 1024 bytes.
     let free: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
     let mut row = good("disk space");
     row.version = Some(format!("{} free", bytesize::ByteSize::kib(free).display().iec()));
-    if free < LEAST_SPACE_KIB {
+    if free < needed {
         row.status = Status::Missing;
-        row.requirement = Some(bytesize::ByteSize::kib(LEAST_SPACE_KIB).display().iec().to_string());
+        row.requirement = Some(bytesize::ByteSize::kib(needed).display().iec().to_string());
         row.remedy = Some("free some, or put the state elsewhere with `--state-dir`".into());
     }
     Some(row)

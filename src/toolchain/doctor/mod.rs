@@ -1,6 +1,7 @@
 //! What a pipeline needs of this machine, and what of it is there: a row for each tool, library and ability. How rows are
 //! shown, and how what is missing is installed, is not its business.
 
+mod checkout;
 mod checks;
 
 use std::collections::{BTreeMap, BTreeSet};
