@@ -178,9 +178,7 @@ fn link(
     let Some((common, _)) = &draft.decoded else {
         return (edges, Link { dependencies, predecessor, follows_only });
     };
-    if let Some(workspace) =
-        common.workspace.as_ref().filter(|_| draft.on && common.starts_from == StartsFrom::Predecessor)
-    {
+    if let Some(workspace) = common.workspace.as_ref().filter(|_| draft.on && common.starts_from != StartsFrom::Any) {
         let shares = |other: &&Draft| {
             other.on && other.decoded.as_ref().is_some_and(|(common, _)| common.workspace.as_ref() == Some(workspace))
         };

@@ -94,6 +94,9 @@ pub enum StartsFrom {
     /// As the stage before it of the same workspace has left it.
     #[default]
     Predecessor,
+    /// As the stage before it has left it, or as the stages behind that one have left it since: they go on from its work, and what
+    /// they change, this stage changes anew.
+    Later,
     /// In any state: the stage brings the workspace into the one it needs.
     Any,
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
 use super::select::Selection;
-use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage, Supplied, supply};
+use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage, StartsFrom, Supplied, supply};
 use crate::plan::{PlanError, StagePlan};
 use crate::state::fingerprint::{self, Change, Difference, Fingerprint, Inputs};
 use crate::state::record::{InputRecord, Record, RecordOutcome};
@@ -242,14 +242,18 @@ impl Judge<'_> {
     /// Going back from a stage, the first one for which the workspace is as it was left now.
     fn nearest_start(&self, stage: &str, left: Option<&WorkspaceState>, settled: &BTreeMap<String, Settled>) -> String {
         let mut nearest = stage;
-        while let Some(before) = self.pipeline.stage(nearest).and_then(|stage| stage.predecessor.as_deref()) {
+        while let Some((stage, before)) =
+            self.pipeline.stage(nearest).and_then(|s| Some((s, s.predecessor.as_deref()?)))
+        {
             let record = match settled.get(before) {
                 Some(Settled::Done(record)) => Some(record.fingerprint.id()),
                 _ => None,
             };
-            if left
-                .is_some_and(|left| !left.dirty && left.stage == before && Some(&left.fingerprint) == record.as_ref())
-            {
+            let later = stage.common.starts_from == StartsFrom::Later;
+            if left.is_some_and(|left| {
+                let just_now = !left.dirty && left.stage == before && Some(&left.fingerprint) == record.as_ref();
+                just_now || later && record.as_ref().is_some_and(|record| left.goes_on_from(record))
+            }) {
                 break;
             }
             nearest = before;

@@ -166,7 +166,7 @@ impl Execution<'_> {
                     state.remove_record(&record.fingerprint.id())?;
                 }
             }
-            workspace::mark_dirty(layout, workspace, name, &id)?;
+            workspace::mark_dirty(layout, workspace, name, &id, self.work.predecessor.as_deref())?;
         }
         let begin = Begin {
             stage: name,

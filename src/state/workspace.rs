@@ -16,6 +16,10 @@ pub struct WorkspaceState {
     pub fingerprint: String,
     /// The stage has begun, and has not finished.
     pub dirty: bool,
+    /// Fingerprints of the stages on whose work this one goes on, each from the state that the one before it has left; its own
+    /// last.
+    #[serde(default)]
+    pub lineage: Vec<String>,
 }
 
 /// A stage that wants to start in a workspace.
@@ -45,6 +49,13 @@ pub enum WorkspaceDecision {
     },
 }
 
+impl WorkspaceState {
+    /// Whether what a stage left, by its fingerprint, is still under what has been done since.
+    pub fn goes_on_from(&self, fingerprint: &str) -> bool {
+        self.lineage.iter().any(|id| id == fingerprint)
+    }
+}
+
 /// Decides whether a stage can start, from the state that [`read`] gave.
 pub fn may_start(state: Option<&WorkspaceState>, candidate: Candidate<'_>) -> WorkspaceDecision {
     if state.is_some_and(|state| {
@@ -53,9 +64,17 @@ pub fn may_start(state: Option<&WorkspaceState>, candidate: Candidate<'_>) -> Wo
         return WorkspaceDecision::Continue;
     }
     // The first stage of a workspace brings it into a state by itself, from whatever it finds.
-    let (StartsFrom::Predecessor, Some(predecessor)) = (candidate.starts_from, candidate.predecessor) else {
+    let (StartsFrom::Predecessor | StartsFrom::Later, Some(predecessor)) =
+        (candidate.starts_from, candidate.predecessor)
+    else {
         return WorkspaceDecision::Start;
     };
+    if candidate.starts_from == StartsFrom::Later
+        && let (Some(state), Some(record)) = (state, candidate.predecessor_record)
+        && state.goes_on_from(record)
+    {
+        return WorkspaceDecision::Start;
+    }
     let why = match (state, candidate.predecessor_record) {
         // A stage's record is removed before it makes the workspace dirty, and is put before it says that it is clean. Where
         // both are there, it was killed in between.
@@ -80,21 +99,36 @@ pub fn read(layout: &Layout, name: &str) -> Result<Option<WorkspaceState>, DiskE
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-/// Notes, durably, that a stage is about to change the workspace. To be called before it does.
-pub fn mark_dirty(layout: &Layout, name: &str, stage: &str, fingerprint: &str) -> Result<(), DiskError> {
-    mark(layout, name, stage, fingerprint, true)
+/// Notes, durably, that a stage is about to change the workspace, from the state that the stage with the fingerprint `predecessor`
+/// has left. To be called before it does.
+pub fn mark_dirty(
+    layout: &Layout,
+    name: &str,
+    stage: &str,
+    fingerprint: &str,
+    predecessor: Option<&str>,
+) -> Result<(), DiskError> {
+    disk::make_dir(&layout.workspaces())?;
+    let mut lineage = read(layout, name)?.map(|state| state.lineage).unwrap_or_default();
+    match predecessor.and_then(|id| lineage.iter().position(|known| known == id)) {
+        Some(at) => lineage.truncate(at + 1),
+        None => lineage = predecessor.into_iter().map(Into::into).collect(),
+    }
+    lineage.push(fingerprint.into());
+    write(layout, name, &WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty: true, lineage })
 }
 
 /// Notes, durably, that the stage has finished in the workspace. To be called after its record was put.
 pub fn mark_clean(layout: &Layout, name: &str, stage: &str, fingerprint: &str) -> Result<(), DiskError> {
-    mark(layout, name, stage, fingerprint, false)
+    disk::make_dir(&layout.workspaces())?;
+    let before = read(layout, name)?.filter(|state| state.fingerprint == fingerprint);
+    let lineage = before.map_or_else(|| vec![fingerprint.into()], |state| state.lineage);
+    write(layout, name, &WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty: false, lineage })
 }
 
-fn mark(layout: &Layout, name: &str, stage: &str, fingerprint: &str, dirty: bool) -> Result<(), DiskError> {
-    disk::make_dir(&layout.workspaces())?;
+fn write(layout: &Layout, name: &str, state: &WorkspaceState) -> Result<(), DiskError> {
     let path = layout.workspace_state(name);
-    let state = WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty };
-    disk::write_durably(&path, &serde_json::to_vec(&state).at("write", &path)?)
+    disk::write_durably(&path, &serde_json::to_vec(state).at("write", &path)?)
 }
 
 /// Removes a workspace.
@@ -117,7 +151,8 @@ mod tests {
     };
 
     fn left_by(stage: &str, fingerprint: &str, dirty: bool) -> WorkspaceState {
-        WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty }
+        let lineage = vec!["f1".into(), fingerprint.into()];
+        WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty, lineage }
     }
 
     fn runs_first(decision: WorkspaceDecision, because: &str) {
@@ -168,15 +203,47 @@ mod tests {
     }
 
     #[test]
+    fn starts_from_what_later_stages_have_added_to() {
+        let later = Candidate { starts_from: StartsFrom::Later, ..STAGE };
+        for state in [left_by("third", "f3", false), left_by("third", "f3", true), left_by("second", "f2", false)] {
+            assert_eq!(may_start(Some(&state), later), WorkspaceDecision::Start);
+        }
+        let other = WorkspaceState { lineage: vec!["f0".into(), "f3".into()], ..left_by("third", "f3", false) };
+        runs_first(may_start(Some(&other), later), "`third`");
+        runs_first(may_start(None, later), "empty");
+        let unrecorded = Candidate { predecessor_record: None, ..later };
+        runs_first(may_start(Some(&left_by("third", "f3", false)), unrecorded), "no record");
+    }
+
+    #[test]
+    fn the_lineage_ends_where_a_stage_begins_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(camino::Utf8Path::from_path(directory.path()).unwrap());
+        std::fs::create_dir_all(layout.workspace("tree")).unwrap();
+        let lineage = || read(&layout, "tree").unwrap().unwrap().lineage;
+        mark_dirty(&layout, "tree", "first", "f1", None).unwrap();
+        mark_clean(&layout, "tree", "first", "f1").unwrap();
+        mark_dirty(&layout, "tree", "second", "f2", Some("f1")).unwrap();
+        mark_clean(&layout, "tree", "second", "f2").unwrap();
+        mark_dirty(&layout, "tree", "third", "f3", Some("f2")).unwrap();
+        assert_eq!(lineage(), ["f1", "f2", "f3"]);
+        mark_dirty(&layout, "tree", "second", "g2", Some("f1")).unwrap();
+        assert_eq!(lineage(), ["f1", "g2"]);
+        mark_dirty(&layout, "tree", "first", "g1", None).unwrap();
+        assert_eq!(lineage(), ["g1"]);
+    }
+
+    #[test]
     fn a_note_without_its_workspace_is_worth_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::new(camino::Utf8Path::from_path(directory.path()).unwrap());
-        mark_dirty(&layout, "tree", "first", "f1").unwrap();
+        let first = |dirty| WorkspaceState { lineage: vec!["f1".into()], ..left_by("first", "f1", dirty) };
+        mark_dirty(&layout, "tree", "first", "f1", None).unwrap();
         assert_eq!(read(&layout, "tree").unwrap(), None);
         std::fs::create_dir(layout.workspace("tree")).unwrap();
-        assert_eq!(read(&layout, "tree").unwrap(), Some(left_by("first", "f1", true)));
+        assert_eq!(read(&layout, "tree").unwrap(), Some(first(true)));
         mark_clean(&layout, "tree", "first", "f1").unwrap();
-        assert_eq!(read(&layout, "tree").unwrap(), Some(left_by("first", "f1", false)));
+        assert_eq!(read(&layout, "tree").unwrap(), Some(first(false)));
         std::fs::write(layout.workspace_state("tree"), "{\"stage\":").unwrap();
         assert_eq!(read(&layout, "tree").unwrap(), None);
         clean(&layout, "tree").unwrap();

@@ -1,0 +1,169 @@
+//! The Linux pipelines of rustc from end to end on a stub checkout: with a failure in every stage, resumed, and started again from every
+//! stage.
+
+mod rust_support;
+
+use rust_support::{Rust, Spelling};
+
+/// Stages whose failure a run survives.
+const OPTIONAL: [&str; 2] = ["llvm-bolt", "driver-bolt"];
+
+/// Runs a pipeline with a failure in each stage in turn; what was done before is never done again.
+fn fails_and_is_resumed(rust: &Rust) {
+    let stages: Vec<String> = rust.stages();
+    let mut done: Vec<String> = Vec::new();
+    let mut first = true;
+    for stage in stages.iter().filter(|stage| !OPTIONAL.contains(&stage.as_str())) {
+        rust.fail_in(Some(stage));
+        let ran = if first { rust.run(&[]) } else { rust.optbuild(&["resume"]) }.failed();
+        first = false;
+        let ran = ran.says(&format!("{stage} failed"));
+        let began = ran.began();
+        assert!(began.contains(&stage.as_str()), "{began:?}");
+        assert!(!began.iter().any(|began| done.iter().any(|done| done == began)), "{began:?} after {done:?}");
+        done.extend(began.iter().filter(|began| **began != stage).map(|began| began.to_string()));
+    }
+    rust.fail_in(None);
+    rust.optbuild(&["resume"]).ok();
+    let again = rust.run(&[]).ok();
+    assert_eq!(again.began(), [""; 0], "{}", again.text);
+}
+
+/// Starts from each stage again: it runs, and all that depends on it is there in the end.
+fn starts_from_each(rust: &Rust) {
+    for stage in rust.stages() {
+        let ran = rust.run(&["--from", &stage]).ok();
+        assert_eq!(ran.began()[0], stage, "{}", ran.text);
+    }
+    rust.run(&[]).ok();
+}
+
+#[test]
+fn todays_best_fails_in_every_stage_and_is_resumed() {
+    let rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    fails_and_is_resumed(&rust);
+
+    // Archives, in the place that the user was told, with profiles for others.
+    let names = rust.sh("cd out/linux-x86_64/archives && ls");
+    for name in ["rustc", "rust-std", "cargo", "rust-src", "reproducible-artifacts"] {
+        assert!(names.lines().any(|line| line.starts_with(&format!("{name}-"))), "{name} in {names}");
+    }
+    let packed = rust.sh("tar -tf out/linux-x86_64/archives/reproducible-artifacts-*.tar.xz");
+    assert_eq!(packed.matches(".profdata").count(), 2, "{packed}");
+    assert_eq!(packed.matches(".fdata").count(), 2, "{packed}");
+    // Both libraries in them are BOLT's.
+    let toolchain = rust.artifact("toolchain.toolchain");
+    for library in ["librustc_driver-*.so", "libLLVM.so.*"] {
+        rust.sh(&format!("readelf -SW '{toolchain}'/lib/{library} | grep -q bolt.org.text"));
+    }
+    // In the build directory the originals are beside them.
+    let kept = rust.sh("find .optbuild/workspaces/rust -name '*.orig'");
+    assert_eq!(kept.lines().count(), 2, "{kept}");
+}
+
+#[test]
+fn todays_best_starts_from_every_stage() {
+    let rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    rust.run(&[]).ok().says("put in place: out/linux-x86_64/archives");
+    starts_from_each(&rust);
+}
+
+#[test]
+fn a_bolt_that_crashes_is_left_out() {
+    let rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    rust.fail_in(Some("llvm-bolt"));
+    rust.run(&[]).ok().says("llvm-bolt");
+    let toolchain = rust.artifact("toolchain.toolchain");
+    rust.sh(&format!("readelf -SW '{toolchain}'/lib/librustc_driver-*.so | grep -q bolt.org.text"));
+    rust.sh(&format!("! readelf -SW '{toolchain}'/lib/libLLVM.so.* | grep -q bolt.org.text"));
+    // Tried again when it is asked for; then the library is put in place, and packed.
+    rust.fail_in(None);
+    let again = rust.run(&["--from", "llvm-bolt"]).ok();
+    assert_eq!(again.began(), ["llvm-bolt", "dist", "toolchain", "test"], "{}", again.text);
+    let toolchain = rust.artifact("toolchain.toolchain");
+    rust.sh(&format!("readelf -SW '{toolchain}'/lib/libLLVM.so.* | grep -q bolt.org.text"));
+}
+
+#[test]
+fn the_spelling_of_2026() {
+    let rust = Rust::new("linux-x86_64", Spelling::Of2026);
+    let plan = rust.call("plan", &[]).ok();
+    for (new, old) in [
+        ("pgo.rustc.generate=", "--rust-profile-generate"),
+        ("pgo.llvm.use=", "--llvm-profile-use"),
+        ("--exact-match", "--include"),
+    ] {
+        assert!(plan.text.contains(new) && !plan.text.contains(old), "{new}, {old}: {}", plan.text);
+    }
+    rust.run(&[]).ok().says("put in place: out/linux-x86_64/archives");
+}
+
+#[test]
+fn without_bolt() {
+    let mut rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    rust.set.push("bolt=false".into());
+    rust.run(&[]).ok();
+    let toolchain = rust.artifact("toolchain.toolchain");
+    for library in ["librustc_driver-*.so", "libLLVM.so.*"] {
+        rust.sh(&format!("! readelf -SW '{toolchain}'/lib/{library} | grep -Eq 'bolt.org.text|rela.text'"));
+    }
+}
+
+#[test]
+fn packagers_llvm() {
+    let rust = Rust::new("linux-x86_64-system-llvm", Spelling::Of2025);
+    fails_and_is_resumed(&rust);
+    starts_from_each(&rust);
+    let toolchain = rust.artifact("toolchain.toolchain");
+    rust.sh(&format!("readelf -SW '{toolchain}'/lib/librustc_driver-*.so | grep -q bolt.org.text"));
+}
+
+#[test]
+fn ten_steps_of_october_2022() {
+    let rust = Rust::new("linux-x86_64-2022-10", Spelling::Of2025);
+    fails_and_is_resumed(&rust);
+    starts_from_each(&rust);
+    let toolchain = rust.artifact("toolchain.toolchain");
+    rust.sh(&format!("readelf -SW '{toolchain}'/lib/libLLVM.so.* | grep -q bolt.org.text"));
+}
+
+#[test]
+fn eight_steps_of_january_2022() {
+    let rust = Rust::new("linux-x86_64-2022-01", Spelling::Of2026);
+    fails_and_is_resumed(&rust);
+    starts_from_each(&rust);
+}
+
+#[test]
+fn a_gather_stage_resumes_at_the_crate() {
+    let rust = Rust::new("linux-x86_64-2022-01", Spelling::Of2025);
+    rust.fail_in(Some("rustc-profile"));
+    let ran = rust.run(&["-j", "1"]).failed().says("workload perf-externs done (1/4)");
+    assert!(!ran.text.contains("perf-match-stress done"), "{}", ran.text);
+    rust.fail_in(None);
+    let ran = rust.optbuild(&["resume", "-j", "1"]).ok().says("workload perf-match-stress done (2/4)");
+    assert!(!ran.text.contains("workload perf-externs"), "{}", ran.text);
+    // What a crate's processes wrote is counted, and nothing else: 3 profiles times 4 scenarios times 2 crates, and libcore twice.
+    ran.says("4 workloads, 26 raw profiles");
+}
+
+/// The directory of the state may lie in the checkout, which is a cargo workspace.
+#[test]
+fn in_the_checkout_itself() {
+    let mut rust = Rust::new("linux-x86_64-2022-01", Spelling::Of2025);
+    rust.sh("mv checkout/* . && rmdir checkout");
+    rust.set.retain(|set| !set.starts_with("checkout="));
+    rust.run(&["--until", "llvm-profile"]).ok();
+}
+
+#[test]
+fn crates_that_are_not_there() {
+    let mut rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    rust.set.push("rustc-crates=serde-1.0.219".into());
+    let said = "this rustc-perf has no crate `serde-1.0.219`. The nearest: serde-1.0.136";
+    rust.run(&[]).failed().says(said);
+    // A name at the beginning of another one means itself.
+    rust.set.push("rustc-crates=ripgrep-13.0.0".into());
+    rust.set.retain(|set| !set.contains("1.0.219"));
+    rust.call("plan", &[]).ok().says("--include ripgrep-13.0.0 --exclude ripgrep-13.0.0-tiny");
+}
