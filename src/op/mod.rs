@@ -13,6 +13,7 @@ mod put_in_place;
 mod same;
 mod shadow;
 mod slot;
+mod strip_like;
 mod tree;
 
 use std::io::Write;
@@ -35,6 +36,7 @@ pub enum OpCommand {
     CheckBolted(check_bolt_input::CheckBolted),
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
+    StripLike(strip_like::StripLike),
     PutInPlace(put_in_place::PutInPlace),
     Same(same::Same),
     /// Boxed: it has many more options than the others.
@@ -88,6 +90,7 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::CheckBolted(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),
+        OpCommand::StripLike(args) => args.run(),
         OpCommand::PutInPlace(args) => args.run(),
         OpCommand::Same(args) => args.run(),
         OpCommand::Compare(args) => args.run(),

@@ -33,7 +33,10 @@ impl Resolver<'_> {
             (Value::String(_), VarType::String) => self.text(node, kind, secret).map(VarValue::String),
             (Value::String(_), VarType::Path) => {
                 let path = self.text(node, kind, secret)?;
-                let dir = self.sources.files.get(self.sources.file_of(node.span.start))?.dir();
+                let dir = match self.of_caller {
+                    true => self.options.cwd,
+                    false => self.sources.files.get(self.sources.file_of(node.span.start))?.dir(),
+                };
                 let path = if path.is_empty() { path.into() } else { normal(&dir.join(path)) };
                 Some(VarValue::Path(path))
             }

@@ -61,7 +61,7 @@ enum VarEntry {
 
 /// A variable. A plain value in place of the table is its default.
 #[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(dead_code, reason = "read for its schema only")]
 struct VarDecl {
     /// What values it takes. Default: the type of `default`, a string being a `string`.
@@ -69,6 +69,9 @@ struct VarDecl {
     /// The value when nothing else is given. A path is relative to the file that it stands in. May refer to `${host}`,
     /// to variables before it and, in a path, to `${pipeline.dir}`. Without it the variable is empty, or false.
     default: Option<Plain>,
+    /// A path's default is relative to the directory in which optbuild is called, not to the file.
+    #[serde(default)]
+    of_caller: bool,
     /// One sentence for `optbuild show`.
     description: Option<String>,
     /// The only values that will do; for a list, of its elements.

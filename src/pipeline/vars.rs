@@ -97,7 +97,8 @@ pub(super) fn resolve(
             && problems.len() == before
         {
             let given = given.get(name.as_str()).map_or(&[][..], Vec::as_slice);
-            let mut resolver = Resolver { name: &name, vars, options, sources, earlier: &variables, problems };
+            let earlier = &variables;
+            let mut resolver = Resolver { name: &name, vars, options, sources, earlier, of_caller: false, problems };
             variable = resolver.variable(&table, given, &entry.at);
         }
         variables.declared.push(Declared { name, at: entry.at.clone(), variable });
@@ -131,6 +132,8 @@ pub(super) struct Resolver<'a> {
     pub sources: &'a Sources,
     /// What stands before it.
     pub earlier: &'a Variables,
+    /// Its default is relative to where the caller is.
+    pub of_caller: bool,
     pub problems: &'a mut Vec<Problem>,
 }
 
@@ -144,6 +147,7 @@ impl Resolver<'_> {
             self.problems.push(Problem::at(message, at.clone()));
             return None;
         }
+        self.of_caller = flag("of-caller");
         let default = match table.get("default") {
             Some(node) => Some((self.value(node, kind, secret)?, node.span.clone())),
             None => None,
@@ -242,8 +246,8 @@ impl Resolver<'_> {
             VarType::Int => last.parse().map(VarValue::Int).map_err(|_| last),
             VarType::Bool => last.parse().map(VarValue::Bool).map_err(|_| last),
             VarType::List => {
-                let items = texts.iter().filter(|text| !text.is_empty()).flat_map(|text| text.split(','));
-                Ok(VarValue::List(items.map(str::to_string).collect()))
+                let items = texts.iter().filter(|text| !text.is_empty()).flat_map(|text| list_items(text));
+                Ok(VarValue::List(items.collect()))
             }
         }
     }
@@ -278,6 +282,25 @@ impl Resolver<'_> {
         });
         None
     }
+}
+
+/// What commas separate; `\\,` is a comma.
+fn list_items(text: &str) -> Vec<String> {
+    let mut items = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        let comma = chars.peek() == Some(&',');
+        match (char, items.last_mut()) {
+            ('\\', Some(item)) if comma => {
+                item.push(',');
+                chars.next();
+            }
+            (',', _) => items.push(String::new()),
+            (char, Some(item)) => item.push(char),
+            (_, None) => {}
+        }
+    }
+    items
 }
 
 /// A default as it stands in the file, a list with commas.
