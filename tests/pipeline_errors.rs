@@ -284,7 +284,7 @@ for = { src = ["a"], cmake = ["b"], host = ["c"] }
 [[stage.workloads]]
 name = "empty"
 run = "x"
-for = { level = "${none}" }
+for = { level = [] }
 [[stage.workloads]]
 name = "number"
 run = "x"

@@ -42,8 +42,11 @@ struct Job<'a> {
 }
 
 /// The time that counting a workload is expected to take.
+///
+/// On a machine with other work, that is more than the processor's time; a program that waits does not wait longer, though.
 pub fn expected(first: &First, jobs: usize) -> f64 {
-    (2.0 * first.work[0] + first.work[1]) * valgrind::SLOWDOWN / jobs.clamp(1, 3) as f64
+    let side = |side: usize| first.wall[side].clamp(first.work[side], 3.0 * first.work[side]);
+    (2.0 * side(0) + side(1)) * valgrind::SLOWDOWN / jobs.clamp(1, 3) as f64
 }
 
 /// Counts the workloads for which there is time, the short ones first.
@@ -76,7 +79,7 @@ pub fn count(
     }
     let what = text::plural(queue.len() / 3, "workload");
     say(&format!("counting instructions of {what}, about {}", text::duration(planned)));
-    let results = run(request, valgrind, clock, jobs, queue);
+    let results = run(request, valgrind, clock, clock.used() + allowed, jobs, queue);
     for (index, counted) in counted.iter_mut().enumerate() {
         let of = |name| results.iter().find(|(workload, side, _)| (*workload, *side) == (index, name)).map(|r| &r.2);
         let (Some(base), Some(again), Some(candidate)) = (of("base"), of("again"), of("candidate")) else { continue };
@@ -87,7 +90,15 @@ pub fn count(
 
 type Outcome = (usize, &'static str, Result<Count, String>);
 
-fn run(request: &Request, valgrind: &Utf8Path, clock: &Clock, jobs: usize, queue: VecDeque<Job>) -> Vec<Outcome> {
+/// Makes the counts in order, until the clock shows `end`: the times need theirs.
+fn run(
+    request: &Request,
+    valgrind: &Utf8Path,
+    clock: &Clock,
+    end: f64,
+    jobs: usize,
+    queue: VecDeque<Job>,
+) -> Vec<Outcome> {
     let settings = &request.settings;
     let queue = Mutex::new(queue);
     let results = Mutex::new(Vec::new());
@@ -96,11 +107,15 @@ fn run(request: &Request, valgrind: &Utf8Path, clock: &Clock, jobs: usize, queue
             scope.spawn(|| {
                 loop {
                     let Some(job) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
-                    let limit = Duration::try_from_secs_f64(clock.left().max(1.0)).unwrap_or(settings.budget);
+                    let left = end - clock.used();
+                    let limit = Duration::try_from_secs_f64(left).unwrap_or(Duration::ZERO);
                     let dir = made(&settings.scratch, &format!("count-{}-{}", job.workload, job.name));
-                    let count = dir
-                        .and_then(|dir| valgrind::count(valgrind, job.invocation, &dir, limit, &settings.optbuild))
-                        .map_err(|error| format!("{error:#}"));
+                    let count = match limit.is_zero() {
+                        true => Err("no time was left to count them".into()),
+                        false => dir
+                            .and_then(|dir| valgrind::count(valgrind, job.invocation, &dir, limit, &settings.optbuild))
+                            .map_err(|error| format!("{error:#}")),
+                    };
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.push((job.workload, job.name, count));
                 }

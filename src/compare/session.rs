@@ -61,6 +61,12 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
         left_out.push(format!("`{}`: {} of at least {LEAST_RUNS} runs a side", workload.name, runs.base.len()));
     }
     left_out.extend(counted.iter().filter_map(|counted| counted.left_out.clone()));
+    if workloads.iter().all(|workload| workload.metrics.is_empty()) {
+        bail!(
+            "the budget of {} was over before anything was measured; give it more: `budget`",
+            text::duration(clock.allowed())
+        );
+    }
     let used = clock.used();
     say(&format!("used: {} of {}", text::duration(used), text::duration(clock.allowed())));
     Ok(Comparison {

@@ -24,6 +24,7 @@ mod restore;
 mod same;
 mod shadow;
 mod slot;
+mod strip_like;
 mod take_profile;
 mod tree;
 
@@ -59,6 +60,7 @@ pub enum OpCommand {
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
     CopyWorkspace(copy_workspace::CopyWorkspace),
+    StripLike(strip_like::StripLike),
     PutInPlace(put_in_place::PutInPlace),
     Same(same::Same),
     /// Boxed: it has many more options than the others.
@@ -132,6 +134,7 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),
         OpCommand::CopyWorkspace(args) => args.run(),
+        OpCommand::StripLike(args) => args.run(),
         OpCommand::PutInPlace(args) => args.run(),
         OpCommand::Same(args) => args.run(),
         OpCommand::Compare(args) => args.run(),

@@ -8,10 +8,11 @@ use super::text::Text;
 use super::tree::{Node, Table, Value};
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 11] = [
+const LEFT_OUT: [&str; 12] = [
     "name",
     "description",
     "when",
+    "unless",
     "jobs",
     "timeout",
     "retries",

@@ -59,8 +59,8 @@ pub(super) fn references(
             let mut problem = Problem::at(message, at.clone());
             for draft in drafts.iter().filter(|draft| candidates.iter().any(|candidate| candidate.stage == draft.name))
             {
-                if let Some(when) = draft.table.get("when") {
-                    problem = problem.mark(when.span.clone(), format!("`{}` is off", draft.name));
+                for switch in ["when", "unless"].into_iter().filter_map(|key| draft.table.get(key)) {
+                    problem = problem.mark(switch.span.clone(), format!("`{}` is off", draft.name));
                 }
             }
             problems.push(problem.help(help));

@@ -28,6 +28,10 @@ pub struct Common {
     #[serde(default = "yes")]
     #[schemars(with = "super::OrVar<bool>")]
     pub when: bool,
+    /// Switches the stage off when true, whatever `when` says.
+    #[serde(default)]
+    #[schemars(with = "super::OrVar<bool>")]
+    pub unless: bool,
     /// Files, directories or globs that the stage reads besides what its kind knows of. A change makes it run again.
     #[serde(default)]
     pub inputs: Vec<Text>,

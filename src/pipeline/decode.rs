@@ -90,7 +90,11 @@ pub(super) fn stage(
             side.entries.push(entry.clone());
         }
     }
-    let common = decode(common, span, problems);
+    let common = decode(common, span, problems).map(|common: Common| Common {
+        // What everybody asks is whether the stage is on.
+        when: common.when && !common.unless,
+        ..common
+    });
     let kind = match kind {
         KindName::Cmake => decode(own, span, problems).map(Kind::Cmake),
         KindName::Cargo => decode(own, span, problems).map(Kind::Cargo),

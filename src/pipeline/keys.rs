@@ -12,9 +12,16 @@ use super::tree::{Node, Table};
 use super::value::Words;
 use super::{CommandLine, Common};
 
-/// Checks a stage; `at` is where its name stands.
-pub(super) fn check(common: &Common, kind: &Kind, table: &Table, at: &Range<usize>, problems: &mut Vec<Problem>) {
-    let mut keys = Keys { table, at, name: &common.name, problems };
+/// Checks a stage; `written` has its keys with references, `at` is where its name stands.
+pub(super) fn check(
+    common: &Common,
+    kind: &Kind,
+    table: &Table,
+    written: &Table,
+    at: &Range<usize>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut keys = Keys { table, written, at, name: &common.name, problems };
     keys.common(common);
     match kind {
         Kind::Cmake(cmake) => keys.cmake(cmake),
@@ -31,6 +38,7 @@ pub(super) fn check(common: &Common, kind: &Kind, table: &Table, at: &Range<usiz
 
 struct Keys<'a> {
     table: &'a Table,
+    written: &'a Table,
     at: &'a Range<usize>,
     name: &'a str,
     problems: &'a mut Vec<Problem>,
@@ -97,7 +105,9 @@ impl Keys<'_> {
     }
 
     fn cargo(&mut self, cargo: &Cargo) {
+        let written = ["manifest", "crate"].into_iter().any(|key| self.written.get(key).is_some());
         match (&cargo.manifest, &cargo.krate) {
+            (None, None) if written => {}
             (None, None) => {
                 let message = format!("the cargo stage `{}` has neither `manifest` nor `crate`", self.name);
                 self.wrong(
@@ -139,6 +149,9 @@ impl Keys<'_> {
             }
             (Some(_), true) => self.wrong("profile", "instrumenting takes no profile", "take `profile` out"),
             _ => {}
+        }
+        if instruments && bolt.strip_like.is_some() {
+            self.wrong("strip-like", "an instrumented file needs its symbols", "take `strip-like` out");
         }
         match bolt.slots {
             Some(0) => self.wrong("slots", "there is at least one instrumented copy", ""),
@@ -247,7 +260,9 @@ impl Keys<'_> {
         what: &str,
         commands: Vec<(&str, Option<&Words>, bool, &BTreeMap<String, Text>)>,
     ) {
-        if commands.is_empty() {
+        // What variables have left empty can be looked at; planning it says what is missing.
+        let written = self.written.get(key).is_some_and(|node| node.as_array().is_none_or(|items| !items.is_empty()));
+        if commands.is_empty() && !written {
             self.wrong(key, format!("`{}` has no {what}", self.name), "there has to be at least one");
         }
         let table = self.table;

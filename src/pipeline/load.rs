@@ -155,7 +155,7 @@ impl Loader<'_> {
         substituted.entries.extend(open.entries);
         let decoded = decode::stage(&substituted, table, &stage.span, self.problems).filter(|_| !broken);
         if let Some((common, kind)) = &decoded {
-            keys::check(common, kind, &substituted, at, self.problems);
+            keys::check(common, kind, &substituted, table, at, self.problems);
         }
         Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, decoded })
     }
@@ -197,9 +197,12 @@ impl Loader<'_> {
 fn names<'n>(variables: &'n Variables, sources: &'n Sources, tools: &Table, stages: &[Node]) -> Names<'n> {
     let named = stages.iter().filter_map(|stage| Some((stage, merge::stage_name(stage)?)));
     let off = named.clone().filter(|(stage, _)| {
-        let Some(when) = stage.get("when") else { return false };
-        let value = variables.alone(when).map(|variable| &variable.value);
-        when.value == Value::Boolean(false) || value == Some(&VarValue::Bool(false))
+        let is = |key: &str, wanted: bool| {
+            let Some(node) = stage.get(key) else { return false };
+            let value = variables.alone(node).map(|variable| &variable.value);
+            node.value == Value::Boolean(wanted) || value == Some(&VarValue::Bool(wanted))
+        };
+        is("when", false) || is("unless", true)
     });
     Names {
         variables,

@@ -20,6 +20,9 @@ impl Substitution<'_> {
         let Some(matrix) = template.remove("for") else { return Ok(vec![self.node(item, shape)?]) };
         let axes = self.axes(&matrix, &shape.key("for"))?;
         let count = axes.values().try_fold(1usize, |count, values| count.checked_mul(values.len()));
+        if count == Some(0) && is_variable(&matrix, &axes) {
+            return Ok(Vec::new());
+        }
         if count.is_none_or(|count| count == 0 || count > MOST) {
             let message = match count {
                 Some(0) => "a `for` without values stands for nothing".into(),
@@ -74,6 +77,16 @@ impl Substitution<'_> {
     }
 }
 
+/// Whether values were declared for every name, of which variables have left nothing.
+fn is_variable(matrix: &Node, axes: &BTreeMap<String, Vec<Text>>) -> bool {
+    let declared = |name: &str| match &matrix.as_table().and_then(|table| table.get(name)).map(|node| &node.value) {
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::String(_)) => true,
+        _ => false,
+    };
+    axes.iter().filter(|(_, values)| values.is_empty()).all(|(name, _)| declared(name))
+}
+
 /// Every combination; the last name changes fastest.
 fn combinations(axes: &BTreeMap<String, Vec<Text>>) -> Vec<BTreeMap<String, Text>> {
     let mut all = vec![BTreeMap::new()];
@@ -90,10 +103,17 @@ fn combinations(axes: &BTreeMap<String, Vec<Text>>) -> Vec<BTreeMap<String, Text
     all
 }
 
-/// A value as part of a name: references without their `${}`.
+/// A value as part of a name: references without their `${}`, long ones cut, with what tells them apart.
 fn shown(value: &Text) -> String {
-    match value.as_literal() {
+    const LONGEST: usize = 60;
+    let text = match value.as_literal() {
         Some(literal) => literal.into_owned(),
         None => value.to_string().replace("${", "").replace('}', ""),
+    };
+    let line: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+    if line == text && line.chars().count() <= LONGEST {
+        return line;
     }
+    let beginning: String = line.chars().take(LONGEST).collect();
+    format!("{beginning}…{}", &blake3::hash(text.as_bytes()).to_hex()[..6])
 }

@@ -61,7 +61,7 @@ enum VarEntry {
 
 /// A variable. A plain value in place of the table is its default.
 #[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(dead_code, reason = "read for its schema only")]
 struct VarDecl {
     /// What values it takes. Default: the type of `default`, a string being a `string`.

@@ -246,8 +246,8 @@ impl Resolver<'_> {
             VarType::Int => last.parse().map(VarValue::Int).map_err(|_| last),
             VarType::Bool => last.parse().map(VarValue::Bool).map_err(|_| last),
             VarType::List => {
-                let items = texts.iter().filter(|text| !text.is_empty()).flat_map(|text| text.split(','));
-                Ok(VarValue::List(items.map(str::to_string).collect()))
+                let items = texts.iter().filter(|text| !text.is_empty()).flat_map(|text| list_items(text));
+                Ok(VarValue::List(items.collect()))
             }
         }
     }
@@ -282,6 +282,25 @@ impl Resolver<'_> {
         });
         None
     }
+}
+
+/// What commas separate; `\\,` is a comma.
+fn list_items(text: &str) -> Vec<String> {
+    let mut items = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        let comma = chars.peek() == Some(&',');
+        match (char, items.last_mut()) {
+            ('\\', Some(item)) if comma => {
+                item.push(',');
+                chars.next();
+            }
+            (',', _) => items.push(String::new()),
+            (char, Some(item)) => item.push(char),
+            (_, None) => {}
+        }
+    }
+    items
 }
 
 /// A default as it stands in the file, a list with commas.

@@ -102,6 +102,28 @@ impl Arg {
         self.with("/").with(below)
     }
 
+    /// The same with another argument in place of every occurrence of a text in literals; and whether there was one.
+    #[must_use]
+    pub fn replaced(self, text: &str, by: &Arg) -> (Arg, bool) {
+        let (mut parts, mut found) = (Vec::new(), false);
+        for part in self.joined().parts {
+            let Part::Literal(literal) = &part else {
+                parts.push(part);
+                continue;
+            };
+            for (index, piece) in literal.split(text).enumerate() {
+                if index > 0 {
+                    parts.extend(by.parts.iter().cloned());
+                    found = true;
+                }
+                if !piece.is_empty() {
+                    parts.push(Part::Literal(piece.into()));
+                }
+            }
+        }
+        (Arg { parts }, found)
+    }
+
     /// The same with literals that follow each other made one.
     #[must_use]
     pub fn joined(self) -> Arg {

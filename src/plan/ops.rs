@@ -229,6 +229,12 @@ impl Op {
         Op::new("bolt-statistics", args).in_shell(Vec::new())
     }
 
+    /// Takes as many symbols out of a file, or of the programs below a directory, as another one has none of.
+    pub fn strip_like(target: &Arg, like: &Arg, objcopy: &Arg) -> Op {
+        let args = ["--like".into(), like.clone(), "--objcopy".into(), objcopy.clone(), target.clone()];
+        Op::new("strip-like", args)
+    }
+
     /// Copies a directory and replaces one file in the copy.
     pub fn shadow(from: &Arg, to: &Arg, replace: &str, with: &Arg) -> Op {
         let args = ["--from", "--to", "--replace", "--with"].map(Arg::from);

@@ -5,6 +5,7 @@
 //! profiles go. That is a directory in `${self.build}`, because outputs do not change any more when the stage is done. `out`
 //! and `file` are those of slot 0; gather stages replace them by those of the workload's slot.
 
+mod limits;
 mod options;
 
 use super::{Context, PlanError};
@@ -30,6 +31,7 @@ pub(super) fn plan(kind: &Bolt, cx: &mut Context) -> Result<(), PlanError> {
             cx.invalid("input", "the file lies where the stage writes; llvm-bolt must never write to its input")
         );
     }
+    limits::check(kind, cx)?;
     let file = file_below(kind, cx)?;
     let bolt = cx.tool("llvm-bolt");
     match kind.action {
@@ -88,6 +90,12 @@ fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) 
     argv.extend(options);
     rewrite.steps(cx, argv, "");
     cx.step(Step::op("statistics", Op::bolt_statistics("bolt")));
+    if let Some(like) = &kind.strip_like {
+        let like = cx.arg(like)?;
+        let tool = cx.tool("llvm-objcopy");
+        let result = if kind.within.is_some() { out.clone() } else { out.clone().join(file) };
+        cx.step(Step::op("strip", Op::strip_like(&result, &like, &tool)));
+    }
     output(cx, "out", out.clone(), true);
     output(cx, "file", out.join(file), true);
     Ok(())

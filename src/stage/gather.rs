@@ -10,9 +10,10 @@ mod sampling;
 mod supplied;
 
 use super::{Context, PlanError};
+use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::kind::Gather;
 use crate::pipeline::kind::gather::{Method, Workload as Declared};
-use crate::pipeline::{CommandLine, Words};
+use crate::pipeline::{CommandLine, Piece, Text, Words};
 use crate::plan::{self, Action, Arg, Command, Merge, MergeOutput, Op, Output, Pool, Step, Symbol, Workload};
 pub use instrumented::Instrumented;
 pub use sampling::branch_records;
@@ -28,7 +29,10 @@ const NAME: &str = "merged";
 
 pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
     if kind.workloads.is_empty() {
-        return Err(cx.invalid("workloads", "there is nothing to run: name at least one workload"));
+        return Err(cx.invalid(
+            "workloads",
+            "there is nothing to run: name at least one workload, or set the variable that they come from",
+        ));
     }
     let build = Instrumented::find(kind, cx)?;
     let format = build.format;
@@ -41,7 +45,9 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
     let (mut commands, mut collector) = (Vec::new(), None);
     for declared in &kind.workloads {
         match (&declared.run, &declared.rustc_perf) {
-            (Some(run), _) => commands.push((declared, declared.name.clone(), command(declared, run, cx)?)),
+            (Some(run), _) => {
+                commands.push((declared, declared.name.clone(), command(declared, run, kind, &build, cx)?))
+            }
             (None, Some(training)) => {
                 let expanded = rustc_perf::expand(declared, training, kind, cx)?;
                 commands.extend(expanded.commands.into_iter().map(|(name, command)| (declared, name, command)));
@@ -121,13 +127,41 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn command(declared: &Declared, run: &Words, cx: &mut Context) -> Result<Command, PlanError> {
+fn command(
+    declared: &Declared,
+    run: &Words,
+    kind: &Gather,
+    build: &Instrumented,
+    cx: &mut Context,
+) -> Result<Command, PlanError> {
+    let key = format!("workloads.{}", declared.name);
     let line = CommandLine::new(run, declared.shell, declared.env.clone(), declared.cwd.clone());
-    let line = line.map_err(|message| cx.invalid(&format!("workloads.{}", declared.name), message))?;
+    let line = line.map_err(|message| cx.invalid(&key, message))?;
+    if let Some(mut command) = build.harness(&line, &key, cx)? {
+        command.timeout = declared.timeout;
+        return Ok(command);
+    }
     let mut command: plan::Command = cx.command_line(&line)?;
+    let program = cx.arg(&kind.instrumented)?;
+    for arg in command.argv.iter_mut().chain(command.env.values_mut()) {
+        let (replaced, found) = std::mem::take(arg).replaced(PLACEHOLDER, &program);
+        if found && names_a_directory(&kind.instrumented) {
+            let message = format!("`{PLACEHOLDER}` is one program, and `{}` a directory", kind.instrumented);
+            return Err(cx.invalid(&key, message));
+        }
+        *arg = replaced;
+    }
     if declared.cwd.is_none() {
         command.cwd = Arg::from(Symbol::Attempt).join(CWD);
     }
     command.timeout = declared.timeout;
     Ok(command)
+}
+
+/// `${stage.out}` and nothing behind it.
+fn names_a_directory(text: &Text) -> bool {
+    match text.pieces.as_slice() {
+        [Piece::Outputs(candidates)] => candidates.iter().any(|candidate| candidate.output == "out"),
+        _ => false,
+    }
 }

@@ -23,7 +23,7 @@ const PREDECESSOR: &str = "workspace.predecessor";
 const SHOWN: usize = 120;
 
 /// Keys that decide when and how often a stage runs, not what it makes; and those of which the rest of the fingerprint tells.
-const NOT_HASHED: [&str; 13] = [
+const NOT_HASHED: [&str; 14] = [
     "name",
     "kind",
     "description",
@@ -33,6 +33,7 @@ const NOT_HASHED: [&str; 13] = [
     "retries",
     "on-failure",
     "when",
+    "unless",
     "remove",
     "after",
     "exclusive",

@@ -23,6 +23,9 @@ pub struct Bolt {
     /// Options on top of the default set.
     #[serde(default)]
     pub extra_options: Vec<Text>,
+    /// For `optimize`: leaves as many symbols and as much debug information in the result as this file, or directory of the same
+    /// layout as `within`, has: usually what a plain build makes, whose `strip` had to wait until BOLT was done.
+    pub strip_like: Option<Text>,
     /// For `instrument`: how many instrumented copies are made, each with a profile path of its own, because the path is
     /// compiled in. A gather stage runs that many workloads at once, at most. Default: 1.
     #[schemars(with = "Option<OrVar<u32>>")]

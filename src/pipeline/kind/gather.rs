@@ -38,7 +38,9 @@ pub struct Workload {
     /// What it is called. With `for`, the values are added to it: `name[level=3]`.
     #[serde(deserialize_with = "value::plain")]
     pub name: String,
-    /// The command: an array of words, or a string that is split into words without a shell.
+    /// The command: an array of words, or a string that is split into words without a shell. `{program}` stands for the
+    /// instrumented program, where `instrumented` is one. `cargo bench …` and `cargo test …` are run as the cargo stage that
+    /// `instrumented` comes from builds: what they build and run is instrumented, too.
     pub run: Option<Words>,
     /// Crates that rustc-perf's collector compiles, each a workload.
     pub rustc_perf: Option<Training>,

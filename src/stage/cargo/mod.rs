@@ -11,8 +11,8 @@ mod trained;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Context, PlanError};
-use crate::pipeline::Text;
 use crate::pipeline::kind::{Cargo, Lto, Pgo};
+use crate::pipeline::{CommandLine, Stage, Text};
 use crate::plan::{Arg, Command, Op, Output, Part, Step, Symbol};
 use crate::toolchain::rust::{self, Rust};
 
@@ -34,6 +34,9 @@ enum What {
 pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
     if kind.bins.is_empty() {
         return Err(cx.invalid("bins", "name the programs to build: `bins = [\"name\"]`"));
+    }
+    if kind.bins.iter().any(|bin| bin.pieces.is_empty()) {
+        return Err(cx.invalid("bins", "a program without a name: set the variable that it comes from"));
     }
     let package = package(kind, cx)?;
     let rust = match rust::find(cx.facts, cx.pipeline, package.dir.as_deref()) {
@@ -77,30 +80,79 @@ pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
             argv.extend(["--no-track".into(), "--force".into()]);
         }
     }
-    argv.extend(["--profile".into(), profile.clone(), "--target".into(), target.clone()]);
-    argv.extend(["--target-dir".into(), Symbol::Build.into(), "--jobs".into(), Symbol::Jobs.into()]);
-    if let Some(text) = &kind.package {
-        argv.extend(["--package".into(), cx.arg(text)?]);
-    }
     for bin in &bins {
         argv.extend(["--bin".into(), bin.clone()]);
     }
-    selection(kind, &package, cx, &mut argv)?;
-    profile_settings(kind, &profile, &mut argv);
-
-    let mut command = cx.command(argv);
-    command.cwd = package.cwd.clone();
-    environment(rust.as_ref(), cx, &mut command);
-    rustflags::add(&flags, &package, &target, rust.as_ref(), cx, &mut command);
-    for text in &kind.args {
-        command.argv.push(cx.arg(text)?);
-    }
+    let build =
+        Build { kind, package: &package, rust: rust.as_ref(), target: &target, profile: &profile, flags: &flags };
+    let command = build.command(argv, cx)?;
     cx.step(Step::command("build", command));
     outputs(kind, cx, &package, &profile, &target, &bins);
     match used {
         Some(used) => cx.check_profile_use(&used, "build", kind.max_unprofiled.as_ref(), profdata),
         None => Ok(()),
     }
+}
+
+/// What all of cargo's subcommands that build are told.
+struct Build<'a> {
+    kind: &'a Cargo,
+    package: &'a Package,
+    rust: Option<&'a Rust>,
+    target: &'a Arg,
+    profile: &'a Arg,
+    flags: &'a [Arg],
+}
+
+impl Build<'_> {
+    fn command(&self, mut argv: Vec<Arg>, cx: &mut Context) -> Result<Command, PlanError> {
+        argv.extend(["--profile".into(), self.profile.clone(), "--target".into(), self.target.clone()]);
+        argv.extend(["--target-dir".into(), Symbol::Build.into(), "--jobs".into(), Symbol::Jobs.into()]);
+        if let Some(text) = &self.kind.package {
+            argv.extend(["--package".into(), cx.arg(text)?]);
+        }
+        selection(self.kind, self.package, cx, &mut argv)?;
+        profile_settings(self.kind, self.profile, &mut argv);
+        let mut command = cx.command(argv);
+        command.cwd = self.package.cwd.clone();
+        environment(self.rust, cx, &mut command);
+        rustflags::add(self.flags, self.package, self.target, self.rust, cx, &mut command);
+        for text in &self.kind.args {
+            command.argv.push(cx.arg(text)?);
+        }
+        Ok(command)
+    }
+}
+
+/// `cargo bench …` or `cargo test …` as a command that builds as the stage does: the same package, features, profile, target and
+/// flags, in the build directory of the stage that runs it. What was declared behind the subcommand comes last.
+pub(super) fn harness(kind: &Cargo, stage: &Stage, line: &CommandLine, cx: &mut Context) -> Result<Command, PlanError> {
+    let words = line.words.iter().map(|word| cx.arg(word)).collect::<Result<Vec<Arg>, _>>()?;
+    let package = package(kind, cx)?;
+    let What::Manifest(manifest, _) = &package.what else {
+        let message = "a crate of the registry is built without its benches and tests; name a `manifest`";
+        return Err(cx.invalid("workloads", message));
+    };
+    let rust = rust::find(cx.facts, cx.pipeline, package.dir.as_deref());
+    let rust = rust.map_err(|gap| cx.gap(gap.what, gap.remedy)).ok();
+    let target = kind.target.as_ref().map(|text| cx.arg(text)).transpose()?.unwrap_or_else(|| cx.facts.host().into());
+    let profile = kind.profile.as_ref().map(|text| cx.arg(text)).transpose()?.unwrap_or_else(|| "release".into());
+    let flags = flags(kind, None, rust.as_ref(), cx)?;
+    let cargo = rust.as_ref().map_or_else(|| "cargo".into(), |rust| cx.tool_at("cargo", rust.cargo.clone()));
+    let mut argv = vec![cargo];
+    argv.extend(words.get(1).cloned());
+    argv.extend(["--manifest-path".into(), manifest.clone()]);
+    let build =
+        Build { kind, package: &package, rust: rust.as_ref(), target: &target, profile: &profile, flags: &flags };
+    let mut command = build.command(argv, cx)?;
+    for (name, text) in &stage.common.env {
+        let value = cx.arg(text)?;
+        command.env.entry(name.clone()).or_insert(value);
+    }
+    command.argv.extend(words.into_iter().skip(2));
+    let name = &stage.common.name;
+    cx.note(format!("what cargo runs for `{}` is built as stage `{name}` builds", line.words[1]));
+    Ok(command)
 }
 
 fn package(kind: &Cargo, cx: &mut Context) -> Result<Package, PlanError> {
@@ -117,7 +169,7 @@ fn package(kind: &Cargo, cx: &mut Context) -> Result<Package, PlanError> {
             }
             Ok(Package { what: What::Registry(krate), cwd: Symbol::Build.into(), dir: None })
         }
-        _ => Err(cx.invalid("manifest", "a cargo stage has either `manifest` or `crate`")),
+        _ => Err(cx.invalid("manifest", "say what is built: a cargo stage has either `manifest` or `crate`")),
     }
 }
 

@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use crate::pipeline::kind::bolt;
 use crate::pipeline::kind::gather::Method;
 use crate::pipeline::kind::{Cargo, Cmake, Gather, Pgo};
-use crate::pipeline::{Kind, OutputRef, Stage, Text};
+use crate::pipeline::{CommandLine, Kind, OutputRef, Stage, Text};
 use crate::plan::{Arg, Command, Gap, Late, Part, Symbol};
 use crate::profile::Format;
 use crate::stage::bolt::{SLOTS, slot_path_file};
@@ -120,6 +120,40 @@ impl<'a> Instrumented<'a> {
                 "llvm-profdata".into()
             }
         })
+    }
+}
+
+impl Instrumented<'_> {
+    /// `cargo bench` and `cargo test` run programs of their own, which have to be built as the instrumented program is. None: it
+    /// is another command.
+    pub(super) fn harness(
+        &self,
+        line: &CommandLine,
+        key: &str,
+        cx: &mut Context,
+    ) -> Result<Option<Command>, PlanError> {
+        let word = |index: usize| line.words.get(index).and_then(Text::as_literal);
+        let (Some(program), Some(subcommand)) = (word(0), word(1)) else { return Ok(None) };
+        if line.shell || program != "cargo" || !matches!(&*subcommand, "bench" | "test") {
+            return Ok(None);
+        }
+        let Some(stage) = self.producer else { return Ok(None) };
+        let Kind::Cargo(cargo) = &stage.kind else {
+            return Err(cx.invalid(
+                key,
+                format!(
+                    "`cargo {subcommand}` runs programs that it builds itself, not the one that stage `{}` made; name commands \
+                     that run that one",
+                    stage.common.name
+                ),
+            ));
+        };
+        let mut command = crate::stage::cargo::harness(cargo, stage, line, cx)?;
+        for (name, text) in &line.env {
+            let value = cx.arg(text)?;
+            command.env.insert(name.clone(), value);
+        }
+        Ok(Some(command))
     }
 }
 
