@@ -1,9 +1,9 @@
 //! Looks at what the commands of a run use: CPU time and memory of each process tree. Unaware of what the commands are for.
 //!
-//! One look reads `/proc/PID/stat` of every process of the machine once, however many commands run; `docs/report.md` says what
-//! that costs.
+//! One look reads `/proc/PID/stat` of every process of a run, and of those that it does not know yet; `docs/report.md` says
+//! what that costs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -20,6 +20,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const LOOKS: u32 = 600;
 /// Between two looks, at most.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// After so many looks, processes of others are looked at again: one of ours may have got the pid of one that ended.
+const FORGET: usize = 10;
 
 /// A thread that looks until this is dropped.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ impl Sampler {
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                 }
                 let Some(control) = control.upgrade() else { return };
-                let trees = looker.look(&control.trees(), linux::all);
+                let trees = looker.look(&control.trees(), linux::pids, linux::process);
                 if !trees.is_empty() {
                     events.send(Event::Sampled { trees });
                 }
@@ -81,20 +84,36 @@ pub struct Tree {
     pub start_time: u64,
 }
 
-/// Remembers what was seen last, because a process that ends between two reads is in no account for a moment.
+/// Remembers what was seen last.
 #[derive(Debug, Default)]
 struct Looker {
+    /// CPU seconds of each tree: a process that ends between two reads is in no account for a moment.
     last: HashMap<(u32, u64), f64>,
+    /// Processes that are in no tree: on a machine with thousands, reading them again and again would be all the cost.
+    others: HashSet<i32>,
+    looks: usize,
 }
 
 impl Looker {
-    fn look(&mut self, trees: &[Tree], all: impl FnOnce() -> Vec<Proc>) -> Vec<TreeSample> {
+    fn look(
+        &mut self,
+        trees: &[Tree],
+        pids: impl FnOnce() -> Vec<i32>,
+        read: impl Fn(i32) -> Option<Proc>,
+    ) -> Vec<TreeSample> {
         if trees.is_empty() {
             self.last.clear();
             return Vec::new();
         }
         let (tick, page) = (rustix::param::clock_ticks_per_second() as f64, rustix::param::page_size() as u64);
-        let sums = sums(trees, &all());
+        self.looks += 1;
+        if self.looks.is_multiple_of(FORGET) {
+            self.others.clear();
+        }
+        let unknown = pids().into_iter().filter(|pid| !self.others.contains(pid));
+        let all: Vec<Proc> = unknown.filter_map(read).collect();
+        let (sums, others) = sums(trees, &all);
+        self.others.extend(others);
         let mut seen = HashMap::new();
         let samples = trees.iter().zip(sums).filter(|(_, sum)| sum.processes > 0).map(|(tree, sum)| {
             let id = (tree.pid, tree.start_time);
@@ -116,9 +135,9 @@ struct Sum {
     processes: usize,
 }
 
-/// What the processes below each supervisor used. A process's time includes that of children that it waited for, so the sum over
-/// the living is that of the whole tree.
-fn sums(trees: &[Tree], all: &[Proc]) -> Vec<Sum> {
+/// What the processes below each supervisor used, and the processes that are in no tree. A process's time includes that of
+/// children that it waited for, so the sum over the living is that of the whole tree.
+fn sums(trees: &[Tree], all: &[Proc]) -> (Vec<Sum>, Vec<i32>) {
     let parents: HashMap<i32, i32> = all.iter().map(|process| (process.pid, process.parent)).collect();
     let starts: HashMap<i32, u64> = all.iter().map(|process| (process.pid, process.start_time)).collect();
     let mut owners: HashMap<i32, Option<usize>> = HashMap::new();
@@ -129,6 +148,7 @@ fn sums(trees: &[Tree], all: &[Proc]) -> Vec<Sum> {
         owners.insert(pid, same.then_some(index));
     }
     let mut sums = vec![Sum::default(); trees.len()];
+    let mut others = Vec::new();
     for process in all {
         let mut path = Vec::new();
         let mut pid = process.pid;
@@ -144,6 +164,9 @@ fn sums(trees: &[Tree], all: &[Proc]) -> Vec<Sum> {
             }
         };
         owners.extend(path.into_iter().map(|pid| (pid, owner)));
+        if owner.is_none() {
+            others.push(process.pid);
+        }
         if let Some(index) = owner {
             sums[index].ticks += process.ticks;
             // The supervisor is not the command; its time is what it waited for.
@@ -153,7 +176,7 @@ fn sums(trees: &[Tree], all: &[Proc]) -> Vec<Sum> {
             }
         }
     }
-    sums
+    (sums, others)
 }
 
 #[cfg(test)]
@@ -181,7 +204,8 @@ mod tests {
             process(21, 20, 7, 5),
             process(30, 1, 1000, 1000),
         ];
-        let sums = sums(&[tree(10, 7), tree(20, 7), tree(40, 7)], &all);
+        let (sums, others) = sums(&[tree(10, 7), tree(20, 7), tree(40, 7)], &all);
+        assert_eq!(others, [30]);
         assert_eq!(sums[0], Sum { ticks: 59, pages: 111, processes: 3 });
         assert_eq!(sums[1], Sum { ticks: 7, pages: 5, processes: 1 });
         assert_eq!(sums[2], Sum::default());
@@ -189,23 +213,42 @@ mod tests {
 
     #[test]
     fn another_process_with_the_pid_is_not_meant() {
-        assert_eq!(sums(&[tree(10, 8)], &[process(10, 1, 5, 5), process(11, 10, 5, 5)]), [Sum::default()]);
+        let (sums, _) = sums(&[tree(10, 8)], &[process(10, 1, 5, 5), process(11, 10, 5, 5)]);
+        assert_eq!(sums, [Sum::default()]);
     }
 
     #[test]
     fn circles_end() {
-        assert_eq!(sums(&[tree(10, 7)], &[process(5, 6, 1, 1), process(6, 5, 1, 1)]), [Sum::default()]);
+        let (sums, _) = sums(&[tree(10, 7)], &[process(5, 6, 1, 1), process(6, 5, 1, 1)]);
+        assert_eq!(sums, [Sum::default()]);
     }
 
     #[test]
     fn time_does_not_go_back() {
         let mut looker = Looker::default();
-        let mut cpu =
-            |ticks| looker.look(&[tree(10, 7)], || vec![process(10, 1, ticks, 0), process(11, 10, 0, 1)])[0].cpu;
+        let mut cpu = |ticks| {
+            let read = |pid| Some(if pid == 10 { process(10, 1, ticks, 0) } else { process(11, 10, 0, 1) });
+            looker.look(&[tree(10, 7)], || vec![10, 11], read)[0].cpu
+        };
         let first = cpu(200);
         assert!(first > 0.0);
         assert_eq!(cpu(100), first);
         assert_eq!(cpu(400), first * 2.0);
+    }
+
+    #[test]
+    fn processes_of_others_are_read_now_and_then() {
+        let reads = std::cell::RefCell::new(Vec::new());
+        let mut looker = Looker::default();
+        for _ in 0..FORGET {
+            let read = |pid| {
+                reads.borrow_mut().push(pid);
+                Some(process(pid, if pid == 11 { 10 } else { 1 }, 1, 1))
+            };
+            looker.look(&[tree(10, 7)], || vec![1, 10, 11, 30], read);
+        }
+        let times = |pid| reads.borrow().iter().filter(|read| **read == pid).count();
+        assert_eq!([1, 10, 11, 30].map(times), [2, FORGET, FORGET, 2]);
     }
 
     #[test]

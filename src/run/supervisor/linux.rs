@@ -51,8 +51,13 @@ pub(crate) fn this() -> Option<Proc> {
 
 /// All processes that this user can see.
 pub(crate) fn all() -> Vec<Proc> {
+    pids().into_iter().filter_map(process).collect()
+}
+
+/// The pids of all processes that this user can see.
+pub(crate) fn pids() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Of `all`, the processes below `roots`, living or dead, parents before their children; without the roots.
