@@ -253,3 +253,72 @@ fn nothing_at_all_has_a_report_too() {
         assert!(trace::render(&report)["traceEvents"].is_array());
     }
 }
+
+/// As `docs` of comparisons have it: two workloads, one better, one the same.
+fn comparison() -> Value {
+    let sample = |median: f64| serde_json::json!({"runs": 3, "median": median, "interval": null, "values": [median]});
+    let measured = |base: f64, candidate: f64, verdict: &str| {
+        serde_json::json!({
+            "metric": "instructions", "base": sample(base), "candidate": sample(candidate),
+            "change": (candidate - base) / base, "p-value": null, "verdict": verdict,
+        })
+    };
+    let workload = |name: &str, measured: Value| serde_json::json!({"name": name, "command": "{program} x", "output": "same", "metrics": [measured]});
+    let side = |name: &str| serde_json::json!({"name": name, "path": "/p", "kind": "program", "env": []});
+    serde_json::json!({
+        "format": 1, "optbuild": "0.1.0", "base": side("plain"), "candidate": side("fast"),
+        "machine": {"processor": "Some CPU", "cores": 2, "kernel": "6.1", "time": "2022-10-04T14:02:11Z"},
+        "counter": {"method": "valgrind", "name": "valgrind 3.19.0, callgrind", "because": null},
+        "workloads": [workload("</td>sort", measured(200.0, 150.0, "better")), workload("read", measured(100.0, 100.0, "no-change"))],
+        "sizes": [{"name": "prog", "base": 2048, "candidate": 1024, "change": -0.5}],
+        "summary": [{
+            "metric": "instructions", "mean": -0.125, "best": -0.25, "best-workload": "sort", "worst": 0.0,
+            "worst-workload": "read", "better": 1, "worse": 0, "unchanged": 1,
+        }],
+        "budget": {"allowed": 600.0, "planned": 1.0, "used": 2.0, "left-out": ["`deep` was left out: no time"]},
+        "noise": [], "notes": [],
+    })
+}
+
+#[test]
+fn comparisons_are_taken_from_what_stages_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = camino::Utf8PathBuf::try_from(directory.path().join(name)).unwrap();
+        std::fs::write(&path, text).unwrap();
+        event::OutputInfo {
+            name: name.split('.').next().unwrap().into(),
+            path,
+            bytes: 1,
+            files: 1,
+            show: name.ends_with(".txt"),
+        }
+    };
+    let outputs =
+        vec![file("json.json", &comparison().to_string()), file("other.json", "{}"), file("table.txt", "a table")];
+    let events = [
+        at(0, run_started(&["compare"])),
+        at(0, started("compare", None)),
+        at(9, done("compare", 9.0, outputs)),
+        at(9, run_finished(event::Outcome::Done, 9.0)),
+    ];
+    let report = Report::of(&events, &Past::default(), None);
+    assert_eq!(report.comparisons.len(), 1);
+    assert_eq!(serde_json::to_value(&report.comparisons[0].result).unwrap(), comparison());
+    assert_eq!(report.shown, [], "the table has the same numbers");
+    let html = html::render(&report).unwrap();
+    for text in
+        ["-12.5 %", "no change", "-50.0 %", "&lt;/td&gt;sort", "was left out: no time", "valgrind 3.19.0, callgrind"]
+    {
+        assert!(html.contains(text), "{text}");
+    }
+    let md = markdown::render(&report);
+    assert!(md.contains("**compare**: plain against fast; less is better\n"), "{md}");
+    assert!(md.contains("| instructions | -12.5 % | -25.0 % | +0.0 % | 1 | 1 | 0 |\n"), "{md}");
+    follow(
+        &Report::schema().to_value(),
+        &Report::schema().to_value(),
+        &serde_json::to_value(&report).unwrap(),
+        "report",
+    );
+}

@@ -118,7 +118,7 @@ fn comparison(compared: &Compared) -> String {
     let result = &compared.result;
     let mut text = format!(
         "**{}**: {} against {}; less is better\n\n| | mean | best | worst | better | same | worse |\n|:--|--:|--:|--:|--:|--:|--:|\n",
-        escape(&compared.title),
+        escape(&compared.stage),
         escape(&result.base.name),
         escape(&result.candidate.name)
     );

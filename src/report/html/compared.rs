@@ -28,8 +28,8 @@ fn comparison(compared: &Compared) -> Markup {
         .filter(|metric| result.workloads.iter().any(|workload| workload.metric(*metric).is_some()))
         .collect();
     html! {
-        div.card data-comparison=(compared.title) {
-            h3 { (compared.title) }
+        div.card data-comparison=(compared.stage) {
+            h3 { (compared.stage) }
             p { b { (result.base.name) } " against " b { (result.candidate.name) } ". Less is better." }
             (parts::scrolled(&summary(result)))
             details open[result.workloads.len() <= 8] {

@@ -39,12 +39,19 @@ impl Report {
                 output.earlier = sizes(past, &stage.name, &output.name, made);
             }
         }
+        let comparisons = super::files::comparisons(&stages);
+        // A table of what is here as numbers says nothing else.
+        let compared = |title: &str| {
+            comparisons.iter().any(|of| title.strip_prefix(&of.stage).is_some_and(|rest| rest.starts_with('.')))
+        };
+        let shown = shown(&summary).into_iter().filter(|shown| !compared(&shown.title));
+        let shown = shown.map(|shown| super::Shown { title: shown.title, text: shown.text }).collect();
         Report {
             format: FORMAT,
             run: course.run(&summary, again.unwrap_or(&default)),
             timeline: timeline(wall, &course.courses()),
-            comparisons: super::files::comparisons(&stages),
-            shown: shown(&summary).into_iter().map(|s| super::Shown { title: s.title, text: s.text }).collect(),
+            comparisons,
+            shown,
             tools: course.tools(),
             stages,
         }

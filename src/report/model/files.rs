@@ -17,8 +17,7 @@ const LIMIT: u64 = 32 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Compared {
-    /// `stage.output`
-    pub title: String,
+    pub stage: String,
     pub result: Comparison,
 }
 
@@ -29,7 +28,7 @@ pub(super) fn comparisons(stages: &[Stage]) -> Vec<Compared> {
     let json = outputs.filter(|(_, output)| output.path.ends_with(".json"));
     json.filter_map(|(stage, output)| {
         let result = read(Utf8Path::new(&output.path))?;
-        Some(Compared { title: format!("{}.{}", stage.name, output.name), result })
+        Some(Compared { stage: stage.name.clone(), result })
     })
     .collect()
 }
