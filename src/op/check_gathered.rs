@@ -12,10 +12,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::listing::{Level, list};
 use super::{Fact, Share};
 use crate::plan::pattern;
+use crate::profile::demangle::demangle;
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::listing::Function;
 use crate::profile::records::{self, Identity};
-use crate::profile::statistics::{Statistics, share};
+use crate::profile::statistics::{Hottest, Statistics, share};
 use crate::profile::{self, Format, fdata};
 use crate::toolchain::formats;
 
@@ -39,6 +40,18 @@ pub struct CheckGathered {
     pub min_of_the_build: Option<Share>,
 }
 
+/// So many functions are named.
+const HOTTEST: usize = 20;
+
+/// The functions with the largest counts, as details for reports.
+fn hot(hottest: Hottest) -> Vec<Fact> {
+    let mut seen = HashSet::new();
+    let named = hottest.take().into_iter().map(|(name, count)| (demangle(&name), count));
+    // Two that are the same in people's eyes: the hotter one.
+    let different = named.filter(|(name, _)| seen.insert(name.clone()));
+    different.map(|(name, count)| Fact { name: format!("hot/{name}").into(), value: count as f64, unit: "" }).collect()
+}
+
 impl CheckGathered {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
         let profile = pattern::resolve(&self.profile).with_context(|| format!("cannot find {}", self.profile))?;
@@ -56,8 +69,10 @@ impl CheckGathered {
         let Some(tool) = &self.tool else { bail!("--tool is needed for merged profiles of LLVM") };
         let mut statistics = Statistics::default();
         let mut identities: HashSet<Identity> = HashSet::new();
+        let mut hottest = Hottest::new(HOTTEST);
         let mut each = |function: Function| {
             statistics.add(function.counts);
+            hottest.add(function.name, function.counts.iter().copied().max().unwrap_or(0));
             identities.insert((records::name_hash(function.name), function.hash));
         };
         // Instrumented for the second level, a program has no records of the first one.
@@ -81,6 +96,7 @@ impl CheckGathered {
             facts.push(Fact { name: "read-by-LLVM".into(), value: major as f64, unit: "and newer" });
         }
         facts.extend(self.share_of_build(identities)?.map(|share| Fact::percent("of-the-build", share)));
+        facts.extend(hot(hottest));
         Ok(facts)
     }
 
@@ -143,6 +159,9 @@ impl CheckGathered {
             Fact::number("largest-count", statistics.largest as f64),
             Fact::number("total-count", statistics.total as f64),
         ];
+        let mut hottest = Hottest::new(HOTTEST);
+        functions.iter().for_each(|(name, count)| hottest.add(fdata::symbol(name), *count));
+        facts.extend(hot(hottest));
         let Some(build) = &self.instrumented else { return Ok(facts) };
         let mut symbols = HashSet::new();
         for file in profile::find(build, |_| true).with_context(|| format!("cannot read {build}"))? {
