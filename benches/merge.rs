@@ -1,7 +1,8 @@
-//! Raw profiles of a big program, merged by optbuild and by llvm-profdata side by side.
+//! Raw profiles of a big program, merged by `optbuild merge` and by `llvm-profdata merge` side by side.
 //!
 //! `cargo bench --bench merge -- [COUNT…]`: how many profiles (default 25 400). `LLVM` names the directory of clang and
-//! llvm-profdata. The data is made once, in `target/bench-merge`.
+//! llvm-profdata, `ROUNDS` how often each is measured (default 5). The data is made once, in `target/bench-merge`. In each round
+//! every command runs once, so that what else the machine does meets all of them; figures are medians of rounds.
 
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
@@ -10,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::resource::{UsageWho, getrusage};
-use optbuild::profile::raw;
+use optbuild::profile::{indexed, raw};
 
 const PARTS: usize = 24;
 const FUNCTIONS: usize = 500;
@@ -20,6 +21,7 @@ fn main() -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     match words.as_slice() {
         ["fold", list, work, threads] => fold(list, work, threads.parse()?),
+        ["convert", sum, output] => convert(sum, output),
         ["measure", command @ ..] => measure(command),
         counts => table(&if counts.is_empty() { vec!["25", "400"] } else { counts.to_vec() }),
     }
@@ -35,6 +37,12 @@ fn fold(list: &str, work: &str, threads: usize) -> Result<()> {
     Ok(())
 }
 
+fn convert(sum: &str, output: &str) -> Result<()> {
+    let profile = indexed::Profile::read(&[sum.into()])?.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
+    std::fs::write(output, profile.write(13).context("an unknown version")?)?;
+    Ok(())
+}
+
 /// Runs a command and prints its seconds, its processor seconds and its memory in kilobytes.
 fn measure(command: &[&str]) -> Result<()> {
     let begin = Instant::now();
@@ -47,69 +55,96 @@ fn measure(command: &[&str]) -> Result<()> {
     Ok(())
 }
 
-#[derive(Clone, Copy)]
-struct Cost {
-    wall: f64,
-    cpu: f64,
-    megabytes: f64,
+/// Seconds of wall time and of processors, megabytes.
+type Cost = [f64; 3];
+
+fn cost(command: &[String]) -> Result<Cost> {
+    let output =
+        Command::new(std::env::current_exe()?).arg("measure").args(command).stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [wall, cpu, kilobytes] = numbers.as_slice() else { anyhow::bail!("{command:?} failed") };
+    Ok([*wall, *cpu, kilobytes / 1024.0])
 }
 
-/// The fastest of three.
-fn cost(command: &[String]) -> Result<Cost> {
-    let mut best: Option<Cost> = None;
-    for _ in 0..3 {
-        let output =
-            Command::new(std::env::current_exe()?).arg("measure").args(command).stderr(Stdio::inherit()).output()?;
-        let text = String::from_utf8(output.stdout)?;
-        let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let [wall, cpu, kilobytes] = numbers.as_slice() else { anyhow::bail!("{command:?} failed") };
-        let cost = Cost { wall: *wall, cpu: *cpu, megabytes: kilobytes / 1024.0 };
-        best = Some(best.filter(|best| best.wall <= cost.wall).unwrap_or(cost));
+/// Runs all commands in turn, in as many rounds. Returns the median of each figure.
+fn costs(commands: &[Vec<String>], rounds: usize) -> Result<Vec<Cost>> {
+    let mut all: Vec<Vec<Cost>> = vec![Vec::new(); commands.len()];
+    for _ in 0..rounds {
+        for (command, costs) in commands.iter().zip(&mut all) {
+            costs.push(cost(command)?);
+        }
     }
-    best.context("nothing measured")
+    let median = |costs: &Vec<Cost>, figure: usize| {
+        let mut values: Vec<f64> = costs.iter().map(|cost| cost[figure]).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Ok(all.iter().map(|costs| [0, 1, 2].map(|figure| median(costs, figure))).collect())
 }
 
 fn table(counts: &[&str]) -> Result<()> {
     let llvm = std::env::var("LLVM").unwrap_or_else(|_| "/usr/lib/llvm-22/bin".into());
+    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
     let dir = Utf8PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench-merge"));
     program(&llvm, &dir)?;
+    // SAFETY: there is no other thread.
+    unsafe { std::env::set_var("XDG_CACHE_HOME", dir.join("cache")) };
     let size = |path: &Utf8Path| -> Result<f64> { Ok(std::fs::metadata(path)?.len() as f64) };
     println!(
-        "program: {:.1} MB; wall and CPU in seconds (fastest of 3), peak memory in MB",
+        "program: {:.1} MB; wall and CPU in seconds, peak memory in MB; medians of {rounds}",
         size(&dir.join("prog"))? / 1e6
     );
-    println!("{:<34} {:>8} {:>8} {:>8}", "", "wall", "CPU", "memory");
+    println!("{:<40} {:>8} {:>8} {:>8}", "", "wall", "CPU", "memory");
     for count in counts {
         let count: usize = count.parse().context("a count of profiles")?;
-        let list = profiles(&dir, count)?;
+        let (list, files) = profiles(&dir, count)?;
         let largest = size(&dir.join("raw/1.profraw"))?;
         let bytes = largest * count as f64;
         println!("{count} profiles, {:.0} MB ({:.2} MB each)", bytes / 1e6, largest / 1e6);
-        for threads in [1, 2] {
+        for threads in ["1", "2"] {
             let strings = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
             let profdata = format!("{llvm}/llvm-profdata");
-            let (theirs, ours) = (dir.join("theirs.profdata"), dir.join("ours.profdata"));
+            let (theirs, ours, converted) =
+                (dir.join("theirs.profdata"), dir.join("ours.profdata"), dir.join("converted"));
             let sum = dir.join("sum");
-            let inputs = format!("--input-files={list}");
             let flag = format!("--num-threads={threads}");
             let own = std::env::current_exe()?.to_string_lossy().into_owned();
-            let merge = cost(&strings(&[&profdata, "merge", &flag, &inputs, "-o", theirs.as_str()]))?;
-            let fold = cost(&strings(&[&own, "fold", list.as_str(), dir.as_str(), &threads.to_string()]))?;
-            let convert = cost(&strings(&[&profdata, "merge", sum.as_str(), "-o", ours.as_str()]))?;
-            if threads == 1 {
+            let merge = strings(&[
+                env!("CARGO_BIN_EXE_optbuild"),
+                "merge",
+                "-j",
+                threads,
+                "--profdata",
+                &profdata,
+                "-o",
+                ours.as_str(),
+                files.as_str(),
+            ]);
+            let commands = [
+                strings(&[&profdata, "merge", &flag, &format!("--input-files={list}"), "-o", theirs.as_str()]),
+                merge.clone(),
+                strings(&[&own, "fold", list.as_str(), dir.as_str(), threads]),
+                strings(&[&own, "convert", sum.as_str(), converted.as_str()]),
+                strings(&[&profdata, "merge", sum.as_str(), "-o", converted.as_str()]),
+            ];
+            // The first one compares what both write.
+            cost(&merge)?;
+            let costs = costs(&commands, rounds)?;
+            if threads == "1" {
                 ensure!(std::fs::read(&theirs)? == std::fs::read(&ours)?, "the results differ");
             }
-            let row = |name: &str, cost: Cost, more: String| {
-                let Cost { wall, cpu, megabytes } = cost;
-                println!("  {name:<32} {wall:>8.3} {cpu:>8.3} {megabytes:>8.1}  {more}");
+            let row = |name: &str, [wall, cpu, megabytes]: Cost, more: String| {
+                println!("  {name:<38} {wall:>8.3} {cpu:>8.3} {megabytes:>8.1}  {more}");
             };
-            row(&format!("llvm-profdata, {threads} threads"), merge, String::new());
-            let speed = format!("{:.2} GB/s, {:.2} GB/s per core", bytes / 1e9 / fold.wall, bytes / 1e9 / fold.cpu);
-            row(&format!("optbuild, {threads} threads: sum"), fold, speed);
-            row("  conversion", convert, String::new());
-            let wall = fold.wall + convert.wall;
-            let all = Cost { wall, cpu: fold.cpu + convert.cpu, megabytes: fold.megabytes.max(convert.megabytes) };
-            row("  in all", all, format!("{:.1} times faster", merge.wall / wall));
+            let (theirs, ours, fold) = (costs[0], costs[1], costs[2]);
+            row(&format!("llvm-profdata merge, {threads} threads"), theirs, String::new());
+            let times = format!("{:.1} times faster, {:.1} times less CPU", theirs[0] / ours[0], theirs[1] / ours[1]);
+            row(&format!("optbuild merge, {threads} threads"), ours, times);
+            let speed = format!("{:.2} GB/s, {:.2} GB/s per core", bytes / 1e9 / fold[0], bytes / 1e9 / fold[1]);
+            row("  the sum alone", fold, speed);
+            row("  its conversion alone", costs[3], String::new());
+            row("  its conversion by llvm-profdata", costs[4], String::new());
         }
     }
     Ok(())
@@ -177,11 +212,13 @@ fn program(llvm: &str, dir: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// A list of so many profiles, one process each.
-fn profiles(dir: &Utf8Path, count: usize) -> Result<Utf8PathBuf> {
+/// So many profiles, one process each: a list of them for llvm-profdata, and a directory that has just these.
+fn profiles(dir: &Utf8Path, count: usize) -> Result<(Utf8PathBuf, Utf8PathBuf)> {
     let mut lines = String::new();
+    let (all, few) = (dir.join("raw"), dir.join(format!("raw{count}")));
+    std::fs::create_dir_all(&few)?;
     for number in 1..=count {
-        let path = dir.join(format!("raw/{number}.profraw"));
+        let path = all.join(format!("{number}.profraw"));
         if !path.exists() {
             Command::new(dir.join("prog"))
                 .arg(number.to_string())
@@ -189,9 +226,13 @@ fn profiles(dir: &Utf8Path, count: usize) -> Result<Utf8PathBuf> {
                 .stderr(Stdio::null())
                 .status()?;
         }
-        writeln!(lines, "1,{path}")?;
+        let link = few.join(format!("{number:05}.profraw"));
+        if !link.exists() {
+            std::fs::hard_link(&path, &link)?;
+        }
+        writeln!(lines, "1,{link}")?;
     }
     let list = dir.join(format!("list{count}"));
     std::fs::write(&list, lines)?;
-    Ok(list)
+    Ok((list, few))
 }

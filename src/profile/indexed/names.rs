@@ -11,8 +11,8 @@ use md5::{Digest, Md5};
 use crate::profile::raw::layout::{Refusal, unknown};
 use crate::profile::raw::template::Spread;
 
-/// What a part may have unpacked, in bytes, as LLVM's own programs have a hundredth of it.
-const LARGEST: u64 = 1 << 30;
+/// How much larger names may be unpacked than packed: those of real programs are 3 to 20 times larger.
+const LARGEST: u64 = 200;
 
 /// Names by their hashes.
 pub struct Names {
@@ -31,8 +31,9 @@ impl Names {
         let mut ranges = Vec::new();
         let mut rest = packed;
         while !rest.is_empty() {
-            let size = number(&mut rest).filter(|size| *size <= LARGEST).ok_or_else(bad)?;
-            let compressed = number(&mut rest).ok_or_else(bad)?;
+            let size = number(&mut rest).ok_or_else(bad)?;
+            let compressed =
+                number(&mut rest).filter(|packed| *packed == 0 || size / LARGEST <= *packed).ok_or_else(bad)?;
             let begin = text.len();
             let length = if compressed == 0 { size } else { compressed };
             let part = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));

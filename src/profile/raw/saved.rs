@@ -97,6 +97,10 @@ fn read(content: &[u8]) -> Option<Sum> {
         let template = Template::of(sections, head.to_vec(), records.to_vec(), names.to_vec()).ok()?;
         let (counters, after) = rest.split_at_checked(sections.counters)?;
         rest = after;
+        // Each site has its number of values at least.
+        if template.sites > rest.len() / 8 {
+            return None;
+        }
         let mut group = Group::of(template, std::str::from_utf8(first).ok()?.into());
         group.files = files;
         group.counters.add(Source::Memory(counters), 1, 0, &mut Vec::new()).ok()?;

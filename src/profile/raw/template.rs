@@ -8,7 +8,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::layout::{Refusal, Sections, half, quarter, unknown, word};
+use super::layout::{Refusal, Sections, damaged, half, quarter, unknown, word};
 
 /// A table keyed by numbers that are spread already, or nearly.
 pub type Table = HashMap<u64, u64, BuildHasherDefault<Spread>>;
@@ -95,7 +95,14 @@ impl Template {
         head.extend(read(sections.layout.header, sections.ids)?);
         let records = read(sections.records_at, sections.records)?;
         let names = read(sections.names_at, sections.names)?;
-        Ok(Template::of(sections, head, records, names))
+        let template = Template::of(sections, head, records, names);
+        // Each site has a byte of value data at least.
+        let values = file.metadata()?.len().saturating_sub(sections.values_at as u64);
+        let fits = |template: &Template| template.sites as u64 <= values;
+        Ok(template.and_then(|template| match fits(&template) {
+            true => Ok(template),
+            false => Err(damaged("it is cut off within its value data")),
+        }))
     }
 
     /// The same of sections that have been read.
@@ -105,10 +112,13 @@ impl Template {
     pub fn of(sections: Sections, head: Vec<u8>, records: Vec<u8>, names: Vec<u8>) -> Result<Template, Refusal> {
         let layout = sections.layout;
         let (mut sited, mut sites) = (Vec::new(), 0);
+        let (mut counters, mut bits) = (0usize, 0usize);
         for (number, record) in records.chunks_exact(layout.record).enumerate() {
             if !in_place(&sections, record, number) {
                 return Err(unknown("records whose counters lie elsewhere"));
             }
+            counters = counters.saturating_add(half(record, layout.counters) as usize);
+            bits = bits.saturating_add(sections.bits_of(record, number).map_or(0, |(_, bytes)| bytes));
             let of_kind = |kind: usize| quarter(record, layout.counters + 4 + 2 * kind);
             if (2..layout.kinds).any(|kind| of_kind(kind) != 0) {
                 return Err(unknown("profiles of virtual tables"));
@@ -119,6 +129,10 @@ impl Template {
                 sites += one.number();
                 sited.push(one);
             }
+        }
+        // What is made of records must not be larger than what they say it is made of.
+        if counters > sections.counters / 8 || bits > sections.bitmap {
+            return Err(unknown("records that share their counters"));
         }
         let addresses = if sited.is_empty() { Table::default() } else { table(&sections, &records) };
         let functions = addresses.iter().filter(|(_, hash)| **hash != AMBIGUOUS).map(|(at, hash)| (*hash, *at));
