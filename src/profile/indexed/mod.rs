@@ -8,11 +8,12 @@ mod summary;
 mod table;
 
 use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
 use camino::Utf8PathBuf;
 
 use super::raw::layout::{Refusal, half, padding, unknown, word};
-use super::raw::template::Found;
+use super::raw::template::{Found, Spread};
 use super::raw::whole::Whole;
 use names::Names;
 use summary::Summary;
@@ -61,7 +62,8 @@ impl Profile {
                 return Ok(Err(refusal));
             }
         }
-        let mut seen = HashSet::with_capacity(profile.functions.len());
+        let mut seen: HashSet<u64, BuildHasherDefault<Spread>> = HashSet::default();
+        seen.reserve(profile.functions.len());
         if !profile.functions.iter().all(|function| seen.insert(function.name)) {
             return Ok(Err(unknown("functions that occur twice")));
         }
