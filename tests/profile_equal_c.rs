@@ -147,7 +147,41 @@ fn calls_into_libc() {
 fn other_versions_of_llvm() {
     for major in [14, 16, 19] {
         let Some(bin) = llvm(major) else { continue };
-        assert_equal(&values(&bin, "-O2 -fprofile-generate", 25), &bin, 1);
-        assert_equal(&values(&bin, "-O1 -fprofile-instr-generate", 5), &bin, 1);
+        for flags in [
+            "-O2 -fprofile-generate",
+            "-O2 -fprofile-generate -mllvm -disable-vp=true",
+            "-O1 -fprofile-instr-generate -fcoverage-mapping",
+        ] {
+            assert_equal(&values(&bin, flags, 12), &bin, 1);
+        }
+        let dir = Dir::new();
+        dir.write("prog.c", VALUES);
+        dir.write("more.c", "__attribute__((noinline)) int twice(int x) { return x % 3 ? x * 2 : x; }\nint more(int x) { return twice(x) + 1; }\n");
+        let build = "$CC -O2 -fPIC -fprofile-generate -shared more.c -o libmore.so; \
+            $CC -O2 -fprofile-generate -DMORE prog.c -L. -lmore -Wl,-rpath,$PWD -o prog";
+        run(&dir, &bin, build, 9);
+        assert_equal(&dir, &bin, 2);
     }
+}
+
+#[test]
+fn four_thousand_files() {
+    let dir = Dir::new();
+    dir.write(
+        "prog.c",
+        "#include <stdlib.h>\n\
+        __attribute__((noinline)) static int f(int x) { return x % 3 ? x * 2 : x; }\n\
+        __attribute__((noinline)) static int g(int x) { return x % 5 ? x * 2 : x; }\n\
+        static int (*table[])(int) = {f, g};\n\
+        int main(int c, char **v) { int n = atoi(v[1]); volatile int s = 0; \
+        for (int i = 0; i < 20 + n; i++) s += table[i * n % 2](i); return 0; }\n",
+    );
+    dir.sh("clang -O2 -fprofile-generate prog.c -o prog; \
+        seq 4000 | LLVM_PROFILE_FILE=$PWD/raw/%p.profraw xargs -n 1 ./prog");
+    // A process id may have come round.
+    let all = files(&dir.join("raw"));
+    assert!(all.len() > 3000, "{}", all.len());
+    let compared = compare(&dir, LLVM, &all, 2);
+    assert_eq!((compared.folded.added, compared.folded.left.len()), (all.len(), 1));
+    assert!(compared.ours == compared.theirs);
 }

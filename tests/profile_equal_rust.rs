@@ -4,7 +4,7 @@ mod common;
 mod profile_support;
 
 use common::{Dir, LLVM};
-use profile_support::{assert_equal, compare, files, run};
+use profile_support::{assert_equal, compare, files, llvm, run};
 
 const CPP: &str = r#"
 #include <cstdlib>
@@ -53,12 +53,23 @@ fn main() {
 "#;
 
 #[test]
+fn cplusplus_of_other_versions() {
+    for major in [14, 16, 19] {
+        let Some(bin) = llvm(major) else { continue };
+        let dir = Dir::new();
+        dir.write("prog.cc", CPP);
+        run(&dir, &bin, "$CC++ -O2 -fprofile-generate prog.cc -o prog", 12);
+        equal_but_for_foreign_targets(&dir, &bin);
+    }
+}
+
+#[test]
 fn cplusplus() {
     for flags in ["-O2 -fprofile-generate", "-O1 -fprofile-instr-generate -fcoverage-mapping"] {
         let dir = Dir::new();
         dir.write("prog.cc", CPP);
         run(&dir, LLVM, &format!("$CC++ {flags} prog.cc -o prog"), 25);
-        equal_but_for_foreign_targets(&dir);
+        equal_but_for_foreign_targets(&dir, LLVM);
     }
 }
 
@@ -68,17 +79,17 @@ fn rust() {
         let dir = Dir::new();
         dir.write("prog.rs", RUST);
         run(&dir, LLVM, &format!("rustc {flags} prog.rs -o prog"), 25);
-        equal_but_for_foreign_targets(&dir);
+        equal_but_for_foreign_targets(&dir, LLVM);
     }
 }
 
 /// Where no site calls two functions of other binaries, the bytes are equal.
-fn equal_but_for_foreign_targets(dir: &Dir) {
+fn equal_but_for_foreign_targets(dir: &Dir, bin: &str) {
     let all = files(&dir.join("raw"));
-    let compared = compare(dir, LLVM, &all, 2);
+    let compared = compare(dir, bin, &all, 2);
     let foreign = compared.theirs_shown.lines().any(|line| line.starts_with("\t[") && line.contains(", , "));
     if !foreign {
-        return assert_equal(dir, LLVM, 1);
+        return assert_equal(dir, bin, 1);
     }
     assert_eq!((compared.folded.added, compared.folded.left.len()), (all.len(), 1));
     let named = |text: &str| -> Vec<String> {

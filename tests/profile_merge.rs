@@ -14,6 +14,7 @@ fn optbuild(dir: &Dir, args: &[&str]) -> (Output, String) {
         .args(args)
         .current_dir(dir.path())
         .env("PATH", path)
+        .env("XDG_CACHE_HOME", dir.join("cache"))
         .output()
         .unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

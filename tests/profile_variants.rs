@@ -23,6 +23,7 @@ fn same(dir: &Dir, args: &[&str], theirs: &[&str]) -> bool {
         .args(["merge", "-j", "1", "-o", "ours.profdata", "--profdata", &tool])
         .args(args)
         .current_dir(dir.path())
+        .env("XDG_CACHE_HOME", dir.join("cache"))
         .output()
         .unwrap();
     assert!(ours.status.success(), "{}", String::from_utf8_lossy(&ours.stderr));

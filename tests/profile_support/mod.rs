@@ -4,6 +4,8 @@
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use optbuild::profile::header::Header;
+use optbuild::profile::indexed;
 use optbuild::profile::raw::{self, Folded};
 
 use crate::common::{Dir, LLVM};
@@ -76,6 +78,14 @@ pub fn compare(dir: &Dir, bin: &str, files: &[Utf8PathBuf], threads: usize) -> C
         (std::fs::read(dir.join(output)).unwrap(), shown)
     };
     let (ours, ours_shown) = merge(&folded.left, "ours.profdata");
+    // What optbuild writes itself of what is left is what the tool writes.
+    if let Ok(profile) = indexed::Profile::read(&folded.left).unwrap() {
+        let version = Header::read(&dir.join("ours.profdata")).unwrap().unwrap().version;
+        assert!(
+            profile.write(version).is_none_or(|written| written == ours),
+            "version {version} is written differently"
+        );
+    }
     let (theirs, theirs_shown) = merge(files, "theirs.profdata");
     Compared { folded, ours, theirs, ours_shown, theirs_shown }
 }

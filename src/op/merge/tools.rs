@@ -81,6 +81,12 @@ fn batches(files: &[Input], (most, most_bytes): (usize, u64)) -> Result<Vec<&[In
 }
 
 fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
+    // Of a call before this one; none is written of files without a good one.
+    if let Err(error) = fs::remove_file(job.output)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot delete {}", job.output));
+    }
     let list = job.work.join("files");
     // With a weight in front, a comma in a path is part of the path.
     let line = |path: &Utf8PathBuf, weight: u64| format!("{weight},{path}\n");
@@ -259,6 +265,34 @@ fn first_line(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_files_are_merged_in_several_calls() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = Utf8Path::from_path(dir.path()).unwrap();
+        let tool = Utf8Path::new("/usr/lib/llvm-22/bin/llvm-profdata");
+        let fixtures = Utf8PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/profraw/32-bit"));
+        let mut files: Vec<Input> = [1, 2, 3].map(|name| (fixtures.join(format!("{name}.profraw")), name)).to_vec();
+        let merged = |files: &[Input], limit| {
+            let output = work.join("out");
+            let job = Job { tool, work, output: &output, sums: &[], threads: 1 };
+            let reasons = in_batches(&job, files, &[], limit).unwrap();
+            (fs::read(&output).unwrap(), reasons)
+        };
+        let (at_once, _) = merged(&files, BATCH);
+        assert!(merged(&files, (2, u64::MAX)).0 == at_once);
+        // Each is 272 bytes long.
+        assert_eq!(batches(&files, (9, 600)).unwrap().iter().map(|batch| batch.len()).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(batches(&files, (9, 100)).unwrap().len(), 3);
+        assert!(merged(&files, (9, 100)).0 == at_once);
+        // A batch in which none is good is no reason to give up the others.
+        let bad = work.join("bad.profraw");
+        fs::write(&bad, &fs::read(&files[0].0).unwrap()[..100]).unwrap();
+        files.push((bad.clone(), 1));
+        let (without, reasons) = merged(&files, (3, u64::MAX));
+        assert!(without == at_once);
+        assert_eq!(reasons.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&bad]);
+    }
 
     #[test]
     fn both_forms_of_the_version_complaint() {
