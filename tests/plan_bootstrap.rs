@@ -58,6 +58,20 @@ fn what_a_checkout_cannot_is_refused_with_what_was_looked_for() {
 }
 
 #[test]
+fn settings_may_have_old_names_and_tests_their_profiles() {
+    let old =
+        "command = \"test\"\nconfig = { \"rust.use-lld\" = true, \"rust.jemalloc\" = true, \"llvm.ccache\" = true }";
+    let plan = plan(july_2026(), old);
+    let config = step(&plan, "config");
+    for line in ["bootstrap-override-lld = true", "override-allocator = \"jemalloc\"", "ccache = true"] {
+        assert!(config.contains(line), "{line} in {config}");
+    }
+    assert!(config.find("ccache").unwrap() < config.find("[llvm]").unwrap(), "{config}");
+    assert!(!step(&plan, "x.py").contains("LLVM_PROFILE_FILE"));
+    assert!(plan.outputs.is_empty());
+}
+
+#[test]
 fn without_a_checkout_there_is_a_plan_with_a_gap() {
     let mut facts = machine(LINUX, json!({}));
     facts["exists"].as_object_mut().unwrap().remove("/rust/x.py");

@@ -145,18 +145,16 @@ fn one(target: &Utf8Path) -> Result<Utf8PathBuf> {
 /// All names below directories that a file has.
 pub(super) fn names_below(dirs: &[Utf8PathBuf], device: u64, inode: u64) -> Result<Vec<Utf8PathBuf>> {
     let mut names = Vec::new();
-    {
-        for dir in dirs {
-            let dir = dir.canonicalize_utf8().with_context(|| format!("there is no directory {dir}"))?;
-            for entry in WalkDir::new(&dir) {
-                let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
-                let meta = entry.metadata().with_context(|| format!("cannot look at {}", entry.path().display()))?;
-                if meta.is_file() && (meta.dev(), meta.ino()) == (device, inode) {
-                    let Ok(path) = Utf8PathBuf::from_path_buf(entry.into_path()) else {
-                        bail!("a name of the file below {dir} is not UTF-8");
-                    };
-                    names.push(path);
-                }
+    for dir in dirs {
+        let dir = dir.canonicalize_utf8().with_context(|| format!("there is no directory {dir}"))?;
+        for entry in WalkDir::new(&dir) {
+            let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
+            let meta = entry.metadata().with_context(|| format!("cannot look at {}", entry.path().display()))?;
+            if meta.is_file() && (meta.dev(), meta.ino()) == (device, inode) {
+                let Ok(path) = Utf8PathBuf::from_path_buf(entry.into_path()) else {
+                    bail!("a name of the file below {dir} is not UTF-8");
+                };
+                names.push(path);
             }
         }
     }

@@ -49,7 +49,7 @@ impl Restore {
         }
         let mut names = vec![place.to_owned()];
         if let Ok(meta) = fs::metadata(place) {
-            names.extend(names_below(&[self.below.clone()], meta.dev(), meta.ino())?);
+            names.extend(names_below(std::slice::from_ref(&self.below), meta.dev(), meta.ino())?);
         }
         names.sort();
         names.dedup();

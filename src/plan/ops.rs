@@ -319,9 +319,9 @@ impl Op {
         Op::new("metrics", ["--file".into(), file.clone()]).in_shell(Vec::new())
     }
 
-    /// Puts back what was replaced below a directory.
+    /// Puts back what was replaced below a directory. A script begins with nothing, and so with nothing replaced.
     pub fn restore(below: &Arg) -> Op {
-        Op::new("restore", ["--below".into(), below.clone()])
+        Op::new("restore", ["--below".into(), below.clone()]).in_shell(Vec::new())
     }
 
     /// Copies a cargo workspace without some members and directories.

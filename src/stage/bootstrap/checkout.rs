@@ -196,9 +196,9 @@ pub(super) fn llvm_major(facts: &Facts, path: &Utf8Path) -> Option<u64> {
     })
 }
 
-/// The number of the last change; newest ones can be told to be quiet altogether.
+/// The number of the last change, which a configuration names to say that it knows all of them.
 fn last_change(tracker: &str) -> Option<String> {
     let numbers = tracker.lines().filter_map(|line| line.trim().strip_prefix("change_id:"));
-    let last = numbers.filter_map(|text| text.trim().trim_end_matches(',').parse::<u64>().ok()).last()?;
+    let last = numbers.rev().find_map(|text| text.trim().trim_end_matches(',').parse::<u64>().ok())?;
     Some(last.to_string())
 }

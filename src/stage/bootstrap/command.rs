@@ -43,9 +43,11 @@ pub(super) fn command(xpy: &Xpy, config: &Arg, cx: &mut Context) -> Result<Comma
         ("RUST_BACKTRACE", "full".into()),
         // Python must not write into the checkout, which is an input.
         ("PYTHONDONTWRITEBYTECODE", "1".into()),
-        // What x.py itself runs of an instrumented build is no training.
-        ("LLVM_PROFILE_FILE", if xpy.build.contains("windows") { "NUL" } else { "/dev/null" }.into()),
     ];
+    // What x.py itself runs of an instrumented build is no training. Tests of instrumentation want their profiles where they look.
+    if kind.command != BootstrapCommand::Test {
+        env.push(("LLVM_PROFILE_FILE", if xpy.build.contains("windows") { "NUL" } else { "/dev/null" }.into()));
+    }
     pgo(xpy, cx, &mut argv, &mut env)?;
     bolt(xpy, cx, &mut argv)?;
     let mut artifacts: Vec<Arg> = Vec::new();
