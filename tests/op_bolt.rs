@@ -61,14 +61,15 @@ fn profiles_of_a_slot_go_into_the_attempt_and_become_one() {
     dir.write("slots/0/prof.1.fdata", "1 other 0 1 other 0 0 9\n");
     op(&["clear-slot", "--path-file", path_file.as_str()]).unwrap();
     dir.sh("shadow/bin/main 1000; shadow/bin/main 20");
-    let attempt = dir.join("attempt/raw");
+    // Names of workloads have commas, at which merge-fdata would split.
+    let attempt = dir.join("attempt[a=1,b=2]/raw");
     op(&["collect", "--path-file", path_file.as_str(), "--to", attempt.as_str()]).unwrap();
     assert_eq!(attempt.read_dir_utf8().unwrap().count(), 2);
     assert_eq!(dir.join("slots/0").read_dir_utf8().unwrap().count(), 0);
 
-    dir.write("attempt/raw/prof.7.fdata", "");
-    dir.write("attempt/raw/prof.8.fdata", "1 work 1 1 wo");
-    let output = dir.join("profile.fdata");
+    dir.write("attempt[a=1,b=2]/raw/prof.7.fdata", "");
+    dir.write("attempt[a=1,b=2]/raw/prof.8.fdata", "1 work 1 1 wo");
+    let output = dir.join("attempt[a=1,b=2]/profile.fdata");
     let tool = format!("{LLVM}/merge-fdata");
     let merge =
         ["merge", "--format", "fdata", "--tool", &tool, "--input", attempt.as_str(), "--output", output.as_str()];
@@ -84,7 +85,8 @@ fn profiles_of_a_slot_go_into_the_attempt_and_become_one() {
     assert!(text.lines().is_sorted(), "{text}");
     op(&["check-profile", "--profile", output.as_str(), "--compiler", "llvm-bolt"]).unwrap();
     // llvm-bolt takes the sorted profile.
-    let bolt = dir.sh("llvm-bolt tree/lib/libw.so -o opt.so -data profile.fdata -reorder-blocks=ext-tsp 2>&1");
+    let bolt = dir
+        .sh("llvm-bolt tree/lib/libw.so -o opt.so -data 'attempt[a=1,b=2]/profile.fdata' -reorder-blocks=ext-tsp 2>&1");
     let said = String::from_utf8_lossy(&bolt.stdout).into_owned();
     assert!(said.contains("have non-empty execution profile"), "{said}");
 }

@@ -136,10 +136,26 @@ fn complaints_by_file(complaints: &str) -> HashMap<&str, &str> {
 pub(super) fn fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<()> {
     let list = job.work.join("files");
     // A response file: words in double quotes, in which a backslash escapes.
-    let quoted = |path: &Utf8PathBuf| format!("\"{}\"\n", path.as_str().replace('\\', "\\\\").replace('"', "\\\""));
-    let lines: Vec<String> = files.iter().chain(with).map(quoted).collect();
+    let quoted = |path: &Utf8Path| format!("\"{}\"\n", path.as_str().replace('\\', "\\\\").replace('"', "\\\""));
+    let whole = |path: &Utf8Path| camino::absolute_utf8(path).with_context(|| format!("cannot find {path}"));
+    let mut lines = Vec::new();
+    for (number, path) in files.iter().chain(with).enumerate() {
+        let path = whole(path)?;
+        if !path.as_str().contains(',') {
+            lines.push(quoted(&path));
+            continue;
+        }
+        // merge-fdata takes a comma for the end of a file's name, and there is no way to say that it is not.
+        let link = format!("{number}.fdata");
+        let made = std::os::unix::fs::symlink(&path, job.work.join(&link));
+        made.with_context(|| format!("cannot make a link to {path} in {}", job.work))?;
+        lines.push(quoted(Utf8Path::new(&link)));
+    }
     fs::write(&list, lines.concat()).with_context(|| format!("cannot write {list}"))?;
-    let output = run(Command::new(job.tool).arg(format!("@{list}")).arg("-o").arg(job.output))?;
+    let mut command = Command::new(job.tool);
+    // Links are named without their directory, which may have a comma, too.
+    command.arg("@files").arg("-o").arg(whole(job.output)?).current_dir(job.work);
+    let output = run(&mut command)?;
     let complaints = stderr(&output);
     pass_on(&complaints);
     if !output.status.success() {
