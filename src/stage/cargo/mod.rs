@@ -258,7 +258,10 @@ fn selection(kind: &Cargo, package: &Package, cx: &mut Context, argv: &mut Vec<A
         argv.push("--no-default-features".into());
     }
     match package.what {
-        What::Manifest(_, false) => cx.note("no Cargo.lock: cargo chooses the versions of dependencies"),
+        What::Manifest(_, false) => cx.note(
+            "no Cargo.lock: cargo chooses the versions of dependencies, and writes one into the project, which must not change \
+             while it is built; run `cargo generate-lockfile` first",
+        ),
         What::Manifest(_, true) | What::Registry(_) => argv.push("--locked".into()),
     }
     if let Some(text) = &kind.vendor {
