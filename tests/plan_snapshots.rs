@@ -110,6 +110,31 @@ fn the_demo_on_linux_with_llvm_22() {
     assert_snapshot!(plan(&facts));
 }
 
+/// What planning asks for `pipelines/clang.toml` besides, with the answers of the same machine.
+#[test]
+fn clang_from_a_checkout() {
+    let mut facts = recorded();
+    for name in ["llvm-ar-22", "llvm-nm-22", "llvm-ranlib-22"] {
+        let path = format!("/usr/bin/{name}");
+        facts["programs"][&path] = json!(path);
+    }
+    facts["programs"]["sh"] = json!("/usr/bin/sh");
+    facts["real_paths"]["/usr/bin/sh"] = json!("/usr/bin/dash");
+    for below in ["llvm/CMakeLists.txt", "clang", "lld", "cmake", "third-party"] {
+        facts["exists"][format!("{HOME}/llvm-project/{below}")] = json!(true);
+    }
+    let file = repository().join("pipelines/clang.toml");
+    let test = Test::new([""]).file("facts.json", &facts.to_string());
+    let set = format!("--set source={HOME}/llvm-project --facts facts.json --state-dir state");
+    let plan = test.cmd(&format!("plan {file} {set}")).ok().stdout;
+    assert!(!plan.contains("missing: "), "{plan}");
+    assert_snapshot!(plan);
+    // The variant that is small enough to be tried.
+    let file = repository().join("tests/fixtures/llvm/tblgen.toml");
+    let small = test.cmd(&format!("plan {file} {set}")).ok().stdout;
+    assert_snapshot!("tblgen_from_a_checkout", difference(&plan, &small));
+}
+
 #[test]
 fn an_older_llvm_bolt() {
     // LLVM 15's, with what its `--help-hidden` prints: its `--icf` is a switch, it has neither cdsort nor split strategies.
