@@ -50,6 +50,11 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Merge the profiles of many processes into one
     Merge(MergeArgs),
+    /// Look at profiles
+    Profile {
+        #[command(subcommand)]
+        profile: super::profile::Profile,
+    },
     /// Remove build directories; records and outputs stay
     Clean(CleanArgs),
     /// Remove the records, outputs and logs of old runs

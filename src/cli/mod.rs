@@ -13,6 +13,7 @@ mod machine;
 mod man;
 mod merge;
 mod plan;
+pub mod profile;
 mod project;
 mod run;
 mod survivors;
@@ -75,6 +76,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Logs(args) => logs::logs(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Merge(args) => merge::merge(&args),
+        Command::Profile { profile: command } => profile::profile(&command),
         Command::Clean(args) => clean::clean(&args),
         Command::Gc(args) => clean::gc(&args),
         Command::Schema => man::schema(),
