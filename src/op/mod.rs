@@ -5,8 +5,11 @@
 
 pub mod capture;
 mod check_bolt_input;
+mod check_gathered;
 mod check_instrumented;
 mod check_profile;
+mod check_profile_use;
+pub(crate) mod listing;
 pub(crate) mod merge;
 mod put_in_place;
 mod same;
@@ -29,6 +32,8 @@ pub const RAN: &str = "OPTBUILD_RAN";
 pub enum OpCommand {
     Merge(merge::Merge),
     CheckProfile(check_profile::CheckProfile),
+    CheckGathered(check_gathered::CheckGathered),
+    CheckProfileUse(check_profile_use::CheckProfileUse),
     CheckInstrumented(check_instrumented::CheckInstrumented),
     CheckBoltInput(check_bolt_input::CheckBoltInput),
     CheckBolted(check_bolt_input::CheckBolted),
@@ -51,6 +56,15 @@ pub struct Fact {
 impl Fact {
     fn new(name: &'static str, value: usize, unit: &'static str) -> Fact {
         Fact { name, value: value as f64, unit }
+    }
+
+    fn number(name: &'static str, value: f64) -> Fact {
+        Fact { name, value, unit: "" }
+    }
+
+    /// A share from 0 to 1.
+    fn percent(name: &'static str, share: f64) -> Fact {
+        Fact { name, value: share * 100.0, unit: "%" }
     }
 
     fn bytes(name: &'static str, value: u64) -> Fact {
@@ -80,6 +94,8 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
     match command {
         OpCommand::Merge(args) => args.run(),
         OpCommand::CheckProfile(args) => args.run(),
+        OpCommand::CheckGathered(args) => args.run(),
+        OpCommand::CheckProfileUse(args) => args.run(),
         OpCommand::CheckInstrumented(args) => args.run(),
         OpCommand::CheckBoltInput(args) => args.run(),
         OpCommand::CheckBolted(args) => args.run(),

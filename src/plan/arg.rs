@@ -51,6 +51,8 @@ pub enum Symbol {
     Slot,
     /// The directory with one directory per committed workload of the stage.
     Committed,
+    /// The directory with the logs of this run of the stage: `NUMBER-STEP.log`.
+    Logs,
     /// optbuild itself.
     Optbuild,
 }
@@ -75,6 +77,7 @@ impl Symbol {
             Symbol::Attempt => "attempt",
             Symbol::Slot => "slot",
             Symbol::Committed => "committed",
+            Symbol::Logs => "logs",
             Symbol::Optbuild => "optbuild",
         }
     }

@@ -87,6 +87,26 @@ impl Op {
         Op::new("check-profile", args).in_shell(lines)
     }
 
+    /// Counts what is in the profile of a gather stage, and checks that it is of the instrumented build.
+    pub fn check_gathered(format: Format, profile: &Arg, tool: &Arg, instrumented: &Arg) -> Op {
+        let args = ["--format".into(), format.name().into(), "--profile".into(), profile.clone()];
+        let more = ["--tool".into(), tool.clone(), "--instrumented".into(), instrumented.clone()];
+        // Where there is no profile, the merge has said so.
+        Op::new("check-gathered", args.into_iter().chain(more)).in_shell(Vec::new())
+    }
+
+    /// Counts the functions of a build that have no profile, out of the log of the step that compiled it.
+    pub fn check_profile_use(profile: &Arg, tool: &Arg, step: &str, max_unprofiled: Option<&str>) -> Op {
+        let mut args: Vec<Arg> = vec!["--profile".into(), profile.clone(), "--tool".into(), tool.clone()];
+        args.extend(["--logs".into(), Symbol::Logs.into(), "--step".into(), step.into()]);
+        args.extend(["--keep".into(), Symbol::Build.into(), "--built".into(), Symbol::Out.into()]);
+        if let Some(limit) = max_unprofiled {
+            args.extend(["--max-unprofiled".into(), limit.into()]);
+        }
+        // Who runs a script sees the compiler's warnings.
+        Op::new("check-profile-use", args).in_shell(Vec::new())
+    }
+
     /// Checks that a build is going to write profiles.
     pub fn check_instrumented(format: Format, path: &Arg) -> Op {
         let section = match format {

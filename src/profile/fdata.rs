@@ -2,10 +2,12 @@
 //!
 //! Knows lines, not what they mean to BOLT.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use camino::Utf8Path;
+
+use super::statistics::Statistics;
 
 /// Whether merge-fdata can read a file that a process wrote. One that was cut off makes merge-fdata refuse all others with
 /// it, so this is asked first.
@@ -49,15 +51,47 @@ pub fn sorted(text: &str) -> String {
 pub fn functions(text: &str) -> usize {
     let mut names = BTreeSet::new();
     for line in text.lines() {
-        let fields: Vec<&str> = fields(line).collect();
-        // A location is `0 [unknown] 0` or `1 NAME OFFSET`; with branches there are two of them.
-        for location in [fields.get(0..3), fields.get(3..6)].into_iter().flatten() {
-            if location[0] == "1" {
-                names.insert(location[1]);
-            }
-        }
+        names.extend(locations(line));
     }
     names.len()
+}
+
+/// Functions with the largest count of a branch that begins or ends there, and figures of the branches. Those that were never run
+/// are not in the file.
+pub fn statistics(text: &str) -> (BTreeMap<&str, u64>, Statistics) {
+    let mut functions = BTreeMap::new();
+    let mut statistics = Statistics::default();
+    for line in text.lines() {
+        let Some(count) = fields(line).last().and_then(|word| word.parse::<u64>().ok()) else { continue };
+        let mut named = false;
+        for name in locations(line) {
+            named = true;
+            let largest = functions.entry(name).or_insert(0);
+            *largest = count.max(*largest);
+        }
+        if named {
+            statistics.largest = statistics.largest.max(count);
+            statistics.total += u128::from(count);
+        }
+    }
+    statistics.functions = functions.len() as u64;
+    (functions, statistics)
+}
+
+/// The symbol of a function: BOLT adds `/1` or `/FILE/1` to names that are not unique, and calls of other libraries end in `@PLT`.
+pub fn symbol(name: &str) -> &str {
+    let name = name.split_once('/').map_or(name, |(symbol, _)| symbol);
+    name.strip_suffix("@PLT").unwrap_or(name)
+}
+
+/// The functions that a line names. A location is `0 [unknown] 0` or `1 NAME OFFSET`; with branches there are two of them.
+fn locations(line: &str) -> impl Iterator<Item = &str> {
+    let fields: Vec<&str> = fields(line).collect();
+    let name = |at: usize| match fields.get(at..at + 3) {
+        Some(&["1", name, _]) => Some(name),
+        _ => None,
+    };
+    [name(0), name(3)].into_iter().flatten()
 }
 
 /// Words between spaces; a space in a name has a backslash before it.
@@ -84,6 +118,16 @@ mod tests {
         assert_eq!(functions(REAL), 4);
         assert_eq!(functions(""), 0);
         assert_eq!(functions("1 operator\\ new 0 1 f 0 0 2\n"), 2);
+    }
+
+    #[test]
+    fn figures() {
+        let (functions, all) = statistics(REAL);
+        assert_eq!((all.functions, all.largest, all.total), (4, 2, 5));
+        assert_eq!(functions["_init/1"], 2);
+        assert_eq!(functions["__do_global_dtors_aux/1"], 1);
+        assert_eq!(["_init/1", "f/a.c/2", "puts@PLT", "f"].map(symbol), ["_init", "f", "puts", "f"]);
+        assert_eq!(statistics("no_lbr\nx\n").1, Statistics::default());
     }
 
     #[test]

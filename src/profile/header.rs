@@ -62,6 +62,8 @@ mod tests {
     // The first 16 bytes of files that clang 22's runtime and llvm-profdata 22 wrote.
     const RAW: &[u8] = b"\x81rforpl\xff\x0a\0\0\0\0\0\0\x01";
     const RAW_CS: &[u8] = b"\x81rforpl\xff\x0a\0\0\0\0\0\0\x03";
+    // As a big-endian machine of 32 bits would write it.
+    const RAW_BIG: &[u8] = b"\xfflprofR\x81\x03\0\0\0\0\0\0\x0a";
     const INDEXED: &[u8] = b"\xfflprofi\x81\x0d\0\0\0\0\0\0\x01";
 
     #[test]
@@ -69,6 +71,7 @@ mod tests {
         let header = |kind, version, context_sensitive| Some(Header { kind, version, context_sensitive });
         assert_eq!(Header::parse(RAW), header(HeaderKind::Raw, 10, false));
         assert_eq!(Header::parse(RAW_CS), header(HeaderKind::Raw, 10, true));
+        assert_eq!(Header::parse(RAW_BIG), header(HeaderKind::Raw, 10, true));
         assert_eq!(Header::parse(INDEXED), header(HeaderKind::Indexed, 13, false));
     }
 

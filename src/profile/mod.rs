@@ -5,7 +5,11 @@
 pub mod binary;
 pub mod fdata;
 pub mod header;
+pub mod listing;
 pub mod raw;
+pub mod records;
+pub mod statistics;
+pub mod warnings;
 
 use std::io;
 

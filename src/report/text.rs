@@ -118,6 +118,8 @@ pub fn quantity(value: f64, unit: &str) -> String {
     let number = match unit {
         "bytes" | "B" if value >= 0.0 => return size(value as u64),
         "s" | "seconds" => return duration(value),
+        "%" if whole => return format!("{} %", count(value as u64)),
+        "%" => return format!("{value:.1} %"),
         _ if whole => count(value as u64),
         _ => format!("{value:.2}"),
     };
@@ -231,6 +233,8 @@ mod tests {
         assert_eq!(quantity(1402.0, ""), "1,402");
         assert_eq!(quantity(2048.0, "bytes"), "2.0 KiB");
         assert_eq!(quantity(0.125, "ratio"), "0.12 ratio");
+        assert_eq!(quantity(62.48, "%"), "62.5 %");
+        assert_eq!(quantity(100.0, "%"), "100 %");
     }
 
     #[test]

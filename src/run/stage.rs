@@ -189,6 +189,7 @@ impl Execution<'_> {
             (Symbol::Jobs, self.runner.slots.to_string()),
             (Symbol::Attempt, attempts.to_string()),
             (Symbol::Committed, layout.committed(name).to_string()),
+            (Symbol::Logs, self.runner.logs.to_string()),
             (Symbol::Optbuild, self.shared.optbuild.to_string()),
         ]);
         Ok(Resolver { symbols, outputs: self.work.input_paths.clone(), base_env: self.shared.base_env.clone() })

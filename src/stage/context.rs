@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::PlanError;
 use crate::facts::Facts;
+use crate::op::Share;
 use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Text, VarValue};
 use crate::plan::{Arg, Command, Gap, Late, Op, Part, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::toolchain::{self, Tool};
@@ -318,6 +319,29 @@ impl<'a> Context<'a> {
         }
         let tool = tool.map(|tool| self.tool_at("llvm-profdata", tool.path));
         self.step(Step::op("check-profile", Op::check_profile(&profile, compiler, newest, tool.as_ref())));
+    }
+
+    /// Adds the step that counts what the compiler did not find in a profile, and refuses a build that found hardly anything. It
+    /// stands last: it looks at what was built.
+    pub fn check_profile_use(
+        &mut self,
+        profile: &Arg,
+        step: &str,
+        limit: Option<&Text>,
+        tool: Option<Tool>,
+    ) -> Result<(), PlanError> {
+        let limit = limit.map(ToString::to_string);
+        if let Some(Err(message)) = limit.as_deref().map(str::parse::<Share>) {
+            return Err(self.invalid("max-unprofiled", message));
+        }
+        let Some(tool) = tool else {
+            self.note("without an llvm-profdata of the compiler's LLVM, functions without a profile are not counted");
+            return Ok(());
+        };
+        let tool = self.tool_at("llvm-profdata", tool.path);
+        let op = Op::check_profile_use(profile, &tool, step, limit.as_deref());
+        self.step(Step::op("check-profile-use", op));
+        Ok(())
     }
 
     /// A tool that the plan can do without.

@@ -88,8 +88,9 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
         threads: Symbol::Jobs.into(),
         consume: false,
     };
-    cx.step(Step::op("merge", Op::merge(&all)));
     let path = all.output.path(format);
+    cx.step(Step::op("merge", Op::merge(&all)));
+    cx.step(Step::op("check-gathered", Op::check_gathered(format, &path, &all.tool, &build.path)));
     cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
     Ok(())
 }

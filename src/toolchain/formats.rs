@@ -4,6 +4,8 @@
 //! by every LLVM that knows its version or a newer one; an older compiler cannot read it, and rustc then only warns and builds
 //! without the profile.
 
+use std::ops::RangeInclusive;
+
 /// LLVM's major version, and the versions of raw and indexed profiles that it writes: `INSTR_PROF_RAW_VERSION` and
 /// `INSTR_PROF_INDEX_VERSION` in `llvm/ProfileData/InstrProfData.inc`.
 ///
@@ -23,9 +25,6 @@ const VERSIONS: [(u64, u64, u64); 9] = [
     (22, 10, 13),
 ];
 
-/// The upper half of the version in a file says what kind of profile it is.
-const VERSION_MASK: u64 = 0xffff_ffff;
-
 /// The version of raw profiles that programs built by this LLVM write; none if that LLVM is not known.
 pub fn raw_version(llvm_major: u64) -> Option<u64> {
     VERSIONS.iter().find(|(major, ..)| *major == llvm_major).map(|(_, raw, _)| *raw)
@@ -41,28 +40,41 @@ pub fn newest_known() -> u64 {
     VERSIONS[VERSIONS.len() - 1].0
 }
 
-/// The version of an indexed profile, from the first 16 bytes of the file; none if it is not one.
-pub fn indexed_version_of(header: &[u8]) -> Option<u64> {
-    let version = header.strip_prefix(b"\xfflprofi\x81")?.first_chunk()?;
-    Some(u64::from_le_bytes(*version) & VERSION_MASK)
+/// The LLVMs whose programs write raw profiles of this version, which are those whose llvm-profdata reads it; none if there
+/// is no such LLVM among the known ones.
+pub fn raw_llvms(version: u64) -> Option<RangeInclusive<u64>> {
+    let mut majors = VERSIONS.iter().filter(|(_, raw, _)| *raw == version).map(|(major, ..)| *major);
+    let first = majors.next()?;
+    Some(first..=majors.next_back().unwrap_or(first))
 }
 
-/// The version of a raw profile, from the first 16 bytes of the file; none if it is not one. It is written as the machine
-/// that ran the program orders bytes.
-pub fn raw_version_of(header: &[u8]) -> Option<u64> {
-    let (magic, rest) = header.split_first_chunk::<8>()?;
-    let version = *rest.first_chunk()?;
-    let version = match magic {
-        b"\x81rforpl\xff" | b"\x81Rforpl\xff" => u64::from_le_bytes(version),
-        b"\xfflprofr\x81" | b"\xfflprofR\x81" => u64::from_be_bytes(version),
-        _ => return None,
-    };
-    Some(version & VERSION_MASK)
+/// The first LLVM that reads indexed profiles of this version; none if it is newer than all that are known.
+pub fn first_reader(version: u64) -> Option<u64> {
+    VERSIONS.iter().find(|(.., indexed)| *indexed >= version).map(|(major, ..)| *major)
+}
+
+/// Who writes and reads raw profiles of a version, in words: `LLVM 19 to 22`.
+pub fn raw_in_words(version: u64) -> String {
+    match raw_llvms(version) {
+        Some(llvms) if llvms.start() == llvms.end() => format!("LLVM {}", llvms.start()),
+        Some(llvms) => format!("LLVM {} to {}", llvms.start(), llvms.end()),
+        None if VERSIONS.iter().all(|(_, raw, _)| *raw < version) => format!("an LLVM newer than {}", newest_known()),
+        None => format!("an LLVM older than {}", VERSIONS[0].0),
+    }
+}
+
+/// Who reads indexed profiles of a version, in words: `LLVM 22 and newer`.
+pub fn indexed_in_words(version: u64) -> String {
+    match first_reader(version) {
+        Some(major) => format!("LLVM {major} and newer"),
+        None => format!("an LLVM newer than {}", newest_known()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::header::{Header, HeaderKind};
 
     /// Profiles that clang 22 and its `llvm-profdata` make, if they are installed.
     #[test]
@@ -76,17 +88,21 @@ mod tests {
         run("echo 'int main(void) { return 0; }' > a.c && $BIN/clang -fprofile-generate a.c -o a");
         run("LLVM_PROFILE_FILE=a.profraw ./a && $BIN/llvm-profdata merge a.profraw -o a.profdata");
         let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
-        assert_eq!(raw_version_of(&read("a.profraw")), raw_version(22));
-        assert_eq!(indexed_version_of(&read("a.profdata")), indexed_version(22));
-        assert_eq!(raw_version_of(&read("a.profdata")), None);
-        assert_eq!(indexed_version_of(&read("a.profraw")), None);
+        let raw = Header::parse(&read("a.profraw")).unwrap();
+        assert_eq!((raw.kind, Some(u64::from(raw.version))), (HeaderKind::Raw, raw_version(22)));
+        let indexed = Header::parse(&read("a.profdata")).unwrap();
+        assert_eq!((indexed.kind, Some(u64::from(indexed.version))), (HeaderKind::Indexed, indexed_version(22)));
     }
 
+    /// `INSTR_PROF_RAW_VERSION` and `INSTR_PROF_INDEX_VERSION` of LLVM 14, 18, 19 and 22 are (8, 7), (9, 11), (10, 12), (10, 13).
     #[test]
-    fn headers_that_are_too_short() {
-        assert_eq!(indexed_version_of(b"\xfflprofi\x81\x0c\0\0"), None);
-        assert_eq!(raw_version_of(b""), None);
-        // A big-endian machine, 32 bits, context-sensitive.
-        assert_eq!(raw_version_of(b"\xfflprofR\x81\x03\0\0\0\0\0\0\x0a"), Some(10));
+    fn who_reads_a_version() {
+        assert_eq!((raw_llvms(8), raw_llvms(9), raw_llvms(10)), (Some(14..=17), Some(18..=18), Some(19..=22)));
+        assert_eq!((raw_llvms(5), raw_llvms(11)), (None, None));
+        assert_eq!([3, 7, 11, 12, 13].map(first_reader), [Some(14), Some(14), Some(18), Some(19), Some(22)]);
+        assert_eq!(first_reader(14), None);
+        assert_eq!([8, 9].map(raw_in_words), ["LLVM 14 to 17", "LLVM 18"]);
+        assert_eq!([5, 11].map(raw_in_words), ["an LLVM older than 14", "an LLVM newer than 22"]);
+        assert_eq!([12, 14].map(indexed_in_words), ["LLVM 19 and newer", "an LLVM newer than 22"]);
     }
 }

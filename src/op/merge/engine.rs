@@ -41,6 +41,13 @@ pub(crate) struct Outcome {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share(f64);
 
+impl Share {
+    /// From 0 to 1.
+    pub(crate) fn of_one(self) -> f64 {
+        self.0
+    }
+}
+
 impl FromStr for Share {
     type Err = String;
     fn from_str(text: &str) -> Result<Share, String> {

@@ -32,6 +32,9 @@ pub struct Cargo {
     pub target: Option<Text>,
     /// Profile-guided optimisation: `"generate"` or `{ use = "${gather.profile}" }`.
     pub pgo: Option<Pgo>,
+    /// The share of the program's functions that may have no counts in the profile that it is built with; more fail the stage: it
+    /// is the profile of something else. Default: `90%`.
+    pub max_unprofiled: Option<Text>,
     /// Link-time optimisation: `off`, `thin` or `full`. Default: what the package's profile says.
     pub lto: Option<Lto>,
     /// Codegen units. Default: what the package's profile says.

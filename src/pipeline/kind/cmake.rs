@@ -35,6 +35,9 @@ pub struct Cmake {
     /// Context-sensitive PGO on top of `pgo = { use = … }`: a second instrumentation after inlining, `"generate"` or
     /// `{ use = … }`.
     pub cs_pgo: Option<Pgo>,
+    /// The share of the program's functions that may have no counts in the profile that it is built with; more fail the stage: it
+    /// is the profile of something else. Default: `90%`.
+    pub max_unprofiled: Option<Text>,
     /// Link-time optimisation: `off`, `thin` or `full`.
     #[serde(default)]
     pub lto: Lto,

@@ -106,6 +106,8 @@ fn symbol_variable(symbol: Symbol) -> &'static str {
         Symbol::Attempt => "attempt",
         Symbol::Slot => "slot",
         Symbol::Committed => "committed",
+        // Scripts leave what is printed to whoever runs them.
+        Symbol::Logs => "scratch",
         Symbol::Optbuild => "OPTBUILD",
     }
 }

@@ -297,6 +297,7 @@ impl StageSummary {
                 unit if let Some(what) = name.strip_suffix(" bytes") => {
                     format!("{} {what}", super::text::quantity(fact.value, unit))
                 }
+                "%" => format!("{} {name}", super::text::quantity(fact.value, "%")),
                 unit => format!("{name} {}", super::text::quantity(fact.value, unit)),
             }
         });

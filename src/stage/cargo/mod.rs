@@ -56,11 +56,12 @@ pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
     trained::check(kind, cx)?;
     let used = kind.pgo.as_ref().and_then(Pgo::profile).map(|text| cx.arg(text)).transpose()?;
     let flags = flags(kind, used.as_ref(), rust.as_ref(), cx)?;
-    if let Some(used) = used {
+    let profdata = used.as_ref().and(rust.as_ref());
+    let profdata = profdata.and_then(|rust| crate::toolchain::llvm::profdata_for_rustc(cx.facts, rust).ok());
+    if let Some(used) = &used {
         let shown = rust.as_ref().map_or("rustc".into(), |rust| format!("rustc {}", rust.version));
         let llvm = rust.as_ref().and_then(|rust| Some(rust.llvm.as_ref()?.major));
-        let tool = rust.as_ref().and_then(|rust| crate::toolchain::llvm::profdata_for_rustc(cx.facts, rust).ok());
-        cx.check_profile(used, &shown, llvm, tool);
+        cx.check_profile(used.clone(), &shown, llvm, profdata.clone());
     }
 
     let cargo = match &rust {
@@ -96,7 +97,10 @@ pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
     }
     cx.step(Step::command("build", command));
     outputs(kind, cx, &package, &profile, &target, &bins);
-    Ok(())
+    match used {
+        Some(used) => cx.check_profile_use(&used, "build", kind.max_unprofiled.as_ref(), profdata),
+        None => Ok(()),
+    }
 }
 
 fn package(kind: &Cargo, cx: &mut Context) -> Result<Package, PlanError> {
@@ -125,7 +129,11 @@ fn flags(kind: &Cargo, used: Option<&Arg>, rust: Option<&Rust>, cx: &mut Context
         (Some(Pgo::Generate), _) => {
             flags.push(Arg::from("-Cprofile-generate=").with(Symbol::Scratch).join("discarded"));
         }
-        (Some(Pgo::Use(_)), Some(profile)) => flags.push(Arg::from("-Cprofile-use=").with(profile.clone())),
+        (Some(Pgo::Use(_)), Some(profile)) => {
+            flags.push(Arg::from("-Cprofile-use=").with(profile.clone()));
+            // Of functions that the profile does not know, rustc says nothing by itself. They are counted after the build.
+            flags.push("-Cllvm-args=-pgo-warn-missing-function".into());
+        }
         _ => {}
     }
     if let Some(text) = &kind.linker {

@@ -25,6 +25,9 @@ use crate::plan::Arg;
 const NAMES: &str = "-Xclang -mllvm -Xclang -static-func-full-module-prefix=false";
 /// The same for lld, which names functions where context-sensitive profiles and link-time optimisation meet.
 const NAMES_IN_LLD: &str = "-Wl,-mllvm,-static-func-full-module-prefix=false";
+/// clang warns of functions that the profile does not know, which are counted after the build; of those whose code is another one
+/// it does by itself. A project that makes errors of warnings does not mean these.
+const WARN: &str = "-Xclang -mllvm -Xclang -pgo-warn-missing-function -Wno-error=backend-plugin";
 
 /// Flags of a stage.
 pub(super) struct Flags {
@@ -73,6 +76,9 @@ pub(super) fn of(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Resul
     let mut link = compile.clone();
     if profiles {
         compile.push(NAMES.into());
+    }
+    if profile.is_some() {
+        compile.push(WARN.into());
     }
     let linker = linker(kind, compilers, cx)?;
     let by_lld = kind.linker.as_ref().is_none_or(|text| matches!(text.as_literal().as_deref(), Some("lld" | "ld.lld")));

@@ -12,6 +12,7 @@ use super::{Context, PlanError};
 use crate::pipeline::kind::cmake::Define;
 use crate::pipeline::kind::{Cmake, Pgo};
 use crate::plan::{Arg, Command, Op, Output, Step, Symbol};
+use crate::toolchain::llvm;
 
 use compiler::Compilers;
 use flags::Flags;
@@ -64,9 +65,10 @@ pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
         }
     }
 
+    let profdata = flags.profile.as_ref().and_then(|_| compilers.path());
+    let profdata = profdata.and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
     if let Some(profile) = &flags.profile {
-        let tool = compilers.path().and_then(|clang| crate::toolchain::llvm::profdata_for_clang(cx.facts, clang).ok());
-        cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), tool);
+        cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), profdata.clone());
     }
     step(kind, cx, "configure", configure);
     step(kind, cx, "build", build);
@@ -76,7 +78,11 @@ pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
         let argv = vec![cmake, "--install".into(), Symbol::Build.into(), "--prefix".into(), Symbol::Out.into()];
         step(kind, cx, "install", argv);
     }
-    outputs(kind, cx)
+    outputs(kind, cx)?;
+    match &flags.profile {
+        Some(profile) => cx.check_profile_use(profile, "build", kind.max_unprofiled.as_ref(), profdata),
+        None => Ok(()),
+    }
 }
 
 /// What makes no sense together.

@@ -1,0 +1,154 @@
+//! `op check-gathered`: figures of the profile that a gather stage made, and whether it is of the build that was to be run.
+//!
+//! That a profile belongs to a build is decided by names and shapes of functions, not by build ids: not every linker writes
+//! those, and a build that is installed or stripped keeps its records.
+
+use std::collections::HashSet;
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Fact;
+use super::listing::{Level, list};
+use crate::plan::pattern;
+use crate::profile::header::{Header, HeaderKind};
+use crate::profile::listing::Function;
+use crate::profile::records::{self, Identity};
+use crate::profile::statistics::{Statistics, share};
+use crate::profile::{self, Format, fdata};
+use crate::toolchain::formats;
+
+/// Counts what is in a gathered profile, and checks that it is of the instrumented build.
+#[derive(Debug, clap::Args)]
+pub struct CheckGathered {
+    /// The family of profiles.
+    #[arg(long)]
+    pub format: Format,
+    /// The merged profile; `*` in its name stands for the hash.
+    #[arg(long)]
+    pub profile: Utf8PathBuf,
+    /// The llvm-profdata that merged it.
+    #[arg(long)]
+    pub tool: Option<Utf8PathBuf>,
+    /// The instrumented file, or a directory with all that is instrumented.
+    #[arg(long)]
+    pub instrumented: Option<Utf8PathBuf>,
+}
+
+impl CheckGathered {
+    pub(super) fn run(&self) -> Result<Vec<Fact>> {
+        let profile = pattern::resolve(&self.profile).with_context(|| format!("cannot find {}", self.profile))?;
+        match self.format {
+            Format::Profdata => self.indexed(&profile),
+            Format::Fdata => self.bolt(&profile),
+        }
+    }
+
+    fn indexed(&self, profile: &Utf8Path) -> Result<Vec<Fact>> {
+        let header = Header::read(profile).with_context(|| format!("cannot read {profile}"))?;
+        let Some(header) = header.filter(|header| header.kind == HeaderKind::Indexed) else {
+            bail!("{profile} is not a merged profile: it does not begin as llvm-profdata's do")
+        };
+        let Some(tool) = &self.tool else { bail!("--tool is needed for merged profiles of LLVM") };
+        let mut statistics = Statistics::default();
+        let mut identities: HashSet<Identity> = HashSet::new();
+        let mut each = |function: Function| {
+            statistics.add(function.counts);
+            identities.insert((records::name_hash(function.name), function.hash));
+        };
+        // Instrumented for the second level, a program has no records of the first one.
+        let level = if header.context_sensitive { Level::ContextSensitive } else { Level::First };
+        list(tool, profile, level, &mut each)?;
+        if statistics.functions == 0 {
+            bail!("{profile} has no functions; the programs that were run have no instrumented code");
+        }
+        if statistics.largest == 0 {
+            bail!("{profile} has {} functions, none of which was executed", statistics.functions);
+        }
+        let mut facts = vec![
+            Fact::new("functions", statistics.functions as usize, "functions"),
+            Fact::percent("never-run", statistics.never_run_share()),
+            Fact::number("largest-count", statistics.largest as f64),
+            Fact::number("total-count", statistics.total as f64),
+        ];
+        let version = u64::from(header.version);
+        facts.push(Fact::number("indexed-version", version as f64));
+        if let Some(major) = formats::first_reader(version) {
+            facts.push(Fact { name: "read-by-llvm", value: major as f64, unit: "and newer" });
+        }
+        facts.extend(self.share_of_build(identities)?.map(|share| Fact::percent("of-the-build", share)));
+        Ok(facts)
+    }
+
+    /// Which part of the functions the instrumented build has. None: it is not known.
+    fn share_of_build(&self, mut wanted: HashSet<Identity>) -> Result<Option<f64>> {
+        let Some(build) = &self.instrumented else { return Ok(None) };
+        let all = wanted.len();
+        let mut instrumented = 0;
+        for file in profile::find(build, |_| true).with_context(|| format!("cannot read {build}"))? {
+            if wanted.is_empty() {
+                break;
+            }
+            match records::take_known(&file.path, &mut wanted) {
+                Ok(Some(_)) => instrumented += 1,
+                Ok(None) => {}
+                // A directory may hold all sorts of files, such as damaged ones for a project's tests.
+                Err(_) if build.is_dir() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if instrumented == 0 {
+            return Ok(None);
+        }
+        if wanted.len() == all {
+            bail!(
+                "none of the {all} functions of the profile is in {build}: the programs that were run are instrumented, but not \
+                 of this build. Look which ones the workloads run: `instrumented` names the build, and their command lines, PATH \
+                 or LD_LIBRARY_PATH have to lead to it"
+            );
+        }
+        if !wanted.is_empty() {
+            eprintln!(
+                "{} of the {all} functions of the profile are not in {build}, but in other programs",
+                wanted.len()
+            );
+        }
+        Ok(Some(share((all - wanted.len()) as u64, all as u64)))
+    }
+
+    fn bolt(&self, profile: &Utf8Path) -> Result<Vec<Fact>> {
+        let text = fs::read_to_string(profile).with_context(|| format!("cannot read {profile}"))?;
+        let (functions, statistics) = fdata::statistics(&text);
+        if functions.is_empty() {
+            bail!("{profile} has no functions; the instrumented code was never executed");
+        }
+        let mut facts = vec![
+            Fact::new("functions", functions.len(), "functions"),
+            Fact::number("largest-count", statistics.largest as f64),
+            Fact::number("total-count", statistics.total as f64),
+        ];
+        let Some(build) = &self.instrumented else { return Ok(facts) };
+        let mut symbols = HashSet::new();
+        for file in profile::find(build, |_| true).with_context(|| format!("cannot read {build}"))? {
+            match records::symbols(&file.path, |name| _ = symbols.insert(name.to_owned())) {
+                Ok(_) => {}
+                Err(_) if build.is_dir() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if symbols.is_empty() {
+            return Ok(facts);
+        }
+        let known = functions.keys().filter(|name| symbols.contains(fdata::symbol(name))).count();
+        if known == 0 {
+            bail!(
+                "none of the {} functions of the profile is in {build}: it is of another program. Look which one the workloads \
+                 run",
+                functions.len()
+            );
+        }
+        facts.push(Fact::percent("of-the-build", share(known as u64, functions.len() as u64)));
+        Ok(facts)
+    }
+}

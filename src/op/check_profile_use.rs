@@ -1,0 +1,173 @@
+//! `op check-profile-use`: which part of a program got counts from the profile that it was built with.
+//!
+//! A compiler that finds nothing in a profile says so at most in warnings that nobody reads. They are counted here, out of the log
+//! of the build, and held against the functions of the linked programs.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::listing::{Level, list};
+use super::{Fact, Share};
+use crate::profile::listing::linkage_name;
+use crate::profile::warnings::Warnings;
+use crate::profile::{self, records, statistics};
+
+/// Counts the functions of a build that have no profile, and refuses a build that has hardly any with one.
+#[derive(Debug, clap::Args)]
+pub struct CheckProfileUse {
+    /// The profile that the build used.
+    #[arg(long)]
+    pub profile: Utf8PathBuf,
+    /// An llvm-profdata that can read it.
+    #[arg(long)]
+    pub tool: Utf8PathBuf,
+    /// The directory with the logs of the stage.
+    #[arg(long)]
+    pub logs: Utf8PathBuf,
+    /// The step that compiled.
+    #[arg(long)]
+    pub step: String,
+    /// A directory for what was found: a build that goes on compiles, and warns of, only what it has not compiled yet.
+    #[arg(long)]
+    pub keep: Option<Utf8PathBuf>,
+    /// What was built: linked files, or directories.
+    #[arg(long, required = true)]
+    pub built: Vec<Utf8PathBuf>,
+    /// The share of functions without a profile above which this fails.
+    #[arg(long, default_value = "90%")]
+    pub max_unprofiled: Share,
+}
+
+/// In the directory `keep`.
+const KEPT: &str = "optbuild-profile-warnings";
+
+/// The functions of the linked programs that this build compiled.
+#[derive(Default)]
+struct Found {
+    with: u64,
+    without: u64,
+    mismatched: u64,
+}
+
+impl CheckProfileUse {
+    pub(super) fn run(&self) -> Result<Vec<Fact>> {
+        let warnings = self.warnings()?;
+        let mut known: HashSet<String> = HashSet::new();
+        list(&self.tool, &self.profile, Level::First, |function| {
+            known.insert(linkage_name(function.name).to_owned());
+        })?;
+        let symbols = self.symbols()?;
+        let mut found = Found::default();
+        for symbol in &symbols {
+            let names = [symbol.as_str(), records::original_name(symbol)];
+            let is_in = |set: &HashSet<String>| names.iter().any(|name| set.contains(*name));
+            if is_in(&warnings.mismatched) {
+                found.mismatched += 1;
+            } else if is_in(&known) {
+                found.with += 1;
+            } else if is_in(&warnings.missing) {
+                found.without += 1;
+            }
+        }
+        self.refuse(&found, &warnings, &symbols, &known)?;
+        let mut facts = Vec::new();
+        let all = found.with + found.without + found.mismatched;
+        if all > 0 {
+            facts.push(Fact::number("functions-with-profile", found.with as f64));
+            facts.push(Fact::percent("without-profile", statistics::share(all - found.with, all)));
+        }
+        facts.push(Fact::number("functions-without-profile", warnings.missing.len() as f64));
+        facts.push(Fact::number("mismatched-functions", warnings.mismatched_functions() as f64));
+        Ok(facts)
+    }
+
+    fn refuse(
+        &self,
+        found: &Found,
+        warnings: &Warnings,
+        symbols: &HashSet<String>,
+        known: &HashSet<String>,
+    ) -> Result<()> {
+        let (with, all) = match found.with + found.without + found.mismatched {
+            // In stripped programs no function can be looked up. Then no more can have a profile than are in it.
+            0 if symbols.is_empty() => {
+                let with = known.iter().filter(|name| !warnings.mismatched.contains(*name)).count();
+                (with, with + warnings.missing.len() + warnings.mismatched.len())
+            }
+            0 => (0, symbols.len()),
+            all => (found.with as usize, all as usize),
+        };
+        let share = statistics::share((all - with) as u64, all as u64);
+        if share <= self.max_unprofiled.of_one() {
+            return Ok(());
+        }
+        let few = if with == 0 { "none".into() } else { format!("only {with}") };
+        bail!(
+            "{few} of the {all} functions of the program has counts in {}: {} of them are not in it, and of {} it has counts of \
+             other code.\n  It is the profile of another program or of other sources: use the one that is gathered on this build. \
+             Where so little is meant to match, say so with `max-unprofiled` (the limit is {})",
+            self.profile,
+            warnings.missing.len(),
+            warnings.mismatched_functions(),
+            self.max_unprofiled,
+        )
+    }
+
+    /// What the compiler said in this run, and before in this build directory.
+    fn warnings(&self) -> Result<Warnings> {
+        let mut warnings = Warnings::default();
+        let kept = self.keep.as_ref().map(|dir| dir.join(KEPT));
+        // Of another profile they say nothing. The name of a gathered one has the hash of its content in it.
+        let title = format!("of {}", self.profile);
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
+            let text = fs::read_to_string(kept).with_context(|| format!("cannot read {kept}"))?;
+            if let Some(text) = text.strip_prefix(&title).and_then(|text| text.strip_prefix('\n')) {
+                warnings = Warnings::kept(text);
+            }
+        }
+        for log in self.logs_of_step()? {
+            let file = fs::File::open(&log).with_context(|| format!("cannot read the log {log}"))?;
+            let mut lines = BufReader::new(file);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).with_context(|| format!("cannot read the log {log}"))? > 0 {
+                warnings.add_line(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        }
+        if let Some(kept) = kept {
+            fs::write(&kept, format!("{title}\n{}", warnings.to_text()))
+                .with_context(|| format!("cannot write {kept}"))?;
+        }
+        Ok(warnings)
+    }
+
+    /// One for each time the step was tried: `03-build.log`.
+    fn logs_of_step(&self) -> Result<Vec<Utf8PathBuf>> {
+        let ending = format!("-{}.log", self.step);
+        let of_step = |path: &Utf8Path| {
+            let number = path.file_name().and_then(|name| name.strip_suffix(&ending));
+            number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let logs =
+            profile::find(&self.logs, of_step).with_context(|| format!("cannot look for logs in {}", self.logs))?;
+        Ok(logs.into_iter().map(|log| log.path).collect())
+    }
+
+    fn symbols(&self) -> Result<HashSet<String>> {
+        let mut symbols = HashSet::new();
+        for built in &self.built {
+            for file in profile::find(built, |_| true).with_context(|| format!("cannot read {built}"))? {
+                match records::symbols(&file.path, |name| _ = symbols.insert(name.to_owned())) {
+                    Ok(_) => {}
+                    // What is installed may be files of all sorts.
+                    Err(error) => tracing::debug!("{}: {error:#}", file.path),
+                }
+            }
+        }
+        Ok(symbols)
+    }
+}

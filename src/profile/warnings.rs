@@ -1,0 +1,101 @@
+//! What compilers say of a profile that does not fit, counted out of their output. Unaware of where that is kept.
+//!
+//! LLVM's pass says it in the same words in clang, in rustc and in lld: `no profile data available for function NAME Hash = …`, if
+//! it is asked for with `-pgo-warn-missing-function`, and `function control flow change detected (hash mismatch) NAME Hash = …`.
+//! clang's own words are of profiles that its front end uses (`-fprofile-instr-generate`).
+
+use std::collections::HashSet;
+
+/// Functions that a compiler found no counts for, by the names that linkers know. Each counts once, however many files it is
+/// compiled in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Warnings {
+    /// Not in the profile.
+    pub missing: HashSet<String>,
+    /// In the profile, with the counts of other code.
+    pub mismatched: HashSet<String>,
+    /// The same, as clang's front end counts them, without their names.
+    unnamed: u64,
+}
+
+const MISSING: &str = "no profile data available for function ";
+const MISMATCHED: [&str; 2] = [
+    "function control flow change detected (hash mismatch) ",
+    "function basic block count change detected (counter mismatch) ",
+];
+/// `… of 7 functions, 2 have mismatched data that will be ignored`
+const OUT_OF_DATE: &str = "profile data may be out of date: of ";
+
+impl Warnings {
+    /// Takes a line of a compiler's output in.
+    pub fn add_line(&mut self, line: &str) {
+        if let Some(name) = name_behind(line, MISSING) {
+            self.missing.insert(name.into());
+        } else if let Some(name) = MISMATCHED.iter().find_map(|words| name_behind(line, words)) {
+            self.mismatched.insert(name.into());
+        } else if let Some((_, rest)) = line.split_once(OUT_OF_DATE) {
+            let number = rest.split_once(", ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
+            self.unnamed += number.unwrap_or(0);
+        }
+    }
+
+    /// How many functions have counts of other code in the profile.
+    pub fn mismatched_functions(&self) -> u64 {
+        self.mismatched.len() as u64 + self.unnamed
+    }
+
+    /// A line for each name, for [`Warnings::kept`].
+    pub fn to_text(&self) -> String {
+        let lines = |kind: &str, names: &HashSet<String>| {
+            let mut lines: Vec<String> = names.iter().map(|name| format!("{kind} {name}\n")).collect();
+            lines.sort();
+            lines.concat()
+        };
+        lines("missing", &self.missing) + &lines("mismatched", &self.mismatched)
+    }
+
+    /// What was kept of an earlier build.
+    pub fn kept(text: &str) -> Warnings {
+        let mut warnings = Warnings::default();
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("missing", name)) => _ = warnings.missing.insert(name.into()),
+                Some(("mismatched", name)) => _ = warnings.mismatched.insert(name.into()),
+                _ => {}
+            }
+        }
+        warnings
+    }
+}
+
+fn name_behind<'a>(line: &'a str, words: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(words)?;
+    rest.split_once(" Hash = ").map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_compilers_print() {
+        let mut warnings = Warnings::default();
+        // clang 22 and 19, rustc 1.95, lld 22, and clang 22 with a profile of its front end.
+        for line in [
+            "warning: b.c: no profile data available for function other Hash = 146835646621254984 up to 0 count discarded [-Wbackend-plugin]",
+            "error: c.c: no profile data available for function other Hash = 1 up to 0 count discarded [-Werror,-Wbackend-plugin]",
+            "warning: rs.344f2bb5c1f00fa-cgu.1: no profile data available for function _ZN2rs4main17ha2f0aa77aba8ee98E Hash = 3489 up to 0 count discarded",
+            "warning: a2.c: function control flow change detected (hash mismatch) main Hash = 1011877327053940909 up to 101 count discarded [-Wbackend-plugin]",
+            "warning: profile data may be out of date: of 3 functions, 2 have mismatched data that will be ignored [-Wprofile-instr-out-of-date]",
+            "warning: no profile data available for file \"b.c\" [-Wprofile-instr-unprofiled]",
+            "[3/4] Linking C executable prog",
+        ] {
+            warnings.add_line(line);
+        }
+        assert_eq!(warnings.missing, HashSet::from(["other".into(), "_ZN2rs4main17ha2f0aa77aba8ee98E".into()]));
+        assert_eq!(warnings.mismatched, HashSet::from(["main".into()]));
+        assert_eq!(warnings.mismatched_functions(), 3);
+        let kept = Warnings::kept(&warnings.to_text());
+        assert_eq!((kept.missing, kept.mismatched), (warnings.missing, warnings.mismatched));
+    }
+}
