@@ -2,6 +2,7 @@
 
 mod diff;
 mod show;
+mod subject;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};

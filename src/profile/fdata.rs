@@ -78,10 +78,23 @@ pub fn statistics(text: &str) -> (BTreeMap<&str, u64>, Statistics) {
     (functions, statistics)
 }
 
-/// The symbol of a function: BOLT adds `/1` or `/FILE/1` to names that are not unique, and calls of other libraries end in `@PLT`.
+/// Calls `each` with the function, the place and the count of every branch.
+pub fn branches<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str, u64)) {
+    for line in text.lines() {
+        // The last field is the count; before it, with two locations, stands how many were mispredicted.
+        let Some((place, count)) = line.rsplit_once(' ') else { continue };
+        let Ok(count) = count.parse::<u64>() else { continue };
+        let place =
+            if fields(line).count() > 4 { place.rsplit_once(' ').map_or(place, |(place, _)| place) } else { place };
+        if let Some(function) = locations(line).next() {
+            each(function, place, count);
+        }
+    }
+}
+
+/// The symbol of a function: BOLT adds `/1` or `/FILE/1` to names that are not unique.
 pub fn symbol(name: &str) -> &str {
-    let name = name.split_once('/').map_or(name, |(symbol, _)| symbol);
-    name.strip_suffix("@PLT").unwrap_or(name)
+    name.split_once('/').map_or(name, |(symbol, _)| symbol)
 }
 
 /// The functions that a line names. A location is `0 [unknown] 0` or `1 NAME OFFSET`; with branches there are two of them.
@@ -126,7 +139,12 @@ mod tests {
         assert_eq!((all.functions, all.largest, all.total), (4, 2, 5));
         assert_eq!(functions["_init/1"], 2);
         assert_eq!(functions["__do_global_dtors_aux/1"], 1);
-        assert_eq!(["_init/1", "f/a.c/2", "puts@PLT", "f"].map(symbol), ["_init", "f", "puts", "f"]);
+        assert_eq!(["_init/1", "f/a.c/2", "f"].map(symbol), ["_init", "f", "f"]);
+        let mut all = Vec::new();
+        branches(REAL, |function, place, count| all.push((function, place, count)));
+        assert_eq!(all[1], ("_fini/1", "0 [unknown] 0 1 _fini/1 0", 2));
+        branches("1 f a 7\n", |function, place, count| all.push((function, place, count)));
+        assert_eq!(all[3], ("f", "1 f a", 7));
         assert_eq!(statistics("no_lbr\nx\n").1, Statistics::default());
     }
 

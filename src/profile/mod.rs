@@ -3,6 +3,8 @@
 //! Unaware of stages and of the tools that merge.
 
 pub mod binary;
+pub mod compare;
+pub mod demangle;
 pub mod fdata;
 pub mod header;
 pub mod listing;

@@ -4,9 +4,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::packages::{self, BOLT_RUNTIME, Manager, PROFILE_RUNTIME};
 use super::rust::Rust;
-use super::{Tool, file_name, search, version};
+use super::{Tool, file_name, formats, search, version};
 use crate::facts::Facts;
 use crate::plan::Gap;
+use crate::profile::header::{Header, HeaderKind};
 
 /// Which compiler a C compiler is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +131,41 @@ pub fn profdata_for_rustc(facts: &Facts, rust: &Rust) -> Result<Tool, Gap> {
             gap.remedy.push_str(", or `rustup component add llvm-tools`");
         }
         gap
+    })
+}
+
+/// An `llvm-profdata` that reads a profile, the newest that is installed.
+///
+/// # Errors
+/// A gap that names the package.
+pub fn profdata_for_profile(facts: &Facts, header: Header) -> Result<Tool, Gap> {
+    let version = u64::from(header.version);
+    let fits = |major: u64| match header.kind {
+        HeaderKind::Raw => {
+            formats::raw_llvms(version).map_or(major > formats::newest_known(), |llvms| llvms.contains(&major))
+        }
+        HeaderKind::Indexed => major >= formats::first_reader(version).unwrap_or(formats::newest_known() + 1),
+    };
+    let found = search::LLVM_MAJORS.rev().filter(|major| fits(*major)).find_map(|major| {
+        let tools = search::installed(facts, "llvm-profdata", major).map(|path| {
+            let version = version::of(facts, "llvm-profdata", &path);
+            Tool { path, version }
+        });
+        tools.into_iter().find(|tool| tool.llvm_major() == Some(major))
+    });
+    let (kind, readers) = match header.kind {
+        HeaderKind::Raw => ("raw", formats::raw_in_words(version)),
+        HeaderKind::Indexed => ("indexed", formats::indexed_in_words(version)),
+    };
+    found.ok_or_else(|| {
+        let major = search::LLVM_MAJORS.rev().find(|major| fits(*major) && *major <= formats::newest_known());
+        let package = packages::package(Manager::of(facts), "llvm-profdata", major.unwrap_or(formats::newest_known()));
+        Gap {
+            what: format!(
+                "no `llvm-profdata` is installed that reads {kind} profiles of version {version}: {readers} does"
+            ),
+            remedy: packages::remedy(facts, "llvm-profdata", package.filter(|_| major.is_some()).as_deref()),
+        }
     })
 }
 

@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod graph;
 mod pipeline;
+mod profile;
 mod status;
 
 use super::paint::Paint;
@@ -14,6 +15,7 @@ pub use doctor::{ToolRow, ToolState, doctor_table};
 pub use explain::{Difference, Explanation, explain_text};
 pub use graph::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
 pub use pipeline::{ListRow, PipelineInfo, StageInfo, ToolInfo, VarInfo, list_table, pipeline_table};
+pub use profile::{ChangeInfo, DiffInfo, HotFunction, LevelInfo, ProfileInfo, diff_text, profile_text};
 pub use status::{ArtifactRow, StageState, StatusRow, artifacts_table, status_table};
 
 /// How a text is to look.
