@@ -15,7 +15,7 @@ use crate::report::info::{
     ArtifactRow, Difference, Explanation, ListRow, PipelineInfo, StageInfo, StageState, StatusRow, ToolInfo, VarInfo,
     artifacts_table, explain_text, list_table, pipeline_table, status_table,
 };
-use crate::report::summary::{StageSummary, Status};
+use crate::report::summary::{StageSummary, Status, profiles};
 use crate::run::decide::{BEGUN, Judge, Verdict};
 use crate::run::event::Event;
 use crate::run::process::is_alive;
@@ -55,7 +55,12 @@ pub fn list() -> Result<u8> {
 /// `optbuild show`
 pub fn show(args: &PipelineArgs) -> Result<u8> {
     let project = Project::open(args, Mode::Look)?;
-    print(&pipeline_table(&pipeline_info(&project.pipeline), look()))?;
+    let mut info = pipeline_info(&project.pipeline);
+    for stage in &project.pipeline.stages {
+        let sentence = record_of(&project, &stage.common.name)?.as_ref().and_then(profile_of);
+        info.profiles.extend(sentence.map(|sentence| (stage.common.name.clone(), sentence)));
+    }
+    print(&pipeline_table(&info, look()))?;
     Ok(0)
 }
 
@@ -93,6 +98,7 @@ fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
         tools: tools.collect(),
         stages: stages.collect(),
         outputs: pipeline.outputs.iter().map(|(place, text)| (place.clone(), text.to_string())).collect(),
+        profiles: Vec::new(),
     }
 }
 
@@ -111,6 +117,11 @@ fn record_of(project: &Project, stage: &str) -> Result<Option<Record>> {
         Some(state) => Ok(state.current(stage)?),
         None => Ok(None),
     }
+}
+
+/// What operations reported of profiles when the stage was done.
+fn profile_of(record: &Record) -> Option<String> {
+    profiles::sentence(record.facts.iter().map(|fact| (fact.name.as_str(), fact.value)))
 }
 
 /// Where the stages stood at the end of the last run, or stand in it. A kill may have left some in the middle.
@@ -176,6 +187,7 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
             Verdict::UpToDate(record, _) => {
                 explanation.notes.push(format!("fingerprint {}", record.fingerprint.id()));
                 explanation.notes.push(format!("made by run {}", record.run));
+                explanation.notes.extend(profile_of(record).map(|sentence| format!("profile: {sentence}")));
             }
             Verdict::DependsOn(stage, _) => {
                 explanation.notes.push(format!("whether it runs is known when {stage} has run"));
@@ -248,6 +260,8 @@ fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&Sta
         duration: record.as_ref().map(|record| record.duration),
         finished: record.as_ref().map(|record| record.finished),
         bytes: record.as_ref().map(|record| record.outputs.values().map(|output| output.bytes).sum()),
+        profile: record.as_ref().and_then(profile_of),
+        facts: record.map(|record| record.facts).unwrap_or_default(),
     })
 }
 
@@ -269,6 +283,7 @@ fn status_json(row: &StatusRow) -> serde_json::Value {
         "duration": row.duration,
         "finished": row.finished,
         "bytes": row.bytes,
+        "facts": row.facts,
     })
 }
 

@@ -75,7 +75,7 @@ impl CheckGathered {
         let version = u64::from(header.version);
         facts.push(Fact::number("indexed-version", version as f64));
         if let Some(major) = formats::first_reader(version) {
-            facts.push(Fact { name: "read-by-llvm", value: major as f64, unit: "and newer" });
+            facts.push(Fact { name: "read-by-LLVM", value: major as f64, unit: "and newer" });
         }
         facts.extend(self.share_of_build(identities)?.map(|share| Fact::percent("of-the-build", share)));
         Ok(facts)

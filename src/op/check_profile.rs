@@ -11,6 +11,7 @@ use super::Fact;
 use super::merge::show;
 use crate::profile::fdata;
 use crate::profile::header::{Header, HeaderKind};
+use crate::toolchain::formats;
 
 /// Checks that a merged profile has counts and that its reader can read it.
 #[derive(Debug, clap::Args)]
@@ -50,10 +51,11 @@ impl CheckProfile {
         let (profile, compiler) = (&self.profile, &self.compiler);
         if let Some(max) = self.max_version.filter(|max| u64::from(header.version) > *max) {
             bail!(
-                "{profile} has the indexed version {}, and {compiler} reads versions up to {max}; it would build without the \
-                 profile.\n  Merge with the llvm-profdata of the LLVM that {compiler} is made with: set `profdata` in the \
-                 gather stage",
-                header.version
+                "{profile} has the indexed version {}, which {} reads, and {compiler} reads versions up to {max}; it would build \
+                 without the profile.\n  Merge with the llvm-profdata of the LLVM that {compiler} is made with: set `profdata` in \
+                 the gather stage; or build with a compiler of that LLVM",
+                header.version,
+                formats::indexed_in_words(u64::from(header.version))
             );
         }
         let Some(tool) = &self.tool else { return Ok(Vec::new()) };
@@ -70,7 +72,7 @@ impl CheckProfile {
         if plain.largest_count == 0 {
             bail!("{profile} has {} functions, none of which was executed", plain.functions);
         }
-        Ok(vec![Fact::new("functions", plain.functions, "functions")])
+        Ok(vec![Fact::number("functions-in-profile", plain.functions as f64)])
     }
 
     fn bolt(&self, profile: &Utf8Path) -> Result<Vec<Fact>> {
@@ -79,6 +81,6 @@ impl CheckProfile {
         if functions == 0 {
             bail!("{profile} has no functions; the instrumented code was never executed");
         }
-        Ok(vec![Fact::new("functions", functions, "functions")])
+        Ok(vec![Fact::number("functions-in-profile", functions as f64)])
     }
 }

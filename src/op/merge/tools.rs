@@ -6,7 +6,9 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::profile::{Format, fdata, header};
+use crate::profile::header::{self, Header, HeaderKind};
+use crate::profile::{Format, fdata};
+use crate::toolchain::formats;
 
 /// What a tool is called with besides the files.
 #[derive(Clone, Copy)]
@@ -47,10 +49,10 @@ pub(super) fn profdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf], t
         let Some(reason) = reason else { continue };
         // A version that the tool cannot read is no damage: the tool is the wrong one.
         let header = header::Header::read(path).with_context(|| format!("cannot read {path}"))?;
-        let version = header.filter(|header| header.kind == header::HeaderKind::Raw).map(|header| header.version);
-        if let Some((version, says)) = version.and_then(|version| Some((version, version_complaint(reason, version)?)))
+        if let Some(header) = header
+            && let Some(says) = version_complaint(reason, header.version)
         {
-            bail!("{}", mismatch(job.tool, job.shown(path), version, &says));
+            bail!("{}", mismatch(job.tool, job.shown(path), header, &says));
         }
         reasons.push((path.clone(), reason.to_string()));
     }
@@ -127,22 +129,32 @@ fn parse_summary(text: &str) -> Summary {
     }
 }
 
-/// What the tool says it can read, if it complains about the version of raw profiles.
+/// What the tool says it can read, if it complains about the version of a profile.
 fn version_complaint(complaints: &str, version: u32) -> Option<String> {
     if let Some((_, rest)) = complaints.split_once("expected version = ") {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        return Some(format!("reads version {digits}"));
+        let llvm = digits.parse().map(|version| format!(" ({})", formats::raw_in_words(version))).unwrap_or_default();
+        return Some(format!("reads version {digits}{llvm}"));
     }
     let old = complaints.contains("unsupported instrumentation profile format version");
     old.then(|| format!("does not read version {version}"))
 }
 
-fn mismatch(tool: &Utf8Path, file: &Utf8Path, version: u32, reason: &str) -> String {
-    format!(
-        "the instrumented program writes raw profiles of version {version}, and {tool} {reason} (seen on {file}).\n  \
-         Merge with the llvm-profdata of the LLVM that compiled the program: set `profdata` in the gather stage, or install \
-         that LLVM"
-    )
+fn mismatch(tool: &Utf8Path, file: &Utf8Path, header: Header, reason: &str) -> String {
+    let version = header.version;
+    match header.kind {
+        HeaderKind::Raw => format!(
+            "the instrumented program writes raw profiles of version {version} ({}), and {tool} {reason} (seen on {file}).\n  \
+             Merge with the llvm-profdata of the LLVM that compiled the program: set `profdata` in the gather stage (`--profdata` \
+             of `optbuild merge`), or install that LLVM",
+            formats::raw_in_words(u64::from(version))
+        ),
+        HeaderKind::Indexed => format!(
+            "{file} is an indexed profile of version {version}, which {} reads, and {tool} {reason}.\n  Merge with an \
+             llvm-profdata of that LLVM; the compiler that is to use the result must not be older either",
+            formats::indexed_in_words(u64::from(version))
+        ),
+    }
 }
 
 fn run(command: &mut Command) -> Result<Output> {
@@ -175,7 +187,7 @@ mod tests {
         // LLVM 22, and LLVM 13 and older.
         let new = "warning: a.profraw: raw profile version mismatch: Profile uses raw profile format version = 9; expected \
                    version = 10\nPLEASE update this tool";
-        assert_eq!(version_complaint(new, 9).as_deref(), Some("reads version 10"));
+        assert_eq!(version_complaint(new, 9).as_deref(), Some("reads version 10 (LLVM 19 to 22)"));
         let old =
             "warning: a.profraw: unsupported instrumentation profile format version\nerror: no profile can be merged";
         assert_eq!(version_complaint(old, 9).as_deref(), Some("does not read version 9"));

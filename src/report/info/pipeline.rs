@@ -16,6 +16,8 @@ pub struct PipelineInfo {
     pub stages: Vec<StageInfo>,
     /// Path under `out/NAME`, and the reference that is put there.
     pub outputs: Vec<(String, String)>,
+    /// Stages that are done, and what they said of profiles.
+    pub profiles: Vec<(String, String)>,
 }
 
 /// A variable.
@@ -80,6 +82,7 @@ pub fn pipeline_table(info: &PipelineInfo, look: Look) -> String {
     section("Tools", tools(&info.tools));
     section("Stages", stages(&info.stages));
     section("Outputs", outputs(&info.outputs));
+    section("Profiles, when they were last made or used", profiles(&info.profiles));
     text
 }
 
@@ -140,6 +143,14 @@ fn outputs(outputs: &[(String, String)]) -> Grid {
     let mut grid = Grid::new(&["path", "from"]);
     for (path, from) in outputs {
         grid.row([path, from].map(|cell| (cell.clone(), Tone::Plain)));
+    }
+    grid
+}
+
+fn profiles(profiles: &[(String, String)]) -> Grid {
+    let mut grid = Grid::new(&["stage", "profile"]);
+    for (stage, profile) in profiles {
+        grid.row([stage, profile].map(|cell| (cell.clone(), Tone::Plain)));
     }
     grid
 }

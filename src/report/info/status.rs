@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::super::table::{Grid, Tone};
 use super::super::text;
 use super::Look;
+use crate::state::record::FactRecord;
 
 /// Where a stage stands between runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,10 @@ pub struct StatusRow {
     pub finished: Option<Timestamp>,
     /// Of its outputs.
     pub bytes: Option<u64>,
+    /// What it said of profiles when it was done.
+    pub profile: Option<String>,
+    /// All that its operations reported then.
+    pub facts: Vec<FactRecord>,
 }
 
 /// An output, for `artifacts`.
@@ -86,6 +91,15 @@ pub fn status_table(rows: &[StatusRow], zone: &TimeZone, look: Look) -> String {
     let bytes: u64 = rows.iter().filter_map(|row| row.bytes).sum();
     let sum = format!("{fresh} of {} up to date", text::plural(on, "stage"));
     let sum = if took > 0.0 { format!("{sum}, {} of work, {}", text::duration(took), text::size(bytes)) } else { sum };
+    let profiles: Vec<&StatusRow> = rows.iter().filter(|row| row.profile.is_some()).collect();
+    if !profiles.is_empty() {
+        let column = profiles.iter().map(|row| text::width(&row.stage)).max().unwrap_or(0);
+        table.push('\n');
+        for row in profiles {
+            let sentence = row.profile.as_deref().unwrap_or_default();
+            table.push_str(&format!("{}  {sentence}\n", text::pad(&row.stage, column)));
+        }
+    }
     table.push_str(&format!("\n{}\n", look.paint.dim(&sum)));
     table
 }

@@ -21,7 +21,8 @@ pub fn render(run: &RunSummary, previous: Option<&Previous>, again: &Again) -> S
         rows.iter().for_each(|stage| text.push_str(&row(run, stage, previous)));
         text.push('\n');
     }
-    let notes: Vec<String> = others(run).into_iter().chain(totals(run)).collect();
+    let told = run.stages.iter().filter_map(|stage| Some(format!("{}: {}", stage.name, stage.profile_sentence()?)));
+    let notes: Vec<String> = told.chain(others(run)).chain(totals(run)).collect();
     notes.iter().for_each(|note| text.push_str(&format!("- {}\n", escape(note))));
     if !notes.is_empty() {
         text.push('\n');

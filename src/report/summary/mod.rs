@@ -5,6 +5,7 @@
 pub mod closing;
 pub mod markdown;
 mod previous;
+pub mod profiles;
 mod shown;
 pub mod table;
 
@@ -285,10 +286,13 @@ impl StageSummary {
     /// The facts in one line, `24 raw profiles, 1,402 functions`; empty if there are none.
     pub fn fact_line(&self) -> String {
         let facts = self.fact_totals();
-        let texts = facts.iter().map(|fact| {
+        // That there is nothing of something is worth a share, not a number.
+        let told = facts.iter().filter(|fact| fact.value != 0.0 || !fact.unit.is_empty());
+        let texts = told.map(|fact| {
             let name = fact.name.replace('-', " ");
             match fact.unit.as_str() {
                 // What is counted is the name: `7 raw profiles`.
+                "" if !name.ends_with('s') => format!("{name} {}", super::text::quantity(fact.value, "")),
                 unit if matches!(unit, "" | "files") || unit == fact.name => {
                     let name = if fact.value == 1.0 { name.strip_suffix('s').unwrap_or(&name) } else { &name };
                     format!("{} {name}", super::text::quantity(fact.value, ""))
@@ -302,6 +306,11 @@ impl StageSummary {
             }
         });
         texts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What the facts say of profiles.
+    pub fn profile_sentence(&self) -> Option<String> {
+        profiles::sentence(self.facts.iter().map(|fact| (fact.name.as_str(), fact.value)))
     }
 
     /// Its outputs for people: the directory `out` stands for itself only where nothing in it has a name of its own.

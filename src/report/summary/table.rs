@@ -44,6 +44,11 @@ pub fn render(run: &RunSummary, previous: Option<&Previous>, style: Style) -> St
         text.push_str(&stages(run, &rows, previous, style));
         text.push('\n');
     }
+    let profiles = profiles(run);
+    profiles.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    if !profiles.is_empty() {
+        text.push('\n');
+    }
     for line in others(run) {
         text.push_str(&format!("{}\n", style.paint.dim(&line)));
     }
@@ -148,6 +153,14 @@ pub(super) fn change_text(change: &Change, long: bool, flat: bool) -> String {
         }
     });
     [duration].into_iter().chain(sizes).collect::<Vec<_>>().join(if flat { ", " } else { "\n" })
+}
+
+/// What was gathered, and what became of it, a line per stage.
+pub(super) fn profiles(run: &RunSummary) -> Vec<String> {
+    let told: Vec<(&str, String)> =
+        run.stages.iter().filter_map(|stage| Some((stage.name.as_str(), stage.profile_sentence()?))).collect();
+    let column = told.iter().map(|(name, _)| text::width(name)).max().unwrap_or(0);
+    told.iter().map(|(name, sentence)| format!("{}  {sentence}", text::pad(name, column))).collect()
 }
 
 /// Stages that were not begun, those of a kind in one line.

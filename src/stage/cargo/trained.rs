@@ -13,6 +13,13 @@ pub(super) fn check(kind: &Cargo, cx: &Context) -> Result<(), PlanError> {
     let Some(profile) = kind.pgo.as_ref().and_then(Pgo::profile) else { return Ok(()) };
     let Some(Kind::Gather(gather)) = cx.producer(profile)?.map(|stage| &stage.kind) else { return Ok(()) };
     let Some(stage) = cx.producer(&gather.instrumented)? else { return Ok(()) };
+    if let Kind::Cmake(_) = stage.kind {
+        let message = format!(
+            "is of stage `{}`, a program in C or C++, whose functions have other names: nothing would match",
+            stage.common.name
+        );
+        return Err(cx.invalid("pgo", message));
+    }
     let Kind::Cargo(trained) = &stage.kind else { return Ok(()) };
     let Some(key) = difference(kind, trained) else { return Ok(()) };
     let message = format!(

@@ -5,6 +5,7 @@
 
 mod compiler;
 mod flags;
+mod trained;
 
 use camino::Utf8Path;
 
@@ -31,6 +32,7 @@ const KEYS: [(&str, &str); 8] = [
 
 pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
     check(kind, cx)?;
+    trained::check(kind, cx)?;
     let cmake = cx.tool("cmake");
     let source = source(kind, cx)?;
     let compilers = compiler::find(kind, cx)?;

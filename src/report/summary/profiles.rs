@@ -1,0 +1,74 @@
+//! What a stage's facts say of profiles, in a sentence: for tables in which a row of numbers would say nothing.
+//!
+//! Knows names of facts, not who reported them.
+
+use super::super::text;
+
+/// Of a profile that was gathered: `310 functions, 76 % never run, largest count 9,829,101, read by LLVM 22 and newer`. Of a build that
+/// used one: `98.2 % of 1,425 functions have a profile …`. None: there is nothing of profiles among the
+/// facts.
+pub fn sentence<'a>(facts: impl IntoIterator<Item = (&'a str, f64)>) -> Option<String> {
+    let facts: Vec<(&str, f64)> = facts.into_iter().collect();
+    let of = |name: &str| facts.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    if let Some(largest) = of("largest-count") {
+        return Some(gathered(of, largest));
+    }
+    of("functions-without-profile").map(|without| used(of, without))
+}
+
+fn gathered(of: impl Fn(&str) -> Option<f64>, largest: f64) -> String {
+    let mut parts = vec![text::plural(of("functions").unwrap_or(0.0) as usize, "function")];
+    parts.extend(of("never-run").map(|percent| format!("{} never run", text::percent(percent, 100.0))));
+    parts.push(format!("largest count {}", text::count(largest as u64)));
+    parts.extend(of("read-by-LLVM").map(|major| format!("read by LLVM {major} and newer")));
+    let foreign = of("of-the-build").filter(|percent| *percent < 99.95);
+    parts.extend(foreign.map(|percent| format!("{percent:.1} % of them of the instrumented build")));
+    parts.join(", ")
+}
+
+fn used(of: impl Fn(&str) -> Option<f64>, without: f64) -> String {
+    let numbers = [(without, "without"), (of("mismatched-functions").unwrap_or(0.0), "with that of other code")];
+    let told = numbers.iter().filter(|(number, _)| *number > 0.0);
+    let rest = told.map(|(number, what)| format!("{} compiled {what}", text::count(*number as u64)));
+    let rest = rest.collect::<Vec<_>>().join(", ");
+    match (of("without-profile"), of("functions-with-profile")) {
+        (Some(percent), Some(with)) => {
+            // All of the program, of which `with` have one.
+            let all = if percent < 100.0 { (with / (1.0 - percent / 100.0)).round() } else { without };
+            let functions = text::plural(all as usize, "function");
+            let have = format!("{} % of {functions} have a profile", trimmed(100.0 - percent));
+            if rest.is_empty() { have } else { format!("{have}; {rest}") }
+        }
+        _ if rest.is_empty() => "every function that was compiled has a profile".into(),
+        _ => format!("of the functions, {rest}"),
+    }
+}
+
+fn trimmed(percent: f64) -> String {
+    let text = format!("{percent:.1}");
+    text.strip_suffix(".0").map(ToOwned::to_owned).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences() {
+        let facts = [("functions", 310.0), ("never-run", 75.8), ("largest-count", 9_829_101.0), ("read-by-LLVM", 22.0)];
+        let text = "310 functions, 76 % never run, largest count 9,829,101, read by LLVM 22 and newer";
+        assert_eq!(sentence(facts).unwrap(), text);
+        let facts = [("functions", 2.0), ("largest-count", 7.0), ("of-the-build", 50.0)];
+        assert_eq!(sentence(facts).unwrap(), "2 functions, largest count 7, 50.0 % of them of the instrumented build");
+        // 1,400 of 1,425 are 98.245… %.
+        let with = [("functions-with-profile", 1400.0), ("without-profile", 100.0 * 25.0 / 1425.0)];
+        let counted = [("functions-without-profile", 23.0), ("mismatched-functions", 2.0)];
+        let text = "98.2 % of 1,425 functions have a profile; 23 compiled without, 2 compiled with that of other code";
+        assert_eq!(sentence(with.into_iter().chain(counted)).unwrap(), text);
+        let text = "of the functions, 23 compiled without, 2 compiled with that of other code";
+        assert_eq!(sentence(counted).unwrap(), text);
+        let all = [("functions-with-profile", 3.0), ("without-profile", 0.0), ("functions-without-profile", 0.0)];
+        assert_eq!(sentence(all).unwrap(), "100 % of 3 functions have a profile");
+        assert_eq!(sentence([("size", 1.0)]), None);
+    }
+}
