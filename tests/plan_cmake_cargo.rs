@@ -85,6 +85,8 @@ const LINKED: [&str; 3] = ["EXE", "SHARED", "MODULE"];
 
 /// What goes with every use of profiles: names of local functions without the directory of their file.
 const NAMES: &str = "-Xclang -mllvm -Xclang -static-func-full-module-prefix=false";
+/// Of builds that use a profile.
+const WARN: &str = "-Xclang -mllvm -Xclang -pgo-warn-missing-function -Wno-error=backend-plugin";
 
 /// The flags of all languages and link steps.
 fn flags(compile: &str, link: &str) -> String {
@@ -125,7 +127,7 @@ fn a_library_for_bolt() {
     let archivers = [("AR", "ar"), ("RANLIB", "ranlib"), ("NM", "nm")];
     let archivers = archivers.map(|(variable, tool)| format!(" -DCMAKE_{variable}=/usr/bin/llvm-{tool}-22")).concat();
     let both = "-fprofile-use='<g.profile>' -flto=thin";
-    let compile = format!("{both} {NAMES} -ffunction-sections");
+    let compile = format!("{both} {NAMES} {WARN} -ffunction-sections");
     let flags = flags(&compile, &format!("{both} -fuse-ld=lld -Wl,--icf=all -Wl,--emit-relocs"));
     assert_eq!(shown(&plan)[1], format!("configure: {CONFIGURE}{archivers}{flags}"));
     assert!(plan.outputs[0].portable);
@@ -136,16 +138,16 @@ fn a_library_for_bolt() {
 fn context_sensitive_profiles() {
     let plan = cmake("pgo = { use = \"${g.profile}\" }\ncs-pgo = \"generate\"");
     let both = "-fprofile-use='<g.profile>' -fcs-profile-generate";
-    assert!(shown(&plan)[1].ends_with(&flags(&format!("{both} {NAMES}"), both)), "{}", shown(&plan)[1]);
+    assert!(shown(&plan)[1].ends_with(&flags(&format!("{both} {NAMES} {WARN}"), both)), "{}", shown(&plan)[1]);
     assert!(!plan.outputs[0].portable);
     let plan = cmake("pgo = { use = \"${g.profile}\" }\ncs-pgo = { use = \"${h.profile}\" }");
     let both = "-fprofile-use='<h.profile>'";
-    assert!(shown(&plan)[1].ends_with(&flags(&format!("{both} {NAMES}"), both)), "{}", shown(&plan)[1]);
+    assert!(shown(&plan)[1].ends_with(&flags(&format!("{both} {NAMES} {WARN}"), both)), "{}", shown(&plan)[1]);
     let plan = cmake("pgo = { use = \"${g.profile}\" }\ncs-pgo = \"generate\"\nlto = \"thin\"");
     let both = "-fprofile-use='<g.profile>' -fcs-profile-generate -flto=thin";
     // lld instruments, and has to name functions in the same way.
     let link = format!("{both} -Wl,-mllvm,-static-func-full-module-prefix=false -fuse-ld=lld");
-    assert!(shown(&plan)[1].ends_with(&flags(&format!("{both} {NAMES}"), &link)), "{}", shown(&plan)[1]);
+    assert!(shown(&plan)[1].ends_with(&flags(&format!("{both} {NAMES} {WARN}"), &link)), "{}", shown(&plan)[1]);
     assert!(refused(KindName::Cmake, "cs-pgo = \"generate\"").contains("add `pgo = { use = … }`"));
     assert!(refused(KindName::Cmake, "pgo = \"generate\"\ncs-pgo = \"generate\"").contains("comes after the first"));
 }
@@ -263,6 +265,7 @@ fn every_optimisation_of_cargo() {
     let settings = ".lto=\"thin\" .codegen-units=1";
     let settings: String = settings.split(' ').map(|s| format!(" --config profile.release{s}")).collect();
     let rustflags = "\"-Ctarget-cpu=native\", '-Cprofile-use=<g.profile>', \
+                     \"-Cllvm-args=-pgo-warn-missing-function\", \
                      '-Clink-arg=-B/rust/lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld', \
                      \"-Clink-arg=-fuse-ld=lld\", \"-Clink-arg=-Wl,--emit-relocs\", \"-Cstrip=none\"";
     let target = "target.x86_64-unknown-linux-gnu.rustflags";
