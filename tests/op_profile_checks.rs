@@ -1,8 +1,10 @@
 //! What is found out of profiles after they are gathered, and after a build has used them: with real programs.
 
 mod common;
+mod profile_support;
 
 use common::{Dir, LIBRARY, LLVM, PROGRAM, error, fact, op};
+use profile_support::{libraries, llvm};
 
 const OTHER: &str = "\
 #include <stdio.h>
@@ -86,9 +88,10 @@ fn a_profile_belongs_to_its_build() {
     ];
     // Records of LLVM 14 are of another size; llvm-profdata 22 does not read its raw profiles.
     for major in [14, 19] {
-        let bin = format!("/usr/lib/llvm-{major}/bin");
-        if std::path::Path::new(&bin).join("clang").exists() {
-            builds.push(("older", format!("export PATH={bin}:$PATH; clang -O2 -fprofile-generate o.c -o prog")));
+        if let Some(bin) = llvm(major) {
+            let libraries = libraries(&bin);
+            let path = format!("export PATH={bin}:$PATH LD_LIBRARY_PATH={libraries}");
+            builds.push(("older", format!("{path}; clang -O2 -fprofile-generate o.c -o prog")));
         }
     }
     for (name, build) in builds {

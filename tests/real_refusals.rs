@@ -55,5 +55,12 @@ fn raw_profiles_of_another_version_are_refused() {
     let test = fixture("hotcold");
     test.write("p.toml", &test.read("refused.toml"));
     let text = refused(&test, "no-reader");
-    says(&text, &["writes raw profiles of version 10", "llvm-profdata-14 does not read version 10", "set `profdata`"]);
+    says(
+        &text,
+        &[
+            "writes raw profiles of version 10",
+            "llvm-profdata-14 is of LLVM 14 and does not read version 10",
+            "set `profdata`",
+        ],
+    );
 }

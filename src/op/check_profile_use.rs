@@ -82,6 +82,7 @@ impl CheckProfileUse {
         let mut facts = Vec::new();
         let all = found.with + found.without + found.mismatched;
         if all > 0 {
+            facts.push(Fact::number("functions-in-program", all as f64));
             facts.push(Fact::number("functions-with-profile", found.with as f64));
             facts.push(Fact::percent("without-profile", statistics::share(all - found.with, all)));
         }

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::profile::header::{self, Header, HeaderKind};
 use crate::profile::{Format, fdata};
-use crate::toolchain::formats;
+use crate::toolchain::{formats, version};
 
 /// What a tool is called with besides the files.
 #[derive(Clone, Copy)]
@@ -142,6 +142,8 @@ fn version_complaint(complaints: &str, version: u32) -> Option<String> {
 
 fn mismatch(tool: &Utf8Path, file: &Utf8Path, header: Header, reason: &str) -> String {
     let version = header.version;
+    let reason =
+        format!("{}{reason}", says_llvm(tool).map(|major| format!("is of LLVM {major} and ")).unwrap_or_default());
     match header.kind {
         HeaderKind::Raw => format!(
             "the instrumented program writes raw profiles of version {version} ({}), and {tool} {reason} (seen on {file}).\n  \
@@ -155,6 +157,16 @@ fn mismatch(tool: &Utf8Path, file: &Utf8Path, header: Header, reason: &str) -> S
             formats::indexed_in_words(u64::from(version))
         ),
     }
+}
+
+/// Which LLVM a tool says that it is of, for messages.
+fn says_llvm(tool: &Utf8Path) -> Option<u64> {
+    // Before LLVM 18 only its subcommands know `--version`.
+    let printed = [&["--version"][..], &["show", "--version"]].iter().find_map(|args| {
+        let output = Command::new(tool).args(*args).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    Some(version::parse(&printed?)?.major)
 }
 
 fn run(command: &mut Command) -> Result<Output> {

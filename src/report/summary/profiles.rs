@@ -31,10 +31,8 @@ fn used(of: impl Fn(&str) -> Option<f64>, without: f64) -> String {
     let told = numbers.iter().filter(|(number, _)| *number > 0.0);
     let rest = told.map(|(number, what)| format!("{} compiled {what}", text::count(*number as u64)));
     let rest = rest.collect::<Vec<_>>().join(", ");
-    match (of("without-profile"), of("functions-with-profile")) {
-        (Some(percent), Some(with)) => {
-            // All of the program, of which `with` have one.
-            let all = if percent < 100.0 { (with / (1.0 - percent / 100.0)).round() } else { without };
+    match (of("without-profile"), of("functions-in-program")) {
+        (Some(percent), Some(all)) => {
             let functions = text::plural(all as usize, "function");
             let have = format!("{} % of {functions} have a profile", trimmed(100.0 - percent));
             if rest.is_empty() { have } else { format!("{have}; {rest}") }
@@ -61,13 +59,13 @@ mod tests {
         let facts = [("functions", 2.0), ("largest-count", 7.0), ("of-the-build", 50.0)];
         assert_eq!(sentence(facts).unwrap(), "2 functions, largest count 7, 50.0 % of them of the instrumented build");
         // 1,400 of 1,425 are 98.245… %.
-        let with = [("functions-with-profile", 1400.0), ("without-profile", 100.0 * 25.0 / 1425.0)];
+        let with = [("functions-in-program", 1425.0), ("without-profile", 100.0 * 25.0 / 1425.0)];
         let counted = [("functions-without-profile", 23.0), ("mismatched-functions", 2.0)];
         let text = "98.2 % of 1,425 functions have a profile; 23 compiled without, 2 compiled with that of other code";
         assert_eq!(sentence(with.into_iter().chain(counted)).unwrap(), text);
         let text = "of the functions, 23 compiled without, 2 compiled with that of other code";
         assert_eq!(sentence(counted).unwrap(), text);
-        let all = [("functions-with-profile", 3.0), ("without-profile", 0.0), ("functions-without-profile", 0.0)];
+        let all = [("functions-in-program", 3.0), ("without-profile", 0.0), ("functions-without-profile", 0.0)];
         assert_eq!(sentence(all).unwrap(), "100 % of 3 functions have a profile");
         assert_eq!(sentence([("size", 1.0)]), None);
     }
