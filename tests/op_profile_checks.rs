@@ -52,7 +52,7 @@ fn strs(args: &[String]) -> Vec<&str> {
 fn figures_of_a_gathered_profile() {
     let dir = Dir::new();
     dir.write("lib.c", LIBRARY);
-    dir.write("main.c", &PROGRAM.replace("int main", "int cold(int n) { while (n) n /= 3; return n; }\nint main"));
+    dir.write("main.c", PROGRAM.replace("int main", "int cold(int n) { while (n) n /= 3; return n; }\nint main"));
     dir.sh("clang -O2 -fprofile-generate lib.c main.c -o prog");
     merged(&dir);
     let facts = op(&strs(&check_gathered(&dir, "p.*", "prog")));

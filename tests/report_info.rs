@@ -47,6 +47,7 @@ fn pipeline() -> PipelineInfo {
             StageInfo { off: true, ..stage("shell", "cargo", &["lib", "lib-gather | lib"], "") },
         ],
         outputs: vec![("lib/libsqlite3.so".into(), "${lib.out}/lib/libsqlite3.so".into())],
+        profiles: Vec::new(),
     }
 }
 
@@ -131,6 +132,8 @@ fn a_status() {
         duration: done.map(|done| done.0),
         finished: done.map(|done| Timestamp::from_second(done.1).unwrap()),
         bytes: done.map(|done| done.2),
+        profile: (stage == "lib").then(|| "310 functions, 76 % never run".into()),
+        facts: Vec::new(),
     };
     let rows = [
         row("lib", StageState::UpToDate, Some((65.0, 1_664_892_131, 1 << 20))),
@@ -148,6 +151,8 @@ lib-bolt  will run because its sources differ     2.5 s  2022-10-04 14:03    512
 shell     depends on lib-bolt
 table     off
 verify    failed, tolerated
+
+lib  310 functions, 76 % never run
 
 1 of 4 stages up to date, 1 m 08 s of work, 1.0 MiB
 "

@@ -89,10 +89,14 @@ impl Op {
 
     /// Counts what is in the profile of a gather stage, and checks that it is of the instrumented build.
     pub fn check_gathered(format: Format, profile: &Arg, tool: &Arg, instrumented: &Arg) -> Op {
-        let args = ["--format".into(), format.name().into(), "--profile".into(), profile.clone()];
-        let more = ["--tool".into(), tool.clone(), "--instrumented".into(), instrumented.clone()];
+        let mut args = vec!["--format".into(), format.name().into(), "--profile".into(), profile.clone()];
+        // BOLT's profiles are text.
+        if format == Format::Profdata {
+            args.extend(["--tool".into(), tool.clone()]);
+        }
+        args.extend(["--instrumented".into(), instrumented.clone()]);
         // Where there is no profile, the merge has said so.
-        Op::new("check-gathered", args.into_iter().chain(more)).in_shell(Vec::new())
+        Op::new("check-gathered", args).in_shell(Vec::new())
     }
 
     /// Counts the functions of a build that have no profile, out of the log of the step that compiled it.

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
+/// A function of one shape: its hash, and its counts.
+type Shape = (u64, Box<[u64]>);
+
 /// The counts of a profile.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     /// By name; of one name there may be functions of several shapes, each with its hash.
-    functions: BTreeMap<String, Vec<(u64, Box<[u64]>)>>,
+    functions: BTreeMap<String, Vec<Shape>>,
     total: u128,
 }
 
@@ -68,7 +71,7 @@ pub fn compare(base: &Counts, other: &Counts, top: usize) -> Comparison {
         let others = other.functions.get(name).unwrap_or(&none);
         let mut same = 0;
         for (hash, counts) in shapes {
-            let fits = |found: &&(u64, Box<[u64]>)| found.0 == *hash && found.1.len() == counts.len();
+            let fits = |found: &&Shape| found.0 == *hash && found.1.len() == counts.len();
             let Some((_, found)) = others.iter().find(fits) else { continue };
             same += 1;
             for (a, b) in counts.iter().zip(found) {

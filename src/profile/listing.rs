@@ -2,7 +2,8 @@
 //! the rest. Unaware of how the tool is run.
 //!
 //! The indexed format itself is not read here: its header and its records have changed with most versions (4 to 13), and each
-//! llvm-profdata reads all versions up to its own. Printing a profile of 24,000 functions takes it 0.1 s.
+//! llvm-profdata reads all versions up to its own. Printing all of a profile takes it no longer than its plain summary does, 1.6 s of
+//! CPU time for 250,000 functions with 2.4 million counts.
 
 use std::io::{self, BufRead};
 
