@@ -3,10 +3,12 @@
 //! Unaware of stages and of the tools that merge.
 
 pub mod binary;
+pub mod bundle;
 pub mod compare;
 pub mod demangle;
 pub mod fdata;
 pub mod header;
+pub mod identity;
 pub mod listing;
 pub mod raw;
 pub mod records;

@@ -1,0 +1,239 @@
+//! Reads a bundle from its first byte to its last, checks everything that it says of itself, and copies out one file.
+//!
+//! A pure function over a reader: what it takes in memory is bounded by [`Limits`] and does not depend on what the archive says.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+
+use super::archive::{self, Archive};
+use super::manifest::{Entry, Kind, MANIFEST, Manifest, Member};
+use super::rust::{self, Part};
+use super::unpack::Unpacked;
+use super::{BundleError, Limits};
+use crate::profile::header::{Header, HeaderKind};
+
+/// A bundle that was read, and whose profiles are what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    pub origin: Origin,
+    pub profiles: Vec<Entry>,
+}
+
+/// Who packed a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    Optbuild {
+        version: String,
+        pipeline: String,
+    },
+    /// A release of rust. Its package says nothing of its profiles but their roles.
+    Rust {
+        version: Option<String>,
+        commit: Option<String>,
+    },
+}
+
+/// The file to copy out, by its name in the archive.
+pub struct Wanted<'a> {
+    pub file: &'a str,
+    pub to: &'a mut dyn Write,
+}
+
+/// What the first bytes of a profile say, how long it is, and its hash.
+struct Content {
+    kind: Option<(Kind, Option<Header>)>,
+    bytes: u64,
+    blake3: String,
+}
+
+/// Reads a bundle. With `wanted` the content of that file is written there, before it is known whether the bundle is good.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn read(input: impl Read, limits: &Limits, mut wanted: Option<Wanted>) -> Result<Bundle, BundleError> {
+    let mut archive = Archive::new(Unpacked::new(input, limits)?, limits);
+    let Some(first) = archive.next()? else { return Err(BundleError::Empty) };
+    let bundle = if first.name == MANIFEST && !first.directory {
+        own(&mut archive, &first, limits, &mut wanted)?
+    } else if rust::is_one(&first.name) {
+        of_rust(&mut archive, first, limits, &mut wanted)?
+    } else {
+        return Err(BundleError::Foreign(first.name));
+    };
+    if bundle.profiles.is_empty() {
+        return Err(BundleError::Empty);
+    }
+    Ok(bundle)
+}
+
+fn own(
+    archive: &mut Archive,
+    first: &archive::Member,
+    limits: &Limits,
+    wanted: &mut Option<Wanted>,
+) -> Result<Bundle, BundleError> {
+    let manifest = Manifest::parse(&small(archive, first, limits.manifest)?, limits)?;
+    let members = manifest.profiles.iter().flat_map(|entry| entry.members().map(move |member| (entry, member)));
+    let mut missing: BTreeMap<String, (&Entry, Member)> =
+        members.map(|(entry, member)| (member.file.clone(), (entry, member))).collect();
+    while let Some(member) = archive.next()? {
+        let name = member.name;
+        let Some((entry, declared)) = missing.remove(&name).filter(|_| !member.directory) else {
+            return Err(BundleError::Unlisted(name));
+        };
+        if member.bytes != declared.bytes {
+            return Err(BundleError::Size { name, declared: declared.bytes, found: member.bytes });
+        }
+        let content = content(archive, &name, wanted)?;
+        if content.blake3 != declared.blake3.to_ascii_lowercase() {
+            return Err(BundleError::Hash(name));
+        }
+        if name == entry.file {
+            is_as_declared(entry, &content)?;
+        }
+    }
+    if let Some(file) = missing.into_keys().next() {
+        return Err(BundleError::Missing(file));
+    }
+    let origin = Origin::Optbuild { version: manifest.optbuild, pipeline: manifest.pipeline };
+    Ok(Bundle { origin, profiles: manifest.profiles })
+}
+
+fn is_as_declared(entry: &Entry, content: &Content) -> Result<(), BundleError> {
+    let found = match &content.kind {
+        Some((kind, header)) if *kind == entry.kind => {
+            let version = header.map(|header| header.version);
+            let cs = header.is_some_and(|header| header.context_sensitive);
+            if version == entry.version && cs == entry.context_sensitive {
+                return Ok(());
+            }
+            shown(*kind, version, cs)
+        }
+        Some((kind, header)) => shown(*kind, header.map(|header| header.version), false),
+        None => "no merged profile".into(),
+    };
+    let declared = shown(entry.kind, entry.version, entry.context_sensitive);
+    Err(BundleError::Content { name: entry.file.clone(), declared, found })
+}
+
+fn shown(kind: Kind, version: Option<u32>, context_sensitive: bool) -> String {
+    let mut text = match kind {
+        Kind::Profdata => "an indexed profile".to_string(),
+        Kind::Fdata => "a profile of BOLT".to_string(),
+    };
+    if let Some(version) = version {
+        text.push_str(&format!(" of version {version}"));
+    }
+    if context_sensitive {
+        text.push_str(" with context-sensitive counts");
+    }
+    text
+}
+
+fn of_rust(
+    archive: &mut Archive,
+    first: archive::Member,
+    limits: &Limits,
+    wanted: &mut Option<Wanted>,
+) -> Result<Bundle, BundleError> {
+    let (mut profiles, mut version, mut commit) = (Vec::new(), None, None);
+    let mut next = Some(first);
+    while let Some(member) = next {
+        match rust::part(&member.name) {
+            Part::Profile(role) if !member.directory => {
+                profiles.push(profile_of_rust(archive, &member, role, limits, wanted)?);
+            }
+            Part::Version => version = Some(line(archive, &member)?),
+            Part::Commit => commit = Some(line(archive, &member)?),
+            Part::Profile(_) | Part::Other => {}
+        }
+        next = archive.next()?;
+    }
+    profiles.sort_by(|a, b| a.role.cmp(&b.role));
+    Ok(Bundle { origin: Origin::Rust { version, commit }, profiles })
+}
+
+fn profile_of_rust(
+    archive: &mut Archive,
+    member: &archive::Member,
+    role: &str,
+    limits: &Limits,
+    wanted: &mut Option<Wanted>,
+) -> Result<Entry, BundleError> {
+    if member.bytes > limits.profile {
+        let what = format!("`{}`", member.name);
+        return Err(BundleError::TooLarge { what, bytes: member.bytes, limit: limits.profile });
+    }
+    let Content { kind, bytes, blake3 } = content(archive, &member.name, wanted)?;
+    let Some((kind, header)) = kind else {
+        let declared = "a merged profile".into();
+        return Err(BundleError::Content { name: member.name.clone(), declared, found: "something else".into() });
+    };
+    Ok(Entry {
+        role: role.into(),
+        stage: String::new(),
+        file: member.name.clone(),
+        kind,
+        version: header.map(|header| header.version),
+        context_sensitive: header.is_some_and(|header| header.context_sensitive),
+        bytes,
+        blake3,
+        sources: Vec::new(),
+        tools: BTreeMap::new(),
+        instrumented: Vec::new(),
+        rewritten: None,
+        matchable: None,
+    })
+}
+
+/// All of a small member.
+fn small(archive: &mut Archive, member: &archive::Member, limit: u64) -> Result<Vec<u8>, BundleError> {
+    if member.bytes > limit {
+        return Err(BundleError::TooLarge { what: format!("`{}`", member.name), bytes: member.bytes, limit });
+    }
+    let mut content = vec![0; member.bytes as usize];
+    archive.read(&mut content)?;
+    Ok(content)
+}
+
+/// The first line of a small text.
+fn line(archive: &mut Archive, member: &archive::Member) -> Result<String, BundleError> {
+    let text = small(archive, member, 4096)?;
+    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_string())
+}
+
+/// Reads a profile.
+fn content(archive: &mut Archive, file: &str, wanted: &mut Option<Wanted>) -> Result<Content, BundleError> {
+    let mut wanted = wanted.as_mut().filter(|wanted| wanted.file == file);
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 16];
+    let (mut bytes, mut kind) = (0, None);
+    loop {
+        let got = archive.read(&mut buffer)?;
+        if got == 0 {
+            break;
+        }
+        if bytes == 0 {
+            kind = recognise(&buffer[..got]);
+        }
+        bytes += got as u64;
+        hasher.update(&buffer[..got]);
+        if let Some(wanted) = &mut wanted {
+            wanted.to.write_all(&buffer[..got]).map_err(BundleError::Write)?;
+        }
+    }
+    Ok(Content { kind, bytes, blake3: hasher.finalize().to_hex().to_string() })
+}
+
+/// What a merged profile is, by how it begins.
+pub(super) fn recognise(first: &[u8]) -> Option<(Kind, Option<Header>)> {
+    if let Some(header) = Header::parse(first) {
+        return (header.kind == HeaderKind::Indexed).then_some((Kind::Profdata, Some(header)));
+    }
+    let line = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = std::str::from_utf8(line).ok()?;
+    // `1 NAME OFFSET …`, and what llvm-bolt or perf2bolt put in front of such lines.
+    let branches = line.len() > 1 && line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(' ');
+    let bolt = branches || line.starts_with("no_lbr") || line.starts_with("boltedcollection");
+    bolt.then_some((Kind::Fdata, None))
+}
