@@ -67,6 +67,9 @@ impl World {
             declaration: declaration.map(|(key, value)| (key.into(), value.into())).into(),
             path_vars: vec!["src".into()],
             predecessor: None,
+            follows_only: false,
+            supplied: None,
+            spared: false,
         };
         assert_eq!(stage.common.kind, KindName::Command);
         let variable = |value, secret| Variable {

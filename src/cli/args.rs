@@ -101,6 +101,13 @@ pub struct Settings {
     /// Where records, build directories and logs are kept [default: .optbuild beside the pipeline file, or here for a pipeline that is given by name]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<Utf8PathBuf>,
+    /// Take profiles out of this bundle (see `profile export`), or out of rust's reproducible-artifacts, instead of gathering them:
+    /// what is only needed to gather them is not built
+    #[arg(long, value_name = "FILE")]
+    pub profiles: Option<Utf8PathBuf>,
+    /// With --profiles: use profiles although they are of other sources or of another binary
+    #[arg(long, requires = "profiles")]
+    pub allow_stale_profiles: bool,
 }
 
 /// Which stages.

@@ -16,6 +16,7 @@ mod plan;
 pub mod profile;
 mod project;
 mod run;
+mod supply;
 mod survivors;
 
 use std::io::{IsTerminal, Write as _};

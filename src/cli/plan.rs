@@ -13,7 +13,7 @@ use crate::pipeline::Stage;
 use crate::plan::{Action, Command, Gap, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
 use crate::report::text;
-use crate::run::decide::Verdict;
+use crate::run::decide::{SPARED, Verdict};
 use crate::run::environment;
 use crate::run::select::select;
 use crate::run::survey::{CannotBegin, Survey, survey};
@@ -128,6 +128,7 @@ pub fn answer(verdict: &Verdict) -> String {
         Verdict::NeedsFirst { reason, .. } => format!("cannot start: {reason}"),
         Verdict::Stale(_) => "out of date, used as it is".into(),
         Verdict::Unavailable { why, blocked_by: Some(_), .. } => format!("blocked: {why}"),
+        Verdict::Unavailable { why, .. } if why == SPARED => SPARED.into(),
         Verdict::Unavailable { .. } => "off".into(),
         Verdict::FailedBefore(_) => "failed before, which is tolerated".into(),
         Verdict::OutOfReach(why) => format!("not selected: {why}"),
@@ -154,7 +155,7 @@ fn steps_text(text: &mut String, plan: &StagePlan) -> std::fmt::Result {
     for note in &plan.notes {
         writeln!(text, "  note: {note}")?;
     }
-    for step in plan.steps.iter().chain(&plan.checks) {
+    for step in plan.all_steps() {
         step_text(text, step, 2)?;
     }
     for output in &plan.outputs {

@@ -1,6 +1,9 @@
 //! `optbuild profile`: looks at profiles. One file per subcommand of the family.
 
 mod diff;
+mod export;
+mod matchable;
+pub(super) mod origin;
 mod show;
 mod subject;
 
@@ -14,6 +17,20 @@ pub enum Profile {
     Show(ShowArgs),
     /// Compare two profiles: how far they overlap, and which functions changed most
     Diff(DiffArgs),
+    /// Pack the merged profiles of a pipeline into a bundle, for `run --profiles` elsewhere
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The pipeline [default: that of the last run]
+    #[arg(value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    #[command(flatten)]
+    pub settings: super::args::Settings,
+    /// The file to write, usually NAME.tar.zst
+    #[arg(short, long, value_name = "FILE")]
+    pub output: camino::Utf8PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -56,5 +73,6 @@ pub fn profile(command: &Profile) -> Result<u8> {
     match command {
         Profile::Show(args) => show::show(args),
         Profile::Diff(args) => diff::diff(args),
+        Profile::Export(args) => export::export(args),
     }
 }

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::{LastRunArgs, PipelineArgs, Settings};
 use super::exit::{BadFile, Usage};
-use super::history;
+use super::{history, supply};
 use crate::facts::Facts;
 use crate::pipeline::{self, Graph, LoadOptions, Pipeline, shipped};
 use crate::plan::{PlanError, StagePlan};
@@ -56,6 +56,7 @@ impl Project {
         let root = state_root(&args.pipeline, args.settings.state_dir.as_deref(), &cwd);
         let layout = Layout::new(root);
         let file = find_pipeline(&args.pipeline, &cwd, &layout)?;
+        let here = facts.is_none();
         let facts = match facts {
             Some(file) => Facts::from_file(file)?,
             None if layout.root().exists() || mode == Mode::Create => Facts::live_cached(&layout.facts()),
@@ -70,7 +71,11 @@ impl Project {
         };
         let tools = Arc::new(ToolIdentities::open(&layout.tools())?);
         let sources = Arc::new(Sources::new(Arc::new(hasher), excluded(&pipeline, &layout, state.as_deref())?));
-        Ok(Project { pipeline, graph, facts, layout, state, sources, tools })
+        let mut project = Project { pipeline, graph, facts, layout, state, sources, tools };
+        if let Some(bundle) = &args.settings.profiles {
+            supply::supply(&mut project, &cwd.join(bundle), args.settings.allow_stale_profiles, here)?;
+        }
+        Ok(project)
     }
 
     /// Opens the pipeline of the last run with its variables, or another one.
@@ -120,10 +125,15 @@ impl Project {
 
 /// The name and variables of the last run, to be read in the directory in which it was begun, in the state directory that is meant.
 fn last_run_args(settings: &Settings) -> Result<PipelineArgs> {
+    let cwd = current_dir()?;
     let layout = existing_state(settings.state_dir.as_deref())?;
     let last = history::last_run(&layout)?;
     last.enter_directory()?;
     let mut pipeline = last.pipeline;
+    if let Some(bundle) = &settings.profiles {
+        pipeline.settings.profiles = Some(cwd.join(bundle));
+        pipeline.settings.allow_stale_profiles = settings.allow_stale_profiles;
+    }
     pipeline.settings.set.extend(settings.set.iter().cloned());
     pipeline.settings.state_dir = Some(layout.root().to_owned());
     Ok(pipeline)

@@ -111,6 +111,10 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
         super::tell("the pipeline file changed since the run began; going on with the file as it is now");
     }
 
+    let supplied = project.pipeline.stages.iter().filter_map(|stage| stage.supplied.as_ref());
+    if !args.execution.quiet {
+        supplied.flat_map(|supplied| &supplied.notes).for_each(|note| super::tell(&format!("note: {note}")));
+    }
     let selection = selection(&project, &args.selection, origin)?;
     let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
     let mut judge = project.judge(&selection, &planner);
@@ -305,6 +309,11 @@ fn again(args: &RunArgs, project: &Project, cwd: &Utf8Path) -> Again {
     // Secrets are left out: they belong into the environment.
     let set = args.pipeline.settings.set.iter().filter(|setting| !is_secret(project, setting));
     set.for_each(|setting| run.push_str(&format!(" --set {}", word(setting))));
+    if let Some(bundle) = &args.pipeline.settings.profiles {
+        let file = begun.join(bundle);
+        run.push_str(&format!(" --profiles {}", word(file.strip_prefix(cwd).unwrap_or(&file).as_str())));
+        run.push_str(if args.pipeline.settings.allow_stale_profiles { " --allow-stale-profiles" } else { "" });
+    }
     if let Some(out) = &args.execution.out {
         let dir = begun.join(out);
         run.push_str(&format!(" --out {}", word(dir.strip_prefix(cwd).unwrap_or(&dir).as_str())));

@@ -9,8 +9,8 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Fact;
 use super::listing::{Level, list};
+use super::{Fact, Share};
 use crate::plan::pattern;
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::listing::Function;
@@ -34,6 +34,9 @@ pub struct CheckGathered {
     /// The instrumented file, or a directory with all that is instrumented.
     #[arg(long)]
     pub instrumented: Option<Utf8PathBuf>,
+    /// For a profile that was gathered elsewhere: the share of its functions that the instrumented build has to have.
+    #[arg(long, requires = "instrumented")]
+    pub min_of_the_build: Option<Share>,
 }
 
 impl CheckGathered {
@@ -101,6 +104,18 @@ impl CheckGathered {
         if instrumented == 0 {
             return Ok(None);
         }
+        let known = share((all - wanted.len()) as u64, all as u64);
+        if let Some(least) = self.min_of_the_build {
+            if known < least.of_one() {
+                bail!(
+                    "only {} of the {all} functions of the profile are in {build} with the same code: it was gathered on other \
+                     sources, or built otherwise. At least {least} have to be. Use a bundle of these sources, or leave the \
+                     role out and gather anew; `--allow-stale-profiles` uses it all the same",
+                    all - wanted.len()
+                );
+            }
+            return Ok(Some(known));
+        }
         if wanted.len() == all {
             bail!(
                 "none of the {all} functions of the profile is in {build}: the programs that were run are instrumented, but not \
@@ -114,7 +129,7 @@ impl CheckGathered {
                 wanted.len()
             );
         }
-        Ok(Some(share((all - wanted.len()) as u64, all as u64)))
+        Ok(Some(known))
     }
 
     fn bolt(&self, profile: &Utf8Path) -> Result<Vec<Fact>> {

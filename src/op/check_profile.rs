@@ -40,6 +40,8 @@ impl CheckProfile {
             }
             Some(header) => self.indexed(header),
             None if profile.extension() == Some("fdata") => self.bolt(profile),
+            // BOLT's other format, out of a bundle.
+            None if profile.extension() == Some("yaml") => Ok(Vec::new()),
             None => bail!(
                 "{profile} is not a merged profile: it does not begin as llvm-profdata's do. Merge raw profiles with a \
                  gather stage"

@@ -41,6 +41,10 @@ pub struct CheckProfileUse {
     /// The share of functions without a profile above which this fails.
     #[arg(long, default_value = "90%")]
     pub max_unprofiled: Share,
+    /// Only looks whether the profile is of these sources: the share of functions with counts of other code, among those that are
+    /// in the profile, above which this fails.
+    #[arg(long)]
+    pub max_mismatched: Option<Share>,
 }
 
 /// In the directory `keep`.
@@ -78,6 +82,10 @@ impl CheckProfileUse {
                 found.without += 1;
             }
         }
+        if let Some(limit) = self.max_mismatched {
+            self.of_these_sources(&found, &warnings, &known, limit)?;
+            return Ok(Vec::new());
+        }
         self.refuse(&found, &warnings, &symbols, &known)?;
         let mut facts = Vec::new();
         let all = found.with + found.without + found.mismatched;
@@ -89,6 +97,30 @@ impl CheckProfileUse {
         facts.push(Fact::number("functions-without-profile", warnings.missing.len() as f64));
         facts.push(Fact::number("mismatched-functions", warnings.mismatched_functions() as f64));
         Ok(facts)
+    }
+
+    /// For a profile that was gathered elsewhere.
+    fn of_these_sources(
+        &self,
+        found: &Found,
+        warnings: &Warnings,
+        known: &HashSet<String>,
+        limit: Share,
+    ) -> Result<()> {
+        let (mismatched, all) = match found.with + found.mismatched {
+            // In stripped programs no function can be looked up.
+            0 => (warnings.mismatched_functions(), known.len() as u64),
+            all => (found.mismatched, all),
+        };
+        if statistics::share(mismatched, all) <= limit.of_one() {
+            return Ok(());
+        }
+        bail!(
+            "of the {all} functions of the program that are in {}, {mismatched} have other code than the one that was counted: the \
+             profile was gathered on other sources. At most {limit} may have. Use a bundle of these sources, or leave the \
+             role out and gather anew; `--allow-stale-profiles` uses it all the same",
+            self.profile
+        )
     }
 
     fn refuse(
@@ -135,7 +167,7 @@ impl CheckProfileUse {
                 warnings = Warnings::kept(text);
             }
         }
-        for log in self.logs_of_step()? {
+        for log in logs_of_step(&self.logs, &self.step)? {
             let file = fs::File::open(&log).with_context(|| format!("cannot read the log {log}"))?;
             let mut lines = BufReader::new(file);
             let mut line = Vec::new();
@@ -151,18 +183,6 @@ impl CheckProfileUse {
         Ok(warnings)
     }
 
-    /// One for each time the step was tried: `03-build.log`.
-    fn logs_of_step(&self) -> Result<Vec<Utf8PathBuf>> {
-        let ending = format!("-{}.log", self.step);
-        let of_step = |path: &Utf8Path| {
-            let number = path.file_name().and_then(|name| name.strip_suffix(&ending));
-            number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        let logs =
-            profile::find(&self.logs, of_step).with_context(|| format!("cannot look for logs in {}", self.logs))?;
-        Ok(logs.into_iter().map(|log| log.path).collect())
-    }
-
     fn symbols(&self) -> Result<HashSet<String>> {
         let mut symbols = HashSet::new();
         for built in &self.built {
@@ -176,4 +196,15 @@ impl CheckProfileUse {
         }
         Ok(symbols)
     }
+}
+
+/// One for each time the step was tried: `03-build.log`.
+pub(super) fn logs_of_step(logs: &Utf8Path, step: &str) -> Result<Vec<Utf8PathBuf>> {
+    let ending = format!("-{step}.log");
+    let of_step = |path: &Utf8Path| {
+        let number = path.file_name().and_then(|name| name.strip_suffix(&ending));
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let logs = profile::find(logs, of_step).with_context(|| format!("cannot look for logs in {logs}"))?;
+    Ok(logs.into_iter().map(|log| log.path).collect())
 }

@@ -55,7 +55,7 @@ pub struct Merge {
 }
 
 /// How many digits of its content's hash stand in the name of a merged profile: 80 bits.
-const HASH_DIGITS: usize = 20;
+pub(super) const HASH_DIGITS: usize = 20;
 
 impl Merge {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {

@@ -5,6 +5,8 @@
 
 pub mod capture;
 mod check_bolt_input;
+mod check_bolt_profile;
+mod check_bolt_use;
 mod check_gathered;
 mod check_instrumented;
 mod check_profile;
@@ -15,11 +17,13 @@ mod put_in_place;
 mod same;
 mod shadow;
 mod slot;
+mod take_profile;
 mod tree;
 
 use std::io::Write;
 
 pub use merge::engine::Share;
+pub use take_profile::ORIGIN;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -36,6 +40,8 @@ pub enum OpCommand {
     CheckProfileUse(check_profile_use::CheckProfileUse),
     CheckInstrumented(check_instrumented::CheckInstrumented),
     CheckBoltInput(check_bolt_input::CheckBoltInput),
+    CheckBoltProfile(check_bolt_profile::CheckBoltProfile),
+    CheckBoltUse(check_bolt_use::CheckBoltUse),
     CheckBolted(check_bolt_input::CheckBolted),
     Shadow(shadow::Shadow),
     Capture(capture::Capture),
@@ -43,6 +49,7 @@ pub enum OpCommand {
     Same(same::Same),
     ClearSlot(slot::ClearSlot),
     Collect(slot::Collect),
+    TakeProfile(take_profile::TakeProfile),
 }
 
 /// A number that an operation reports.
@@ -98,6 +105,8 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::CheckProfileUse(args) => args.run(),
         OpCommand::CheckInstrumented(args) => args.run(),
         OpCommand::CheckBoltInput(args) => args.run(),
+        OpCommand::CheckBoltProfile(args) => args.run(),
+        OpCommand::CheckBoltUse(args) => args.run(),
         OpCommand::CheckBolted(args) => args.run(),
         OpCommand::Shadow(args) => args.run(),
         OpCommand::Capture(args) => args.run(),
@@ -105,5 +114,6 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
         OpCommand::Same(args) => args.run(),
         OpCommand::ClearSlot(args) => args.run(),
         OpCommand::Collect(args) => args.run(),
+        OpCommand::TakeProfile(args) => args.run(),
     }
 }

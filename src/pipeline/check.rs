@@ -112,19 +112,27 @@ pub(super) fn assemble(
         links.push(link);
     }
     report_cycle(&drafts, &edges, problems);
+    roles(&drafts, problems);
     if !problems.is_empty() {
         return None;
     }
-    let stages = drafts.into_iter().zip(links).map(|(draft, (dependencies, predecessor))| {
+    let stages = drafts.into_iter().zip(links).map(|(draft, link)| {
+        let Link { dependencies, predecessor, follows_only } = link;
         let declaration = declarations(&draft);
         let path_vars = draft.found.paths.into_iter().collect();
         let (common, kind) = draft.decoded?;
-        Some(Stage { common, kind, dependencies, declaration, path_vars, predecessor })
+        let (supplied, spared) = (None, false);
+        Some(Stage { common, kind, dependencies, declaration, path_vars, predecessor, follows_only, supplied, spared })
     });
     stages.collect()
 }
 
-type Link = (Vec<Vec<String>>, Option<String>);
+/// What a stage depends on; see [`Stage`].
+struct Link {
+    dependencies: Vec<Vec<String>>,
+    predecessor: Option<String>,
+    follows_only: bool,
+}
 
 /// What a stage depends on.
 fn link(
@@ -166,8 +174,10 @@ fn link(
             depend(vec![need.to_string()]);
         }
     }
-    let Some((common, _)) = &draft.decoded else { return (edges, (dependencies, None)) };
-    let mut predecessor = None;
+    let (mut predecessor, mut follows_only) = (None, false);
+    let Some((common, _)) = &draft.decoded else {
+        return (edges, Link { dependencies, predecessor, follows_only });
+    };
     if let Some(workspace) =
         common.workspace.as_ref().filter(|_| draft.on && common.starts_from == StartsFrom::Predecessor)
     {
@@ -178,11 +188,31 @@ fn link(
             let place = draft.table.get("workspace").map_or_else(|| draft.at.clone(), |node| node.span.clone());
             let why = format!("shares a workspace with `{}`, which stands before it", before.name);
             edges.extend(index.get(&before.name).map(|to| Edge { to: *to, why, at: place }));
-            depend(vec![before.name.clone()]);
+            follows_only = !dependencies.contains(&vec![before.name.clone()]);
+            if follows_only {
+                dependencies.push(vec![before.name.clone()]);
+            }
             predecessor = Some(before.name.clone());
         }
     }
-    (edges, (dependencies, predecessor))
+    (edges, Link { dependencies, predecessor, follows_only })
+}
+
+/// In a bundle, a role stands for one profile.
+fn roles(drafts: &[Draft], problems: &mut Vec<Problem>) {
+    let mut seen: HashMap<&str, &Draft> = HashMap::new();
+    for draft in drafts.iter().filter(|draft| draft.on) {
+        let Some((_, Kind::Gather(gather))) = &draft.decoded else { continue };
+        let role = gather.role.as_deref().unwrap_or(&draft.name);
+        if let Some(other) = seen.insert(role, draft) {
+            let place =
+                |draft: &Draft| draft.table.get("role").map_or_else(|| draft.at.clone(), |node| node.span.clone());
+            let problem = Problem::new(format!("two gather stages have the role `{role}`"))
+                .mark(place(draft), "the one")
+                .mark(place(other), "the other");
+            problems.push(problem.help("give each a `role` of its own; without the key it is the stage's name"));
+        }
+    }
 }
 
 fn report_cycle(drafts: &[Draft], edges: &[Vec<Edge>], problems: &mut Vec<Problem>) {

@@ -155,6 +155,10 @@ impl Keys<'_> {
         let workloads = gather.workloads.iter();
         let named = workloads.map(|w| (w.name.as_str(), &w.run, w.shell, &w.env)).collect();
         self.commands("workloads", "workload", named);
+        if let Some(role) = gather.role.as_ref().filter(|role| !text::is_name(role)) {
+            let message = format!("`{role}` cannot be a role: letters, digits, `-` and `_`, a letter or digit first");
+            self.wrong("role", message, "it stands in file names");
+        }
     }
 
     fn verify(&mut self, verify: &Verify) {

@@ -22,6 +22,7 @@ mod shape;
 pub mod shipped;
 mod source;
 mod substitute;
+pub mod supply;
 pub mod text;
 mod tree;
 pub mod value;
@@ -41,6 +42,7 @@ pub use kind::{Kind, KindName};
 pub use load::load;
 pub use reference::reference;
 pub use schema::{VarType, schema};
+pub use supply::{Supplied, SupplyError};
 pub use text::{OutputRef, Piece, Text};
 pub use value::{CommandLine, OrVar, Words};
 
@@ -138,6 +140,12 @@ pub struct Stage {
     pub path_vars: Vec<String>,
     /// The stage before it that shares its workspace and is on, unless it `starts-from = "any"`.
     pub predecessor: Option<String>,
+    /// That stage is among its `dependencies` for the workspace's sake alone.
+    pub follows_only: bool,
+    /// For a gather stage: the profile that stands in for what it would gather.
+    pub supplied: Option<Supplied>,
+    /// It is switched off because what it is for was supplied.
+    pub spared: bool,
 }
 
 impl VarValue {

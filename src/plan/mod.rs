@@ -16,7 +16,7 @@ use camino::Utf8PathBuf;
 
 pub use arg::{Arg, Late, Part, Symbol};
 pub use op::{Op, ShellLine, ShellWord};
-pub use ops::{Merge, MergeOutput};
+pub use ops::{Merge, MergeOutput, TakeProfile};
 
 /// Why a stage cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +33,13 @@ pub enum PlanError {
 #[derive(Debug, Clone, Default)]
 pub struct StagePlan {
     pub stage: String,
+    /// Checks of what the stage is made from, before its steps. They change nothing of what is made, so fingerprints are without
+    /// them, and scripts too.
+    pub guards: Vec<Step>,
     /// In order; the first that fails ends the stage.
     pub steps: Vec<Step>,
+    /// The same as guards, after the steps.
+    pub proofs: Vec<Step>,
     /// `check`: run after the steps, before the record is written.
     pub checks: Vec<Step>,
     /// What exists when the steps have succeeded.
@@ -163,12 +168,17 @@ impl Step {
 impl StagePlan {
     /// Calls `visit` with every argument, working directory and environment value of the plan.
     pub fn each_arg<'a>(&'a self, visit: &mut dyn FnMut(&'a Arg)) {
-        for step in self.steps.iter().chain(&self.checks) {
+        for step in self.all_steps() {
             step.each_arg(visit);
         }
         for output in &self.outputs {
             visit(&output.path);
         }
+    }
+
+    /// Everything that is run, in order.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        self.guards.iter().chain(&self.steps).chain(&self.proofs).chain(&self.checks)
     }
 
     /// The outputs of other stages that the plan refers to, sorted, each once.

@@ -24,6 +24,21 @@ pub struct Merge {
     pub consume: bool,
 }
 
+/// What [`Op::take_profile`] is told.
+#[derive(Debug, Clone)]
+pub struct TakeProfile {
+    pub bundle: Arg,
+    pub role: String,
+    /// The profile's name in the bundle.
+    pub member: String,
+    /// BLAKE3 of its content.
+    pub hash: String,
+    /// Where it goes; named as [`MergeOutput::Named`] are.
+    pub dir: Arg,
+    pub name: String,
+    pub extension: String,
+}
+
 /// Where a merged profile goes.
 #[derive(Debug, Clone)]
 pub enum MergeOutput {
@@ -87,6 +102,36 @@ impl Op {
         Op::new("check-profile", args).in_shell(lines)
     }
 
+    /// Takes a merged profile out of a bundle. Refuses when it is another one than was planned with.
+    pub fn take_profile(take: &TakeProfile) -> Op {
+        let TakeProfile { bundle, role, member, hash, dir, name, extension } = take;
+        let mut args: Vec<Arg> = vec!["--bundle".into(), bundle.clone(), "--role".into(), role.as_str().into()];
+        args.extend(["--member".into(), member.as_str().into(), "--blake3".into(), hash.as_str().into()]);
+        args.extend(["--extension".into(), extension.as_str().into()]);
+        args.extend(["--output-dir".into(), dir.clone(), "--name".into(), name.as_str().into()]);
+        let path = dir.clone().join(&format!("{name}-0.{extension}"));
+        let member = Arg::from(member.as_str());
+        let line =
+            line(["tar -xOf ".into(), bundle.into(), " ".into(), (&member).into(), " > ".into(), (&path).into()]);
+        Op::new("take-profile", args).in_shell(vec![line])
+    }
+
+    /// Checks that a BOLT profile is of the file that is going to be rewritten with it: of the build id, or of the same code.
+    pub fn check_bolt_profile(file: &Arg, role: &str, build_id: Option<&str>, code: Option<&str>) -> Op {
+        let mut args: Vec<Arg> = vec!["--role".into(), role.into()];
+        for (name, value) in [("--build-id", build_id), ("--code", code)] {
+            args.extend(value.into_iter().flat_map(|value| [Arg::from(name), value.into()]));
+        }
+        args.push(file.clone());
+        Op::new("check-bolt-profile", args)
+    }
+
+    /// Checks after llvm-bolt that a BOLT profile of nobody knows which file fits.
+    pub fn check_bolt_use(step: &str, max_stale: &str) -> Op {
+        let args = ["--logs".into(), Symbol::Logs.into(), "--step".into(), step.into()];
+        Op::new("check-bolt-use", args.into_iter().chain(["--max-stale".into(), max_stale.into()]))
+    }
+
     /// Counts what is in the profile of a gather stage, and checks that it is of the instrumented build.
     pub fn check_gathered(format: Format, profile: &Arg, tool: &Arg, instrumented: &Arg) -> Op {
         let mut args = vec!["--format".into(), format.name().into(), "--profile".into(), profile.clone()];
@@ -97,6 +142,24 @@ impl Op {
         args.extend(["--instrumented".into(), instrumented.clone()]);
         // Where there is no profile, the merge has said so.
         Op::new("check-gathered", args).in_shell(Vec::new())
+    }
+
+    /// Counts what is in a profile that was gathered elsewhere. With an instrumented build and a share: checks that so much of it
+    /// is of that build.
+    pub fn check_supplied(format: Format, profile: &Arg, tool: Option<&Arg>, build: Option<(&Arg, &str)>) -> Op {
+        let mut args: Vec<Arg> = vec!["--format".into(), format.name().into(), "--profile".into(), profile.clone()];
+        args.extend(tool.into_iter().flat_map(|tool| [Arg::from("--tool"), tool.clone()]));
+        if let Some((build, least)) = build {
+            args.extend(["--instrumented".into(), build.clone(), "--min-of-the-build".into(), least.into()]);
+        }
+        Op::new("check-gathered", args)
+    }
+
+    /// Checks after a build that its profile, which was gathered elsewhere, is of these sources.
+    pub fn check_profile_sources(profile: &Arg, tool: &Arg, step: &str, max_mismatched: &str) -> Op {
+        let mut op = Op::check_profile_use(profile, tool, step, None);
+        op.argv.extend(["--max-mismatched".into(), max_mismatched.into()]);
+        op
     }
 
     /// Counts the functions of a build that have no profile, out of the log of the step that compiled it.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
 use super::select::Selection;
-use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage};
+use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage, Supplied, supply};
 use crate::plan::{PlanError, StagePlan};
 use crate::state::fingerprint::{self, Change, Difference, Fingerprint, Inputs};
 use crate::state::record::{InputRecord, Record, RecordOutcome};
@@ -20,6 +20,9 @@ use crate::state::workspace::{self, Candidate, WorkspaceDecision, WorkspaceState
 
 /// Why a stage runs that an earlier run began and did not bring to its end.
 pub const BEGUN: &str = "it was begun and not finished";
+
+/// What a stage is that is off because the profile that it is for comes out of a bundle.
+pub const SPARED: &str = "not needed: what it is for comes out of the bundle of `--profiles`";
 
 /// Plans one stage past the stages that are not available.
 pub type Planner<'a> = dyn Fn(&str, &BTreeSet<String>) -> Result<StagePlan, PlanError> + Sync + 'a;
@@ -102,6 +105,9 @@ impl Judge<'_> {
     /// Decides about a stage. Every stage that it depends on must be settled, or open.
     pub fn judge(&self, stage: &Stage, settled: &BTreeMap<String, Settled>) -> Result<Verdict> {
         let name = &stage.common.name;
+        if stage.spared {
+            return Ok(off(SPARED.into()));
+        }
         if !stage.common.when {
             return Ok(off(format!("stage `{name}` is switched off")));
         }
@@ -209,7 +215,7 @@ impl Judge<'_> {
                 Some(damage) => work.reasons.push(damage),
             }
         } else {
-            work.reasons = self.reasons(name, &work.fingerprint)?;
+            work.reasons = self.reasons(stage, &work.fingerprint)?;
         }
         if !selected {
             return self.outside(name, &work.reasons.join("; "));
@@ -284,11 +290,19 @@ impl Judge<'_> {
         Ok(None)
     }
 
-    fn reasons(&self, name: &str, fingerprint: &Fingerprint) -> Result<Vec<String>> {
-        let Some(old) = self.current(name)? else {
-            let begun = self.state.is_some_and(|state| state.layout().build_state(name).exists());
+    fn reasons(&self, stage: &Stage, fingerprint: &Fingerprint) -> Result<Vec<String>> {
+        let name = &stage.common.name;
+        let old = self.current(name)?;
+        let begun = old.is_none() && self.state.is_some_and(|state| state.layout().build_state(name).exists());
+        if let Some(Supplied { role, bundle, .. }) = stage.supplied.as_ref().filter(|_| !begun) {
+            return Ok(vec![format!("its profile comes out of {bundle} (role `{role}`)")]);
+        }
+        let Some(old) = old else {
             return Ok(vec![if begun { BEGUN } else { "it has not run yet" }.into()]);
         };
+        if old.fingerprint.configuration.contains_key(&format!("declaration.{}", supply::PART)) {
+            return Ok(vec!["its last profile came out of a bundle, and this is without `--profiles`".into()]);
+        }
         let mut reasons: Vec<String> = Fingerprint::diff(&old.fingerprint, fingerprint).iter().map(describe).collect();
         if reasons.is_empty() {
             reasons.push("its record is gone".into());

@@ -41,6 +41,11 @@ pub enum SelectError {
     Unknown { flag: &'static str, name: String, known: Vec<String> },
     #[error("`{flag} {name}`: this stage is switched off by its `when`; set the variable that it depends on")]
     Off { flag: &'static str, name: String },
+    #[error(
+        "`{flag} {name}`: what this stage is for comes out of the bundle of `--profiles`, so nothing needs it; leave one of the \
+         two away"
+    )]
+    Spared { flag: &'static str, name: String },
     #[error("nothing lies between `--from {from}` and `--until {until}`: `{until}` does not depend on `{from}`")]
     Empty { from: String, until: String },
     #[error("`--skip {name}` contradicts `{flag} {name}`")]
@@ -99,6 +104,7 @@ pub fn select(pipeline: &Pipeline, graph: &Graph, request: &Request) -> Result<S
 
 fn check_name(pipeline: &Pipeline, flag: &'static str, name: &str) -> Result<(), SelectError> {
     match pipeline.stage(name) {
+        Some(stage) if stage.spared && flag != "--skip" => Err(SelectError::Spared { flag, name: name.into() }),
         Some(stage) if !stage.common.when && flag != "--skip" => Err(SelectError::Off { flag, name: name.into() }),
         Some(_) => Ok(()),
         None => {

@@ -135,10 +135,13 @@ impl From<anyhow::Error> for Stop {
 impl Execution<'_> {
     fn run(&self, fresh: bool, began: Instant) -> Result<Record, Stop> {
         let resolver = self.begin(fresh)?;
+        for guard in &self.work.plan.guards {
+            self.runner.run(guard, &resolver, Retry::Never)?;
+        }
         for step in &self.work.plan.steps {
             self.runner.run(step, &resolver, Retry::Yes)?;
         }
-        for check in &self.work.plan.checks {
+        for check in self.work.plan.proofs.iter().chain(&self.work.plan.checks) {
             self.runner.run(check, &resolver, Retry::Never)?;
         }
         Ok(self.finish(&resolver, began)?)

@@ -9,11 +9,14 @@ mod options;
 
 use super::{Context, PlanError};
 use crate::pipeline::kind::{Bolt, bolt::Action};
-use crate::pipeline::{Kind, OutputRef, Text};
+use crate::pipeline::{Kind, OutputRef, Supplied, Text};
 use crate::plan::{Arg, Command, Late, Op, Output, Part, Step, Symbol};
 
 /// The output with all instrumented copies.
 pub(super) const SLOTS: &str = "slots";
+
+/// Of the counts in a BOLT profile, how many may be of functions that have other code.
+const MAX_STALE: &str = "20%";
 
 /// The text file, beside a slot's directory, that says which profile path is compiled into it.
 pub(super) fn slot_path_file(slots: &Arg, slot: &Arg) -> Arg {
@@ -73,7 +76,10 @@ fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) 
         return Err(cx.invalid("slots", "only `action = \"instrument\"` makes several copies"));
     }
     let profile = cx.arg(profile)?;
-    let options = options::optimize(kind, cx, bolt)?;
+    let mut options = options::optimize(kind, cx, bolt)?;
+    if let Some(supplied) = cx.supplied(&profile) {
+        options.extend(elsewhere(supplied, cx, bolt, input));
+    }
     let out = Arg::from(Symbol::Out);
     let rewrite = Rewrite::new(kind, cx, None, file)?;
     cx.step(Step::op("check-input", Op::check_bolt_input(input, &rewrite.result)));
@@ -84,6 +90,31 @@ fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) 
     output(cx, "out", out.clone(), true);
     output(cx, "file", out.join(file), true);
     Ok(())
+}
+
+/// A profile out of a bundle may be of another file. Either that is checked, or llvm-bolt is told to make the best of it.
+fn elsewhere(supplied: &Supplied, cx: &mut Context, bolt: &Arg, input: &Arg) -> Option<Arg> {
+    let Supplied { role, build_id, code, .. } = supplied;
+    if supplied.allow_stale {
+        if !supplied.matchable {
+            cx.note(format!(
+                "the BOLT profile with role `{role}` is not in the bundle in the form that llvm-bolt can match with other code: \
+                 functions whose code differs get nothing of it"
+            ));
+        }
+        return options::infer_stale_profile(cx, bolt);
+    }
+    let known = build_id.is_some() || code.is_some();
+    if known {
+        let check = Op::check_bolt_profile(input, role, build_id.as_deref(), code.as_deref());
+        cx.plan.guards.push(Step::op("check-origin", check));
+    } else {
+        cx.note(format!(
+            "the bundle does not say which file the BOLT profile with role `{role}` is of: what llvm-bolt says of it decides"
+        ));
+        cx.plan.proofs.push(Step::op("check-origin", Op::check_bolt_use("bolt", MAX_STALE)));
+    }
+    None
 }
 
 fn output(cx: &mut Context, name: &str, path: Arg, portable: bool) {

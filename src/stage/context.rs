@@ -7,12 +7,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::PlanError;
 use crate::facts::Facts;
 use crate::op::Share;
-use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Text, VarValue};
+use crate::pipeline::{CommandLine, Kind, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue};
 use crate::plan::{Arg, Command, Gap, Late, Op, Part, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::toolchain::{self, Tool};
 
 /// Characters that can end a path in a line for a shell, or in a list.
 const ENDS_PATH: [char; 13] = [' ', '\t', '\n', ':', ',', ';', '"', '\'', ')', '&', '|', '<', '>'];
+
+/// Of the functions of a program that are in a profile that was gathered elsewhere, how many may have had other code there. A
+/// stable release of a compiler changes a few in a hundred.
+const MAX_MISMATCHED: &str = "20%";
 
 fn is_glob(path: &str) -> bool {
     path.contains(['*', '?'])
@@ -147,6 +151,17 @@ impl<'a> Context<'a> {
             Some(candidates) => Ok(self.pipeline.stage(&self.chosen(candidates)?.stage)),
             None => Ok(None),
         }
+    }
+
+    /// The build that a gather stage runs; where its profile is supplied, the one that is declared, which is off. None for other
+    /// stages, and where it is none of a stage.
+    pub fn trained_on(&self, gathering: &'a Stage) -> Result<Option<&'a Stage>, PlanError> {
+        let Kind::Gather(gather) = &gathering.kind else { return Ok(None) };
+        if gathering.supplied.is_none() {
+            return self.producer(&gather.instrumented);
+        }
+        let builds = crate::pipeline::kind::leading_output(&gather.instrumented);
+        Ok(builds.and_then(|builds| self.pipeline.stage(&builds.first()?.stage)))
     }
 
     /// A text as an argument. Files named through `${pipeline.dir}` become sources of the stage.
@@ -312,13 +327,43 @@ impl<'a> Context<'a> {
     /// compilers themselves at most warn, and build without the profile.
     ///
     /// With the llvm-profdata that belongs to the compiler it is also checked that anything was counted.
-    pub fn check_profile(&mut self, profile: Arg, compiler: &str, llvm_major: Option<u64>, tool: Option<Tool>) {
+    ///
+    /// # Errors
+    /// The profile comes out of a bundle, and the compiler is known not to read it.
+    pub fn check_profile(
+        &mut self,
+        profile: Arg,
+        compiler: &str,
+        llvm_major: Option<u64>,
+        tool: Option<Tool>,
+    ) -> Result<(), PlanError> {
         let newest = llvm_major.and_then(toolchain::formats::indexed_version);
+        if let Some(Supplied { version: Some(version), role, bundle, .. }) = self.supplied(&profile)
+            && let Some(newest) = newest.filter(|newest| u64::from(*version) > *newest)
+        {
+            return Err(self.invalid(
+                "pgo",
+                format!(
+                    "the profile with role `{role}` in {bundle} has the indexed version {version}, and {compiler} reads \
+                     versions up to {newest}: use a newer compiler, or a bundle made with its LLVM"
+                ),
+            ));
+        }
         if newest.is_none() {
             self.note(format!("which profiles {compiler} reads is not known, so their version is not checked"));
         }
         let tool = tool.map(|tool| self.tool_at("llvm-profdata", tool.path));
         self.step(Step::op("check-profile", Op::check_profile(&profile, compiler, newest, tool.as_ref())));
+        Ok(())
+    }
+
+    /// What stands in for the gather stage whose output an argument is.
+    pub fn supplied(&self, profile: &Arg) -> Option<&'a Supplied> {
+        let stage = profile.parts.iter().find_map(|part| match part {
+            Part::Late(Late::Path(output)) => self.pipeline.stage(&output.stage),
+            _ => None,
+        });
+        stage?.supplied.as_ref()
     }
 
     /// Adds the step that counts what the compiler did not find in a profile, and refuses a build that found hardly anything. It
@@ -330,7 +375,7 @@ impl<'a> Context<'a> {
         limit: Option<&Text>,
         tool: Option<Tool>,
     ) -> Result<(), PlanError> {
-        let limit = limit.map(ToString::to_string);
+        let mut limit = limit.map(ToString::to_string);
         if let Some(Err(message)) = limit.as_deref().map(str::parse::<Share>) {
             return Err(self.invalid("max-unprofiled", message));
         }
@@ -339,6 +384,14 @@ impl<'a> Context<'a> {
             return Ok(());
         };
         let tool = self.tool_at("llvm-profdata", tool.path);
+        match self.supplied(profile) {
+            Some(supplied) if supplied.allow_stale => limit = Some("100%".into()),
+            Some(_) => {
+                let op = Op::check_profile_sources(profile, &tool, step, MAX_MISMATCHED);
+                self.plan.proofs.push(Step::op("check-origin", op));
+            }
+            None => {}
+        }
         let op = Op::check_profile_use(profile, &tool, step, limit.as_deref());
         self.step(Step::op("check-profile-use", op));
         Ok(())

@@ -5,6 +5,7 @@
 
 mod instrumented;
 mod sampling;
+mod supplied;
 
 use super::{Context, PlanError};
 use crate::pipeline::CommandLine;
@@ -13,6 +14,7 @@ use crate::pipeline::kind::gather::{Method, Workload as Declared};
 use crate::plan::{self, Action, Arg, Command, Merge, MergeOutput, Op, Output, Pool, Step, Symbol, Workload};
 pub use instrumented::Instrumented;
 pub use sampling::branch_records;
+pub(super) use supplied::take;
 
 /// In an attempt: where raw profiles go, the merged one, and where the workload runs.
 const RAW: &str = "raw";

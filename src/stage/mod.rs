@@ -37,6 +37,10 @@ pub fn plan(
         });
     };
     let mut cx = Context::new(pipeline, facts, stage, unavailable);
+    if let Some(supplied) = &stage.supplied {
+        gather::take(supplied, &mut cx)?;
+        return Ok(cx.plan);
+    }
     cx.common()?;
     match &stage.kind {
         Kind::Cmake(kind) => cmake::plan(kind, &mut cx)?,

@@ -23,7 +23,7 @@ const PREDECESSOR: &str = "workspace.predecessor";
 const SHOWN: usize = 120;
 
 /// Keys that decide when and how often a stage runs, not what it makes; and those of which the rest of the fingerprint tells.
-const NOT_HASHED: [&str; 12] = [
+const NOT_HASHED: [&str; 13] = [
     "name",
     "kind",
     "description",
@@ -36,6 +36,7 @@ const NOT_HASHED: [&str; 12] = [
     "remove",
     "after",
     "exclusive",
+    "role",
 ];
 
 /// Why there is no fingerprint.

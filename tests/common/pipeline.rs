@@ -50,6 +50,9 @@ fn stage(mut table: toml::Table) -> Stage {
         declaration: BTreeMap::new(),
         path_vars: Vec::new(),
         predecessor: None,
+        follows_only: false,
+        supplied: None,
+        spared: false,
     }
 }
 

@@ -25,6 +25,9 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         declaration: BTreeMap::new(),
         path_vars: Vec::new(),
         predecessor: None,
+        follows_only: false,
+        supplied: None,
+        spared: false,
     };
     let variable = |path: &Utf8Path| Variable {
         value: VarValue::Path(path.to_owned()),

@@ -22,6 +22,10 @@ pub struct Gather {
     /// The `llvm-profdata` to merge with: the name of a tool or a path. Default: the one that belongs to the compiler of the
     /// instrumented build.
     pub profdata: Option<Text>,
+    /// What the profile is for, as bundles of profiles call it: `llvm-pgo`, `LLVM-bolt`. Not in the fingerprint. Default: the
+    /// stage's name.
+    #[serde(default, deserialize_with = "value::plain_option")]
+    pub role: Option<String>,
     /// What is run. At least one.
     pub workloads: Vec<Workload>,
 }

@@ -38,6 +38,16 @@ pub(super) fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg) -> Result<Vec<
     Ok(options)
 }
 
+/// What lets llvm-bolt match a profile with code that is not quite that of the profile, if it knows how.
+pub(super) fn infer_stale_profile(cx: &mut Context, bolt: &Arg) -> Option<Arg> {
+    const OPTION: &str = "-infer-stale-profile";
+    if help(cx, bolt).is_some_and(|help| !knows(&help, OPTION)) {
+        cx.note(format!("`{OPTION}` is not known to this llvm-bolt: left out"));
+        return None;
+    }
+    Some(OPTION.into())
+}
+
 fn texts<'t>(texts: impl Iterator<Item = &'t Text>, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
     texts.map(|text| cx.arg(text)).collect()
 }

@@ -61,7 +61,7 @@ pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
     if let Some(used) = &used {
         let shown = rust.as_ref().map_or("rustc".into(), |rust| format!("rustc {}", rust.version));
         let llvm = rust.as_ref().and_then(|rust| Some(rust.llvm.as_ref()?.major));
-        cx.check_profile(used.clone(), &shown, llvm, profdata.clone());
+        cx.check_profile(used.clone(), &shown, llvm, profdata.clone())?;
     }
 
     let cargo = match &rust {

@@ -11,8 +11,8 @@ use crate::pipeline::{Kind, Text};
 /// (`compute_metadata` in cargo's `build_runner/compilation_files.rs`; seen with cargo 1.95 in what `cargo build -v` prints).
 pub(super) fn check(kind: &Cargo, cx: &Context) -> Result<(), PlanError> {
     let Some(profile) = kind.pgo.as_ref().and_then(Pgo::profile) else { return Ok(()) };
-    let Some(Kind::Gather(gather)) = cx.producer(profile)?.map(|stage| &stage.kind) else { return Ok(()) };
-    let Some(stage) = cx.producer(&gather.instrumented)? else { return Ok(()) };
+    let Some(gathering) = cx.producer(profile)? else { return Ok(()) };
+    let Some(stage) = cx.trained_on(gathering)? else { return Ok(()) };
     if let Kind::Cmake(_) = stage.kind {
         let message = format!(
             "is of stage `{}`, a program in C or C++, whose functions have other names: nothing would match",

@@ -70,7 +70,7 @@ pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
     let profdata = flags.profile.as_ref().and_then(|_| compilers.path());
     let profdata = profdata.and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
     if let Some(profile) = &flags.profile {
-        cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), profdata.clone());
+        cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), profdata.clone())?;
     }
     step(kind, cx, "configure", configure);
     step(kind, cx, "build", build);

@@ -13,8 +13,8 @@ use crate::pipeline::{Kind, Text};
 pub(super) fn check(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
     for (key, pgo) in [("pgo", &kind.pgo), ("cs-pgo", &kind.cs_pgo)] {
         let Some(profile) = pgo.as_ref().and_then(Pgo::profile) else { continue };
-        let Some(Kind::Gather(gather)) = cx.producer(profile)?.map(|stage| &stage.kind) else { continue };
-        let Some(stage) = cx.producer(&gather.instrumented)? else { continue };
+        let Some(gathering) = cx.producer(profile)? else { continue };
+        let Some(stage) = cx.trained_on(gathering)? else { continue };
         let name = &stage.common.name;
         match &stage.kind {
             Kind::Cargo(_) => {

@@ -74,6 +74,13 @@ impl<'a> Instrumented<'a> {
         Ok(build)
     }
 
+    /// What the declaration says of a build of LLVM's instrumentation that is not there.
+    pub(super) fn declared(kind: &Gather, cx: &Context<'a>) -> Instrumented<'a> {
+        let first = crate::pipeline::kind::leading_output(&kind.instrumented).and_then(<[OutputRef]>::first);
+        let producer = first.and_then(|output| cx.pipeline.stage(&output.stage));
+        Instrumented { format: Format::Profdata, path: Arg::default(), slots: None, first_level: None, producer }
+    }
+
     /// llvm-profdata, which must read what the instrumented program writes and write what its compiler reads, or merge-fdata.
     pub(super) fn merge_tool(&self, kind: &Gather, cx: &mut Context) -> Result<Arg, PlanError> {
         if self.format == Format::Fdata {
@@ -140,7 +147,12 @@ impl Slots {
 /// The path of a slot is compiled in, so two gather stages on one instrumented build would take each other's profiles.
 fn alone(instrument: &Stage, cx: &Context) -> Result<(), PlanError> {
     let me = &cx.stage.common.name;
-    for other in cx.pipeline.stages.iter().filter(|other| other.common.when && other.common.name != *me) {
+    for other in cx
+        .pipeline
+        .stages
+        .iter()
+        .filter(|other| other.common.when && other.supplied.is_none() && other.common.name != *me)
+    {
         let Kind::Gather(gather) = &other.kind else { continue };
         if cx
             .producer(&gather.instrumented)

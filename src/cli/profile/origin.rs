@@ -1,0 +1,253 @@
+//! Where a profile comes from: the sources, the tools and the files that were instrumented, as far as records and the machine say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::cli::project::Project;
+use crate::pipeline::kind::{bolt, leading_output};
+use crate::pipeline::{Kind, OutputRef, Piece, Stage, Text, VarValue};
+use crate::profile::binary::Binary as Sections;
+use crate::profile::bundle::{Binary, Source};
+use crate::profile::identity::Identity;
+use crate::profile::{self, Format};
+use crate::state::fingerprint;
+use crate::state::record::{Record, RecordOutcome};
+use crate::toolchain::version;
+
+/// The sources of the build that a gather stage runs, as they are here: those of the instrumented stage and of all that it is made
+/// from, up to other gather stages.
+///
+/// # Errors
+/// A source cannot be read.
+pub(in crate::cli) fn sources(project: &Project, gather: &str) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for stage in builds(project, gather) {
+        let name = &stage.common.name;
+        let Ok(plan) = project.plan(name, &super::super::plan::off(project)) else { continue };
+        let hashes = fingerprint::sources_now(&plan, &project.sources).with_context(|| format!("stage `{name}`"))?;
+        for (source, hash) in hashes {
+            let path = plan.sources.iter().find(|found| found.name == source).map(|found| found.path.as_path());
+            let revision = path.and_then(revision);
+            sources.push(Source { stage: name.clone(), name: source, hash, revision });
+        }
+    }
+    Ok(sources)
+}
+
+/// The instrumented build and what it is made from, without gather stages.
+fn builds<'p>(project: &'p Project, gather: &str) -> Vec<&'p Stage> {
+    let Some(Kind::Gather(kind)) = project.pipeline.stage(gather).map(|stage| &stage.kind) else { return Vec::new() };
+    let first = leading_output(&kind.instrumented).unwrap_or_default().iter().map(|output| output.stage.clone());
+    let mut open: Vec<String> = first.collect();
+    let mut found = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        let Some(stage) = project.pipeline.stage(&name).filter(|stage| stage.common.when) else { continue };
+        if stage.role().is_none() && found.insert(name) {
+            open.extend(stage.dependencies.iter().flatten().cloned());
+        }
+    }
+    project.pipeline.stages.iter().filter(|stage| found.contains(&stage.common.name)).collect()
+}
+
+/// What git says of the tree that a path lies in, the whole hash included; else the hash in the file that rust's source archives
+/// have in its place.
+fn revision(path: &Utf8Path) -> Option<String> {
+    let dir = if path.is_dir() { path } else { path.parent()? };
+    let options = ["-c", "safe.directory=*", "describe", "--always", "--long", "--dirty", "--tags", "--abbrev=40"];
+    let git = duct::cmd("git", options).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
+    let output = git.dir(dir).stdin_null().stdout_capture().stderr_null().unchecked().run();
+    let described = output.ok().filter(|output| output.status.success());
+    let described = described.and_then(|output| String::from_utf8(output.stdout).ok());
+    let commit = || std::fs::read_to_string(dir.join("git-commit-hash")).ok();
+    let revision = described.or_else(commit)?.trim().to_string();
+    (!revision.is_empty()).then_some(revision)
+}
+
+/// What a record of a gather stage says of where its profile comes from.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    pub sources: Vec<Source>,
+    pub tools: BTreeMap<String, String>,
+    pub instrumented: Vec<Binary>,
+    pub rewritten: Option<Binary>,
+    /// Where the rewritten file is.
+    pub path: Option<Utf8PathBuf>,
+}
+
+/// Looks at what a recorded profile was made from, as far as it is still there.
+pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Format) -> Result<Origin> {
+    let Kind::Gather(gather) = &stage.kind else { return Ok(Origin::default()) };
+    let build = producer(project, record, &gather.instrumented)?;
+    let records = build.as_ref().map(|build| records(project, build)).transpose()?.unwrap_or_default();
+    let mut origin = Origin {
+        sources: recorded_sources(project, &stage.common.name, &records)?,
+        tools: tools(project, records.values().chain([record]))?,
+        ..Origin::default()
+    };
+    if let Some(path) = made_from(project, record, &gather.instrumented) {
+        origin.instrumented = binaries(&path, format)?;
+    }
+    if format == Format::Profdata {
+        return Ok(origin);
+    }
+    // What is sampled is rewritten itself; what is instrumented was made from what is rewritten.
+    let rewritten = match &build {
+        Some(build) => match project.pipeline.stage(&build.stage).map(|stage| &stage.kind) {
+            Some(Kind::Bolt(bolt)) if bolt.action == bolt::Action::Instrument => made_from(project, build, &bolt.input),
+            _ => None,
+        },
+        None => None,
+    };
+    let rewritten =
+        rewritten.or_else(|| made_from(project, record, &gather.instrumented).filter(|path| path.is_file()));
+    if let Some(path) = rewritten.filter(|path| path.is_file()) {
+        origin.rewritten = binary(&path)?;
+        origin.path = Some(path);
+    }
+    Ok(origin)
+}
+
+/// The record of the stage whose output a text begins with, in the very version that `record` was made from.
+fn producer(project: &Project, record: &Record, text: &Text) -> Result<Option<Record>> {
+    let (Some(candidates), Some(state)) = (leading_output(text), &project.state) else { return Ok(None) };
+    let input = record.inputs.iter().find(|input| candidates.iter().any(|output| output.stage == input.stage));
+    match input {
+        Some(input) => Ok(state.record(&input.fingerprint)?.filter(|record| record.outcome == RecordOutcome::Done)),
+        None => Ok(None),
+    }
+}
+
+/// Where what a text names stood when `record` was made; none if that is not there any more.
+fn made_from(project: &Project, record: &Record, text: &Text) -> Option<Utf8PathBuf> {
+    let state = project.state.as_ref()?;
+    place(project, text, &|candidates| {
+        let input = record.inputs.iter().find(|input| candidates.iter().any(|output| output.stage == input.stage))?;
+        let output = candidates.iter().find(|output| output.stage == input.stage)?;
+        // A gather stage has all copies of a BOLT-instrumented build as its input, where the declaration names one of them.
+        Some((state.record(&input.fingerprint).ok().flatten()?, output.clone()))
+    })
+}
+
+/// Finds the output that a reference is, with the record that it is of.
+type Find<'a> = &'a dyn Fn(&[OutputRef]) -> Option<(Record, OutputRef)>;
+
+/// What a text is, with the records of the stages that it refers to.
+fn place(project: &Project, text: &Text, find: Find) -> Option<Utf8PathBuf> {
+    let root = project.state.as_ref()?.layout().root();
+    let mut path = String::new();
+    for piece in &text.pieces {
+        match piece {
+            Piece::Literal(text) => path.push_str(text),
+            Piece::PipelineDir(file) => path.push_str(project.pipeline.dirs.get(*file)?.as_str()),
+            Piece::Var(name) => match &project.pipeline.vars.get(name)?.value {
+                VarValue::Path(value) => path.push_str(value.as_str()),
+                VarValue::String(value) => path.push_str(value),
+                _ => return None,
+            },
+            Piece::Outputs(candidates) => {
+                let (record, output) = find(candidates)?;
+                path.push_str(root.join(&record.outputs.get(&output.output)?.path).as_str());
+            }
+            _ => return None,
+        }
+    }
+    let path = root.join(path);
+    path.exists().then_some(path)
+}
+
+/// The instrumented build that a gather stage would run, if there is one of the sources as they are.
+///
+/// # Errors
+/// A source or a record cannot be read.
+pub(in crate::cli) fn instrumented(project: &Project, gather: &str) -> Result<Option<Utf8PathBuf>> {
+    let (Some(state), Some(stage)) = (&project.state, project.pipeline.stage(gather)) else { return Ok(None) };
+    let Kind::Gather(kind) = &stage.kind else { return Ok(None) };
+    let here = sources(project, gather)?;
+    for stage in builds(project, gather) {
+        let name = &stage.common.name;
+        let Some(record) = state.current(name)?.filter(|record| record.outcome == RecordOutcome::Done) else {
+            return Ok(None);
+        };
+        let same = |source: &Source| record.fingerprint.sources.get(&source.name) == Some(&source.hash);
+        if !here.iter().filter(|source| source.stage == *name).all(same) {
+            return Ok(None);
+        }
+    }
+    Ok(place(project, &kind.instrumented, &|candidates| {
+        let output = candidates.first()?;
+        Some((state.current(&output.stage).ok().flatten()?, output.clone()))
+    }))
+}
+
+/// The records of an instrumented build and of all that it is made from, without gather stages, by stage.
+fn records(project: &Project, build: &Record) -> Result<BTreeMap<String, Record>> {
+    let gathers = |stage: &str| project.pipeline.stage(stage).is_some_and(|stage| stage.role().is_some());
+    let mut found: BTreeMap<String, Record> = BTreeMap::new();
+    let mut open = vec![build.clone()];
+    while let Some(record) = open.pop() {
+        for input in record.inputs.iter().filter(|input| !gathers(&input.stage) && !found.contains_key(&input.stage)) {
+            if let Some(state) = &project.state {
+                open.extend(state.record(&input.fingerprint)?);
+            }
+        }
+        found.insert(record.stage.clone(), record);
+    }
+    Ok(found)
+}
+
+/// The sources of records, with revisions where they have not changed since.
+fn recorded_sources(project: &Project, gather: &str, records: &BTreeMap<String, Record>) -> Result<Vec<Source>> {
+    let here = sources(project, gather)?;
+    let mut sources = Vec::new();
+    for (stage, record) in records {
+        for (name, hash) in &record.fingerprint.sources {
+            let same = here.iter().find(|here| here.stage == *stage && here.name == *name && here.hash == *hash);
+            let revision = same.and_then(|here| here.revision.clone());
+            sources.push(Source { stage: stage.clone(), name: name.clone(), hash: hash.clone(), revision });
+        }
+    }
+    Ok(sources)
+}
+
+/// The versions of the tools that records were made with, as far as the tools are still the same.
+fn tools<'r>(project: &Project, records: impl Iterator<Item = &'r Record>) -> Result<BTreeMap<String, String>> {
+    let off = super::super::plan::off(project);
+    let mut versions = BTreeMap::new();
+    for record in records {
+        let Ok(plan) = project.plan(&record.stage, &off) else { continue };
+        let now = fingerprint::tools_now(&plan, &project.sources, &project.tools)?;
+        for tool in &plan.tools {
+            let part = format!("tool.{}", tool.name);
+            if now.get(&part) == record.fingerprint.configuration.get(&part)
+                && let Some(version) = version::of(&project.facts, &tool.name, &tool.path)
+            {
+                versions.insert(tool.name.clone(), version.to_string());
+            }
+        }
+    }
+    Ok(versions)
+}
+
+/// The linked files below a path that are instrumented.
+fn binaries(path: &Utf8Path, format: Format) -> Result<Vec<Binary>> {
+    let mut found = Vec::new();
+    for file in profile::find(path, |_| true).with_context(|| format!("cannot look for programs in {path}"))? {
+        // A directory may hold all sorts of files, such as damaged ones for a project's tests.
+        let Ok(Some(sections)) = Sections::read(&file.path) else { continue };
+        let instrumented = match format {
+            Format::Profdata => sections.pgo_instrumented,
+            Format::Fdata => sections.bolt_instrumented,
+        };
+        if instrumented {
+            found.extend(binary(&file.path)?);
+        }
+    }
+    Ok(found)
+}
+
+fn binary(path: &Utf8Path) -> Result<Option<Binary>> {
+    let file = path.file_name().unwrap_or_default().to_string();
+    Ok(Identity::of(path)?.map(|Identity { build_id, code }| Binary { file, build_id, code }))
+}
