@@ -128,7 +128,7 @@ pub fn answer(verdict: &Verdict) -> String {
         Verdict::NeedsFirst { reason, .. } => format!("cannot start: {reason}"),
         Verdict::Stale(_) => "out of date, used as it is".into(),
         Verdict::Unavailable { why, blocked_by: Some(_), .. } => format!("blocked: {why}"),
-        Verdict::Unavailable { why, .. } if why.ends_with(SPARED) => SPARED.into(),
+        Verdict::Unavailable { why, .. } if why == SPARED => SPARED.into(),
         Verdict::Unavailable { .. } => "off".into(),
         Verdict::FailedBefore(_) => "failed before, which is tolerated".into(),
         Verdict::OutOfReach(why) => format!("not selected: {why}"),

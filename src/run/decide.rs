@@ -106,7 +106,7 @@ impl Judge<'_> {
     pub fn judge(&self, stage: &Stage, settled: &BTreeMap<String, Settled>) -> Result<Verdict> {
         let name = &stage.common.name;
         if stage.spared {
-            return Ok(off(format!("stage `{name}` is {SPARED}")));
+            return Ok(off(SPARED.into()));
         }
         if !stage.common.when {
             return Ok(off(format!("stage `{name}` is switched off")));
@@ -296,11 +296,12 @@ impl Judge<'_> {
 
     fn reasons(&self, stage: &Stage, fingerprint: &Fingerprint) -> Result<Vec<String>> {
         let name = &stage.common.name;
-        if let Some(Supplied { role, bundle, .. }) = &stage.supplied {
+        let old = self.current(name)?;
+        let begun = old.is_none() && self.state.is_some_and(|state| state.layout().build_state(name).exists());
+        if let Some(Supplied { role, bundle, .. }) = stage.supplied.as_ref().filter(|_| !begun) {
             return Ok(vec![format!("its profile comes out of {bundle} (role `{role}`)")]);
         }
-        let Some(old) = self.current(name)? else {
-            let begun = self.state.is_some_and(|state| state.layout().build_state(name).exists());
+        let Some(old) = old else {
             return Ok(vec![if begun { BEGUN } else { "it has not run yet" }.into()]);
         };
         if old.fingerprint.configuration.contains_key(&format!("declaration.{}", supply::PART)) {

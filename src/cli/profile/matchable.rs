@@ -29,10 +29,13 @@ pub(super) fn make(
     };
     // The name is written into the file; the directory, which is another one on each machine, is not.
     let args = [name, "-data", profile.as_str(), "-w", output.as_str(), "-o", "/dev/null"];
-    let run = duct::cmd(tool.as_str(), args).dir(dir).stdin_null().stdout_null().stderr_to_stdout().unchecked().run();
+    let run = duct::cmd(tool.as_str(), args).dir(dir).stdin_null().stdout_null().stderr_capture().unchecked().run();
     match run {
         Ok(ended) if ended.status.success() && output.exists() => Ok(Some(output.to_owned())),
-        Ok(ended) => without(&format!("{tool} failed ({})", ended.status)),
+        Ok(ended) => {
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            without(&format!("{tool} failed ({}) {}", ended.status, said.lines().last().unwrap_or_default()))
+        }
         Err(error) => without(&format!("{tool} cannot be run: {error}")),
     }
 }

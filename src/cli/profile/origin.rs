@@ -55,14 +55,23 @@ fn builds<'p>(project: &'p Project, gather: &str) -> Vec<&'p Stage> {
 /// have in its place.
 fn revision(path: &Utf8Path) -> Option<String> {
     let dir = if path.is_dir() { path } else { path.parent()? };
-    let options = ["-c", "safe.directory=*", "describe", "--always", "--long", "--dirty", "--tags", "--abbrev=40"];
-    let git = duct::cmd("git", options).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
-    let output = git.dir(dir).stdin_null().stdout_capture().stderr_null().unchecked().run();
-    let described = output.ok().filter(|output| output.status.success());
-    let described = described.and_then(|output| String::from_utf8(output.stdout).ok());
+    // A directory that is not in the commit, such as one that is ignored, is in another project's repository.
+    let described = git(dir, &["rev-parse", "--quiet", "--verify", "HEAD:./"]);
+    let described =
+        described.and_then(|_| git(dir, &["describe", "--always", "--long", "--dirty", "--tags", "--abbrev=40"]));
     let commit = || std::fs::read_to_string(dir.join("git-commit-hash")).ok();
     let revision = described.or_else(commit)?.trim().to_string();
     (!revision.is_empty()).then_some(revision)
+}
+
+/// What git prints in a directory; none if it fails.
+fn git(dir: &Utf8Path, words: &[&str]) -> Option<String> {
+    // A checkout may belong to somebody else; the variables are set when optbuild is called from a hook.
+    let git = duct::cmd("git", ["-c", "safe.directory=*"].iter().chain(words));
+    let git =
+        git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE").env_remove("GIT_PREFIX");
+    let ended = git.dir(dir).stdin_null().stdout_capture().stderr_null().unchecked().run().ok()?;
+    if ended.status.success() { String::from_utf8(ended.stdout).ok() } else { None }
 }
 
 /// What a record of a gather stage says of where its profile comes from.
