@@ -14,6 +14,10 @@ fn fails_and_is_resumed(rust: &Rust) {
     let mut done: Vec<String> = Vec::new();
     let mut first = true;
     for stage in stages.iter().filter(|stage| !OPTIONAL.contains(&stage.as_str())) {
+        // Done beside one that failed.
+        if done.contains(stage) {
+            continue;
+        }
         rust.fail_in(Some(stage));
         let ran = if first { rust.run(&[]) } else { rust.optbuild(&["resume"]) }.failed();
         first = false;
@@ -143,8 +147,8 @@ fn a_gather_stage_resumes_at_the_crate() {
     rust.fail_in(None);
     let ran = rust.optbuild(&["resume", "-j", "1"]).ok().says("workload perf-match-stress done (2/4)");
     assert!(!ran.text.contains("workload perf-externs"), "{}", ran.text);
-    // What a crate's processes wrote is counted, and nothing else: 3 profiles times 4 scenarios times 2 crates, and libcore twice.
-    ran.says("4 workloads, 26 raw profiles");
+    // What the processes of this run wrote is counted: 3 profiles times 4 scenarios, and libcore twice.
+    ran.says("4 workloads, 14 raw profiles");
 }
 
 /// The directory of the state may lie in the checkout, which is a cargo workspace.

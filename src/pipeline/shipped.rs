@@ -28,7 +28,7 @@ pub struct Listed {
     /// `shipped`, or the path of its file relative to the working directory.
     pub origin: String,
     pub description: String,
-    /// How many stages its own file has.
+    /// How many stages it has, with those of the pipelines that it extends.
     pub stages: usize,
 }
 
@@ -62,14 +62,18 @@ pub fn list(cwd: &Utf8Path) -> Vec<Listed> {
         let name = path.file_name().map(|name| name.strip_suffix(".toml").unwrap_or(name));
         if let (Some(name), Some("toml"), Ok(text)) = (name, file.extension(), std::fs::read_to_string(&file)) {
             let origin = file.strip_prefix(cwd).unwrap_or(&file).to_string();
-            listed.push(describe(name, origin, &text));
+            let read = |path: &Utf8Path| std::fs::read_to_string(path).ok();
+            listed.push(describe(name, origin, &text, &file, &read));
         }
     }
     for entry in EMBEDDED.entries() {
         if let Some((name, file)) = shipped(entry)
             && !listed.iter().any(|listed| listed.name == name)
         {
-            listed.push(describe(name, "shipped".into(), file.contents_utf8().unwrap_or_default()));
+            let read = |path: &Utf8Path| EMBEDDED.get_file(inside(path)?)?.contents_utf8().map(String::from);
+            let (text, path) =
+                (file.contents_utf8().unwrap_or_default(), utf8(file.path()).unwrap_or(Utf8Path::new(FILE)));
+            listed.push(describe(name, "shipped".into(), text, path, &read));
         }
     }
     listed.sort_by(|a, b| a.name.cmp(&b.name));
@@ -128,13 +132,46 @@ fn utf8(path: &Path) -> Option<&Utf8Path> {
     Utf8Path::from_path(path)
 }
 
-fn describe(name: &str, origin: String, text: &str) -> Listed {
+fn describe(name: &str, origin: String, text: &str, path: &Utf8Path, read: Read) -> Listed {
+    let (tree, _) = DeTable::parse_recoverable(text);
+    let description = tree.get_ref().get("description").and_then(|value| value.get_ref().as_str()).unwrap_or_default();
+    let mut stages = BTreeSet::new();
+    stage_names(text, path, read, DEEPEST, &mut stages);
+    Listed { name: name.into(), origin, description: description.into(), stages: stages.len() }
+}
+
+/// Gives the text of a pipeline file.
+type Read<'a> = &'a dyn Fn(&Utf8Path) -> Option<String>;
+
+/// Longer chains of pipelines that extend each other are circles.
+const DEEPEST: usize = 16;
+
+/// The stages of a pipeline file and of those that it extends.
+fn stage_names(text: &str, path: &Utf8Path, read: Read, deepest: usize, names: &mut BTreeSet<String>) {
     let (tree, _) = DeTable::parse_recoverable(text);
     let tree = tree.get_ref();
-    let value = |key: &str| tree.get(key).map(|value| value.get_ref());
-    let description = value("description").and_then(DeValue::as_str).unwrap_or_default().to_string();
-    let stages = value("stage").and_then(DeValue::as_array).map_or(0, |stages| stages.len());
-    Listed { name: name.into(), origin, description, stages }
+    for extended in extended(tree).into_iter().filter(|_| deepest > 0) {
+        let path = path.parent().unwrap_or(Utf8Path::new("")).join(extended);
+        if let Some(text) = read(&path) {
+            stage_names(&text, &path, read, deepest - 1, names);
+        }
+    }
+    let stages =
+        tree.get("stage").and_then(|value| value.get_ref().as_array()).into_iter().flat_map(|array| array.iter());
+    for stage in stages.filter_map(|stage| stage.get_ref().as_table()) {
+        let name = stage.get("name").and_then(|name| name.get_ref().as_str()).unwrap_or_default();
+        match stage.get("remove").and_then(|remove| remove.get_ref().as_bool()) {
+            Some(true) => names.remove(name),
+            _ => names.insert(name.into()),
+        };
+    }
+}
+
+/// The pipelines that a file names with `extends`.
+fn extended<'t>(tree: &'t DeTable<'_>) -> Vec<&'t str> {
+    let extends = tree.get("extends").map(|value| value.get_ref());
+    let several = extends.and_then(DeValue::as_array).into_iter().flat_map(|several| several.iter());
+    several.filter_map(|value| value.get_ref().as_str()).chain(extends.and_then(DeValue::as_str)).collect()
 }
 
 /// Puts a pipeline with all that belongs to it into a directory named by its content, in one rename.
@@ -212,10 +249,7 @@ fn belongings(
         _ => files.push((path, file.contents())),
     }
     let (tree, _) = DeTable::parse_recoverable(file.contents_utf8().unwrap_or_default());
-    let extends = tree.get_ref().get("extends").map(|value| value.get_ref());
-    let several = extends.and_then(DeValue::as_array).into_iter().flat_map(|several| several.iter());
-    let names = several.filter_map(|value| value.get_ref().as_str()).chain(extends.and_then(DeValue::as_str));
-    for name in names {
+    for name in extended(tree.get_ref()) {
         let below = inside(&path.parent().unwrap_or(Utf8Path::new("")).join(name));
         if let Some(file) = below.and_then(|below| root.get_file(below)) {
             belongings(root, file, seen, files);

@@ -174,10 +174,7 @@ impl Ran {
 
     /// Stages that began, in their order.
     pub fn began(&self) -> Vec<&str> {
-        let lines = self
-            .text
-            .lines()
-            .filter_map(|line| line.split(' ').nth(1)?.strip_suffix(':').filter(|_| line.ends_with(": started")));
+        let lines = self.text.lines().filter_map(|line| line.split_once(": started")?.0.split(' ').nth(1));
         lines.collect()
     }
 }
