@@ -28,6 +28,14 @@ pub struct Group {
     pub(super) first: Utf8PathBuf,
 }
 
+/// What a thread needs for one file after another.
+#[derive(Default)]
+pub struct Scratch {
+    chunk: Vec<u8>,
+    data: Vec<u8>,
+    seen: Vec<values::Seen>,
+}
+
 /// Opens a file and reads its header.
 ///
 /// # Errors
@@ -71,16 +79,16 @@ impl Group {
     ///
     /// # Errors
     /// It cannot be read: then the sum is not to be used.
-    pub fn add(&self, path: &Utf8Path, weight: u64, first: usize, buffer: &mut Vec<u8>) -> Found<Option<Spoiled>> {
+    pub fn add(&self, path: &Utf8Path, weight: u64, first: usize, scratch: &mut Scratch) -> Found<Option<Spoiled>> {
         let (file, head, length) = open(path)?;
         let sections = match Sections::parse(&head, length) {
             Ok(sections) => sections,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let mut seen = match self.compare(&file, &head, &sections, length, buffer)? {
-            Ok(seen) => seen,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        if let Err(refusal) = self.compare(&file, &head, &sections, length, scratch)? {
+            return Ok(Err(refusal));
+        }
+        let Scratch { chunk: buffer, seen, .. } = scratch;
         let mut bits = vec![0; sections.bitmap];
         file.read_exact_at(&mut bits, sections.bitmap_at as u64)?;
         let mut spoiled = None;
@@ -88,7 +96,7 @@ impl Group {
         if added == Added::TooLarge {
             let mut counters = vec![0; sections.counters];
             file.read_exact_at(&mut counters, sections.counters_at as u64)?;
-            match spoiled::leave_out(&self.template, &mut counters, &mut bits, &mut seen) {
+            match spoiled::leave_out(&self.template, &mut counters, &mut bits, seen) {
                 Ok(found) => spoiled = found,
                 Err(refusal) => return Ok(Err(refusal)),
             }
@@ -103,7 +111,7 @@ impl Group {
         for (sum, bits) in self.bitmap.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().zip(bits) {
             *sum |= bits;
         }
-        self.values.add(&seen, weight);
+        self.values.add(seen, weight);
         Ok(Ok(spoiled))
     }
 
@@ -122,14 +130,8 @@ impl Group {
     }
 
     /// Holds a file against the template, and reads its value data.
-    fn compare(
-        &self,
-        file: &File,
-        head: &[u8],
-        sections: &Sections,
-        length: u64,
-        buffer: &mut Vec<u8>,
-    ) -> Found<Vec<values::Seen>> {
+    fn compare(&self, file: &File, head: &[u8], sections: &Sections, length: u64, scratch: &mut Scratch) -> Found<()> {
+        let Scratch { chunk: buffer, data, seen } = scratch;
         let template = &self.template;
         let own = template.head.split_at_checked(sections.layout.header).unwrap_or((&template.head, &[]));
         if sections.signature(head) != template.sections.signature(own.0) {
@@ -155,9 +157,9 @@ impl Group {
             Ok(records)
         })?;
         // The file is as long as it was, or reading it fails.
-        let mut data = vec![0; usize::try_from(length).unwrap_or(usize::MAX).saturating_sub(sections.values_at)];
-        file.read_exact_at(&mut data, sections.values_at as u64)?;
-        Ok(values::parse(template, &addresses, &data))
+        data.resize(usize::try_from(length).unwrap_or(usize::MAX).saturating_sub(sections.values_at), 0);
+        file.read_exact_at(data, sections.values_at as u64)?;
+        Ok(values::parse(template, &addresses, data, seen))
     }
 }
 

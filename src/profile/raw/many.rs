@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::Input;
 use super::counters::CHUNK;
-use super::group::Group;
+use super::group::{Group, Scratch};
 use super::layout::Refusal;
 use super::spoiled::Spoiled;
 
@@ -36,11 +36,11 @@ impl Group {
                 let first = thread * group.template.sections.counters / CHUNK / threads;
                 let (next, told, failed) = (&next, &told, &failed);
                 let work = move || {
-                    let mut buffer = Vec::new();
+                    let mut scratch = Scratch::default();
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let Some((path, weight)) = files.get(number) else { break };
-                        let result = group.add(path, *weight, first, &mut buffer);
+                        let result = group.add(path, *weight, first, &mut scratch);
                         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
                         match result {
                             Ok(Ok(None)) => {}

@@ -23,12 +23,12 @@ pub struct Seen {
     pub count: u64,
 }
 
-/// Reads one file's value data. The sites come in ascending order.
+/// Reads one file's value data into a list in place of what is in it. The sites come in ascending order.
 ///
 /// # Errors
 /// It is not what the records say, ends early or late, or needs llvm-profdata to interpret.
-pub fn parse(template: &Template, addresses: &Addresses, data: &[u8]) -> Result<Vec<Seen>, Refusal> {
-    parse_with(template, addresses, data, one_each)
+pub fn parse(template: &Template, addresses: &Addresses, data: &[u8], seen: &mut Vec<Seen>) -> Result<(), Refusal> {
+    parse_with(template, addresses, data, seen, one_each)
 }
 
 /// The same, with the values of a site in the order of the file, and without ranks.
@@ -36,21 +36,23 @@ pub fn parse(template: &Template, addresses: &Addresses, data: &[u8]) -> Result<
 /// # Errors
 /// As [`parse`].
 pub fn parse_in_order(template: &Template, addresses: &Addresses, data: &[u8]) -> Result<Vec<Seen>, Refusal> {
-    let mut sorted = Vec::new();
-    parse_with(template, addresses, data, |site, kind| {
+    let (mut seen, mut sorted) = (Vec::new(), Vec::new());
+    parse_with(template, addresses, data, &mut seen, |site, kind| {
         sorted.clear();
         sorted.extend_from_slice(site);
         one_each(&mut sorted, kind)
-    })
+    })?;
+    Ok(seen)
 }
 
 fn parse_with(
     template: &Template,
     addresses: &Addresses,
     data: &[u8],
+    seen: &mut Vec<Seen>,
     mut of_site: impl FnMut(&mut [Seen], usize) -> Result<(), Refusal>,
-) -> Result<Vec<Seen>, Refusal> {
-    let mut seen = Vec::new();
+) -> Result<(), Refusal> {
+    seen.clear();
     let mut at = 0usize;
     let cut = || damaged("it is cut off within its value data");
     for record in &template.sited {
@@ -75,17 +77,20 @@ fn parse_with(
             };
             inside += 8 + sites + padding(sites);
             for count in counts {
+                let end = inside + 16 * usize::from(*count);
+                let Some(pairs) = block.get(inside..end) else {
+                    return Err(unknown("value data that does not fit to its records"));
+                };
                 let before = seen.len();
-                for _ in 0..*count {
-                    if block.len() < inside.saturating_add(16) {
-                        return Err(unknown("value data that does not fit to its records"));
-                    }
-                    let (value, count) = (word(block, inside), word(block, inside + 8));
+                for pair in pairs.as_chunks::<16>().0 {
+                    let (value, count) = (word(pair, 0), word(pair, 8));
                     let value = if kind == CALLS { template.target(addresses, value)? } else { value };
                     seen.push(Seen { site, value, rank: 0, count });
-                    inside += 16;
                 }
-                of_site(&mut seen[before..], kind)?;
+                inside = end;
+                if *count > 0 {
+                    of_site(&mut seen[before..], kind)?;
+                }
                 site += 1;
             }
         }
@@ -96,7 +101,7 @@ fn parse_with(
     if at != data.len() {
         return Err(unknown("something behind its value data"));
     }
-    Ok(seen)
+    Ok(())
 }
 
 /// Gives targets outside of the binary ranks, the most frequent first. What llvm-profdata makes of other values that occur
