@@ -110,3 +110,34 @@ fn a_profile_without_functions_is_refused() {
     let message = error(&["check-profile", "--profile", Utf8Path::as_str(&profile), "--compiler", "llvm-bolt"]);
     assert!(message.contains("no functions"), "{message}");
 }
+
+/// A program that BOLT has rewritten is stripped as another build of it is, and still works.
+#[test]
+fn what_is_stripped_like_another_build() {
+    let dir = built();
+    let tool = |name: &str| format!("{LLVM}/{name}");
+    dir.write("main2.c", "int main(void) { return 0; }\n");
+    dir.sh("mkdir -p new/bin like/bin some/bin
+         clang -O2 -g -fuse-ld=lld main2.c -o new/bin/app -Wl,--emit-relocs
+         cp new/bin/app new/bin/other; cp new/bin/app new/bin/kept
+         llvm-bolt new/bin/app -o bolted 2> /dev/null; mv bolted new/bin/app
+         clang -O2 -fuse-ld=lld main2.c -o like/bin/app -s
+         clang -O2 -fuse-ld=lld main2.c -o like/bin/other
+         clang -O2 -fuse-ld=lld main2.c -o some/bin/app -g");
+    let (new, like) = (dir.join("new"), dir.join("like"));
+    let objcopy = tool("llvm-objcopy");
+    let strip = |objcopy: &str| op(&["strip-like", "--like", like.as_str(), "--objcopy", objcopy, new.as_str()]);
+    let facts = strip(&objcopy).unwrap();
+    assert!(fact(&facts, "after").unwrap() < fact(&facts, "before").unwrap());
+    let sections = |file: &str| String::from_utf8_lossy(&dir.sh(&format!("readelf -SW {file}")).stdout).into_owned();
+    let app = sections("new/bin/app");
+    assert!(!app.contains(".symtab") && !app.contains(".debug_info") && app.contains(".bolt.org.text"), "{app}");
+    // Of this one the other build has symbols, and no debug information.
+    let other = sections("new/bin/other");
+    assert!(other.contains(".symtab") && !other.contains(".debug_info") && !other.contains(".rela.text"), "{other}");
+    // The other build has not got this one.
+    assert!(sections("new/bin/kept").contains(".rela.text"));
+    dir.sh("new/bin/app && new/bin/other && test -x new/bin/app");
+    let nothing = error(&["strip-like", "--like", dir.join("tree").as_str(), "--objcopy", &objcopy, new.as_str()]);
+    assert!(nothing.contains("how it is to be stripped is not known"), "{nothing}");
+}

@@ -100,8 +100,8 @@ fn pgo_and_bolt_of_a_program_in_a_workspace() {
         has_not(&found, "__llvm_prf_cnts");
         assert_eq!(printed(&test, &format!("{program} 1000")), format!("loud\n{}", sum(1000)));
     }
-    has(&sections(&test.path("out/cargo/bin/app")), ".note.bolt_info");
-    has_not(&sections(&test.path("out/cargo/bin/other")), ".note.bolt_info");
+    has(&sections(&test.path("out/cargo/bin/app")), ".bolt.org.text");
+    has_not(&sections(&test.path("out/cargo/bin/other")), ".bolt.org.text");
 
     let json = std::fs::read_to_string(artifact(&test, "compare.json")).unwrap();
     let json: Value = serde_json::from_str(&json).unwrap();
@@ -132,7 +132,7 @@ fn pgo_alone_trained_by_tests_and_benches() {
     let found = sections(&test.path("out/cargo/bin/app"));
     // Built and stripped by cargo alone.
     has_not(&found, ".symtab");
-    has_not(&found, ".note.bolt_info");
+    has_not(&found, ".bolt.org.text");
     assert_eq!(printed(&test, "out/cargo/bin/app 1000"), sum(1000).to_string());
     assert!(!test.exists("w/target"), "nobody writes into the project");
 }
@@ -142,7 +142,7 @@ fn bolt_alone() {
     let test = workspace();
     let _ = test.cmd(&format!("run cargo {PROGRAM} {QUICK} --set pgo=false --set 'train=app 64000'")).ok();
     let found = sections(&test.path("out/cargo/bin/app"));
-    has(&found, ".note.bolt_info");
+    has(&found, ".bolt.org.text");
     has_not(&found, ".symtab");
     assert_eq!(printed(&test, "out/cargo/bin/app 1000"), sum(1000).to_string());
 }

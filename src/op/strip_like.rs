@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use object::elf::{SHF_ALLOC, SHT_REL, SHT_RELA};
 use object::read::ReadCache;
-use object::{Object, ObjectSection, SectionFlags};
+use object::{Object, ObjectSection, ObjectSegment, SectionFlags};
 use walkdir::WalkDir;
 
 use super::Fact;
@@ -80,8 +80,28 @@ impl StripLike {
         if !output.status.success() {
             bail!("{} cannot strip {path}: {}", self.objcopy, String::from_utf8_lossy(&output.stderr).trim());
         }
+        if let Some(address) = misplaced(&stripped)? {
+            let _ = fs::remove_file(&stripped);
+            bail!(
+                "{} cannot strip {path}: in what it makes, the segment at {address:#x} cannot be loaded, as old ones do with what \
+                 llvm-bolt wrote. Take the llvm-objcopy of the LLVM that llvm-bolt is of",
+                self.objcopy
+            );
+        }
         fs::rename(&stripped, path).with_context(|| format!("cannot replace {path}"))
     }
+}
+
+/// The address of a segment that does not lie in its page as it does in the file: no loader can map it.
+fn misplaced(path: &Utf8Path) -> Result<Option<u64>> {
+    let file = fs::File::open(path).with_context(|| format!("cannot open {path}"))?;
+    let cache = ReadCache::new(file);
+    let object = object::File::parse(&cache).with_context(|| format!("{path} is not a valid ELF file"))?;
+    let off = |segment: &object::Segment<_>| {
+        let (address, offset, align) = (segment.address(), segment.file_range().0, segment.align());
+        align > 1 && address % align != offset % align
+    };
+    Ok(object.segments().find(off).map(|segment| segment.address()))
 }
 
 fn size(path: &Utf8Path) -> Result<u64> {

@@ -92,7 +92,7 @@ fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) 
     cx.step(Step::op("statistics", Op::bolt_statistics("bolt")));
     if let Some(like) = &kind.strip_like {
         let like = cx.arg(like)?;
-        let tool = cx.tool("llvm-objcopy");
+        let tool = objcopy(bolt, cx);
         let result = if kind.within.is_some() { out.clone() } else { out.clone().join(file) };
         cx.step(Step::op("strip", Op::strip_like(&result, &like, &tool)));
     }
@@ -124,6 +124,16 @@ fn elsewhere(supplied: &Supplied, cx: &mut Context, bolt: &Arg, input: &Arg) -> 
         cx.plan.proofs.push(Step::op("check-origin", Op::check_bolt_use("bolt", MAX_STALE)));
     }
     None
+}
+
+/// That of the pipeline, else the one that belongs to llvm-bolt: older ones, and GNU's, break what it wrote.
+fn objcopy(bolt: &Arg, cx: &mut Context) -> Arg {
+    const NAME: &str = "llvm-objcopy";
+    let path = cx.known_path(bolt).filter(|_| !cx.pipeline.tools.contains_key(NAME));
+    match path.and_then(|bolt| crate::toolchain::llvm::beside(cx.facts, &bolt, NAME)) {
+        Some(path) => cx.tool_at(NAME, path),
+        None => cx.tool(NAME),
+    }
 }
 
 fn output(cx: &mut Context, name: &str, path: Arg, portable: bool) {
