@@ -30,7 +30,7 @@ pub(super) fn section(report: &Report) -> Option<Markup> {
     let marks: Vec<f64> = (0..).map(|number| f64::from(number) * mark).take_while(|at| *at <= wall * 0.97).collect();
     Some(html! {
         div.waterfall style=(format!("--mark:{:.4}%", mark / wall * 100.0)) data-wall=(wall) {
-            (chart("CPU", "cores", &report.timeline.cores, &|most| format!("{most:.1} cores")))
+            (chart("CPU", "cores", &report.timeline.cores, &|most| format!("{most:.*} cores", if most < 0.95 { 2 } else { 1 })))
             (chart("memory", "memory", &memory(report), &|most| text::size(most as u64)))
             div.row.axis {
                 span.label {}

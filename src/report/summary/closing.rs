@@ -14,9 +14,15 @@ pub struct Again {
 }
 
 impl Again {
-    /// Without options.
+    /// As the run was begun, for who is where it was.
     pub fn of(run: &RunSummary) -> Again {
-        Again { resume: "optbuild resume".into(), run: format!("optbuild run {}", run.pipeline) }
+        let words = ["optbuild"].into_iter().chain(run.args.iter().map(String::as_str));
+        let run = match run.args.first().map(String::as_str) {
+            Some("run") => shlex::try_join(words).ok(),
+            _ => None,
+        }
+        .unwrap_or_else(|| format!("optbuild run {}", run.pipeline));
+        Again { resume: "optbuild resume".into(), run }
     }
 }
 
