@@ -15,6 +15,7 @@ pub mod raw;
 pub mod records;
 pub mod statistics;
 pub mod warnings;
+pub mod watch;
 
 use std::io;
 

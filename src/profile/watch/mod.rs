@@ -1,0 +1,306 @@
+//! Takes profiles away as soon as they are final, out of directories that processes are writing to.
+//!
+//! Process ids return: the next process of an id would merge into the file that it finds (LLVM) or cut it off (BOLT). So a
+//! file is renamed into a directory of its own, at once when the process in its name is gone, and then counts as soon as
+//! nobody writes it any more. Unaware of what is in a profile and of what becomes of it.
+
+mod changes;
+mod owner;
+mod writers;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use walkdir::WalkDir;
+
+use changes::Changes;
+pub use stop::{Mode, Stop};
+
+mod stop;
+
+/// How soon a file of a living process is looked at again, at first and at most.
+const FIRST_LOOK: Duration = Duration::from_micros(500);
+const LAST_LOOK: Duration = Duration::from_millis(100);
+/// Between two walks through everything: for changes that nobody was told of.
+const WALK: Duration = Duration::from_secs(1);
+/// The same where the kernel tells of no changes.
+const POLL: Duration = Duration::from_millis(20);
+/// A walk may take this part of the time.
+const WALK_SHARE: u32 = 20;
+/// How long a file may still be written when all processes should have ended.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A directory in which profiles appear.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    pub root: Utf8PathBuf,
+    /// Where files are taken to: beside `root`, on the same file system, and of nobody else.
+    pub aside: Utf8PathBuf,
+    pub wanted: Wanted,
+}
+
+/// Which files are profiles.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// All with this extension.
+    Extension(&'static str),
+    /// `STEM`, and what begins with `STEM.` and ends with this extension.
+    Stem(String, &'static str),
+}
+
+/// A file that was taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Where it is.
+    pub path: Utf8PathBuf,
+    /// What it was called, below its root.
+    pub name: Utf8PathBuf,
+    pub bytes: u64,
+    /// A process that should have ended writes it: it is not to be counted.
+    pub written: bool,
+}
+
+/// Watches trees.
+pub struct Watch {
+    trees: Vec<Tree>,
+    changes: Changes,
+    /// Files that may not be final, with when to look again.
+    pending: BTreeMap<Utf8PathBuf, Look>,
+    /// Files that were taken but are still open.
+    held: Vec<(Taken, Look)>,
+    next: u64,
+    next_walk: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    tree: usize,
+    at: Instant,
+    pause: Duration,
+    bytes: u64,
+}
+
+impl Look {
+    fn first(tree: usize) -> Look {
+        Look { tree, at: Instant::now(), pause: FIRST_LOOK, bytes: 0 }
+    }
+
+    fn later(&mut self) {
+        self.at = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(LAST_LOOK);
+    }
+}
+
+/// What a watch has to say.
+pub enum Event {
+    Taken(Taken),
+    /// So many bytes are in files that cannot be taken yet.
+    Waiting(u64),
+}
+
+impl Watch {
+    /// Begins to watch. The directories are made if they do not exist, and those for taken files are emptied.
+    ///
+    /// # Errors
+    /// A directory cannot be made or read.
+    pub fn new(trees: Vec<Tree>) -> io::Result<Watch> {
+        for tree in &trees {
+            fs::create_dir_all(&tree.root)?;
+            if tree.aside.exists() {
+                fs::remove_dir_all(&tree.aside)?;
+            }
+            fs::create_dir_all(&tree.aside)?;
+        }
+        let mut changes = Changes::new();
+        for (number, tree) in trees.iter().enumerate() {
+            changes.watch(&tree.root, number);
+        }
+        let next_walk = Instant::now();
+        Ok(Watch { trees, changes, pending: BTreeMap::new(), held: Vec::new(), next: 0, next_walk })
+    }
+
+    /// Takes files until it is told to stop; with [`Mode::Finish`] everything that is there then.
+    ///
+    /// # Errors
+    /// A directory cannot be read, or a file cannot be renamed.
+    pub fn run(mut self, stop: &Stop, mut tell: impl FnMut(Event)) -> io::Result<()> {
+        loop {
+            let mode = stop.mode();
+            match mode {
+                Mode::Drop => return Ok(()),
+                Mode::Finish => return self.finish(stop, &mut tell),
+                Mode::Run => {}
+            }
+            self.notice()?;
+            self.take_due(false, &mut tell)?;
+            self.settle(false, &mut tell)?;
+            tell(Event::Waiting(self.waiting()));
+            self.sleep(stop)?;
+        }
+    }
+
+    /// The processes have ended: whatever is there is final.
+    fn finish(&mut self, stop: &Stop, tell: &mut impl FnMut(Event)) -> io::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        self.walk()?;
+        self.take_due(true, tell)?;
+        loop {
+            self.settle(Instant::now() > end, tell)?;
+            tell(Event::Waiting(self.waiting()));
+            if self.held.is_empty() || stop.mode() == Mode::Drop {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn waiting(&self) -> u64 {
+        let held: u64 = self.held.iter().map(|(taken, _)| taken.bytes).sum();
+        self.pending.values().map(|look| look.bytes).sum::<u64>() + held
+    }
+
+    /// Learns of files.
+    fn notice(&mut self) -> io::Result<()> {
+        let news = self.changes.read()?;
+        for (tree, path) in news.files {
+            self.found(tree, path);
+        }
+        for (tree, dir) in news.dirs {
+            self.changes.watch(&dir, tree);
+            // What was made in it before it was watched.
+            self.walk_below(tree, &dir)?;
+        }
+        if news.lost || Instant::now() >= self.next_walk {
+            self.walk()?;
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self) -> io::Result<()> {
+        let began = Instant::now();
+        for number in 0..self.trees.len() {
+            let root = self.trees[number].root.clone();
+            self.walk_below(number, &root)?;
+        }
+        let pause = if self.changes.complete() { WALK } else { POLL };
+        self.next_walk = Instant::now() + pause.max(began.elapsed() * WALK_SHARE);
+        Ok(())
+    }
+
+    fn walk_below(&mut self, tree: usize, dir: &Utf8Path) -> io::Result<()> {
+        for entry in WalkDir::new(dir) {
+            let entry = match entry.map_err(io::Error::from) {
+                Ok(entry) => entry,
+                // A workload may remove what it has made.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let Some(path) = Utf8Path::from_path(entry.path()) else { continue };
+            if entry.file_type().is_dir() {
+                self.changes.watch(path, tree);
+            } else if entry.file_type().is_file() {
+                self.found(tree, path.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, tree: usize, path: Utf8PathBuf) {
+        if self.trees[tree].wanted.is(&path) {
+            self.pending.entry(path).or_insert_with(|| Look::first(tree));
+        }
+    }
+
+    /// Takes what is final. With `all`, everything.
+    fn take_due(&mut self, all: bool, tell: &mut impl FnMut(Event)) -> io::Result<()> {
+        let now = Instant::now();
+        let due: Vec<Utf8PathBuf> =
+            self.pending.iter().filter(|(_, look)| all || look.at <= now).map(|(path, _)| path.clone()).collect();
+        for path in due {
+            let Some(mut look) = self.pending.remove(&path) else { continue };
+            let found = match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_file() => found,
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let tree = &self.trees[look.tree];
+            let name = path.strip_prefix(&tree.root).unwrap_or(&path).to_owned();
+            if !all && owner::lives(&name, &found) {
+                look.bytes = found.len();
+                look.later();
+                self.pending.insert(path, look);
+                continue;
+            }
+            let place = tree.aside.join(format!("{:08}-{}", self.next, name.file_name().unwrap_or("profile")));
+            match fs::rename(&path, &place) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            }
+            self.next += 1;
+            let taken = Taken { path: place, name, bytes: found.len(), written: false };
+            self.held.push((taken, Look::first(look.tree)));
+        }
+        self.settle(false, tell)
+    }
+
+    /// Lets go what nobody writes. With `give_up`, all.
+    fn settle(&mut self, give_up: bool, tell: &mut impl FnMut(Event)) -> io::Result<()> {
+        let now = Instant::now();
+        if !self.held.iter().any(|(_, look)| give_up || look.at <= now) {
+            return Ok(());
+        }
+        let mut asked = writers::Asked::default();
+        for (mut taken, mut look) in std::mem::take(&mut self.held) {
+            if !give_up && look.at > now {
+                self.held.push((taken, look));
+                continue;
+            }
+            taken.written = asked.is_written(&taken.path)?;
+            if taken.written && !give_up {
+                look.later();
+                self.held.push((taken, look));
+                continue;
+            }
+            taken.bytes = fs::symlink_metadata(&taken.path)?.len();
+            tell(Event::Taken(taken));
+        }
+        Ok(())
+    }
+
+    /// Until something changes, or is to be looked at.
+    fn sleep(&self, stop: &Stop) -> io::Result<()> {
+        let looks = self.pending.values().chain(self.held.iter().map(|(_, look)| look)).map(|look| look.at);
+        let next = looks.chain([self.next_walk]).min().unwrap_or(self.next_walk);
+        let timeout = next.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+        let mut fds = vec![PollFd::new(stop.told(), PollFlags::IN)];
+        fds.extend(self.changes.fd().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Wanted {
+    fn is(&self, path: &Utf8Path) -> bool {
+        match self {
+            Wanted::Extension(extension) => path.extension() == Some(extension),
+            Wanted::Stem(stem, extension) => {
+                let rest = path.file_name().and_then(|name| name.strip_prefix(stem.as_str()));
+                rest.is_some_and(|rest| {
+                    rest.is_empty() || (rest.starts_with('.') && path.extension() == Some(extension))
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

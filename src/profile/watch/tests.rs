@@ -1,0 +1,110 @@
+use std::process::{Child, Command};
+
+use super::*;
+
+/// A process that sleeps, whose id stands in names.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn new() -> Sleeper {
+        Sleeper(Command::new("sleep").arg("300").spawn().unwrap())
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Watches a directory while `act` works in it. Returns the names in the order in which they were taken, with their content, and
+/// whether each was taken before the end.
+fn watched(act: impl FnOnce(&Utf8Path, &dyn Fn(usize))) -> Vec<(String, String, bool)> {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(temporary.path()).unwrap();
+    let root = dir.join("raw");
+    let tree = Tree { root: root.clone(), aside: dir.join("aside"), wanted: Wanted::Extension("profraw") };
+    let watch = Watch::new(vec![tree]).unwrap();
+    let stop = Stop::new().unwrap();
+    let taken = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            watch.run(&stop, |event| {
+                if let Event::Taken(file) = event {
+                    let text = fs::read_to_string(&file.path).unwrap();
+                    taken.lock().unwrap().push((file.name.to_string(), text, stop.mode() == Mode::Run));
+                }
+            })
+        });
+        act(&root, &|count| {
+            let began = Instant::now();
+            while taken.lock().unwrap().len() < count {
+                assert!(began.elapsed().as_secs() < 60, "{:?}", taken.lock().unwrap());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        stop.finish();
+        watching.join().unwrap().unwrap();
+    });
+    taken.into_inner().unwrap()
+}
+
+#[test]
+fn files_of_dead_processes_are_taken_while_others_live() {
+    let taken = watched(|root, wait| {
+        let living = Sleeper::new();
+        let mut dying = Sleeper::new();
+        fs::write(root.join(format!("1_0_{}.profraw", living.0.id())), "living").unwrap();
+        fs::write(root.join(format!("1_0_{}.profraw", dying.0.id())), "dying").unwrap();
+        fs::write(root.join("other.txt"), "other").unwrap();
+        fs::create_dir_all(root.join(format!("deep/prof-{}", dying.0.id()))).unwrap();
+        fs::write(root.join(format!("deep/prof-{}/default_1_0.profraw", dying.0.id())), "deep").unwrap();
+        fs::write(root.join("nobody.profraw"), "nobody").unwrap();
+        wait(1);
+        dying.0.kill().unwrap();
+        wait(2);
+        dying.0.wait().unwrap();
+        wait(3);
+    });
+    let texts: Vec<(&str, bool)> = taken.iter().map(|(_, text, early)| (text.as_str(), *early)).collect();
+    assert_eq!(texts[0], ("nobody", true));
+    let mut middle = texts[1..3].to_vec();
+    middle.sort_unstable();
+    assert_eq!(middle, [("deep", true), ("dying", true)]);
+    assert_eq!(texts[3..], [("living", false)]);
+}
+
+/// The process that has the id of a dead one began later than the file was written.
+#[test]
+fn an_id_that_returns_does_not_hold_a_file() {
+    let taken = watched(|root, wait| {
+        let process = Sleeper::new();
+        let path = root.parent().unwrap().join("old");
+        fs::write(&path, "old").unwrap();
+        let before = std::time::SystemTime::now() - Duration::from_secs(5);
+        fs::File::options().append(true).open(&path).unwrap().set_modified(before).unwrap();
+        fs::rename(&path, root.join(format!("1_0_{}.profraw", process.0.id()))).unwrap();
+        wait(1);
+    });
+    assert_eq!((taken[0].1.as_str(), taken[0].2), ("old", true));
+}
+
+/// A process without a name in the file still has it open when it is taken: what it writes then counts.
+#[test]
+fn what_is_open_is_taken_when_it_is_closed() {
+    let taken = watched(|root, wait| {
+        use std::io::Write;
+        let mut writer = fs::File::create(root.join("open.profraw")).unwrap();
+        // Another writer closes it, which is told.
+        fs::File::options().append(true).open(root.join("open.profraw")).unwrap();
+        let began = Instant::now();
+        while root.join("open.profraw").exists() {
+            assert!(began.elapsed().as_secs() < 60);
+        }
+        writer.write_all(b"more").unwrap();
+        drop(writer);
+        wait(1);
+    });
+    assert_eq!((taken.len(), taken[0].1.as_str()), (1, "more"));
+}
