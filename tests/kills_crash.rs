@@ -426,7 +426,8 @@ fn workloads_under_way_and_committed() {
     let stage = project.state().join("stages/gather");
     // As before the rename that commits it.
     let attempt = stage.join("attempts/b.1");
-    fs::copy(stage.join("committed/a/profile.profdata"), attempt.join("profile.profdata")).unwrap();
+    copy(&stage.join("committed/a/sum"), &attempt);
+    assert!(attempt.join("sum/profile.sum").exists());
     fs::copy(stage.join("committed/a/facts.json"), attempt.join("facts.json")).unwrap();
     project.succeed(&["resume"]);
     assert_eq!(project.work(), ["b"]);

@@ -159,8 +159,8 @@ fn a_killed_run_continues_at_the_workload() {
     project.hold("b");
     let run = project.start(&["run"]);
     project.reached("b");
-    // The profile of the attempt under way is there.
-    assert!(eventually(|| raw_profiles(&project).len() == 1));
+    // The profile of the attempt under way has been merged already, into a sum that does not count.
+    assert!(eventually(|| raw_profiles(&project).is_empty()));
     run.kill();
     project.nothing_left();
     project.release("b");

@@ -10,7 +10,7 @@ use super::exit::Machine;
 use super::project::{Mode, Project};
 use super::run::request;
 use crate::pipeline::Stage;
-use crate::plan::{Action, Command, Gap, Pool, StagePlan, Step, shell};
+use crate::plan::{Action, Command, Gap, Op, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
 use crate::report::text;
 use crate::run::decide::{SPARED, Verdict};
@@ -173,17 +173,25 @@ fn step_text(text: &mut String, step: &Step, indent: usize) -> std::fmt::Result 
         }
         Action::Op(op) => {
             writeln!(text, "{pad}{}", step.name)?;
-            let words: Vec<String> = op.command_line().iter().map(|arg| quoted(&arg.to_string())).collect();
-            writeln!(text, "{pad}  {}", words.join(" "))
+            op_text(text, op, indent + 2)
         }
         Action::Pool(pool) => pool_text(text, &step.name, pool, indent),
     }
+}
+
+fn op_text(text: &mut String, op: &Op, indent: usize) -> std::fmt::Result {
+    let words: Vec<String> = op.command_line().iter().map(|arg| quoted(&arg.to_string())).collect();
+    writeln!(text, "{}{}", " ".repeat(indent), words.join(" "))
 }
 
 fn pool_text(text: &mut String, name: &str, pool: &Pool, indent: usize) -> std::fmt::Result {
     let pad = " ".repeat(indent);
     let workloads = text::plural(pool.workloads.len(), "workload");
     writeln!(text, "{pad}{name}: {workloads}, {} at once", pool.jobs)?;
+    if let Some(companion) = &pool.companion {
+        writeln!(text, "{pad}  {}, beside the workloads", companion.name)?;
+        op_text(text, &companion.op, indent + 4)?;
+    }
     for prepare in &pool.prepare {
         step_text(text, prepare, indent + 2)?;
     }

@@ -129,8 +129,14 @@ fn measured() -> Result<Reading> {
     for file in [&order.stdout, &order.stderr] {
         std::fs::write(file, "").with_context(|| format!("cannot write {file}"))?;
     }
-    let launch =
-        Launch { argv: order.argv, env: order.env, cwd: order.cwd, stdout: order.stdout, stderr: order.stderr };
+    let launch = Launch {
+        argv: order.argv,
+        env: order.env,
+        cwd: order.cwd,
+        stdin: None,
+        stdout: order.stdout,
+        stderr: order.stderr,
+    };
     let counters = if order.count { Counters::open()? } else { Counters::none() };
     let began = Instant::now();
     let mut child = spawn::spawn(&launch)?;

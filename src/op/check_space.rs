@@ -18,6 +18,9 @@ pub struct CheckSpace {
     /// How many bytes it is going to hold.
     #[arg(long)]
     pub bytes: u64,
+    /// The key of the stage that says how many.
+    #[arg(long)]
+    pub key: Option<String>,
 }
 
 impl CheckSpace {
@@ -29,12 +32,14 @@ impl CheckSpace {
         let needed = self.bytes.saturating_sub(if free < self.bytes { size(dir.as_std_path()) } else { 0 });
         if free < needed {
             let (free, needed) = (text::size(free), text::size(needed));
+            let smaller = self.key.iter().map(|key| format!("set a smaller `{key}` in the stage, "));
+            let smaller: String = smaller.collect();
             // Of this kind, so that it is known for what it is: the machine's fault.
             let error = io::Error::new(
                 io::ErrorKind::StorageFull,
                 format!(
-                    "{free} are free where {dir} lies, and about {needed} will be written; free some, or put the state elsewhere \
-                     with `--state-dir`"
+                    "{free} are free where {dir} lies, and about {needed} will be written; free some, {smaller}or put the state \
+                     elsewhere with `--state-dir`"
                 ),
             );
             return Err(error.into());

@@ -4,10 +4,11 @@
 
 pub(crate) mod engine;
 mod own;
-mod tools;
+pub(super) mod tools;
 mod trust;
 
-pub(super) use tools::show;
+pub(super) use engine::{check_content, is_harmless};
+pub(super) use tools::{Reason, show};
 
 use std::fs;
 
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Fact;
+use super::stream::store;
 use crate::profile::{self, Format, ProfileFile, raw::Input};
 use engine::Share;
 
@@ -30,7 +32,7 @@ pub struct Merge {
     /// A directory to look in, with all below it. Can be repeated.
     #[arg(long, required = true)]
     pub input: Vec<Utf8PathBuf>,
-    /// Looks for merged profiles (`profile.profdata`, `profile.fdata`) instead of raw ones.
+    /// Looks for what workloads have left instead of raw profiles: merged ones (`profile.profdata`, `profile.fdata`) and sums.
     #[arg(long)]
     pub merged: bool,
     /// A merged profile to add: the first level, for context-sensitive ones. Can be repeated.
@@ -61,11 +63,6 @@ pub(super) const HASH_DIGITS: usize = 20;
 
 impl Merge {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
-        let found = self.find()?;
-        if found.is_empty() {
-            bail!(self.nothing_written());
-        }
-        let bytes: u64 = found.iter().map(|file| file.bytes).sum();
         let dir = match (&self.output, &self.output_dir) {
             (Some(output), _) => output.parent().unwrap_or(Utf8Path::new(".")),
             (None, Some(dir)) => dir,
@@ -74,7 +71,19 @@ impl Merge {
         let work = engine::work_in(dir)?;
         let work_dir = Utf8Path::from_path(work.path()).context("a path that is not UTF-8")?;
         let partial = work_dir.join("merged");
-        let files: Vec<Input> = found.iter().map(|file| (file.path.clone(), 1)).collect();
+        let found = self.find()?;
+        let bytes: u64 = found.iter().map(|file| file.bytes).sum();
+        let mut files: Vec<Input> = found.iter().map(|file| (file.path.clone(), 1)).collect();
+        if self.merged {
+            files.extend(self.sums(work_dir)?.into_iter().map(|file| (file, 1)));
+        }
+        if files.is_empty() {
+            let ran = std::env::var(super::RAN).unwrap_or_default();
+            bail!(match self.merged {
+                true => format!("no workload left a profile\n  looked in: {}", self.places()),
+                false => nothing_written(self.format, &self.places(), &ran),
+            });
+        }
         let order = engine::Order {
             format: self.format,
             tool: &self.tool,
@@ -154,34 +163,54 @@ impl Merge {
         places.join(", ")
     }
 
-    fn nothing_written(&self) -> String {
-        let what = match (self.merged, self.format) {
-            (true, _) => format!("no workload left a profile.{}", self.format.merged_extension()),
-            (false, Format::Profdata) => "the workload wrote no raw profile (*.profraw)".to_string(),
-            (false, Format::Fdata) => "the workload wrote no BOLT profile (*.fdata)".to_string(),
-        };
-        let ran = match std::env::var(super::RAN) {
-            Ok(command) if !command.is_empty() => format!("\n  what was run: {command}"),
-            _ => String::new(),
-        };
-        let mut causes = vec![
-            "the program that ran is not the instrumented one: look at its path, LD_LIBRARY_PATH, and `ldd`",
-            "it was killed by a signal, or ended by `_exit`, `abort` or `exec`, so that nothing was written at its end",
-            "it may not write there: a sandbox, another user, a full disk",
-        ];
-        match self.format {
-            Format::Profdata => causes.extend([
-                "it was linked without the profile runtime, or it is a static library's object that nothing calls",
-                "something in between cleared LLVM_PROFILE_FILE from the environment",
-            ]),
-            Format::Fdata => causes.push("the library that llvm-bolt instrumented was not the one that was loaded"),
+    /// What was merged while workloads ran, as files. Fails if too much of it was damaged.
+    fn sums(&self, work: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+        let mut files = Vec::new();
+        for (number, dir) in self.input.iter().enumerate() {
+            let parts = store::Parts::find(dir)?;
+            let counts = parts.counts;
+            if !self.max_damaged.covers(counts.damaged, counts.files) {
+                bail!(
+                    "{} of {} profiles are damaged, more than {} of them; they are in the directories `quarantine` below {dir}, \
+                     each with its reason in a file beside it\n  Processes that were killed while they wrote and full disks \
+                     leave such files. `max-damaged` in the stage sets how many are accepted",
+                    counts.damaged,
+                    counts.files,
+                    self.max_damaged
+                );
+            }
+            let work = work.join(format!("sums-{number}"));
+            fs::create_dir(&work).with_context(|| format!("cannot make the directory {work}"))?;
+            files.extend(parts.files(self.format, &work)?);
         }
-        format!("{what}{ran}\n  looked in: {}\n  usual causes:\n  - {}", self.places(), causes.join("\n  - "))
+        Ok(files)
     }
 }
 
+/// Why nothing may have been written, for a person. `places` is where it was looked, `ran` the command.
+pub(super) fn nothing_written(format: Format, places: &str, ran: &str) -> String {
+    let what = match format {
+        Format::Profdata => "the workload wrote no raw profile (*.profraw)",
+        Format::Fdata => "the workload wrote no BOLT profile (*.fdata)",
+    };
+    let ran = if ran.is_empty() { String::new() } else { format!("\n  what was run: {ran}") };
+    let mut causes = vec![
+        "the program that ran is not the instrumented one: look at its path, LD_LIBRARY_PATH, and `ldd`",
+        "it was killed by a signal, or ended by `_exit`, `abort` or `exec`, so that nothing was written at its end",
+        "it may not write there: a sandbox, another user, a full disk",
+    ];
+    match format {
+        Format::Profdata => causes.extend([
+            "it was linked without the profile runtime, or it is a static library's object that nothing calls",
+            "something in between cleared LLVM_PROFILE_FILE from the environment",
+        ]),
+        Format::Fdata => causes.push("the library that llvm-bolt instrumented was not the one that was loaded"),
+    }
+    format!("{what}{ran}\n  looked in: {places}\n  usual causes:\n  - {}", causes.join("\n  - "))
+}
+
 /// Moves damaged files into a directory, each with its reason beside it.
-fn quarantine(dir: &Utf8Path, damaged: &[tools::Reason]) -> Result<()> {
+pub(super) fn quarantine(dir: &Utf8Path, damaged: &[Reason]) -> Result<()> {
     for (number, (path, reason)) in damaged.iter().enumerate() {
         fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {dir}"))?;
         let name = path.file_name().unwrap_or("profile");

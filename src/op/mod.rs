@@ -24,6 +24,7 @@ mod restore;
 mod same;
 mod shadow;
 mod slot;
+mod stream;
 mod strip_like;
 mod take_profile;
 mod tree;
@@ -44,6 +45,7 @@ pub const RAN: &str = "OPTBUILD_RAN";
 #[derive(Debug, clap::Subcommand)]
 pub enum OpCommand {
     Merge(merge::Merge),
+    StreamMerge(stream::StreamMerge),
     CheckProfile(check_profile::CheckProfile),
     CheckGathered(check_gathered::CheckGathered),
     CheckProfileUse(check_profile_use::CheckProfileUse),
@@ -118,6 +120,7 @@ pub fn run(command: OpCommand) -> anyhow::Result<()> {
 pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
     match command {
         OpCommand::Merge(args) => args.run(),
+        OpCommand::StreamMerge(args) => args.run(),
         OpCommand::CheckProfile(args) => args.run(),
         OpCommand::CheckGathered(args) => args.run(),
         OpCommand::CheckProfileUse(args) => args.run(),

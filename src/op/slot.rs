@@ -58,13 +58,13 @@ impl Collect {
 }
 
 /// Where the instrumented file of a slot writes: files in `dir` whose names begin with `stem`.
-struct Slot {
-    dir: Utf8PathBuf,
-    stem: String,
+pub(super) struct Slot {
+    pub dir: Utf8PathBuf,
+    pub stem: String,
 }
 
 impl Slot {
-    fn read(path_file: &Utf8Path) -> Result<Slot> {
+    pub fn read(path_file: &Utf8Path) -> Result<Slot> {
         let text = fs::read_to_string(path_file).with_context(|| format!("cannot read {path_file}"))?;
         let path = Utf8Path::new(text.trim_end_matches('\n'));
         match (path.parent(), path.file_name()) {

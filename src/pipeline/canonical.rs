@@ -8,7 +8,7 @@ use super::text::Text;
 use super::tree::{Node, Table, Value};
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 12] = [
+const LEFT_OUT: [&str; 14] = [
     "name",
     "description",
     "when",
@@ -21,6 +21,8 @@ const LEFT_OUT: [&str; 12] = [
     "exclusive",
     "after",
     "remove",
+    "disk-budget",
+    "max-damaged",
 ];
 
 /// The keys of a stage whose variables are replaced, except paths and secrets, which stay references.

@@ -26,6 +26,16 @@ pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
         .map_err(|_| de::Error::custom(format!("`{text}` is not a size; write it as `500 MB` or `8 GiB`")))
 }
 
+/// Reads `1%`, as percent.
+pub(super) fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let text = plain(deserializer)?;
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    let share = number.filter(|number| (0.0..=100.0).contains(number));
+    share.map(Some).ok_or_else(|| {
+        de::Error::custom(format!("`{text}` is not a share; write it as `1%` or `0.5%`, from 0% to 100%"))
+    })
+}
+
 /// Reads a string that must be known when the pipeline is loaded: no path, secret or output in it.
 pub(super) fn plain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     literal(Text::deserialize(deserializer)?)

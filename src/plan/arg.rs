@@ -27,6 +27,11 @@ pub enum Part {
         path: Utf8PathBuf,
     },
     Late(Late),
+    /// A limit, by the name of its key: it decides whether something is done, or how, but not what is made, and is in no fingerprint.
+    Limit {
+        name: &'static str,
+        value: String,
+    },
     /// A secret variable: shown as `***`, never written down, hashed in fingerprints.
     Secret {
         name: String,
@@ -87,6 +92,11 @@ impl Arg {
     /// An argument of one part.
     pub fn part(part: Part) -> Arg {
         Arg { parts: vec![part] }
+    }
+
+    /// A [`Part::Limit`].
+    pub fn limit(name: &'static str, value: impl ToString) -> Arg {
+        Arg::part(Part::Limit { name, value: value.to_string() })
     }
 
     /// Appends parts: `Arg::from("-j").with(Symbol::Jobs)`.
@@ -155,6 +165,7 @@ impl Arg {
             Part::Symbol(symbol) => format!("<{}>", symbol.name()),
             Part::Tool { name, .. } => format!("<tool {name}>"),
             Part::Place { name, .. } => format!("<{name}>"),
+            Part::Limit { name, .. } => format!("<{name}>"),
             Part::Late(Late::Path(output)) => format!("<{output}>"),
             Part::Late(Late::Hash(output)) => format!("<hash of {output}>"),
             Part::Secret { name, value } => {
@@ -171,6 +182,7 @@ impl std::fmt::Display for Arg {
             Part::Literal(text) => text.clone(),
             Part::Symbol(symbol) => format!("<{}>", symbol.name()),
             Part::Tool { path, .. } | Part::Place { path, .. } => path.to_string(),
+            Part::Limit { value, .. } => value.clone(),
             Part::Late(Late::Path(output)) => format!("<{output}>"),
             Part::Late(Late::Hash(output)) => format!("<hash of {output}>"),
             Part::Secret { .. } => "***".into(),

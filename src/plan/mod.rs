@@ -4,6 +4,7 @@
 //! anything is executed.
 
 mod arg;
+pub mod companion;
 mod op;
 mod ops;
 pub mod pattern;
@@ -15,8 +16,9 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 pub use arg::{Arg, Late, Part, Symbol};
+pub use companion::Companion;
 pub use op::{Op, ShellLine, ShellWord};
-pub use ops::{CaptureHow, Merge, MergeOutput, TakeProfile};
+pub use ops::{CaptureHow, Merge, MergeOutput, StreamMerge, TakeProfile};
 
 /// Why a stage cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +104,8 @@ pub struct Pool {
     /// Run in every attempt before the workload, and after it succeeded.
     pub prepare: Vec<Step>,
     pub commit: Vec<Step>,
+    /// Runs beside the workloads.
+    pub companion: Option<Companion>,
 }
 
 /// One command of a [`Pool`].
@@ -204,6 +208,10 @@ impl Step {
             Action::Pool(pool) => {
                 pool.workloads.iter().for_each(|workload| workload.command.each_arg(visit));
                 pool.prepare.iter().chain(&pool.commit).for_each(|step| step.each_arg(visit));
+                if let Some(companion) = &pool.companion {
+                    companion.op.argv.iter().for_each(&mut *visit);
+                    companion.instead.iter().for_each(|step| step.each_arg(visit));
+                }
             }
         }
     }

@@ -22,6 +22,20 @@ pub struct Merge {
     pub threads: Arg,
     /// Deletes what was merged.
     pub consume: bool,
+    /// The share of damaged profiles above which it fails, as `1%`.
+    pub max_damaged: String,
+}
+
+/// What [`Op::stream_merge`] is told.
+#[derive(Debug, Clone)]
+pub struct StreamMerge {
+    pub format: Format,
+    /// llvm-profdata or merge-fdata.
+    pub tool: Arg,
+    /// For BOLT: the directory with the instrumented copies of all slots.
+    pub slots: Option<Arg>,
+    /// How much profiles may take that are not merged yet, in bytes.
+    pub budget: u64,
 }
 
 /// What [`Op::take_profile`] is told.
@@ -84,7 +98,20 @@ impl Op {
         }
         args.extend(["--threads".into(), merge.threads.clone()]);
         args.extend(merge.consume.then(|| "--consume".into()));
+        args.extend(["--max-damaged".into(), Arg::limit("max-damaged", &merge.max_damaged)]);
         Op::new("merge", args).in_shell(merge_in_shell(merge))
+    }
+
+    /// Merges what workloads write while they run: a pool's companion.
+    pub fn stream_merge(merge: &StreamMerge) -> Op {
+        let mut args: Vec<Arg> = vec!["--format".into(), merge.format.name().into()];
+        args.extend(["--tool".into(), merge.tool.clone(), "--committed".into(), Symbol::Committed.into()]);
+        if let Some(slots) = &merge.slots {
+            args.extend(["--slots".into(), slots.clone()]);
+        }
+        args.extend(["--disk-budget".into(), Arg::limit("disk-budget", merge.budget)]);
+        args.extend(["--threads".into(), Symbol::Jobs.into()]);
+        Op::new("stream-merge", args)
     }
 
     /// Checks that a merged profile has counts, and a version that its reader reads.
@@ -284,6 +311,12 @@ impl Op {
     pub fn check_space(dir: &Arg, bytes: u64) -> Op {
         Op::new("check-space", ["--dir".into(), dir.clone(), "--bytes".into(), bytes.to_string().into()])
             .in_shell(Vec::new())
+    }
+
+    /// The same for as many as a key of the stage says.
+    pub fn check_budget(dir: &Arg, key: &'static str, bytes: u64) -> Op {
+        let args = ["--dir".into(), dir.clone(), "--bytes".into(), Arg::limit(key, bytes), "--key".into(), key.into()];
+        Op::new("check-space", args).in_shell(Vec::new())
     }
 
     /// Removes directories unless they were begun with the same options, which a file beside them says.

@@ -1,6 +1,6 @@
 //! Ends, pauses and continues everything that a run has started. Knows live processes, not stages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +26,8 @@ struct Live {
     next: u64,
     paused: bool,
     processes: BTreeMap<u64, (Of, Process)>,
+    /// Those that stand still whether the run is paused or not.
+    held: BTreeSet<u64>,
 }
 
 /// What a process belongs to.
@@ -100,7 +102,7 @@ impl Control {
     pub fn pause(&self, pause: bool) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.paused = pause;
-        for (_, process) in live.processes.values() {
+        for (_, (_, process)) in live.processes.iter().filter(|(id, _)| !live.held.contains(id)) {
             if pause { process.pause() } else { process.resume() }
         }
     }
@@ -123,7 +125,19 @@ impl Control {
     }
 }
 
+/// Stops and ends a process that somebody else waits for.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    control: Arc<Control>,
+    id: u64,
+}
+
 impl Watched {
+    /// For somebody who does not wait for it.
+    pub fn hold(&self) -> Hold {
+        Hold { control: Arc::clone(&self.control), id: self.id }
+    }
+
     /// Waits for its end, or ends it when it has run for longer than `timeout`. Time in which the run is paused does not count.
     pub fn wait(&self, timeout: Option<Duration>) -> Ended {
         let Some(timeout) = timeout else {
@@ -137,9 +151,29 @@ impl Watched {
     }
 }
 
+impl Hold {
+    /// Stops the process tree where it is, or lets it go on unless the run is paused.
+    pub fn set(&self, hold: bool) {
+        let mut live = self.control.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = if hold { live.held.insert(self.id) } else { live.held.remove(&self.id) };
+        let paused = live.paused;
+        let Some((_, process)) = live.processes.get(&self.id).filter(|_| changed && !paused) else { return };
+        if hold { process.pause() } else { process.resume() }
+    }
+
+    /// Begins to end the process tree.
+    pub fn end(&self) {
+        let live = self.control.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, process)) = live.processes.get(&self.id) {
+            process.end(GRACE);
+        }
+    }
+}
+
 impl Drop for Watched {
     fn drop(&mut self) {
         let mut live = self.control.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.processes.remove(&self.id);
+        live.held.remove(&self.id);
     }
 }

@@ -1,10 +1,12 @@
 //! Executes plans: which stages, in which order, with which processes. Knows steps, not kinds; PGO and BOLT mean nothing here.
 //! All that leaves it are events.
 
+mod companion;
 pub mod control;
 pub mod decide;
 pub mod environment;
 pub mod event;
+mod launch;
 mod pool;
 pub mod process;
 pub mod publish;

@@ -2,10 +2,11 @@
 //! disk; any other attempt leaves nothing behind.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::companion::Companion;
 use super::event::{Event, Outcome, Usage};
 use super::resolve::Resolver;
 use super::step::{StepError, StepRunner, file_name};
@@ -26,7 +27,8 @@ pub fn run(runner: &StepRunner, step: &str, pool: &Pool, resolver: &Resolver) ->
         let file = committed.join(file_name(&workload.name)).join(FACTS);
         let facts =
             read_facts(&file).map_err(|error| runner.broken_machine(&workload.name, format!("{file}: {error}")))?;
-        runner.keep_facts(facts);
+        // Of an earlier run, and still part of what the stage makes.
+        runner.keep_facts(facts.into_iter().map(|fact| runner.recorded(fact)).collect());
     }
     runner.events.send(Event::PoolStarted {
         stage: runner.stage.clone(),
@@ -35,11 +37,12 @@ pub fn run(runner: &StepRunner, step: &str, pool: &Pool, resolver: &Resolver) ->
         committed: already.len(),
     });
     let threads = pool.jobs.min(runner.slots).min(waiting.len()).max(1);
+    let companions = Companions { runner, pool, resolver, current: Mutex::new(None) };
     let waiting = Mutex::new(waiting);
     let first_error: Mutex<Option<StepError>> = Mutex::new(None);
     std::thread::scope(|scope| {
         for slot in 0..threads {
-            let (waiting, first_error) = (&waiting, &first_error);
+            let (waiting, first_error, companions) = (&waiting, &first_error, &companions);
             scope.spawn(move || {
                 loop {
                     if first_error.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
@@ -49,7 +52,7 @@ pub fn run(runner: &StepRunner, step: &str, pool: &Pool, resolver: &Resolver) ->
                         return;
                     };
                     let slotted = resolver.clone().with(Symbol::Slot, slot.to_string());
-                    if let Err(error) = run_workload(runner, step, pool, workload, &slotted) {
+                    if let Err(error) = run_workload(runner, step, pool, workload, slot, &slotted, companions) {
                         first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     }
                 }
@@ -57,6 +60,7 @@ pub fn run(runner: &StepRunner, step: &str, pool: &Pool, resolver: &Resolver) ->
         }
     });
     let result = first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err);
+    let result = companions.end(result);
     runner.events.send(Event::StepFinished {
         stage: runner.stage.clone(),
         step: step.into(),
@@ -91,16 +95,60 @@ fn read_facts(file: &Utf8Path) -> std::io::Result<Vec<FactRecord>> {
     Ok(serde_json::from_slice(&std::fs::read(file)?)?)
 }
 
+/// The companion of a pool; another one after it has died with the attempts that were under way.
+struct Companions<'a> {
+    runner: &'a StepRunner,
+    pool: &'a Pool,
+    resolver: &'a Resolver,
+    current: Mutex<Option<Arc<Companion>>>,
+}
+
+impl Companions<'_> {
+    /// The one that runs, if the pool has one.
+    fn current(&self) -> Result<Option<Arc<Companion>>, StepError> {
+        let Some(planned) = &self.pool.companion else { return Ok(None) };
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(companion) = current.as_ref().filter(|companion| !companion.is_gone()) {
+            return Ok(Some(Arc::clone(companion)));
+        }
+        if let Some(dead) = current.take() {
+            dead.stop(self.runner);
+        }
+        let scratch = place(self.runner, &planned.name, self.resolver, Symbol::Scratch)?;
+        let companion = Arc::new(Companion::start(self.runner, planned, self.resolver, &scratch)?);
+        *current = Some(Arc::clone(&companion));
+        Ok(Some(companion))
+    }
+
+    /// Lets it finish when all went well, and ends it otherwise.
+    fn end(self, result: Result<(), StepError>) -> Result<(), StepError> {
+        let current = self.current.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Some(companion) = current else { return result };
+        if result.is_err() {
+            companion.stop(self.runner);
+            return result;
+        }
+        let facts = companion.finish(self.runner)?;
+        let name = self.pool.companion.as_ref().map_or("", |planned| planned.name.as_str());
+        self.runner.keep_facts(facts.into_iter().map(|fact| self.runner.fact(name, fact)).collect());
+        Ok(())
+    }
+}
+
 fn run_workload(
     runner: &StepRunner,
     step: &str,
     pool: &Pool,
     workload: &Workload,
+    slot: usize,
     resolver: &Resolver,
+    companions: &Companions,
 ) -> Result<(), StepError> {
     let mut attempt = 1;
     loop {
-        match run_attempt(runner, step, pool, workload, resolver, attempt) {
+        let companion = companions.current()?;
+        let run = Attempt { runner, step, pool, workload, slot, number: attempt, companion: companion.as_deref() };
+        match run.run(resolver) {
             Err(StepError::Failed(failure)) => {
                 discard(runner, &workload.name, &attempt_dir(runner, &workload.name, attempt, resolver)?);
                 if attempt > runner.retries || failure.environment {
@@ -131,51 +179,103 @@ fn attempt_dir(
     Ok(place(runner, workload, resolver, Symbol::Attempt)?.join(format!("{}.{attempt}", file_name(workload))))
 }
 
-fn run_attempt(
-    runner: &StepRunner,
-    step: &str,
-    pool: &Pool,
-    workload: &Workload,
-    resolver: &Resolver,
-    attempt: u32,
-) -> Result<(), StepError> {
-    let attempts = place(runner, step, resolver, Symbol::Attempt)?;
-    let dir = attempt_dir(runner, &workload.name, attempt, resolver)?;
-    let io = |error: DiskError| runner.broken_machine(&workload.name, error.to_string());
-    disk::make_empty_dir(&dir).map_err(io)?;
-    let resolver = resolver.clone().with(Symbol::Attempt, dir.as_str());
-    let mut facts = Vec::new();
-    for prepare in &pool.prepare {
-        facts.extend(runner.run_in_pool(&workload.name, prepare, &resolver)?);
-    }
-    match runner.command(&workload.name, &workload.command, &resolver) {
-        Err(StepError::Failed(failure)) if workload.may_fail && !failure.environment => {
-            runner.events.send(Event::Note {
-                stage: runner.stage.clone(),
-                text: format!("workload `{}` {}; its profiles count (keep-profiles)", workload.name, failure.what),
-            });
+/// One try of a workload.
+struct Attempt<'a> {
+    runner: &'a StepRunner,
+    step: &'a str,
+    pool: &'a Pool,
+    workload: &'a Workload,
+    slot: usize,
+    number: u32,
+    companion: Option<&'a Companion>,
+}
+
+impl Attempt<'_> {
+    fn run(&self, resolver: &Resolver) -> Result<(), StepError> {
+        let Attempt { runner, step, pool, workload, .. } = *self;
+        let attempts = place(runner, step, resolver, Symbol::Attempt)?;
+        let dir = attempt_dir(runner, &workload.name, self.number, resolver)?;
+        let io = |error: DiskError| runner.broken_machine(&workload.name, error.to_string());
+        disk::make_empty_dir(&dir).map_err(io)?;
+        let resolver = resolver.clone().with(Symbol::Attempt, dir.as_str());
+        let mut facts = Vec::new();
+        for prepare in &pool.prepare {
+            facts.extend(runner.run_in_pool(&workload.name, prepare, &resolver)?);
         }
-        other => other?,
+        let ran = resolver.pasteable(&workload.command).unwrap_or_default();
+        let ran: String = ran.chars().take(LONGEST_COMMAND).collect();
+        facts.extend(self.work(&resolver, &dir, &ran)?);
+        let mut after = resolver.clone();
+        if !ran.is_empty() {
+            after.base_env.insert(op::RAN.into(), ran);
+        }
+        for commit in &pool.commit {
+            facts.extend(runner.run_in_pool(&workload.name, commit, &after)?);
+        }
+        let text = serde_json::to_vec(&facts).map_err(|error| runner.broken(&workload.name, error.to_string()))?;
+        disk::write_whole(&dir.join(FACTS), &text).map_err(io)?;
+        disk::sync_tree(&dir, &attempts).map_err(io)?;
+        let committed = place(runner, step, &resolver, Symbol::Committed)?;
+        let name = file_name(&workload.name);
+        disk::rename_durably(&dir, &committed.join(&name)).map_err(io)?;
+        if let Some(companion) = self.companion {
+            companion.committed(name);
+        }
+        runner.keep_facts(facts);
+        runner.events.send(Event::WorkloadCommitted {
+            stage: runner.stage.clone(),
+            workload: workload.name.clone(),
+            attempt: self.number,
+        });
+        Ok(())
     }
-    let mut after = resolver.clone();
-    if let Ok(ran) = resolver.pasteable(&workload.command) {
-        after.base_env.insert(op::RAN.into(), ran.chars().take(LONGEST_COMMAND).collect());
+
+    /// Runs the command, with the companion beside it.
+    fn work(&self, resolver: &Resolver, dir: &Utf8Path, ran: &str) -> Result<Vec<FactRecord>, StepError> {
+        let Attempt { runner, workload, companion, .. } = *self;
+        let name = workload.name.as_str();
+        let Some(companion) = companion else {
+            self.tolerated(runner.command(name, &workload.command, resolver))?;
+            return Ok(Vec::new());
+        };
+        let id = companion.attempt(runner, name, self.slot, dir, ran.into())?;
+        let ended = runner.accompanied(name, &workload.command, resolver, companion, id);
+        // It was ended because of the companion, or its profiles would not count anyhow.
+        if let Some(failure) = companion.failure(runner, name, id) {
+            // It has to let go of the directory before that is removed.
+            let _ = companion.ended(runner, name, id, false);
+            return Err(failure);
+        }
+        match self.tolerated(ended) {
+            Ok(()) => {
+                let facts = companion.ended(runner, name, id, true)?;
+                let step = format!("{name}-{}", companion.name());
+                Ok(facts.into_iter().map(|fact| runner.fact(&step, fact)).collect())
+            }
+            Err(error) => {
+                // The workload's failure is the one to tell.
+                let _ = companion.ended(runner, name, id, false);
+                Err(error)
+            }
+        }
     }
-    for commit in &pool.commit {
-        facts.extend(runner.run_in_pool(&workload.name, commit, &after)?);
+
+    /// The profiles of a workload that may fail count when it does.
+    fn tolerated(&self, ended: Result<(), StepError>) -> Result<(), StepError> {
+        match ended {
+            Err(StepError::Failed(failure)) if self.workload.may_fail && !failure.environment => {
+                self.runner.events.send(Event::Note {
+                    stage: self.runner.stage.clone(),
+                    text: format!(
+                        "workload `{}` {}; its profiles count (keep-profiles)",
+                        self.workload.name, failure.what
+                    ),
+                });
+                Ok(())
+            }
+            other => other,
+        }
     }
-    let text = serde_json::to_vec(&facts).map_err(|error| runner.broken(&workload.name, error.to_string()))?;
-    disk::write_whole(&dir.join(FACTS), &text).map_err(io)?;
-    disk::sync_tree(&dir, &attempts).map_err(io)?;
-    let committed = place(runner, step, &resolver, Symbol::Committed)?;
-    disk::rename_durably(&dir, &committed.join(file_name(&workload.name))).map_err(io)?;
-    runner.keep_facts(facts);
-    runner.events.send(Event::WorkloadCommitted {
-        stage: runner.stage.clone(),
-        workload: workload.name.clone(),
-        attempt,
-    });
-    Ok(())
 }
 
 fn place(runner: &StepRunner, step: &str, resolver: &Resolver, symbol: Symbol) -> Result<Utf8PathBuf, StepError> {

@@ -50,6 +50,7 @@ impl Resolver {
         for part in &arg.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
+                Part::Limit { value, .. } => text.push_str(value),
                 Part::Symbol(symbol) => {
                     text.push_str(self.symbols.get(symbol).ok_or(ResolveError::Symbol(symbol.name()))?);
                 }
@@ -80,6 +81,7 @@ impl Resolver {
             argv: command.argv.iter().map(|arg| self.text(arg)).collect::<Result<_, _>>()?,
             env,
             cwd: self.text(&command.cwd)?.into(),
+            stdin: None,
             stdout,
             stderr: log.to_owned(),
         })

@@ -7,24 +7,20 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::control::{Control, Ended, NotStarted, Of};
-use super::event::{Event, Failure, Outcome, Stamped};
-use super::process::{Exit, ExitKind, Launch};
-use super::resolve::{ResolveError, Resolver};
-use super::{pool, tail};
+use super::control::Control;
+use super::event::{Event, Failure, Stamped};
+use super::pool;
+use super::process::ExitKind;
+use super::resolve::Resolver;
+use crate::plan::companion::Reported;
 use crate::plan::{Action, Command, Op, Step};
-use crate::state::disk;
 use crate::state::record::FactRecord;
 
-/// How many lines of a log are shown with a failure.
-const TAIL_LINES: usize = 30;
 /// File systems take 255 bytes; a number and an extension are added.
 const LONGEST_NAME: usize = 150;
 
 /// With this code an operation says that a disk or a permission is missing, as optbuild does.
-const MACHINE: i32 = 3;
-/// This program, which stays the same one when its file is replaced while a run is under way.
-const SUPERVISOR: &str = "/proc/self/exe";
+pub(super) const MACHINE: i32 = 3;
 
 /// What the steps of a stage share.
 #[derive(Debug)]
@@ -139,125 +135,29 @@ impl StepRunner {
             self.broken(step, format!("cannot read what the operation reported: {report}: {error}"))
         })?;
         for line in text.lines() {
-            let fact: Report = serde_json::from_str(line).map_err(|error| {
+            let fact: Reported = serde_json::from_str(line).map_err(|error| {
                 self.broken(step, format!("the operation reported `{line}`, which is no fact: {error}"))
             })?;
-            self.events.send(Event::Fact {
-                stage: self.stage.clone(),
-                step: step.into(),
-                name: fact.name.clone(),
-                value: fact.value,
-                unit: fact.unit.clone(),
-            });
-            facts.push(FactRecord { step: step.into(), name: fact.name, value: fact.value, unit: fact.unit });
+            facts.push(self.fact(step, fact));
         }
         Ok(facts)
     }
 
-    /// Runs a command once.
-    pub(super) fn command(&self, name: &str, command: &Command, resolver: &Resolver) -> Result<(), StepError> {
-        self.launch(name, command, command, resolver, |_| false)
+    /// Passes on a number that was reported.
+    pub(super) fn fact(&self, step: &str, fact: Reported) -> FactRecord {
+        self.recorded(FactRecord { step: step.into(), name: fact.name, value: fact.value, unit: fact.unit })
     }
 
-    /// Runs `command` once, shown as another one. `of_machine` tells whether an exit is the machine's fault.
-    fn launch(
-        &self,
-        name: &str,
-        command: &Command,
-        shown: &Command,
-        resolver: &Resolver,
-        of_machine: impl Fn(&Exit) -> bool,
-    ) -> Result<(), StepError> {
-        let number = self.log_number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let log = self.logs.join(format!("{number:02}-{}.log", file_name(name)));
-        let resolve_error = |error: ResolveError| self.broken(name, error.to_string());
-        let launch = resolver.launch(command, &log).map_err(resolve_error)?;
-        let shown = resolver.pasteable(shown).map_err(resolve_error)?;
-        self.prepare(name, command, &launch)?;
-        self.events.send(Event::StepStarted {
+    /// The same of one that was recorded.
+    pub(super) fn recorded(&self, fact: FactRecord) -> FactRecord {
+        self.events.send(Event::Fact {
             stage: self.stage.clone(),
-            step: name.into(),
-            command: shown.clone(),
-            cwd: launch.cwd.clone(),
-            log: log.clone(),
+            step: fact.step.clone(),
+            name: fact.name.clone(),
+            value: fact.value,
+            unit: fact.unit.clone(),
         });
-        let failed = |what: String, environment: bool| Failure {
-            step: name.into(),
-            what,
-            command: shown.clone(),
-            log: Some(log.clone()),
-            tail: match tail::last_lines(&log, TAIL_LINES) {
-                Ok(lines) => lines.into_iter().map(|line| Resolver::without_secrets(command, line)).collect(),
-                Err(error) => vec![error.to_string()],
-            },
-            environment,
-        };
-        let of = Of { stage: self.stage.clone(), step: name.into() };
-        let watched = match self.control.start(Utf8Path::new(SUPERVISOR), &launch, of) {
-            Ok(watched) => watched,
-            Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
-            Err(NotStarted::Failed(error)) => return Err(failed(error.to_string(), true).into()),
-        };
-        self.events.send(Event::ProcessStarted {
-            stage: self.stage.clone(),
-            step: name.into(),
-            pid: watched.process.pid(),
-            start_time: watched.process.start_time(),
-        });
-        let timeout = command.timeout.or(self.timeout);
-        let (exit, timed_out) = match watched.wait(timeout) {
-            Ended::By(exit) => (exit, false),
-            Ended::TimedOut(exit) => (exit, true),
-        };
-        let interrupted = self.control.is_interrupted() && !exit.success();
-        let outcome = match (exit.success() && !timed_out, interrupted) {
-            (true, _) => Outcome::Done,
-            (false, true) => Outcome::Interrupted,
-            (false, false) => Outcome::Failed,
-        };
-        self.events.send(Event::StepFinished {
-            stage: self.stage.clone(),
-            step: name.into(),
-            outcome,
-            usage: exit.usage,
-        });
-        if !exit.left_behind.is_empty() {
-            let text = format!("{name} left processes running, which were ended: {}", exit.left_behind.join(", "));
-            self.events.send(Event::Note { stage: self.stage.clone(), text });
-        }
-        match outcome {
-            Outcome::Done => Ok(()),
-            Outcome::Interrupted => Err(StepError::Interrupted),
-            Outcome::Failed if timed_out => {
-                let limit = timeout.map(crate::report::text::duration).unwrap_or_default();
-                Err(failed(format!("was ended because it ran longer than its timeout of {limit}"), false).into())
-            }
-            Outcome::Failed => match self.full_disk(&launch) {
-                Some(path) => Err(failed(format!("{}; the disk is full ({path})", exit.describe()), true).into()),
-                None => Err(failed(exit.describe(), of_machine(&exit)).into()),
-            },
-        }
-    }
-
-    /// Where a command writes to, if there is no space: then that is why it failed, whatever it said.
-    fn full_disk(&self, launch: &Launch) -> Option<Utf8PathBuf> {
-        let temporary = launch.env.get("TMPDIR").map_or("/tmp", String::as_str);
-        [self.logs.as_path(), launch.cwd.as_path(), Utf8Path::new(temporary)]
-            .into_iter()
-            .find(|path| disk::is_full(path))
-            .map(Utf8Path::to_owned)
-    }
-
-    /// Makes the directories that a command needs, and takes away what an earlier attempt left in its output file.
-    fn prepare(&self, name: &str, command: &Command, launch: &Launch) -> Result<(), StepError> {
-        let io = |path: &Utf8Path, error: std::io::Error| self.broken_machine(name, format!("{path}: {error}"));
-        for dir in [Some(launch.cwd.as_path()), launch.stdout.parent(), launch.stderr.parent()].into_iter().flatten() {
-            std::fs::create_dir_all(dir).map_err(|error| io(dir, error))?;
-        }
-        if command.stdout.is_some() && launch.stdout.exists() {
-            std::fs::remove_file(&launch.stdout).map_err(|error| io(&launch.stdout, error))?;
-        }
-        Ok(())
+        fact
     }
 
     /// A failure without a command.
@@ -277,20 +177,12 @@ fn failure(step: &str, what: String, environment: bool) -> StepError {
 }
 
 /// An operation says what is wrong in its log; that it exited with 1 says nothing to anybody.
-fn in_its_words(error: StepError) -> StepError {
+pub(super) fn in_its_words(error: StepError) -> StepError {
     let StepError::Failed(mut failure) = error else { return error };
     if let Some(said) = failure.tail.iter().find_map(|line| line.strip_prefix("error: ")) {
         failure.what = said.into();
     }
     StepError::Failed(failure)
-}
-
-/// A line on the standard output of an operation.
-#[derive(serde::Deserialize)]
-struct Report {
-    name: String,
-    value: f64,
-    unit: String,
 }
 
 /// A name of a step or workload as a file name, different for each name.

@@ -1,7 +1,7 @@
 //! `kind = "gather"`: workloads on an instrumented build, and one profile out of what they wrote.
 //!
-//! Each attempt of a workload has a directory of its own. What its processes wrote is merged there, before the attempt
-//! counts; in the end the attempts that count are merged. Unaware of how attempts are run and committed.
+//! Each attempt of a workload has a directory of its own. What its processes write is merged while they run, by the pool's
+//! companion; in the end the attempts that count are merged. Unaware of how attempts are run and committed.
 
 mod crates;
 mod instrumented;
@@ -14,8 +14,10 @@ use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::kind::Gather;
 use crate::pipeline::kind::gather::{Method, Workload as Declared};
 use crate::pipeline::{CommandLine, Piece, Text, Words};
-use crate::plan::{self, Action, Arg, Command, Merge, MergeOutput, Op, Output, Pool, Step, Symbol, Workload};
-pub use instrumented::Instrumented;
+use crate::plan::{
+    self, Action, Arg, Command, Companion, Merge, MergeOutput, Op, Output, Pool, Step, StreamMerge, Symbol, Workload,
+};
+pub use instrumented::{Instrumented, Slots};
 pub use sampling::branch_records;
 pub(super) use supplied::take;
 
@@ -26,6 +28,14 @@ const CWD: &str = "cwd";
 
 /// The first part of the merged profile's name.
 const NAME: &str = "merged";
+
+/// What merges profiles while workloads run.
+const STREAM: &str = "stream-merge";
+
+/// How much profiles that are not merged yet may take, in bytes, unless the stage says.
+const DISK_BUDGET: u64 = 2 << 30;
+/// The share of damaged profiles that is tolerated, in percent.
+const MAX_DAMAGED: f64 = 1.0;
 
 pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
     if kind.workloads.is_empty() {
@@ -38,7 +48,9 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
     let format = build.format;
     let tool = build.merge_tool(kind, cx)?;
 
+    let budget = kind.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
     if kind.method == Method::Instrumentation {
+        cx.step(Step::op("check-space", Op::check_budget(&Symbol::Attempt.into(), "disk-budget", budget)));
         cx.step(Step::op("check-instrumented", Op::check_instrumented(format, &build.path)));
     }
     let (mut prepare, mut commit) = (Vec::new(), Vec::new());
@@ -84,15 +96,18 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
         workloads.push(Workload { name, command, may_fail: declared.keep_profiles });
     }
 
+    let mut merge = Vec::new();
     let raw = Arg::from(Symbol::Attempt).join(RAW);
-    if let Some(slots) = build.slots.as_ref().filter(|_| kind.method == Method::Instrumentation) {
+    let slots = build.slots.as_ref().filter(|_| kind.method == Method::Instrumentation);
+    if let Some(slots) = slots {
         let path_file = slots.path_file();
         prepare.push(Step::op("clear-slot", Op::clear_slot(&path_file)));
-        commit.push(Step::op("collect", Op::collect(&path_file, &raw)));
+        merge.push(Step::op("collect", Op::collect(&path_file, &raw)));
     }
     if kind.method == Method::Sampling {
         commit.push(sampling::convert(&build.path, cx));
     }
+    let max_damaged = format!("{}%", kind.max_damaged.unwrap_or(MAX_DAMAGED));
     let profile = Arg::from(Symbol::Attempt).join(&format!("{PROFILE}.{}", format.merged_extension()));
     let attempt = Merge {
         format,
@@ -103,12 +118,26 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
         output: MergeOutput::File(profile),
         threads: "1".into(),
         consume: true,
+        max_damaged: max_damaged.clone(),
     };
-    commit.push(Step::op("merge", Op::merge(&attempt)));
+    merge.push(Step::op("merge", Op::merge(&attempt)));
+    let companion = match kind.method {
+        Method::Instrumentation => {
+            let slots = slots.map(Slots::all);
+            let op = Op::stream_merge(&StreamMerge { format, tool: tool.clone(), slots, budget });
+            Some(Companion { name: STREAM.into(), op, instead: merge })
+        }
+        // There is one profile, when perf2bolt has made it.
+        Method::Sampling => {
+            commit.append(&mut merge);
+            None
+        }
+    };
     let jobs = cx.stage.common.jobs.map_or(usize::MAX, |jobs| jobs.max(1) as usize);
     let slots = build.slots.as_ref().map_or(usize::MAX, |slots| slots.count);
     let jobs = jobs.min(slots).min(workloads.len());
-    cx.step(Step { name: "workloads".into(), action: Action::Pool(Pool { workloads, jobs, prepare, commit }) });
+    let pool = Pool { workloads, jobs, prepare, commit, companion };
+    cx.step(Step { name: "workloads".into(), action: Action::Pool(pool) });
 
     let all = Merge {
         format,
@@ -119,6 +148,7 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
         output: MergeOutput::Named { dir: Symbol::Out.into(), name: NAME.into() },
         threads: Symbol::Jobs.into(),
         consume: false,
+        max_damaged,
     };
     let path = all.output.path(format);
     cx.step(Step::op("merge", Op::merge(&all)));

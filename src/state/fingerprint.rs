@@ -23,7 +23,7 @@ const PREDECESSOR: &str = "workspace.predecessor";
 const SHOWN: usize = 120;
 
 /// Keys that decide when and how often a stage runs, not what it makes; and those of which the rest of the fingerprint tells.
-const NOT_HASHED: [&str; 14] = [
+const NOT_HASHED: [&str; 16] = [
     "name",
     "kind",
     "description",
@@ -37,6 +37,8 @@ const NOT_HASHED: [&str; 14] = [
     "remove",
     "after",
     "exclusive",
+    "disk-budget",
+    "max-damaged",
     "role",
 ];
 
@@ -323,6 +325,9 @@ impl Words {
         }
         self.steps("prepare", &pool.prepare);
         self.steps("commit", &pool.commit);
+        if let Some(companion) = &pool.companion {
+            self.steps("companion", &companion.instead);
+        }
     }
 }
 

@@ -16,7 +16,7 @@
 //!   stages/STAGE/build.json      which configuration it was begun with
 //!   stages/STAGE/scratch         emptied when the stage begins
 //!   stages/STAGE/attempts/…      attempts of workloads under way
-//!   stages/STAGE/committed/…     workloads that count
+//!   stages/STAGE/committed/…     workloads that count; .sum-N of them is one sum of many
 //!   outputs/STAGE/FINGERPRINT    ${self.out}
 //!   workspaces/NAME, NAME.json   shared build directories, and which stage left them last
 //!   runs/RUN/journal.jsonl       what happened; runs/RUN/logs/STAGE/STEP.log

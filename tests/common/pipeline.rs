@@ -88,6 +88,10 @@ fn show_step(step: &Step, indent: &str) -> String {
         }
         Action::Pool(pool) => {
             let mut text = format!("{indent}{name}: {} at once\n", pool.jobs);
+            if let Some(companion) = &pool.companion {
+                let words: Vec<String> = companion.op.argv.iter().map(ToString::to_string).collect();
+                text.push_str(&format!("{indent}  beside {}: op {}\n", companion.name, words.join(" ")));
+            }
             text.extend(pool.prepare.iter().map(|step| show_step(step, "  before ")));
             for workload in &pool.workloads {
                 let may_fail = if workload.may_fail { " (may fail)" } else { "" };
@@ -117,7 +121,8 @@ pub fn operations(plan: &StagePlan) -> Vec<Vec<String>> {
     for step in plan.steps.iter().chain(&plan.checks) {
         add(step);
         if let Action::Pool(pool) = &step.action {
-            pool.prepare.iter().chain(&pool.commit).for_each(&mut add);
+            let instead = pool.companion.iter().flat_map(|companion| &companion.instead);
+            pool.prepare.iter().chain(&pool.commit).chain(instead).for_each(&mut add);
         }
     }
     found

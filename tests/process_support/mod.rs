@@ -63,6 +63,7 @@ pub fn launch(dir: &Utf8Path, argv: &[&str]) -> Launch {
         argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
         env: BTreeMap::from([("MARK".into(), dir.to_string()), ("PATH".into(), PATH.into())]),
         cwd: dir.to_owned(),
+        stdin: None,
         stdout: dir.join("log"),
         stderr: dir.join("log"),
     }

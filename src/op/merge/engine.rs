@@ -63,6 +63,13 @@ impl FromStr for Share {
     }
 }
 
+impl Share {
+    /// Whether so many of all are no more than this share.
+    pub(in crate::op) fn covers(self, some: u64, all: u64) -> bool {
+        some as f64 <= self.0 * all as f64
+    }
+}
+
 impl std::fmt::Display for Share {
     fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(to, "{}%", self.0 * 100.0)
@@ -86,7 +93,7 @@ fn profdata(order: &Order) -> Result<Outcome> {
     let threads = if order.threads == 0 { cores() } else { order.threads };
     let folded = raw::fold_weighted(order.files, order.work, threads)?;
     let (empty, mut damaged) = (folded.empty.len(), folded.damaged);
-    check_content(order, empty, &damaged)?;
+    check_content(order.files.len(), empty, &damaged)?;
     let left: Vec<Input> = folded.left.into_iter().zip(folded.weights).collect();
     let (mut added, mut spoiled) = (folded.added, folded.spoiled);
     let own = Own::of(order, &left, folded.handed.is_empty())?;
@@ -104,12 +111,11 @@ fn profdata(order: &Order) -> Result<Outcome> {
             added = 0;
             spoiled.clear();
         }
-        // It says this of a count that it takes nevertheless.
-        complaints.retain(|(_, reason)| !reason.contains("excessively large counter value"));
+        complaints.retain(|(_, reason)| !is_harmless(reason));
         damaged.extend(complaints);
     }
     check_share(order, &damaged)?;
-    check_content(order, empty, &damaged)?;
+    check_content(order.files.len(), empty, &damaged)?;
     Ok(Outcome { empty, damaged, spoiled, added })
 }
 
@@ -123,6 +129,11 @@ pub(crate) fn work_in(dir: &Utf8Path) -> Result<tempfile::TempDir> {
     work.with_context(|| format!("cannot write to the directory {dir}"))
 }
 
+/// It says this of a count that it takes nevertheless.
+pub(in crate::op) fn is_harmless(complaint: &str) -> bool {
+    complaint.contains("excessively large counter value")
+}
+
 fn fdata(order: &Order) -> Result<Outcome> {
     let (mut good, mut outcome) = (Vec::new(), Outcome::default());
     for (path, _) in order.files {
@@ -133,35 +144,34 @@ fn fdata(order: &Order) -> Result<Outcome> {
             fdata::Condition::Truncated => outcome.damaged.push((path.clone(), "its last line is not complete".into())),
         }
     }
-    check_content(order, outcome.empty, &outcome.damaged)?;
+    check_content(order.files.len(), outcome.empty, &outcome.damaged)?;
     check_share(order, &outcome.damaged)?;
     let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &[], threads: 1 };
     tools::fdata(&job, &good, order.with)?;
     Ok(outcome)
 }
 
-fn check_content(order: &Order, empty: usize, damaged: &[Reason]) -> Result<()> {
-    if empty == order.files.len() {
+/// Refuses profiles of which none has content, or none is good.
+pub(in crate::op) fn check_content(files: usize, empty: usize, damaged: &[Reason]) -> Result<()> {
+    if empty == files {
         bail!(
             "none of the {empty} profiles has content; the processes that should have written them were killed, or the \
              disk is full"
         );
     }
-    if empty + damaged.len() == order.files.len() {
-        bail!("none of the {} profiles is good:{}", order.files.len(), some(damaged));
+    if empty + damaged.len() == files {
+        bail!("none of the {files} profiles is good:{}", some(damaged));
     }
     Ok(())
 }
 
 fn check_share(order: &Order, damaged: &[Reason]) -> Result<()> {
     let (bad, all) = (damaged.len(), order.files.len());
-    let allowed = order.limit.0 * all as f64;
-    if bad as f64 > allowed
-        && let Some((_, wrong)) = damaged.iter().find(|(_, reason)| tools::of_wrong_version(reason))
-    {
+    let too_many = !order.limit.covers(bad as u64, all as u64);
+    if too_many && let Some((_, wrong)) = damaged.iter().find(|(_, reason)| tools::of_wrong_version(reason)) {
         bail!("{bad} of {all} profiles: {wrong}");
     }
-    if bad as f64 > allowed {
+    if too_many {
         bail!(
             "{bad} of {all} profiles are damaged, more than {} of them:{}\n  Processes that were killed while they wrote and \
              full disks leave such files. `--max-damaged` sets how many are accepted",

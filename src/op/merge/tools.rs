@@ -13,7 +13,7 @@ use crate::toolchain::{formats, version};
 
 /// What a tool is called with besides the files.
 #[derive(Clone, Copy)]
-pub(super) struct Job<'a> {
+pub(in crate::op) struct Job<'a> {
     pub tool: &'a Utf8Path,
     /// For lists of files.
     pub work: &'a Utf8Path,
@@ -39,7 +39,7 @@ const FEW: usize = 32;
 
 /// Merges with llvm-profdata, in several calls if they are many. Returns the files that it says something about, with what it
 /// says.
-pub(super) fn profdata(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
+pub(in crate::op) fn profdata(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
     in_batches(job, files, with, BATCH)
 }
 
@@ -114,6 +114,7 @@ fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reas
         }
     }
     pass_on(&complaints);
+    // It fails as well when there is nothing but damage.
     if !output.status.success() && reasons.len() < files.len() {
         bail!("{} could not merge {} profiles ({}): {}", job.tool, files.len(), output.status, first_line(&complaints));
     }
@@ -133,7 +134,7 @@ fn complaints_by_file(complaints: &str) -> HashMap<&str, &str> {
 }
 
 /// Merges with merge-fdata. It refuses all files because of a damaged one.
-pub(super) fn fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<()> {
+pub(in crate::op) fn fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<()> {
     let list = job.work.join("files");
     // A response file: words in double quotes, in which a backslash escapes.
     let quoted = |path: &Utf8Path| format!("\"{}\"\n", path.as_str().replace('\\', "\\\\").replace('"', "\\\""));
@@ -164,6 +165,30 @@ pub(super) fn fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> R
     let text = fs::read_to_string(job.output).with_context(|| format!("cannot read {}", job.output))?;
     fs::write(job.output, fdata::sorted(&text)).with_context(|| format!("cannot write {}", job.output))?;
     Ok(())
+}
+
+/// The same, without the files that it does not read: those are returned, with the reasons. With nothing but those there is no
+/// output.
+pub(in crate::op) fn good_fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
+    let Err(error) = fdata(job, files, with) else { return Ok(Vec::new()) };
+    let alone = job.work.join("alone");
+    let mut bad = Vec::new();
+    for path in files {
+        let job = Job { output: &alone, ..*job };
+        if let Err(error) = fdata(&job, std::slice::from_ref(path), &[]) {
+            bad.push((path.clone(), error.to_string()));
+        }
+    }
+    let is_bad = |path: &Utf8PathBuf| bad.iter().any(|(bad, _)| bad == path);
+    let good: Vec<Utf8PathBuf> = files.iter().filter(|path| !is_bad(path)).cloned().collect();
+    if bad.is_empty() {
+        // It is not the files.
+        return Err(error);
+    }
+    if !good.is_empty() {
+        fdata(job, &good, with)?;
+    }
+    Ok(bad)
 }
 
 /// How many functions a merged profile has, with the counts of either level.
@@ -225,7 +250,7 @@ const WRONG_RAW: &str = "the instrumented program writes raw profiles of version
 const WRONG_INDEXED: &str = "is an indexed profile of version";
 
 /// Whether a reason says that the tool is the wrong one.
-pub(super) fn of_wrong_version(reason: &str) -> bool {
+pub(in crate::op) fn of_wrong_version(reason: &str) -> bool {
     reason.starts_with(WRONG_RAW) || reason.contains(WRONG_INDEXED)
 }
 

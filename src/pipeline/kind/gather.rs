@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -23,6 +24,16 @@ pub struct Gather {
     /// The `llvm-profdata` to merge with: the name of a tool or a path. Default: the one that belongs to the compiler of the
     /// instrumented build.
     pub profdata: Option<Text>,
+    /// How much disk raw profiles may take before they are merged, as `500 MB` or `8 GiB`. So much must be free when the stage
+    /// begins; while it is reached, workloads are stopped until enough is merged. Not in the fingerprint. Default: 2 GiB.
+    #[serde(default, deserialize_with = "value::size")]
+    #[schemars(with = "Option<String>")]
+    pub disk_budget: Option<ByteSize>,
+    /// The share of damaged raw profiles (cut off, filled with zeros, of another format) above which the stage fails. Up to it they
+    /// are set aside, with their reasons. Not in the fingerprint. Default: `1%`.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub max_damaged: Option<f64>,
     /// What the profile is for, as bundles of profiles call it: `llvm-pgo`, `LLVM-bolt`. Not in the fingerprint. Default: the
     /// stage's name.
     #[serde(default, deserialize_with = "value::plain_option")]

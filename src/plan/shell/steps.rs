@@ -86,7 +86,9 @@ fn pool(pool: &Pool, words: &Words) -> String {
         }
         text.push_str(&command(&workload.command, words));
         text.push_str(if workload.may_fail { " || echo 'it may fail; its profiles count' >&2\n" } else { "\n" });
-        for step in &pool.commit {
+        // A script merges after each workload what a companion merges meanwhile.
+        let instead = pool.companion.iter().flat_map(|companion| &companion.instead);
+        for step in pool.commit.iter().chain(instead) {
             text.push_str(&self::step(step, words));
         }
         // The attempt's working directory may be the current one.

@@ -50,6 +50,7 @@ impl Words {
     fn part(&self, part: &Part) -> String {
         match part {
             Part::Literal(text) => quoted(text),
+            Part::Limit { value, .. } => quoted(value),
             Part::Tool { path, .. } | Part::Place { path, .. } => quoted(path.as_str()),
             Part::Symbol(symbol) => format!("\"${}\"", symbol_variable(*symbol)),
             Part::Late(Late::Path(output)) => format!("\"${}\"", self.variable(&output.stage, &output.output)),

@@ -20,6 +20,9 @@ pub struct Launch {
     /// The complete environment.
     pub env: BTreeMap<String, String>,
     pub cwd: Utf8PathBuf,
+    /// What it reads; nothing, if there is none.
+    #[serde(default)]
+    pub stdin: Option<Utf8PathBuf>,
     /// Where the output goes; appended to, made if missing. Both may be the same file.
     pub stdout: Utf8PathBuf,
     pub stderr: Utf8PathBuf,

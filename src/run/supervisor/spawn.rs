@@ -24,7 +24,7 @@ pub(crate) fn spawn(launch: &Launch) -> Result<Child, StartError> {
     };
     let mut command = Command::new(program);
     command.args(args).env_clear().envs(&launch.env).current_dir(&launch.cwd).process_group(0);
-    command.stdin(Stdio::null()).stdout(append(&launch.stdout)?).stderr(append(&launch.stderr)?);
+    command.stdin(read(launch)?).stdout(append(&launch.stdout)?).stderr(append(&launch.stderr)?);
     let supervisor = getpid();
     // SAFETY: between fork and exec only async-signal-safe system calls are made: prctl and getppid.
     unsafe {
@@ -42,6 +42,16 @@ pub(crate) fn spawn(launch: &Launch) -> Result<Child, StartError> {
         }
     }
     command.spawn().map_err(|error| explain(launch, program, &error))
+}
+
+fn read(launch: &Launch) -> Result<Stdio, StartError> {
+    let Some(path) = &launch.stdin else { return Ok(Stdio::null()) };
+    let opened = File::open(path).map(Stdio::from);
+    let program = || launch.argv.first().cloned().unwrap_or_default();
+    opened.map_err(|error| StartError::Other {
+        program: program(),
+        cause: format!("its input {path} cannot be read: {error}"),
+    })
 }
 
 fn append(path: &Utf8Path) -> Result<File, StartError> {

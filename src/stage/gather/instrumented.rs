@@ -160,14 +160,17 @@ impl Instrumented<'_> {
 impl Slots {
     /// The directory of a copy.
     fn arg(&self, slot: &Arg) -> Arg {
-        let slots = OutputRef { stage: self.stage.clone(), output: SLOTS.into() };
-        Arg::part(Part::Late(Late::Path(slots))).with("/slot-").with(slot.clone())
+        self.all().with("/slot-").with(slot.clone())
+    }
+
+    /// The directory of all copies.
+    pub(super) fn all(&self) -> Arg {
+        Arg::part(Part::Late(Late::Path(OutputRef { stage: self.stage.clone(), output: SLOTS.into() })))
     }
 
     /// The text file with the path that is compiled into the copy of the workload's slot.
     pub(super) fn path_file(&self) -> Arg {
-        let slots = OutputRef { stage: self.stage.clone(), output: SLOTS.into() };
-        slot_path_file(&Arg::part(Part::Late(Late::Path(slots))), &Symbol::Slot.into())
+        slot_path_file(&self.all(), &Symbol::Slot.into())
     }
 
     /// Makes a command use the copy of its slot: what the declaration calls `${stage.out}` and `${stage.file}`.

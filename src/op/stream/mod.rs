@@ -1,0 +1,157 @@
+//! `op stream-merge`: merges the profiles of workloads while they run. A pool's companion.
+//!
+//! Each attempt has a sum of its own, which stands in its directory when it ends and counts from the rename on that commits the
+//! attempt. Unaware of how workloads run, and of what becomes of the sums.
+
+mod attempt;
+mod budget;
+mod partial;
+pub(super) mod store;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufRead, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+
+use super::Fact;
+use crate::plan::companion::{Said, Told};
+use crate::profile::Format;
+use crate::state::disk;
+use attempt::Attempt;
+use budget::Budget;
+
+/// Merges the profiles of workloads while they run; is told of them on standard input.
+#[derive(Debug, clap::Args)]
+pub struct StreamMerge {
+    /// The family of profiles.
+    #[arg(long)]
+    pub format: Format,
+    /// llvm-profdata or merge-fdata.
+    #[arg(long)]
+    pub tool: Utf8PathBuf,
+    /// The directory with a directory for each workload that counts.
+    #[arg(long)]
+    pub committed: Utf8PathBuf,
+    /// For BOLT: the directory with the instrumented copies, `slot-N`, and their `slot-N.path`.
+    #[arg(long)]
+    pub slots: Option<Utf8PathBuf>,
+    /// How many bytes profiles may take that are not merged yet.
+    #[arg(long)]
+    pub disk_budget: u64,
+    /// Threads that merge when workloads have to wait for it.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+}
+
+/// What the threads of a companion share.
+struct Shared {
+    args: StreamMerge,
+    budget: Budget,
+    says: Arc<Says>,
+    /// Headers of binaries whose profiles the tool reads.
+    known: Mutex<HashSet<Vec<u8>>>,
+    /// Held while sums of workloads become one.
+    store: Mutex<()>,
+}
+
+/// Standard output, a line at a time.
+struct Says(Mutex<std::io::Stdout>);
+
+impl Says {
+    fn say(&self, said: &Said) {
+        let Ok(mut line) = serde_json::to_vec(said) else { return };
+        line.push(b'\n');
+        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A runner that does not listen is gone, which the end of standard input says as well.
+        if let Err(error) = out.write_all(&line).and_then(|()| out.flush()) {
+            tracing::debug!("nobody listens: {error}");
+        }
+    }
+
+    fn failed(&self, id: u64, error: &anyhow::Error) {
+        let what = format!("{error:#}");
+        eprintln(&format!("attempt {id} failed: {}", what.lines().next().unwrap_or_default()));
+        self.say(&Said::Failed { id, what, machine: disk::is_to_blame(error) });
+    }
+}
+
+/// Standard error is the log.
+fn eprintln(line: &str) {
+    // Where the log cannot be written the runner has noticed already.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+impl StreamMerge {
+    pub(super) fn run(&self) -> Result<Vec<Fact>> {
+        store::sweep(&self.committed)?;
+        let says = Arc::new(Says(Mutex::new(std::io::stdout())));
+        let args = StreamMerge {
+            tool: self.tool.clone(),
+            committed: self.committed.clone(),
+            slots: self.slots.clone(),
+            ..*self
+        };
+        let budget = Budget::new(self.disk_budget, Arc::clone(&says));
+        let (known, store) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { args, budget, says, known, store });
+        let mut attempts: BTreeMap<u64, Attempt> = BTreeMap::new();
+        let mut ending: Vec<JoinHandle<()>> = Vec::new();
+        for line in std::io::stdin().lock().lines() {
+            let line = line.context("cannot read what the runner says")?;
+            let told = serde_json::from_str(&line).with_context(|| format!("the runner said `{line}`"))?;
+            ending.retain(|thread| !thread.is_finished());
+            match told {
+                Told::Begin { id, workload, slot, dir, command } => {
+                    match Attempt::begin(&shared, id, &workload, slot, dir, command) {
+                        Ok(attempt) => {
+                            attempts.insert(id, attempt);
+                            shared.says.say(&Said::Ready { id });
+                        }
+                        Err(error) => shared.says.failed(id, &error),
+                    }
+                }
+                // Merging the rest takes a moment, in which other workloads begin and end.
+                Told::End { id, counts } => {
+                    let Some(attempt) = attempts.remove(&id) else {
+                        shared.says.say(&Said::Done { id, facts: Vec::new() });
+                        continue;
+                    };
+                    let says = Arc::clone(&shared.says);
+                    ending.push(std::thread::spawn(move || match attempt.end(counts) {
+                        Ok(facts) => says.say(&Said::Done { id, facts }),
+                        Err(error) => says.failed(id, &error),
+                    }));
+                }
+                Told::Committed { .. } => {
+                    let shared = Arc::clone(&shared);
+                    ending.push(std::thread::spawn(move || shared.absorb()));
+                }
+                Told::Finish => {
+                    for thread in ending {
+                        // What it had to say, it has said.
+                        let _ = thread.join();
+                    }
+                    shared.says.say(&Said::Facts(vec![shared.budget.peak()]));
+                    return Ok(Vec::new());
+                }
+            }
+        }
+        // The runner is gone: what is under way does not count.
+        Ok(Vec::new())
+    }
+}
+
+impl Shared {
+    /// Makes one sum of those of many workloads, so that they do not pile up.
+    fn absorb(&self) {
+        let _one = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let args = &self.args;
+        if let Err(error) = store::absorb(&args.committed, args.format, &args.tool, args.disk_budget / 4) {
+            // They count as they are, too.
+            eprintln(&format!("sums of workloads stay apart: {error:#}"));
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The sum of one attempt's profiles: what is added up here, and what a tool merges in batches. Damaged files are set aside.
+//!
+//! Unaware of when files come.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::sync::{Arc, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::store::{self, Counts};
+use super::{Shared, eprintln};
+use crate::op::merge::{self, Reason, tools};
+use crate::plan::companion::Reported;
+use crate::profile::raw::{Became, Input, Sum};
+use crate::profile::watch::Taken;
+use crate::profile::{Format, fdata};
+
+/// So many files, or so many bytes, are enough to start a tool for.
+const TOOL_FILES: usize = 1000;
+const TOOL_BYTES: u64 = 256 << 20;
+/// Of damaged files not more than this is kept for an attempt; of further ones only the reasons.
+const KEPT_DAMAGE: u64 = 64 << 20;
+/// After so many damaged profiles and no good one, a version that the tool does not read ends the workload.
+const WRONG_VERSIONS: usize = 4;
+/// The first words of a raw profile's header, which differ for different binaries and not for processes of one.
+const HEADER: usize = 9 * 8;
+
+pub(super) struct Partial {
+    shared: Arc<Shared>,
+    attempt: u64,
+    work: Utf8PathBuf,
+    quarantine: Utf8PathBuf,
+    /// Where the processes write, for messages.
+    root: Utf8PathBuf,
+    sum: Sum,
+    /// For the tool.
+    handed: Vec<Taken>,
+    /// What the tool has merged.
+    rest: Option<Utf8PathBuf>,
+    number: usize,
+    counts: Counts,
+    damaged: Vec<Reason>,
+    kept_damage: u64,
+}
+
+impl Partial {
+    /// Nothing. Damaged files go to `quarantine`; processes write to `root`, for messages.
+    pub fn new(
+        shared: Arc<Shared>,
+        attempt: u64,
+        work: Utf8PathBuf,
+        quarantine: Utf8PathBuf,
+        root: Utf8PathBuf,
+    ) -> Partial {
+        Partial {
+            shared,
+            attempt,
+            work,
+            quarantine,
+            root,
+            sum: Sum::new(),
+            handed: Vec::new(),
+            rest: None,
+            number: 0,
+            counts: Counts::default(),
+            damaged: Vec::new(),
+            kept_damage: 0,
+        }
+    }
+
+    /// Adds files, and deletes them.
+    ///
+    /// # Errors
+    /// The tool cannot read this version of profiles, or something cannot be read or written.
+    pub fn add(&mut self, files: Vec<Taken>, fast: bool) -> Result<()> {
+        self.counts.files += files.len() as u64;
+        self.counts.bytes += files.iter().map(|file| file.bytes).sum::<u64>();
+        let mut good = Vec::new();
+        for file in files {
+            if file.written {
+                self.set_aside(&file, "it is still being written by a process that the workload's end did not end")?;
+            } else if let Some(reason) = self.refused(&file)? {
+                self.set_aside(&file, &reason)?;
+            } else {
+                good.push(file);
+            }
+        }
+        match self.shared.args.format {
+            Format::Profdata => self.add_up(good, fast)?,
+            Format::Fdata => self.look_at(good)?,
+        }
+        let bytes: u64 = self.handed.iter().map(|file| file.bytes).sum();
+        if self.handed.len() >= TOOL_FILES || bytes >= TOOL_BYTES.min(self.shared.args.disk_budget / 4) {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn add_up(&mut self, files: Vec<Taken>, fast: bool) -> Result<()> {
+        let threads = if fast { self.shared.args.threads } else { 1 };
+        let paths: Vec<Utf8PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        let became = self.sum.add(&paths, threads)?;
+        for (file, became) in files.into_iter().zip(became) {
+            match became {
+                Became::Added => self.done(&file)?,
+                Became::AddedInPart(reason) => {
+                    eprintln(&format!("{}: {reason}", file.name));
+                    self.counts.spoiled += 1;
+                    self.done(&file)?;
+                }
+                Became::Empty => self.empty(&file)?,
+                Became::Damaged(reason) => self.set_aside(&file, &reason)?,
+                Became::Handed(_) => self.handed.push(file),
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, files: Vec<Taken>) -> Result<()> {
+        for file in files {
+            match fdata::condition(&file.path).with_context(|| format!("cannot read {}", file.path))? {
+                fdata::Condition::Good => self.handed.push(file),
+                fdata::Condition::Empty => self.empty(&file)?,
+                fdata::Condition::Truncated => self.set_aside(&file, "its last line is not complete")?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the tool about the first profile of each binary. What it does not read is not added to a sum, and a version that it
+    /// does not know is noticed at once.
+    fn refused(&self, file: &Taken) -> Result<Option<String>> {
+        if self.shared.args.format == Format::Fdata {
+            return Ok(None);
+        }
+        let mut header = Vec::new();
+        let read = File::open(&file.path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut header));
+        read.with_context(|| format!("cannot read {}", file.path))?;
+        let known = || self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if header.len() < HEADER || known().contains(&header) {
+            return Ok(None);
+        }
+        let output = self.work.join("first");
+        let job = tools::Job { tool: &self.shared.args.tool, work: &self.work, output: &output, sums: &[], threads: 1 };
+        let mut complaints = tools::profdata(&job, &[(file.path.clone(), 1)], &[])?;
+        complaints.retain(|(_, reason)| !merge::is_harmless(reason));
+        if complaints.is_empty() {
+            known().insert(header);
+        }
+        let reason = complaints.pop().map(|(_, reason)| reason);
+        // One may have got here by accident; if all are, nobody needs to wait for the end.
+        if let Some(wrong) = reason.as_ref().filter(|reason| tools::of_wrong_version(reason))
+            && self.counts.merged == 0
+            && self.damaged.len() >= WRONG_VERSIONS
+        {
+            bail!("{wrong}");
+        }
+        Ok(reason)
+    }
+
+    /// Lets the tool merge what it was handed.
+    ///
+    /// # Errors
+    /// It fails although no file is damaged.
+    pub fn flush(&mut self) -> Result<()> {
+        let files = std::mem::take(&mut self.handed);
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.number += 1;
+        let output = self.work.join(format!("rest-{}", self.number));
+        let job = tools::Job { tool: &self.shared.args.tool, work: &self.work, output: &output, sums: &[], threads: 1 };
+        let paths: Vec<Utf8PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        let before: Vec<Utf8PathBuf> = self.rest.iter().cloned().collect();
+        let complaints = match self.shared.args.format {
+            Format::Profdata => {
+                let inputs: Vec<Input> = paths.iter().map(|path| (path.clone(), 1)).collect();
+                tools::profdata(&job, &inputs, &before)?
+            }
+            Format::Fdata => tools::good_fdata(&job, &paths, &before)?,
+        };
+        let complaint =
+            |path: &Utf8Path| complaints.iter().find(|(bad, reason)| bad == path && !merge::is_harmless(reason));
+        for file in &files {
+            match complaint(&file.path) {
+                Some((_, reason)) => self.set_aside(file, reason)?,
+                None => self.done(file)?,
+            }
+        }
+        if output.exists() {
+            for old in &before {
+                fs::remove_file(old).with_context(|| format!("cannot remove {old}"))?;
+            }
+            self.rest = Some(output);
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, file: &Taken) -> Result<()> {
+        self.counts.merged += 1;
+        self.delete(file)
+    }
+
+    fn empty(&mut self, file: &Taken) -> Result<()> {
+        self.counts.empty += 1;
+        self.delete(file)
+    }
+
+    fn delete(&self, file: &Taken) -> Result<()> {
+        fs::remove_file(&file.path).with_context(|| format!("cannot delete {}", file.path))?;
+        self.shared.budget.merged(self.attempt, file.bytes);
+        Ok(())
+    }
+
+    fn set_aside(&mut self, file: &Taken, reason: &str) -> Result<()> {
+        self.counts.damaged += 1;
+        eprintln(&format!("set aside: {}: {reason}", file.name));
+        self.kept_damage = self.kept_damage.saturating_add(file.bytes);
+        if self.kept_damage > KEPT_DAMAGE {
+            File::create(&file.path).with_context(|| format!("cannot write {}", file.path))?;
+        }
+        merge::quarantine(&self.quarantine, &[(file.path.clone(), reason.to_owned())])?;
+        self.damaged.push((self.root.join(&file.name), reason.to_owned()));
+        self.shared.budget.merged(self.attempt, file.bytes);
+        Ok(())
+    }
+
+    /// Merges what is left, and writes the sum to a directory.
+    ///
+    /// # Errors
+    /// There is nothing to sum up, or what [`Partial::flush`] says.
+    pub fn finish(mut self, to: &Utf8Path, command: &str) -> Result<Vec<Reported>> {
+        self.flush()?;
+        let counts = self.counts;
+        if counts.files == 0 {
+            bail!(merge::nothing_written(self.shared.args.format, self.root.as_str(), command));
+        }
+        if counts.merged == 0 {
+            merge::check_content(counts.files as usize, counts.empty as usize, &self.damaged)?;
+        }
+        fs::create_dir_all(to).with_context(|| format!("cannot make the directory {to}"))?;
+        if self.sum.files() > 0 {
+            self.sum.save(&to.join(store::SAVED))?;
+        }
+        if let Some(rest) = &self.rest {
+            let place = to.join(store::rest_name(self.shared.args.format));
+            fs::rename(rest, &place).with_context(|| format!("cannot write {place}"))?;
+        }
+        counts.write(to, &[])?;
+        Ok(counts.facts())
+    }
+}

@@ -1,0 +1,235 @@
+//! A pool's companion: started, told of attempts, listened to, ended. Unaware of what it does.
+//!
+//! It gets its pipes by names in the scratch directory, because its supervisor opens them; the names are gone before it is told
+//! anything.
+
+mod heard;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use heard::{Answer, Heard, Listener};
+use rustix::fs::{CWD, Mode, OFlags};
+
+use super::event::{Outcome, Usage};
+use super::launch::Begun;
+use super::process::ExitKind;
+use super::resolve::Resolver;
+use super::step::{MACHINE, StepError, StepRunner, in_its_words};
+use crate::plan::companion::{Reported, Told};
+use crate::plan::{self, Command};
+
+/// A companion that was started.
+#[derive(Debug)]
+pub(super) struct Companion {
+    name: String,
+    begun: Begun,
+    /// None when it has been told all.
+    to: Mutex<Option<File>>,
+    heard: Arc<Heard>,
+}
+
+/// The names of a companion's pipes.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    pub stdin: Utf8PathBuf,
+    pub stdout: Utf8PathBuf,
+}
+
+impl Companion {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(
+        runner: &StepRunner,
+        companion: &plan::Companion,
+        resolver: &Resolver,
+        scratch: &Utf8Path,
+    ) -> Result<Companion, StepError> {
+        let name = companion.name.as_str();
+        let io = |error: io::Error| runner.broken_machine(name, format!("no pipes to the companion: {error}"));
+        let command =
+            Command { argv: companion.op.command_line(), cwd: super::resolve::scratch(resolver), ..Command::default() };
+        let pipes = Pipes { stdin: scratch.join(format!("{name}.told")), stdout: scratch.join(format!("{name}.said")) };
+        for pipe in [&pipes.stdin, &pipes.stdout] {
+            if pipe.exists() {
+                std::fs::remove_file(pipe).map_err(io)?;
+            }
+            rustix::fs::mkfifoat(CWD, pipe.as_std_path(), Mode::from_raw_mode(0o600))
+                .map_err(|error| io(error.into()))?;
+        }
+        // Opened at both ends, neither side waits for the other to open it.
+        let both = File::options().read(true).write(true).open(&pipes.stdin).map_err(io)?;
+        let from: File = rustix::fs::open(
+            pipes.stdout.as_std_path(),
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|error| io(error.into()))?
+        .into();
+        let begun = runner.begin(name, &command, &command, resolver, Some(&pipes))?;
+        // From here on only the companion reads, so that its end is noticed when something is written.
+        let to = File::options().write(true).open(&pipes.stdin).map_err(io)?;
+        drop(both);
+        rustix::fs::fcntl_setfl(&from, OFlags::empty()).map_err(|error| io(error.into()))?;
+        for pipe in [&pipes.stdin, &pipes.stdout] {
+            std::fs::remove_file(pipe).map_err(io)?;
+        }
+        let heard = Arc::new(Heard::default());
+        let listener =
+            Listener { heard: Arc::clone(&heard), events: runner.events.clone(), stage: runner.stage.clone() };
+        std::thread::Builder::new().name(name.into()).spawn(move || listener.listen(from)).map_err(io)?;
+        Ok(Companion { name: name.into(), begun, to: Mutex::new(Some(to)), heard })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// It has ended, whatever the reason.
+    pub fn is_gone(&self) -> bool {
+        self.heard.lock().gone
+    }
+
+    /// Tells it of an attempt that is about to begin in this directory, and waits until it is ready.
+    pub fn attempt(
+        &self,
+        runner: &StepRunner,
+        workload: &str,
+        slot: usize,
+        dir: &Utf8Path,
+        command: String,
+    ) -> Result<u64, StepError> {
+        let id = {
+            let mut state = self.heard.lock();
+            state.next += 1;
+            state.next
+        };
+        self.tell(&Told::Begin { id, workload: workload.into(), slot, dir: dir.to_owned(), command });
+        self.answer(runner, workload, id).map(|_| id)
+    }
+
+    /// Tells it that nothing of the attempt runs any more, and waits for what it made of it.
+    pub fn ended(
+        &self,
+        runner: &StepRunner,
+        workload: &str,
+        id: u64,
+        counts: bool,
+    ) -> Result<Vec<Reported>, StepError> {
+        self.tell(&Told::End { id, counts });
+        self.answer(runner, workload, id)
+    }
+
+    /// Tells it that the directory of an attempt has been committed under this name.
+    pub fn committed(&self, name: String) {
+        self.tell(&Told::Committed { name });
+    }
+
+    /// Of an attempt whose workload runs: it can be stopped, and ended.
+    pub fn runs(&self, id: u64, watched: &super::control::Watched) {
+        let hold = watched.hold();
+        let mut state = self.heard.lock();
+        if state.held {
+            hold.set(true);
+        }
+        if state.gone || matches!(state.answers.get(&id), Some(Answer::Failed { .. })) {
+            hold.end();
+        }
+        state.running.insert(id, hold);
+    }
+
+    pub fn has_run(&self, id: u64) {
+        self.heard.lock().running.remove(&id);
+    }
+
+    /// The failure of an attempt that the companion has declared failed, or did not outlive.
+    pub fn failure(&self, runner: &StepRunner, workload: &str, id: u64) -> Option<StepError> {
+        let state = self.heard.lock();
+        match state.answers.get(&id) {
+            Some(Answer::Failed { .. }) => {}
+            _ if state.gone => {}
+            _ => return None,
+        }
+        drop(state);
+        self.answer(runner, workload, id).err()
+    }
+
+    /// Asks it to finish, and waits for its end. Returns what it has to say of the whole pool.
+    pub fn finish(&self, runner: &StepRunner) -> Result<Vec<Reported>, StepError> {
+        self.tell(&Told::Finish);
+        let exit = self.begun.watched.process.wait();
+        let mut state = self.heard.lock();
+        while !state.gone {
+            state = self.heard.wait(state);
+        }
+        match self.report_end(runner, &exit) {
+            Outcome::Done => Ok(std::mem::take(&mut state.facts)),
+            Outcome::Interrupted => Err(StepError::Interrupted),
+            Outcome::Failed => Err(self.its_failure(&exit)),
+        }
+    }
+
+    /// Ends it, with nothing to finish.
+    pub fn stop(&self, runner: &StepRunner) {
+        let process = &self.begun.watched.process;
+        // The end of its input tells it.
+        drop(self.to.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let exit = process.wait_timeout(super::control::GRACE).unwrap_or_else(|| {
+            process.end(super::control::GRACE);
+            process.wait()
+        });
+        self.report_end(runner, &exit);
+    }
+
+    fn report_end(&self, runner: &StepRunner, exit: &super::process::Exit) -> Outcome {
+        // It ran beside the workloads, so its time is no time of the stage.
+        let usage = Usage { wall: 0.0, ..exit.usage };
+        runner.ended(&self.name, exit, exit.success(), usage)
+    }
+
+    fn tell(&self, told: &Told) {
+        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(to) = to.as_mut() else { return };
+        let written = serde_json::to_vec(told).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            to.write_all(&line)
+        });
+        // One that has gone is noticed by the end of its output.
+        if let Err(error) = written {
+            tracing::debug!("{} does not listen: {error}", self.name);
+        }
+    }
+
+    fn answer(&self, runner: &StepRunner, workload: &str, id: u64) -> Result<Vec<Reported>, StepError> {
+        let mut state = self.heard.lock();
+        loop {
+            match state.answers.remove(&id) {
+                Some(Answer::Ready) => return Ok(Vec::new()),
+                Some(Answer::Done(facts)) => return Ok(facts),
+                Some(Answer::Failed { what, machine }) => {
+                    let step = format!("{workload}-{}", self.name);
+                    return Err(self.begun.failed(&step, what, machine));
+                }
+                None if state.gone => break,
+                None => state = self.heard.wait(state),
+            }
+        }
+        drop(state);
+        let exit = self.begun.watched.process.wait();
+        if runner.control.is_interrupted() {
+            return Err(StepError::Interrupted);
+        }
+        Err(self.its_failure(&exit))
+    }
+
+    /// It has ended before it was asked to.
+    fn its_failure(&self, exit: &super::process::Exit) -> StepError {
+        let what =
+            format!("which runs beside the workloads, {}; what they wrote meanwhile does not count", exit.describe());
+        in_its_words(self.begun.failed(&self.name, what, exit.status == ExitKind::Code(MACHINE)))
+    }
+}

@@ -1,0 +1,274 @@
+//! Profiles that are merged while workloads run: every process counts once, whatever happens meanwhile. Real programs.
+
+mod kill_support;
+mod stream_support;
+
+use kill_support::{Project, eventually, pipelines, signal, tree};
+use rustix::process::Signal;
+use stream_support::{fact, gather, has_steps, notes};
+
+/// Names of raw profiles where processes write them.
+fn written(project: &Project) -> usize {
+    tree(&project.state().join("stages/gather/attempts")).keys().filter(|path| path.contains("/raw/1")).count()
+}
+
+/// A thousand processes, of which many run at once.
+#[test]
+fn processes_beside_each_other() {
+    let script = "i=0; while [ $i -lt 250 ]; do\n${program.loop} 1 > /dev/null & ${program.loop} 2 > /dev/null &\n\
+                  ${program.loop} 3 > /dev/null & ${program.loop} 4 > /dev/null; i=$((i + 1)); done; wait\n";
+    let project = gather("", &[("many", "", script)]);
+    project.succeed(&["run"]);
+    has_steps(&project, 250 * 10);
+    assert_eq!(fact(&project, "many-stream-merge", "raw-profiles"), Some(1000.0));
+    assert_eq!(fact(&project, "many-stream-merge", "merged-profiles"), Some(1000.0));
+    assert!(fact(&project, "many-stream-merge", "raw-bytes") > Some(1000.0 * 200.0));
+    assert!(fact(&project, "stream-merge", "peak-unmerged") > Some(0.0));
+}
+
+/// The same result as that of a merge at the end, byte for byte: by the script of the same plan, which merges with plain tools.
+#[test]
+fn the_same_as_a_merge_at_the_end() {
+    let project = gather(
+        "",
+        &[("one", "", "${program.loop} 7\n"), ("more", "", "${program.loop} 1 &\n${program.loop} 20\nwait\n")],
+    );
+    project.succeed(&["run"]);
+    let script = project.command(&["plan", "--shell", "pipeline.toml"]).output().unwrap();
+    assert!(script.status.success(), "{script:?}");
+    std::fs::write(project.dir.join("script.sh"), script.stdout).unwrap();
+    let mut by_hand = std::process::Command::new("bash");
+    by_hand.args(["script.sh", "by-hand"]).current_dir(&project.dir).env("LC_DIR", &project.dir);
+    assert!(by_hand.output().unwrap().status.success());
+    let profile = std::fs::read(project.dir.join("by-hand/profile")).unwrap();
+    assert_eq!(project.outputs()["gather/profile"], profile);
+}
+
+/// A directory per process, as LLVM's own build names them.
+#[test]
+fn the_process_id_may_be_in_a_directory() {
+    let script = "raw=$(dirname \"$LLVM_PROFILE_FILE\")\nexport LLVM_PROFILE_FILE=\"$raw/prof-%p/default_%m.profraw\"\n\
+                  for i in 1 2 3 4 5; do ${program.loop} $i; done\npoint dirs\n";
+    let project = gather("", &[("dirs", "", script)]);
+    project.hold("dirs");
+    let run = project.start(&["run"]);
+    project.reached("dirs");
+    let attempts = project.state().join("stages/gather/attempts");
+    let left = || tree(&attempts).into_keys().filter(|path| path.ends_with(".profraw")).collect::<Vec<String>>();
+    assert!(eventually(|| left().is_empty()), "{:?}", left());
+    // They may be needed again.
+    assert_eq!(attempts.join("dirs.1/raw").read_dir_utf8().unwrap().count(), 5);
+    project.release("dirs");
+    assert_eq!(run.ended().code(), Some(0));
+    has_steps(&project, 15);
+    assert_eq!(fact(&project, "dirs-stream-merge", "raw-profiles"), Some(5.0));
+}
+
+/// A process that has written its profile and stays: it may write again, so its profile is taken when it has ended.
+#[test]
+fn a_daemon_counts_at_the_end() {
+    let script = "${program.loop} 1000 hang > /dev/null &\n${program.loop} 5\nuntil ls \"$(dirname \"$LLVM_PROFILE_FILE\")\"/1* \
+                  2> /dev/null; do sleep 0.02; done\npoint daemon\n";
+    let project = gather("", &[("daemon", "", script)]);
+    project.hold("daemon");
+    let run = project.start(&["run"]);
+    project.reached("daemon");
+    assert!(eventually(|| written(&project) == 1));
+    // Longer than any pause between two looks.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(written(&project), 1);
+    project.release("daemon");
+    assert_eq!(run.ended().code(), Some(0));
+    has_steps(&project, 1005);
+    assert_eq!(fact(&project, "daemon-stream-merge", "raw-profiles"), Some(2.0));
+}
+
+/// Counters in a file that is mapped from the start: killed at any time, the process has written what it counted.
+#[test]
+fn continuous_profiles_of_killed_processes_count() {
+    let script = "export LLVM_PROFILE_FILE=\"$(dirname \"$LLVM_PROFILE_FILE\")/%c%m_%p.profraw\"\n\
+                  ${program.loop} 10 sleep > /dev/null &\nuntil [ -e slept ]; do sleep 0.02; done\nkill -9 $!\nwait || :\n\
+                  ${program.loop} 20 sleep > /dev/null &\nuntil [ -e slept2 ]; do sleep 0.02; done\n";
+    let program = pipelines::program()
+        .replace(
+            "  if (!strcmp(then, \"fail\"))",
+            "  if (!strcmp(then, \"sleep\")) { fclose(fopen(access(\"slept\", 0) ? \"slept\" : \"slept2\", \"w\")); sleep(300); }\n  \
+             if (!strcmp(then, \"fail\"))",
+        )
+        .replace("-fprofile-generate", "-fprofile-generate -fprofile-continuous");
+    let project = stream_support::gather_on(&program, "", &[("killed", "", script)]);
+    project.succeed(&["run"]);
+    has_steps(&project, 30);
+}
+
+/// More than the budget is written while nothing is merged: workloads wait, and nothing is lost.
+#[test]
+fn workloads_wait_for_the_budget() {
+    // About 75 kB for each of 600 processes.
+    let functions =
+        "for i in $(seq 1000); do echo \"int f$i(int x) { return x > $i ? x : $i; }\"; done > functions.c\n";
+    let program = pipelines::program()
+        .replace("clang-22 -O1", &format!("{functions}clang-22 -O1"))
+        .replace("loop.c -o", "loop.c functions.c -o");
+    let script = "i=0; while [ $i -lt 300 ]; do ${program.loop} 3 > /dev/null; i=$((i + 1)); done\n";
+    let project =
+        stream_support::gather_on(&program, "disk-budget = \"24 MB\"", &[("one", "", script), ("two", "", script)])
+            .with("jobs = 1\n", "jobs = 2\n")
+            .with("\"llvm-profdata-22\"", "\"${pipeline.dir}/profdata\"");
+    // The tool, which is asked about the first profile, comes back when the workloads have been told to wait.
+    let tool = project.dir.join("profdata");
+    std::fs::write(
+        &tool,
+        "#!/bin/sh\nif [ \"$1\" = merge ]; then until grep -q 'workloads wait' \"$LC_DIR\"/.optbuild/runs/*/journal.jsonl; do \
+         sleep 0.05; done; sleep 1; fi\nexec llvm-profdata-22 \"$@\"\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    project.succeed(&["run", "-j", "2"]);
+    has_steps(&project, 2 * 300 * 3);
+    let bytes = fact(&project, "one-stream-merge", "raw-bytes").unwrap();
+    assert!(bytes > 20e6, "{bytes}");
+    let peak = fact(&project, "stream-merge", "peak-unmerged").unwrap();
+    assert!(peak > 12e6 && peak < 24e6, "{peak}");
+    assert_eq!(notes(&project, "workloads wait").len(), 1);
+}
+
+#[test]
+fn too_little_space_for_the_budget_is_said_before_anything_runs() {
+    let project = gather("disk-budget = \"900 TB\"", &[("a", "", "did a\n${program.loop} 1\n")]);
+    let ended = project.finish(&["run"]);
+    assert_eq!(ended.code(), Some(3), "{}", ended.output);
+    for part in ["disk-budget", "818.5 TiB", "free"] {
+        assert!(ended.output.contains(part), "no `{part}` in {}", ended.output);
+    }
+    assert_eq!(project.work(), ["program"]);
+    // It is not part of what is made.
+    let path = project.dir.join("pipeline.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("900 TB", "100 MB")).unwrap();
+    project.succeed(&["run"]);
+    std::fs::write(&path, text.replace("900 TB", "50 MB")).unwrap();
+    let ended = project.succeed(&["run"]);
+    assert!(ended.output.contains("nothing to do"), "{}", ended.output);
+}
+
+const DAMAGED: &str = "raw=$(dirname \"$LLVM_PROFILE_FILE\")\n${program.loop} 4\n\
+                       LLVM_PROFILE_FILE=whole ${program.loop} 1\nhead -c 300 whole > \"$raw/cut.profraw\"\n\
+                       head -c 999 /dev/zero > \"$raw/zeros.profraw\"\necho text > \"$raw/text.profraw\"\n: > \"$raw/none.profraw\"\n";
+
+/// Damaged profiles are set aside with their reasons. Too many of all fail the stage, whose workloads still count when more of them
+/// are tolerated.
+#[test]
+fn damage_is_set_aside_and_limited() {
+    let damaged = format!("did damaged\n{DAMAGED}");
+    let project = gather("", &[("good", "", "did good\n${program.loop} 1\n"), ("damaged", "", &damaged)]);
+    let ended = project.finish(&["run"]);
+    assert_eq!(ended.code(), Some(1), "{}", ended.output);
+    for part in ["3 of 6 profiles are damaged, more than 1% of them", "quarantine", "max-damaged"] {
+        assert!(ended.output.contains(part), "no `{part}` in {}", ended.output);
+    }
+    assert_eq!(project.work(), ["program", "good", "damaged"]);
+    let quarantine = project.state().join("stages/gather/committed/damaged/quarantine");
+    let reasons: Vec<String> = tree(&quarantine)
+        .into_iter()
+        .filter(|(name, _)| name.ends_with(".reason"))
+        .map(|(_, text)| String::from_utf8(text).unwrap())
+        .collect();
+    assert_eq!(reasons.len(), 3, "{reasons:?}");
+    assert_eq!(tree(&quarantine).len(), 6);
+
+    let path = project.dir.join("pipeline.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("jobs = 1", "jobs = 1\nmax-damaged = \"50%\"")).unwrap();
+    let ended = project.succeed(&["run"]);
+    assert_eq!(project.work(), [""; 0]);
+    assert!(ended.output.contains("3 damaged profiles"), "{}", ended.output);
+    has_steps(&project, 5);
+    assert_eq!(fact(&project, "damaged-stream-merge", "damaged-profiles"), Some(3.0));
+    assert_eq!(fact(&project, "damaged-stream-merge", "empty-profiles"), Some(1.0));
+    assert_eq!(fact(&project, "damaged-stream-merge", "raw-profiles"), Some(5.0));
+}
+
+/// Nothing of what a workload wrote is good: that fails at once.
+#[test]
+fn nothing_but_damage_fails_the_workload() {
+    let script = "echo text > \"$(dirname \"$LLVM_PROFILE_FILE\")/text.profraw\"\n";
+    let project = gather("max-damaged = \"100%\"", &[("bad", "", script)]);
+    let ended = project.finish(&["run"]);
+    assert_eq!(ended.code(), Some(1), "{}", ended.output);
+    assert!(ended.output.contains("none of the 1 profiles is good"), "{}", ended.output);
+}
+
+/// A tool that does not read the program's profiles is noticed at the first of them, and the workload is ended.
+#[test]
+fn a_wrong_tool_is_noticed_at_once() {
+    let script = "did wrong\nfor i in $(seq 10); do ${program.loop} 1; done\nsleep 300\n";
+    let project = gather("", &[("wrong", "", script)]).with("llvm-profdata-22", "/usr/lib/llvm-14/bin/llvm-profdata");
+    let ended = project.finish(&["run"]);
+    assert_eq!(ended.code(), Some(1), "{}", ended.output);
+    for part in ["raw profiles of version 10", "llvm-14", "profdata"] {
+        assert!(ended.output.contains(part), "no `{part}` in {}", ended.output);
+    }
+}
+
+/// The companion is killed: the attempt fails and says why, and another try counts everything once.
+#[test]
+fn a_companion_that_is_killed_fails_the_attempt() {
+    for (what, victim) in [("companion", " stream-merge "), ("supervisor", " supervise")] {
+        let script = "did a\n${program.loop} 10\npoint a\n${program.loop} 1\n";
+        let project = gather("", &[("a", "", script)]);
+        project.hold("a");
+        let run = project.start(&["run"]);
+        project.reached("a");
+        let companion = project.with_line(" stream-merge ")[0];
+        let parent = stream_support::parent(companion);
+        signal(if victim == " supervise" { parent } else { companion }, Signal::KILL);
+        let ended = run.ended();
+        assert_eq!(ended.code(), Some(1), "{what}: {}", ended.output);
+        let said = if what == "companion" { "was killed by SIGKILL" } else { "supervising process was killed" };
+        assert!(ended.output.contains("stream-merge") && ended.output.contains(said), "{what}: {}", ended.output);
+        project.nothing_left();
+        project.release("a");
+        project.succeed(&["resume"]);
+        assert_eq!(project.work(), ["program", "a", "a"]);
+        has_steps(&project, 11);
+    }
+}
+
+#[test]
+fn a_retry_has_another_companion() {
+    let script = "did a\n${program.loop} 10\n[ -e \"$LC_DIR/once\" ] || { touch \"$LC_DIR/once\"; point a; }\n${program.loop} 1\n";
+    let project = gather("retries = 1", &[("a", "", script), ("b", "", "${program.loop} 100\n")]);
+    project.hold("a");
+    let run = project.start(&["run"]);
+    project.reached("a");
+    signal(project.with_line(" stream-merge ")[0], Signal::KILL);
+    assert_eq!(run.ended().code(), Some(0));
+    has_steps(&project, 111);
+    assert_eq!(project.last_events("retrying").len(), 1);
+}
+
+/// The sums of many workloads become one, whenever the run is killed.
+#[test]
+fn sums_of_many_workloads() {
+    let script = "${program.loop} 1$n\n";
+    let numbers: Vec<String> = (0..70).map(|n| format!("\"{n:02}\"")).collect();
+    let keys = format!("for = {{ n = [{}] }}\nenv = {{ n = \"${{n}}\" }}", numbers.join(", "));
+    let project = gather("", &[("w", &keys, &script.replace("$n", "$${n}").replace("$$", "$"))]).with("1${n}", "1$n");
+    for kill in 0..5u64 {
+        let run = project.start(&["run"]);
+        let committed = project.state().join("stages/gather/committed");
+        let count = || committed.read_dir_utf8().map_or(0, Iterator::count);
+        eventually(|| count() as u64 > 10 * kill + 7 || project.record("gather").is_some());
+        std::thread::sleep(std::time::Duration::from_millis(17 * kill));
+        run.kill();
+        project.nothing_left();
+    }
+    project.succeed(&["run"]);
+    has_steps(&project, (0..70).map(|n| 100 + n).sum());
+    let committed = tree(&project.state().join("stages/gather/committed"));
+    assert!(committed.keys().any(|path| path.starts_with(".sum-")), "{:?}", committed.keys());
+    assert_eq!(committed.keys().filter(|path| path.ends_with("/facts.json")).count(), 70);
+    assert!(committed.keys().filter(|path| path.contains("/sum/")).count() < 2 * 40);
+    assert_eq!(project.leftovers(), [""; 0]);
+}
