@@ -46,9 +46,9 @@ pub struct Options {
     /// Which of its crates [default: bitmaps-3.1.0,unicode-normalization-0.1.19,html5ever-0.26.0]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "rustc_perf", help_heading = "What is run")]
     pub crates: Vec<String>,
-    /// How they are built [default: Check,Opt]
+    /// rustc-perf's profiles, in which they are built [default: Check,Opt]
     #[arg(long, value_enum, value_delimiter = ',', requires = "rustc_perf", help_heading = "What is run")]
-    pub profiles: Vec<Profile>,
+    pub perf_profiles: Vec<Profile>,
 }
 
 impl Options {
@@ -76,7 +76,7 @@ impl Options {
             false => self.crates.clone(),
         };
         let profiles =
-            if self.profiles.is_empty() { vec![Profile::Check, Profile::Opt] } else { self.profiles.clone() };
+            if self.perf_profiles.is_empty() { vec![Profile::Check, Profile::Opt] } else { self.perf_profiles.clone() };
         Some(Selection { rustc_perf, crates, profiles })
     }
 

@@ -109,7 +109,7 @@ fn rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Result<(
     for krate in &kind.crates {
         args.extend(["--crates".into(), cx.arg(krate)?]);
     }
-    args.extend(kind.profiles.iter().flat_map(|profile| ["--profiles".into(), format!("{profile:?}").into()]));
+    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), format!("{profile:?}").into()]));
     Ok(())
 }
 

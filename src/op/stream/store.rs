@@ -74,9 +74,11 @@ impl Counts {
             fact("raw-bytes", self.bytes, "bytes"),
             fact("merged-profiles", self.merged, "files"),
         ];
-        for (name, count) in
-            [("empty-profiles", self.empty), ("damaged-profiles", self.damaged), ("profiles-with-impossible-counts", self.spoiled)]
-        {
+        for (name, count) in [
+            ("empty-profiles", self.empty),
+            ("damaged-profiles", self.damaged),
+            ("profiles-with-impossible-counts", self.spoiled),
+        ] {
             facts.extend((count > 0).then(|| fact(name, count, "files")));
         }
         facts

@@ -102,7 +102,7 @@ fn strings(source: &str, name: &str) -> Option<Vec<String>> {
     source.match_indices(name).find_map(|(at, _)| {
         let behind = &source[at + name.len()..];
         // The type may have brackets too, but the value stands behind the sign. A use of the constant has none before its line ends.
-        let sign = behind.find('=').filter(|sign| !behind[..*sign].contains(['\n', ';', '(']))?;
+        let sign = behind.find('=').filter(|sign| !behind[..*sign].contains(['\n', '(']))?;
         let value = &behind[sign..];
         let open = value.find('[')?;
         let close = open + value[open..].find(']')?;
