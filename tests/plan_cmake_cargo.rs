@@ -228,8 +228,8 @@ fn what_is_missing_is_a_gap() {
 }
 
 const MANIFEST: &str = "manifest = \"${source}/Cargo.toml\"\nbins = [\"p\"]\n";
-const CARGO: &str = "RUSTC=/rust/bin/rustc /rust/bin/cargo build --manifest-path /src/Cargo.toml --profile release \
-                     --target x86_64-unknown-linux-gnu --target-dir <self.build> --jobs <jobs> --bin p --locked";
+const CARGO: &str = "RUSTC=/rust/bin/rustc /rust/bin/cargo build --manifest-path /src/Cargo.toml --bin p --profile release \
+                     --target x86_64-unknown-linux-gnu --target-dir <self.build> --jobs <jobs> --locked";
 
 fn cargo(facts: &Facts, common: &str, keys: &str) -> StagePlan {
     let plan = try_stage(KindName::Cargo, facts, "", common, keys).unwrap();
@@ -360,7 +360,7 @@ fn a_crate_of_the_registry() {
     assert_eq!(
         shown(&plan),
         ["build: RUSTC=/rust/bin/rustc /rust/bin/cargo install ripgrep@14.1.1 --root <self.out> --no-track \
-          --force --profile release --target x86_64-unknown-linux-gnu --target-dir <self.build> --jobs <jobs> --bin rg \
+          --force --bin rg --profile release --target x86_64-unknown-linux-gnu --target-dir <self.build> --jobs <jobs> \
           --locked --offline --config source.crates-io.replace-with=\"vendored\" --config \
           source.vendored.directory='/src/vendor'"]
     );
