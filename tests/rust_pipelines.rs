@@ -103,6 +103,21 @@ fn the_spelling_of_2026() {
 }
 
 #[test]
+fn rustdoc_and_cargo_too() {
+    let rust = Rust::new("linux-x86_64-tools", Spelling::Of2026);
+    rust.run(&[]).ok();
+    // rustdoc's own counts are in its profile, and not in rustc's.
+    let functions = |stage: &str| {
+        rust.sh(&format!("llvm-profdata show --all-functions '{}'", rust.artifact(&format!("{stage}.profile"))))
+    };
+    assert!(functions("rustdoc-profile").contains("main:"), "{}", functions("rustdoc-profile"));
+    assert!(!functions("rustc-profile").contains("main:"), "{}", functions("rustc-profile"));
+
+    let old = Rust::new("linux-x86_64-tools", Spelling::Of2025);
+    old.run(&[]).failed().says("this checkout's x.py cannot: it has no `pgo.rustdoc`");
+}
+
+#[test]
 fn without_bolt() {
     let mut rust = Rust::new("linux-x86_64", Spelling::Of2025);
     rust.set.push("bolt=false".into());

@@ -46,7 +46,7 @@ fn names_that_are_wrong_bring_those_that_are_right() {
     let test = Test::new([stage("build", "", ""), stage("check", "", "")]);
     let _ = test.run("--only biuld").code(2).err("did you mean `build`?");
     let _ = test.run("--from x").code(2).err("its stages are build, check");
-    let _ = test.cmd("run other").code(2).err("there is no pipeline `other`; there is `demo`;");
+    let _ = test.cmd("run other").code(2).err("there is no pipeline `other`; there is `cargo`, `clang`, `demo`,");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The lines may use the functions that `shell.rs` begins every script with: `fail`, `has_section`.
 
 use super::op::{Op, ShellLine, ShellWord};
-use super::{Arg, Symbol};
+use super::{Arg, Part, Symbol};
 use crate::profile::Format;
 
 /// What [`Op::merge`] is told.
@@ -309,8 +309,9 @@ impl Op {
 
     /// Checks that the file system of a directory has room for it to grow to so many bytes.
     pub fn check_space(dir: &Arg, bytes: u64) -> Op {
-        Op::new("check-space", ["--dir".into(), dir.clone(), "--bytes".into(), bytes.to_string().into()])
-            .in_shell(Vec::new())
+        // A place: how much there must be is no part of what is made.
+        let bytes = Arg::part(Part::Place { name: "needed space".into(), path: bytes.to_string().into() });
+        Op::new("check-space", ["--dir".into(), dir.clone(), "--bytes".into(), bytes]).in_shell(Vec::new())
     }
 
     /// The same for as many as a key of the stage says.

@@ -23,12 +23,13 @@ const PREDECESSOR: &str = "workspace.predecessor";
 const SHOWN: usize = 120;
 
 /// Keys that decide when and how often a stage runs, not what it makes; and those of which the rest of the fingerprint tells.
-const NOT_HASHED: [&str; 16] = [
+const NOT_HASHED: [&str; 17] = [
     "name",
     "kind",
     "description",
     "jobs",
     "memory",
+    "disk-space",
     "timeout",
     "retries",
     "on-failure",

@@ -67,6 +67,7 @@ impl Rust {
             ["checkout=checkout", "rustc=stage0/bin/rustc", "cargo=stage0/bin/cargo", "host-llvm=llvm"]
                 .map(String::from)
                 .into();
+        set.push("disk-space=100 MB".into());
         set.push("components=rustc,rust-std,cargo,rust-src,reproducible-artifacts".into());
         match pipeline {
             "linux-x86_64-system-llvm" => set.push(format!("llvm-config={LLVM}/bin/llvm-config")),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::{OrVar, Text};
+use super::super::{OrVar, Text, value};
 use super::Pgo;
 
 /// Builds, packs or tests a checkout of rust-lang/rust with its `x.py`.
@@ -72,6 +73,11 @@ pub struct Bootstrap {
     /// llvm-bolt as part of `x.py`, which only checkouts from 2022 and early 2023 have. With others, use stages of kind `bolt`.
     #[serde(default)]
     pub bolt: BootstrapBolt,
+    /// How much the build directory, with what is captured of it, will hold in the end, as `20 GiB`: asked of the disk before any work.
+    /// Default: 10 GiB, with LLVM 16 GiB. Not in the fingerprint.
+    #[serde(default, deserialize_with = "value::size")]
+    #[schemars(with = "Option<String>")]
+    pub disk_space: Option<ByteSize>,
     /// Profiles that are packed by `dist`, so that others can repeat the build.
     #[serde(default)]
     pub reproducible_artifacts: Vec<Text>,

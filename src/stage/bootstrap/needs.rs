@@ -170,5 +170,6 @@ fn libraries(xpy: &Xpy, config: &Config, cx: &mut Context) {
 /// How many bytes the build directory will hold when all stages of a pipeline have worked in it, with what they capture. Measured with
 /// rustc 1.85 and an LLVM with one target, rounded up. Not the sum over the stages there are: one more would make all others out of date.
 pub(super) fn space(xpy: &Xpy) -> u64 {
-    if xpy.llvm_config.is_some() { 10 * GIB } else { 16 * GIB }
+    let usual = if xpy.llvm_config.is_some() { 10 * GIB } else { 16 * GIB };
+    xpy.kind.disk_space.map_or(usual, |size| size.as_u64())
 }

@@ -58,5 +58,5 @@ pub(super) fn space(plans: &[StagePlan]) -> u64 {
         Action::Command(_) | Action::Pool(_) => None,
     });
     let checks = ops.filter(|argv| argv.first().is_some_and(|name| name.symbolic() == "check-space"));
-    checks.filter_map(|argv| argv.last()?.symbolic().parse().ok()).max().unwrap_or(0)
+    checks.filter_map(|argv| argv.last()?.to_string().parse().ok()).max().unwrap_or(0)
 }
