@@ -133,7 +133,9 @@ impl Bench {
                     std::fs::create_dir_all(to.parent().unwrap()).unwrap();
                     std::fs::copy(from, to).unwrap();
                 }
-                Action::Op(_) => assert!(["check-profile", "check-profile-use"].contains(&step.name.as_str()), "{}", step.name),
+                Action::Op(_) => {
+                    assert!(["check-profile", "check-profile-use"].contains(&step.name.as_str()), "{}", step.name)
+                }
                 Action::Pool(_) => panic!("builds have no pools"),
             }
         }
