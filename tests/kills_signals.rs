@@ -86,13 +86,7 @@ fn sigkill_of_its_process_group() {
 #[test]
 fn sigkill_of_a_supervisor() {
     killed_and_continued(&["resume"], |project, run| {
-        // What merges beside workloads has a supervisor of its own.
-        let companions = project.with_line("stream-merge");
-        let mut supervisors = project.supervisors();
-        supervisors.retain(|supervisor| {
-            let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap();
-            !children.split_whitespace().any(|child| companions.contains(&child.parse().unwrap()))
-        });
+        let supervisors = project.supervisors_of_commands();
         assert_eq!(supervisors.len(), 1);
         signal(supervisors[0], Signal::KILL);
         let ended = run.ended();
@@ -106,7 +100,7 @@ fn sigkill_of_a_supervisor() {
 fn sigkill_of_a_child() {
     killed_and_continued(&["run"], |project, run| {
         // The command itself: the child of the supervisor.
-        let supervisor = project.supervisors()[0];
+        let supervisor = project.supervisors_of_commands()[0];
         let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap();
         signal(children.trim().parse().unwrap(), Signal::KILL);
         let ended = run.ended();

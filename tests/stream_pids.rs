@@ -13,9 +13,14 @@ use stream_support::{fact, gather, has_steps};
 
 /// Runs optbuild on a project as root of a namespace with at most so many process ids. False: that is not possible here.
 fn in_namespace(project: &Project, ids: u32) -> bool {
-    let namespace = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"];
     // Older kernels have one limit for all namespaces; then the workloads set which id comes next.
-    let script = format!("echo {ids} > /proc/sys/kernel/pid_max || :; exec \"$0\" run pipeline.toml -j 2");
+    in_namespace_after(project, &format!("echo {ids} > /proc/sys/kernel/pid_max || :"))
+}
+
+/// The same, after a script.
+fn in_namespace_after(project: &Project, script: &str) -> bool {
+    let namespace = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"];
+    let script = format!("{script}; exec \"$0\" run pipeline.toml -j 2");
     let possible = Command::new("unshare").args(namespace).args(["sh", "-c", NEXT_ID]).output();
     if !possible.is_ok_and(|possible| possible.status.success()) {
         println!("not tested: no PID namespace can be made here");
@@ -43,6 +48,20 @@ fn again(command: &str, times: u32, cycle: u32, from: u32) -> String {
         "i=0; while [ $i -lt {times} ]; do\necho $(({from} + i % {cycle} * 2)) > /proc/sys/kernel/ns_last_pid\n\
          {command} > /dev/null & echo $! >> \"$LC_DIR/ids\"\nwait\ni=$((i + 1))\ndone\n"
     )
+}
+
+/// Where the kernel tells of no changes, directories are walked.
+#[test]
+fn without_inotify() {
+    let script = "raw=$(dirname \"$LLVM_PROFILE_FILE\")\nfor i in $(seq 50); do ${program.loop} 2 > /dev/null; done\n\
+                  LLVM_PROFILE_FILE=$raw/prof-%p/default_%m.profraw ${program.loop} 3\n\
+                  until [ -z \"$(find \"$raw\" -name '*.profraw')\" ]; do sleep 0.02; done\n";
+    let project = gather("", &[("polled", "", script)]);
+    if !in_namespace_after(&project, "echo 0 > /proc/sys/user/max_inotify_instances || exit 9") {
+        return;
+    }
+    has_steps(&project, 103);
+    assert_eq!(fact(&project, "polled-stream-merge", "raw-profiles"), Some(51.0));
 }
 
 /// LLVM's runtime merges into the file that it finds.

@@ -114,13 +114,17 @@ impl Project {
         self.processes().into_iter().filter(|(_, line)| line.contains(part)).map(|(pid, _)| pid).collect()
     }
 
-    /// Those of commands, not of what merges beside them.
     pub fn supervisors(&self) -> Vec<i32> {
+        self.with_line(" supervise ")
+    }
+
+    /// Those of commands, without that of what merges beside them.
+    pub fn supervisors_of_commands(&self) -> Vec<i32> {
         let companions = self.with_line(" stream-merge ");
         let children = |pid: i32| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         let of_companion =
             |pid: i32| children(pid).split_whitespace().any(|child| companions.contains(&child.parse().unwrap()));
-        self.with_line(" supervise ").into_iter().filter(|pid| !of_companion(*pid)).collect()
+        self.supervisors().into_iter().filter(|pid| !of_companion(*pid)).collect()
     }
 
     /// Waits until nothing that belongs to this project runs any more.

@@ -250,3 +250,6 @@ fn clean(committed: &Utf8Path, parts: &Parts) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
