@@ -39,3 +39,8 @@ fn header() {
 fn fdata() {
     all("fdata", fuzz_support::fdata);
 }
+
+#[test]
+fn bundle() {
+    all("bundle", fuzz_support::bundle);
+}

@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use optbuild::profile::bundle::{self, Limits};
 use optbuild::profile::raw::{self, Became, Sum};
 use optbuild::profile::{fdata, header, indexed};
 use optbuild::toolchain::formats;
@@ -86,4 +87,22 @@ pub fn fdata(data: &[u8]) {
     assert_eq!(fdata::functions(&sorted), fdata::functions(&text));
     assert_eq!(fdata::sorted(&sorted), sorted);
     with_file(data, |_, file| assert!(fdata::condition(file).is_ok()));
+}
+
+/// A bundle, as it comes and as the content of one that is well compressed.
+pub fn bundle(data: &[u8]) {
+    let limits = Limits { manifest: 1 << 16, profile: 1 << 20, total: 4 << 20, members: 50, memory: 8 << 20 };
+    let packed = zstd::encode_all(data, 1).unwrap();
+    for bytes in [data, &packed] {
+        let Ok(found) = bundle::read(bytes, &limits, None) else { continue };
+        assert!(!found.profiles.is_empty());
+        for entry in &found.profiles {
+            assert!(bundle::is_role(&entry.role), "{}", entry.role);
+            let mut content = Vec::new();
+            let again = bundle::read(bytes, &limits, Some(bundle::Wanted { file: &entry.file, to: &mut content }));
+            assert_eq!(again.unwrap(), found);
+            assert_eq!(content.len() as u64, entry.bytes);
+            assert_eq!(blake3::hash(&content).to_hex().as_str(), entry.blake3);
+        }
+    }
 }
