@@ -44,6 +44,9 @@ struct Keys<'a> {
     problems: &'a mut Vec<Problem>,
 }
 
+/// A workload or test: its name, what it runs, whether for a shell, its environment.
+type Named<'a> = (&'a str, Option<&'a Words>, bool, &'a BTreeMap<String, Text>);
+
 impl Keys<'_> {
     /// Where the value of a key stands, else the stage.
     fn place(&self, key: &str) -> Range<usize> {
@@ -254,12 +257,7 @@ impl Keys<'_> {
     }
 
     /// Workloads or tests.
-    fn commands(
-        &mut self,
-        key: &str,
-        what: &str,
-        commands: Vec<(&str, Option<&Words>, bool, &BTreeMap<String, Text>)>,
-    ) {
+    fn commands(&mut self, key: &str, what: &str, commands: Vec<Named<'_>>) {
         // What variables have left empty can be looked at; planning it says what is missing.
         let written = self.written.get(key).is_some_and(|node| node.as_array().is_none_or(|items| !items.is_empty()));
         if commands.is_empty() && !written {

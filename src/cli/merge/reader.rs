@@ -31,7 +31,7 @@ pub fn find(files: &[Input], work: &Utf8Path) -> Result<Utf8PathBuf> {
         // Of the header alone a tool says the same about the version, and reads no more.
         *probe = work.join(format!("probe-{version}"));
         let mut head = Vec::new();
-        let read = File::open(&*path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut head));
+        let read = File::open(*path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut head));
         head.resize(HEADER, 0);
         read.and_then(|_| fs::write(&*probe, head))
             .with_context(|| format!("cannot copy the header of {path} to {probe}"))?;

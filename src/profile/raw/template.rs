@@ -250,7 +250,7 @@ fn in_place(sections: &Sections, record: &[u8], number: usize) -> bool {
     let within = |at: usize, bytes: usize, section: usize| at.checked_add(bytes).is_some_and(|end| end <= section);
     let counters = half(record, layout.counters) as usize;
     let at = sections.counters_of(record, number);
-    if counters == 0 || at % 8 != 0 || !within(at, counters.saturating_mul(8), sections.counters) {
+    if counters == 0 || !at.is_multiple_of(8) || !within(at, counters.saturating_mul(8), sections.counters) {
         return false;
     }
     match sections.bits_of(record, number) {
