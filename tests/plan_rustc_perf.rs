@@ -118,13 +118,13 @@ fn a_crate_is_a_workload_with_a_directory_of_its_own() {
     let pool: String = plan.lines().filter(|line| line.starts_with(' ')).map(|line| format!("{line}\n")).collect();
     assert_eq!(
         pool,
-        "  before directories: sh -euc mkdir -p \"$1\" \"$2\" && ln -sfn \"$3\" \"$2/collector\" sh <attempt>/tmp/target/package \
+        "  beside stream-merge: op stream-merge --format profdata --tool /llvm/llvm-profdata --committed <committed> --disk-budget \
+         2147483648 --threads <jobs>\n  before directories: sh -euc mkdir -p \"$1\" \"$2\" && ln -sfn \"$3\" \"$2/collector\" sh <attempt>/tmp/target/package \
          <attempt>/cwd <training.out>/collector @ <self.build>\n  perf-serde-1.0.136: \
          LLVM_PROFILE_FILE=<attempt>/raw/%m_%p.profraw RUSTC_BOOTSTRAP=1 RUST_LOG=collector=debug \
          TMPDIR=<attempt>/tmp/target/package <training.out>/bin/collector profile_local eprintln <built.toolchain>/bin/rustc --id \
          training --cargo /s0/cargo --profiles Debug,Opt --scenarios Full --include serde-1.0.136 --out-dir <attempt>/results \
-         --cargo-config /vendor.toml @ <attempt>/cwd\n  after remove: rm -rf <attempt>/tmp @ <self.build>\n  after merge: op merge \
-         --format profdata --tool /llvm/llvm-profdata --input <attempt>/raw --output <attempt>/profile.profdata --threads 1 --consume\n"
+         --cargo-config /vendor.toml @ <attempt>/cwd\n  after remove: rm -rf <attempt>/tmp @ <self.build>\n"
     );
 }
 
