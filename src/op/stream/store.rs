@@ -194,6 +194,13 @@ impl Parts {
 pub(super) fn sweep(committed: &Utf8Path) -> Result<()> {
     disk::make_dir(committed)?;
     disk::sweep(committed)?;
+    // The sum of a workload is removed where it stands.
+    for name in disk::names_in(committed)?.iter().filter(|name| !name.starts_with('.')) {
+        let dir = committed.join(name);
+        if dir.is_dir() {
+            disk::sweep(&dir)?;
+        }
+    }
     clean(committed, &Parts::find(committed)?)
 }
 
