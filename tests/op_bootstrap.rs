@@ -31,14 +31,14 @@ fn llvm_is_cleared_when_and_only_when_its_options_changed() {
     let build = || dir.write("host/llvm/lib/libLLVM.so", "library");
     // Begun with nobody knows what.
     build();
-    assert_eq!(fact(&clear(&["thin-lto = false", "-q"]), "cleared"), Some(1.0));
+    assert_eq!(fact(&clear(&["thin-lto = false", "-q"]), "directories-cleared"), Some(1.0));
     assert!(!llvm.exists());
     // Interrupted or finished: it goes on.
     build();
     assert_eq!(clear(&["thin-lto = false", "-q"]), []);
     assert!(llvm.exists());
     dir.write("host/lld/lld", "linker");
-    assert_eq!(fact(&clear(&["thin-lto = true", "-q"]), "cleared"), Some(2.0));
+    assert_eq!(fact(&clear(&["thin-lto = true", "-q"]), "directories-cleared"), Some(2.0));
     assert!(!llvm.exists() && !lld.exists());
     // An option that is gone is a change too.
     build();

@@ -108,6 +108,23 @@ fn linux_x86_64() {
     assert_snapshot!(plan("linux-x86_64", &facts, &[]));
 }
 
+/// The same checkout with an x.py of July 2026.
+#[test]
+fn linux_x86_64_tools() {
+    let mut facts = recorded();
+    let fixture = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rust/spelling-2026");
+    let tables = "src/bootstrap/src/core/config/toml";
+    let files = ["pgo.rs", "rust.rs"].map(|name| format!("{tables}/{name}"));
+    let others =
+        ["src/bootstrap/src/core/config/flags.rs", "src/bootstrap/src/core/config/config.rs"].map(String::from);
+    for below in files.into_iter().chain(others).chain(["src/tools/rustc-perf/collector/src/bin/collector.rs".into()]) {
+        facts["files"][format!("{HOME}checkout/{below}")] =
+            json!(std::fs::read_to_string(fixture.join(&below)).unwrap());
+    }
+    facts["directories"][format!("{HOME}checkout/{tables}")] = json!(["pgo.rs", "rust.rs"]);
+    assert_snapshot!(plan("linux-x86_64-tools", &facts, &[]));
+}
+
 #[test]
 fn linux_x86_64_system_llvm() {
     let llvm = ["llvm-config=/usr/lib/llvm-19/bin/llvm-config"];

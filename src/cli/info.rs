@@ -60,8 +60,9 @@ pub fn show(args: &PipelineArgs) -> Result<u8> {
     let project = Project::open(args, Mode::Look)?;
     let mut info = pipeline_info(&project.pipeline);
     for stage in &project.pipeline.stages {
-        let sentence = record_of(&project, &stage.common.name)?.as_ref().and_then(profile_of);
-        info.profiles.extend(sentence.map(|sentence| (stage.common.name.clone(), sentence)));
+        let record = record_of(&project, &stage.common.name)?;
+        let sentences = record.as_ref().map(profiles_of).unwrap_or_default();
+        info.profiles.extend(sentences.into_iter().map(|sentence| (stage.common.name.clone(), sentence)));
     }
     print(&pipeline_table(&info, look()))?;
     Ok(0)
@@ -123,8 +124,8 @@ fn record_of(project: &Project, stage: &str) -> Result<Option<Record>> {
 }
 
 /// What operations reported of profiles when the stage was done.
-fn profile_of(record: &Record) -> Option<String> {
-    profiles::sentence(record.facts.iter().map(|fact| (fact.name.as_str(), fact.value)))
+fn profiles_of(record: &Record) -> Vec<String> {
+    profiles::sentences(record.facts.iter().map(|fact| (fact.step.as_str(), fact.name.as_str(), fact.value)))
 }
 
 /// Where the stages stood at the end of the last run, or stand in it. A kill may have left some in the middle.
@@ -190,7 +191,7 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
             Verdict::UpToDate(record, _) => {
                 explanation.notes.push(format!("fingerprint {}", record.fingerprint.id()));
                 explanation.notes.push(format!("made by run {}", record.run));
-                explanation.notes.extend(profile_of(record).map(|sentence| format!("profile: {sentence}")));
+                explanation.notes.extend(profiles_of(record).iter().map(|sentence| format!("profile: {sentence}")));
             }
             Verdict::DependsOn(stage, _) => {
                 explanation.notes.push(format!("whether it runs is known when {stage} has run"));
@@ -263,7 +264,7 @@ fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&Sta
         duration: record.as_ref().map(|record| record.duration),
         finished: record.as_ref().map(|record| record.finished),
         bytes: record.as_ref().map(|record| record.outputs.values().map(|output| output.bytes).sum()),
-        profile: record.as_ref().and_then(profile_of),
+        profiles: record.as_ref().map(profiles_of).unwrap_or_default(),
         facts: record.map(|record| record.facts).unwrap_or_default(),
     })
 }

@@ -12,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::listing::{Level, list};
 use super::{Fact, Share};
+use crate::plan::pattern;
 use crate::profile::demangle::is_rust;
 use crate::profile::listing::linkage_name;
 use crate::profile::warnings::Warnings;
@@ -35,6 +36,9 @@ pub struct CheckProfileUse {
     /// A directory for what was found: a build that goes on compiles, and warns of, only what it has not compiled yet.
     #[arg(long)]
     pub keep: Option<Utf8PathBuf>,
+    /// Which part of the build has this profile, where others have profiles of their own.
+    #[arg(long)]
+    pub component: Option<String>,
     /// What was built: linked files, or directories.
     #[arg(long, required = true)]
     pub built: Vec<Utf8PathBuf>,
@@ -161,7 +165,10 @@ impl CheckProfileUse {
     /// What the compiler said in this run, and before in this build directory.
     fn warnings(&self) -> Result<Warnings> {
         let mut warnings = Warnings::default();
-        let kept = self.keep.as_ref().map(|dir| dir.join(KEPT));
+        let kept = self.keep.as_ref().map(|dir| match &self.component {
+            Some(component) => dir.join(format!("{KEPT}-{component}")),
+            None => dir.join(KEPT),
+        });
         // Of another profile they say nothing. The name of a gathered one has the hash of its content in it.
         let title = format!("of {}", self.profile);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
@@ -189,6 +196,7 @@ impl CheckProfileUse {
     fn symbols(&self) -> Result<HashSet<String>> {
         let mut symbols = HashSet::new();
         for built in &self.built {
+            let built = &pattern::resolve(built).with_context(|| format!("cannot find {built}"))?;
             for file in profile::find(built, |_| true).with_context(|| format!("cannot read {built}"))? {
                 match records::symbols(&file.path, |name| _ = symbols.insert(name.to_owned())) {
                     Ok(_) => {}

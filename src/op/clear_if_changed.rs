@@ -45,6 +45,6 @@ impl ClearIfChanged {
         let parent = self.stamp.parent().context("the stamp is no file")?;
         fs::create_dir_all(parent).with_context(|| format!("cannot make the directory {parent}"))?;
         disk::write_durably(&self.stamp, options.as_bytes())?;
-        Ok(if there > 0 { vec![Fact::new("cleared", there, "directories")] } else { Vec::new() })
+        Ok(if there > 0 { vec![Fact::number("directories-cleared", there as f64)] } else { Vec::new() })
     }
 }

@@ -18,7 +18,7 @@ use camino::Utf8PathBuf;
 pub use arg::{Arg, Late, Part, Symbol};
 pub use companion::Companion;
 pub use op::{Op, ShellLine, ShellWord};
-pub use ops::{CaptureHow, Merge, MergeOutput, StreamMerge, TakeProfile};
+pub use ops::{CaptureHow, Merge, MergeOutput, ProfileUse, StreamMerge, TakeProfile};
 
 /// Why a stage cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -38,6 +38,28 @@ pub struct StreamMerge {
     pub budget: u64,
 }
 
+/// What [`Op::check_profile_use`] is told.
+#[derive(Debug, Clone)]
+pub struct ProfileUse {
+    pub profile: Arg,
+    /// An llvm-profdata that can read it.
+    pub tool: Arg,
+    /// The step that compiled.
+    pub step: &'static str,
+    /// What was built: a linked file, or a directory. Its name may be a pattern (see [`super::pattern`]).
+    pub built: Arg,
+    /// Which part of the build has this profile, where others have profiles of their own.
+    pub component: Option<&'static str>,
+}
+
+impl ProfileUse {
+    /// All of what the step `build` made.
+    pub fn of_all(profile: &Arg, tool: &Arg) -> ProfileUse {
+        let built = Symbol::Out.into();
+        ProfileUse { profile: profile.clone(), tool: tool.clone(), step: "build", built, component: None }
+    }
+}
+
 /// What [`Op::take_profile`] is told.
 #[derive(Debug, Clone)]
 pub struct TakeProfile {
@@ -189,21 +211,16 @@ impl Op {
         Op::new("check-gathered", args)
     }
 
-    /// Checks after a build that its profile, which was gathered elsewhere, is of these sources.
-    pub fn check_profile_sources(profile: &Arg, tool: &Arg, step: &str, max_mismatched: &str) -> Op {
-        let mut op = Op::check_profile_use(profile, tool, step, None);
-        op.argv.extend(["--max-mismatched".into(), max_mismatched.into()]);
-        op
-    }
-
-    /// Counts the functions of a build that have no profile, out of the log of the step that compiled it.
-    pub fn check_profile_use(profile: &Arg, tool: &Arg, step: &str, max_unprofiled: Option<&str>) -> Op {
-        let mut args: Vec<Arg> = vec!["--profile".into(), profile.clone(), "--tool".into(), tool.clone()];
-        args.extend(["--logs".into(), Symbol::Logs.into(), "--step".into(), step.into()]);
-        args.extend(["--keep".into(), Symbol::Build.into(), "--built".into(), Symbol::Out.into()]);
-        if let Some(limit) = max_unprofiled {
-            args.extend(["--max-unprofiled".into(), limit.into()]);
-        }
+    /// Counts the functions of a build that have no profile, out of the log of the step that compiled it. Of one that was gathered
+    /// elsewhere, `max_mismatched` asks instead whether it is of these sources.
+    pub fn check_profile_use(check: &ProfileUse, max_unprofiled: Option<&str>, max_mismatched: Option<&str>) -> Op {
+        let mut args: Vec<Arg> = vec!["--profile".into(), check.profile.clone(), "--tool".into(), check.tool.clone()];
+        args.extend(["--logs".into(), Symbol::Logs.into(), "--step".into(), check.step.into()]);
+        args.extend(["--keep".into(), Symbol::Build.into(), "--built".into(), check.built.clone()]);
+        let component = check.component.map(|component| ("--component", component));
+        let limits = [("--max-unprofiled", max_unprofiled), ("--max-mismatched", max_mismatched)];
+        let limits = limits.into_iter().filter_map(|(option, value)| Some((option, value?)));
+        args.extend(component.into_iter().chain(limits).flat_map(|(option, value)| [option.into(), value.into()]));
         // Who runs a script sees the compiler's warnings.
         Op::new("check-profile-use", args).in_shell(Vec::new())
     }

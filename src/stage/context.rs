@@ -8,7 +8,7 @@ use super::PlanError;
 use crate::facts::Facts;
 use crate::op::Share;
 use crate::pipeline::{CommandLine, Kind, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue};
-use crate::plan::{Arg, Command, Gap, Late, Op, Part, Source, StagePlan, Step, Symbol, ToolUse};
+use crate::plan::{Arg, Command, Gap, Late, Op, Part, ProfileUse, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::toolchain::{self, Tool};
 
 /// Characters that can end a path in a line for a shell, or in a list.
@@ -375,34 +375,35 @@ impl<'a> Context<'a> {
     }
 
     /// Adds the step that counts what the compiler did not find in a profile, and refuses a build that found hardly anything. It
-    /// stands last: it looks at what was built.
-    pub fn check_profile_use(
-        &mut self,
-        profile: &Arg,
-        step: &str,
-        limit: Option<&Text>,
-        tool: Option<Tool>,
-    ) -> Result<(), PlanError> {
+    /// stands last: it looks at what was built. `limit` is the stage's `max-unprofiled`.
+    pub fn check_profile_use(&mut self, check: &ProfileUse, limit: Option<&Text>) -> Result<(), PlanError> {
         let mut limit = limit.map(ToString::to_string);
         if let Some(Err(message)) = limit.as_deref().map(str::parse::<Share>) {
             return Err(self.invalid("max-unprofiled", message));
         }
-        let Some(tool) = tool else {
-            self.note("without an llvm-profdata of the compiler's LLVM, functions without a profile are not counted");
-            return Ok(());
+        let name = |what: &str| match check.component {
+            Some(component) => format!("{what}-{component}"),
+            None => what.to_string(),
         };
-        let tool = self.tool_at("llvm-profdata", tool.path);
-        match self.supplied(profile) {
+        match self.supplied(&check.profile) {
             Some(supplied) if supplied.allow_stale => limit = Some("100%".into()),
             Some(_) => {
-                let op = Op::check_profile_sources(profile, &tool, step, MAX_MISMATCHED);
-                self.plan.proofs.push(Step::op("check-origin", op));
+                let op = Op::check_profile_use(check, None, Some(MAX_MISMATCHED));
+                self.plan.proofs.push(Step::op(name("check-origin"), op));
             }
             None => {}
         }
-        let op = Op::check_profile_use(profile, &tool, step, limit.as_deref());
-        self.step(Step::op("check-profile-use", op));
+        let op = Op::check_profile_use(check, limit.as_deref(), None);
+        self.step(Step::op(name("check-profile-use"), op));
         Ok(())
+    }
+
+    /// The `llvm-profdata` that reads what a build got, for [`Context::check_profile_use`].
+    pub fn profile_reader(&mut self, tool: Option<Tool>) -> Option<Arg> {
+        if tool.is_none() {
+            self.note("without an llvm-profdata of the compiler's LLVM, functions without a profile are not counted");
+        }
+        tool.map(|tool| self.tool_at("llvm-profdata", tool.path))
     }
 
     /// A tool that the plan can do without.

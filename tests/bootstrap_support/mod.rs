@@ -100,7 +100,8 @@ const BUILD: &[&str] = &[
     "bootstrap-cache-path",
 ];
 const TARGET: &[&str] = &["cc", "cxx", "ar", "ranlib", "linker", "llvm-config"];
-const LLVM: &[&str] = &["download-ci-llvm", "link-shared", "thin-lto", "ldflags", "ninja", "ccache", "clang-cl"];
+const LLVM: &[&str] =
+    &["download-ci-llvm", "link-shared", "thin-lto", "cflags", "cxxflags", "ldflags", "ninja", "ccache", "clang-cl"];
 
 pub fn llvm(major: u64) -> String {
     format!("if(NOT DEFINED LLVM_VERSION_MAJOR)\n  set(LLVM_VERSION_MAJOR {major})\nendif()\n")
@@ -153,7 +154,7 @@ pub fn july_2026() -> Value {
             "reproducible-artifact",
         ]),
         "src/bootstrap/src/core/config/toml/build.rs": table("Build", &[BUILD, &["ccache"]].concat()),
-        "src/bootstrap/src/core/config/toml/llvm.rs": table("Llvm", &["download-ci-llvm", "link-shared", "thin-lto", "ldflags"]),
+        "src/bootstrap/src/core/config/toml/llvm.rs": table("Llvm", &["download-ci-llvm", "link-shared", "thin-lto", "cflags", "cxxflags", "ldflags"]),
         "src/bootstrap/src/core/config/toml/rust.rs": table("Rust", &rust),
         "src/bootstrap/src/core/config/toml/target.rs": table("TomlTarget", TARGET),
         "src/bootstrap/src/core/config/toml/pgo.rs": table("Pgo", &["rustc", "rustdoc", "llvm"]),

@@ -62,6 +62,9 @@ pub struct Bootstrap {
     /// Profile-guided optimisation, component by component.
     #[serde(default)]
     pub pgo: BootstrapPgo,
+    /// The share of a component's functions that may have no counts in the profile that it is built with; more fail the stage: it is
+    /// the profile of something else. Counted for rustc and LLVM. Default: `90%`.
+    pub max_unprofiled: Option<Text>,
     /// Links the compiler with relocations, for BOLT.
     #[serde(default)]
     #[schemars(with = "OrVar<bool>")]

@@ -37,7 +37,7 @@ pub struct StatusRow {
     /// Of its outputs.
     pub bytes: Option<u64>,
     /// What it said of profiles when it was done.
-    pub profile: Option<String>,
+    pub profiles: Vec<String>,
     /// All that its operations reported then.
     pub facts: Vec<FactRecord>,
 }
@@ -91,13 +91,13 @@ pub fn status_table(rows: &[StatusRow], zone: &TimeZone, look: Look) -> String {
     let bytes: u64 = rows.iter().filter_map(|row| row.bytes).sum();
     let sum = format!("{fresh} of {} up to date", text::plural(on, "stage"));
     let sum = if took > 0.0 { format!("{sum}, {} of work, {}", text::duration(took), text::size(bytes)) } else { sum };
-    let profiles: Vec<&StatusRow> = rows.iter().filter(|row| row.profile.is_some()).collect();
+    let profiles = rows.iter().flat_map(|row| row.profiles.iter().map(|sentence| (row.stage.as_str(), sentence)));
+    let profiles: Vec<(&str, &String)> = profiles.collect();
     if !profiles.is_empty() {
-        let column = profiles.iter().map(|row| text::width(&row.stage)).max().unwrap_or(0);
+        let column = profiles.iter().map(|(stage, _)| text::width(stage)).max().unwrap_or(0);
         table.push('\n');
-        for row in profiles {
-            let sentence = row.profile.as_deref().unwrap_or_default();
-            table.push_str(&format!("{}  {sentence}\n", text::pad(&row.stage, column)));
+        for (stage, sentence) in profiles {
+            table.push_str(&format!("{}  {sentence}\n", text::pad(stage, column)));
         }
     }
     table.push_str(&format!("\n{}\n", look.paint.dim(&sum)));

@@ -282,9 +282,11 @@ impl StageSummary {
             .collect()
     }
 
-    /// The facts in one line, `24 raw profiles, 1,402 functions`; empty if there are none.
+    /// The facts in one line, `24 raw profiles, 1,402 functions`; empty if there are none. What is said in a sentence is not repeated.
     pub fn fact_line(&self) -> String {
-        let facts = self.fact_totals();
+        let told = profiles::told(self.facts.iter().map(|fact| (fact.step.as_str(), fact.name.as_str(), fact.value)));
+        let mut facts = self.fact_totals();
+        facts.retain(|fact| !told.contains(&fact.step.as_str()));
         // That there is nothing of something is worth a share, not a number.
         let told = facts.iter().filter(|fact| fact.value != 0.0 || !fact.unit.is_empty());
         let texts = told.map(|fact| {
@@ -309,8 +311,8 @@ impl StageSummary {
     }
 
     /// What the facts say of profiles.
-    pub fn profile_sentence(&self) -> Option<String> {
-        profiles::sentence(self.facts.iter().map(|fact| (fact.name.as_str(), fact.value)))
+    pub fn profile_sentences(&self) -> Vec<String> {
+        profiles::sentences(self.facts.iter().map(|fact| (fact.step.as_str(), fact.name.as_str(), fact.value)))
     }
 
     /// Its outputs for people: the directory `out` stands for itself only where nothing in it has a name of its own.

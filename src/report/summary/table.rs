@@ -157,8 +157,9 @@ pub(crate) fn change_text(change: &Change, long: bool, flat: bool) -> String {
 
 /// What was gathered, and what became of it, a line per stage.
 pub(crate) fn profiles(run: &RunSummary) -> Vec<String> {
-    let told: Vec<(&str, String)> =
-        run.stages.iter().filter_map(|stage| Some((stage.name.as_str(), stage.profile_sentence()?))).collect();
+    let told = run.stages.iter().map(|stage| (stage.name.as_str(), stage.profile_sentences()));
+    let told = told.flat_map(|(name, sentences)| sentences.into_iter().map(move |sentence| (name, sentence)));
+    let told: Vec<(&str, String)> = told.collect();
     let column = told.iter().map(|(name, _)| text::width(name)).max().unwrap_or(0);
     told.iter().map(|(name, sentence)| format!("{}  {sentence}", text::pad(name, column))).collect()
 }

@@ -1,7 +1,7 @@
 //! The command line of `x.py`, and its environment.
 
 use super::checkout::Spelling;
-use super::{Context, PlanError, Xpy};
+use super::{Context, PlanError, Xpy, profiles};
 use crate::pipeline::kind::{BootstrapCommand, Pgo};
 use crate::plan::{Arg, Command, Symbol};
 
@@ -38,6 +38,9 @@ pub(super) fn command(xpy: &Xpy, config: &Arg, cx: &mut Context) -> Result<Comma
     }
     if kind.try_build && kind.command == BootstrapCommand::Dist {
         NOT_FOR_TRYING.iter().for_each(|name| option(skip, (*name).into()));
+    }
+    if profiles::says_what_is_missing(kind) {
+        argv.push("--verbose".into());
     }
     let mut env = vec![
         ("RUST_BACKTRACE", "full".into()),

@@ -119,6 +119,22 @@ impl Config {
         Ok(true)
     }
 
+    /// Puts flags before those that a setting has, whoever said them.
+    pub fn put_before(&mut self, checkout: &Checkout, name: &str, flags: &str) {
+        let Ok((name, _)) = checkout.setting(name, flags) else { return };
+        let empty = Entry { value: "\"\"".into(), origin: Origin::Default };
+        let entry = self.entries.entry(split(&name)).or_insert(empty);
+        // Not of a string over several lines, which nobody needs for flags.
+        if let Some(Part::Literal(text)) = entry.value.parts.first_mut()
+            && let Some(quote) = ["\"", "'"].into_iter().find(|quote| text.starts_with(quote))
+            && !text.starts_with(&quote.repeat(3))
+        {
+            let rest = &text[1..];
+            let space = if rest == quote { "" } else { " " };
+            *text = format!("{quote}{flags}{space}{rest}");
+        }
+    }
+
     /// A setting that nobody may make, because a `key` of the stage decides on it.
     pub fn forbid(&self, name: &str, because: &str, cx: &Context) -> Result<(), PlanError> {
         let (table, key) = split(name);

@@ -48,7 +48,7 @@ pub(super) fn plan(kind: &Bootstrap, cx: &mut Context) -> Result<(), PlanError> 
     let config = settings::derive(&xpy, cx)?;
     needs::look(&xpy, &config, cx)?;
 
-    profiles::check(&xpy, cx)?;
+    let used = profiles::check(&xpy, cx)?;
     cx.step(Step::op("space", Op::check_space(&Symbol::Build.into(), needs::space(&xpy))));
     let file = Arg::from(Symbol::Build).join(&format!("{}.toml", cx.stage.common.name));
     config.write(&file, cx);
@@ -57,7 +57,7 @@ pub(super) fn plan(kind: &Bootstrap, cx: &mut Context) -> Result<(), PlanError> 
     cx.step(Step::command("x.py", command));
     outputs::measure(&xpy, cx);
     outputs::capture(&xpy, cx);
-    Ok(())
+    profiles::count(&used, &xpy, cx)
 }
 
 impl<'a> Xpy<'a> {

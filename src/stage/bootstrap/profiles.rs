@@ -2,14 +2,22 @@
 //! LLVM. A profile that its reader cannot read is at most a warning to it.
 
 use super::compilers::{self, bindir};
-use super::{Context, PlanError, Xpy, given};
+use super::{Context, PlanError, Xpy, below_out, given};
 use crate::pipeline::OutputRef;
-use crate::pipeline::kind::{Bootstrap, Pgo};
-use crate::plan::{Arg, Late, Op, Part, Step};
+use crate::pipeline::kind::{Bootstrap, BootstrapCommand, Pgo};
+use crate::plan::{Arg, Late, Op, Part, ProfileUse, Step, Symbol};
 use crate::toolchain::{formats, llvm, version};
 
+/// A profile that a component is built with.
+pub(super) struct Used {
+    component: &'static str,
+    profile: Arg,
+    /// An llvm-profdata that can read it.
+    reader: Option<Arg>,
+}
+
 /// Adds a step per profile that is used, which refuses one that is empty or cannot be read.
-pub(super) fn check(xpy: &Xpy, cx: &mut Context) -> Result<(), PlanError> {
+pub(super) fn check(xpy: &Xpy, cx: &mut Context) -> Result<Vec<Used>, PlanError> {
     let clang_major = xpy.compilers.clang.as_ref().and_then(|clang| llvm::clang_major(cx.facts, clang));
     let rustc_llvm = match &xpy.llvm_config {
         Some(program) => {
@@ -19,6 +27,7 @@ pub(super) fn check(xpy: &Xpy, cx: &mut Context) -> Result<(), PlanError> {
     };
     // The machine's llvm-profdata reads what its own and older LLVMs write.
     let profdata = xpy.compilers.clang.as_ref().and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
+    let mut all = Vec::new();
     for (component, pgo) in xpy.kind.pgo.components() {
         let Pgo::Use(profile) = pgo else { continue };
         let profile = cx.arg(profile)?;
@@ -38,9 +47,42 @@ pub(super) fn check(xpy: &Xpy, cx: &mut Context) -> Result<(), PlanError> {
             ));
         }
         let tool = profdata.clone().filter(|tool| tool.llvm_major() >= major);
-        let tool = tool.map(|tool| cx.tool_at("llvm-profdata", tool.path));
+        let reader = tool.map(|tool| cx.tool_at("llvm-profdata", tool.path));
         let step = format!("check-profile-{component}");
-        cx.step(Step::op(step, Op::check_profile(&profile, &shown, newest, tool.as_ref())));
+        cx.step(Step::op(step, Op::check_profile(&profile, &shown, newest, reader.as_ref())));
+        all.push(Used { component, profile, reader });
+    }
+    Ok(all)
+}
+
+/// Whether `x.py` is to have the compilers say which functions a profile lacks. rustc is told to only where `x.py` is verbose; all
+/// stages with the profile say it, as one more flag would have cargo build everything again.
+pub(super) fn says_what_is_missing(kind: &Bootstrap) -> bool {
+    matches!(kind.pgo.rustc, Some(Pgo::Use(_)))
+}
+
+/// Adds a step per profile that counts what was built without it.
+pub(super) fn count(used: &[Used], xpy: &Xpy, cx: &mut Context) -> Result<(), PlanError> {
+    // What is packed was built before, and tests build what is no part of the compiler.
+    if xpy.kind.command != BootstrapCommand::Build {
+        return Ok(());
+    }
+    for Used { component, profile, reader } in used {
+        let output = match *component {
+            "rustc" => "driver",
+            "llvm" => "libllvm",
+            _ => continue,
+        };
+        let Some(tool) = reader.clone() else {
+            cx.note(format!(
+                "without an llvm-profdata that reads `pgo.{component}`, functions without a profile are not counted"
+            ));
+            continue;
+        };
+        let Some(library) = below_out(xpy.kind, output, cx) else { continue };
+        let built = Arg::from(Symbol::Out).join(&library);
+        let check = ProfileUse { profile: profile.clone(), tool, step: "x.py", built, component: Some(*component) };
+        cx.check_profile_use(&check, xpy.kind.max_unprofiled.as_ref())?;
     }
     Ok(())
 }

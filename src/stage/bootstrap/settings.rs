@@ -6,6 +6,7 @@ use super::config::{Config, list, string};
 use super::{Context, PlanError, Xpy};
 use crate::pipeline::kind::{BootstrapCommand, Pgo, Setting};
 use crate::plan::Arg;
+use crate::stage::cmake::WARN;
 
 /// The whole configuration.
 pub(super) fn derive(xpy: &Xpy, cx: &mut Context) -> Result<Config, PlanError> {
@@ -49,6 +50,11 @@ pub(super) fn derive(xpy: &Xpy, cx: &mut Context) -> Result<Config, PlanError> {
         config.need(&xpy.checkout, name, flags, "`llvm-relocations`", cx)?;
     }
     needed(&mut config, xpy, cx)?;
+    if matches!(xpy.kind.pgo.llvm, Some(Pgo::Use(_))) {
+        for name in ["llvm.cflags", "llvm.cxxflags"] {
+            config.put_before(&xpy.checkout, name, WARN);
+        }
+    }
     Ok(config)
 }
 

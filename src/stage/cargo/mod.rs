@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Context, PlanError};
 use crate::pipeline::kind::{Cargo, Lto, Pgo};
 use crate::pipeline::{CommandLine, Stage, Text};
-use crate::plan::{Arg, Command, Op, Output, Part, Step, Symbol};
+use crate::plan::{Arg, Command, Op, Output, Part, ProfileUse, Step, Symbol};
 use crate::toolchain::rust::{self, Rust};
 
 /// What is built, and where cargo runs: it reads its configuration from there upward, and rustup chooses the toolchain.
@@ -88,8 +88,9 @@ pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
     let command = build.command(argv, cx)?;
     cx.step(Step::command("build", command));
     outputs(kind, cx, &package, &profile, &target, &bins);
-    match used {
-        Some(used) => cx.check_profile_use(&used, "build", kind.max_unprofiled.as_ref(), profdata),
+    let Some(profile) = &used else { return Ok(()) };
+    match cx.profile_reader(profdata) {
+        Some(tool) => cx.check_profile_use(&ProfileUse::of_all(profile, &tool), kind.max_unprofiled.as_ref()),
         None => Ok(()),
     }
 }

@@ -27,7 +27,7 @@ const NAMES: &str = "-Xclang -mllvm -Xclang -static-func-full-module-prefix=fals
 const NAMES_IN_LLD: &str = "-Wl,-mllvm,-static-func-full-module-prefix=false";
 /// clang warns of functions that the profile does not know, which are counted after the build; of those whose code is another one
 /// it does by itself. A project that makes errors of warnings does not mean these.
-const WARN: &str = "-Xclang -mllvm -Xclang -pgo-warn-missing-function -Wno-error=backend-plugin";
+pub(in super::super) const WARN: &str = "-Xclang -mllvm -Xclang -pgo-warn-missing-function -Wno-error=backend-plugin";
 
 /// Flags of a stage.
 pub(super) struct Flags {

@@ -12,11 +12,12 @@ use camino::Utf8Path;
 use super::{Context, PlanError};
 use crate::pipeline::kind::cmake::Define;
 use crate::pipeline::kind::{Cmake, Pgo};
-use crate::plan::{Arg, Command, Op, Output, Step, Symbol};
+use crate::plan::{Arg, Command, Op, Output, ProfileUse, Step, Symbol};
 use crate::toolchain::llvm;
 
 use compiler::Compilers;
 use flags::Flags;
+pub(super) use flags::WARN;
 
 /// Cache variables that keys of the stage set, and the keys.
 const KEYS: [(&str, &str); 8] = [
@@ -81,8 +82,9 @@ pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
         step(kind, cx, "install", argv);
     }
     outputs(kind, cx)?;
-    match &flags.profile {
-        Some(profile) => cx.check_profile_use(profile, "build", kind.max_unprofiled.as_ref(), profdata),
+    let Some(profile) = &flags.profile else { return Ok(()) };
+    match cx.profile_reader(profdata) {
+        Some(tool) => cx.check_profile_use(&ProfileUse::of_all(profile, &tool), kind.max_unprofiled.as_ref()),
         None => Ok(()),
     }
 }

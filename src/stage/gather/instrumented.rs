@@ -60,7 +60,9 @@ impl<'a> Instrumented<'a> {
             | Kind::Cargo(Cargo { pgo: Some(Pgo::Generate), .. }) => {}
             Kind::Bootstrap(bootstrap) if bootstrap.pgo.generates().is_some() => {
                 // A toolchain has hundreds of files; one of them says it.
-                let outputs = [(&bootstrap.pgo.llvm, "libllvm"), (&bootstrap.pgo.rustc, "driver")];
+                // On Windows LLVM is part of rustc's library.
+                let llvm = if cx.facts.host().contains("windows") { "driver" } else { "libllvm" };
+                let outputs = [(&bootstrap.pgo.llvm, llvm), (&bootstrap.pgo.rustc, "driver")];
                 if let Some((_, output)) = outputs.iter().find(|(pgo, _)| **pgo == Some(Pgo::Generate)) {
                     let output = OutputRef { stage: stage.common.name.clone(), output: (*output).into() };
                     build.path = Arg::part(Part::Late(Late::Path(output)));

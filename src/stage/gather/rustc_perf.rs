@@ -61,7 +61,10 @@ pub(super) fn expand(
 
     let rustc = match &training.rustc {
         Some(text) => cx.program(text)?,
-        None => cx.arg(&gather.instrumented)?.join("bin/rustc"),
+        None => {
+            let exe = if cx.facts.host().contains("windows") { ".exe" } else { "" };
+            cx.arg(&gather.instrumented)?.join(&format!("bin/rustc{exe}"))
+        }
     };
     let mut commands = Vec::new();
     let shared = Shared { from: &from, rustc: &rustc, options: &options, known: &known };
