@@ -54,6 +54,7 @@ pub fn machine(host: &str, files: Value) -> Value {
             "/usr/bin/llvm-profdata-22 --version": "LLVM version 22.1.8",
             "/usr/bin/llvm-config-19 --version": "19.1.7",
             "/usr/bin/llvm-config-19 --bindir": "/usr/lib/llvm-19/bin",
+            "/usr/bin/llvm-config-19 --shared-mode": "shared\n",
             "/usr/bin/pkg-config --modversion openssl": "3.0.17",
             "/usr/bin/pkg-config --modversion zlib": "1.2.13",
             "/stage0/bin/rustc -vV": "rustc 1.84.0 (9fc6b4312 2025-01-07)",

@@ -71,7 +71,15 @@ fn defaults(config: &mut Config, xpy: &Xpy, cx: &mut Context) -> Result<(), Plan
     plain("build.locked-deps", true);
     plain("rust.lld", false);
     plain("rust.llvm-bitcode-linker", false);
-    if xpy.llvm_config.is_none() && !xpy.host.contains("windows") {
+    // x.py links statically unless told, also with an LLVM whose libraries need others that are not there (Polly, Z3).
+    let shared = match &xpy.llvm_config {
+        None => !xpy.host.contains("windows"),
+        Some(program) => cx.known_path(program).is_some_and(|program| {
+            let mode = cx.facts.output(&[program.as_str(), "--shared-mode"]);
+            mode.is_some_and(|mode| mode.trim() == "shared")
+        }),
+    };
+    if shared {
         plain("llvm.link-shared", true);
     }
     let text = |name: &str, text: &str| string(name, text.into(), cx);
