@@ -19,6 +19,7 @@ use super::{Context, PlanError};
 use crate::pipeline::Text;
 use crate::pipeline::kind::Bootstrap;
 use crate::plan::{Arg, Op, Part, Step, Symbol};
+use crate::toolchain::{llvm, version};
 
 use checkout::Checkout;
 use compilers::Compilers;
@@ -77,6 +78,18 @@ impl<'a> Xpy<'a> {
         let compilers = Compilers::find(kind, &host, llvm_config.is_none(), cx);
         let (rustc, cargo) = (given(kind.rustc.as_ref(), cx)?, given(kind.cargo.as_ref(), cx)?);
         Ok(Xpy { kind, checkout, source, build, host, targets, llvm_config, rustc, cargo, compilers })
+    }
+
+    /// The version of the clang that builds.
+    fn clang_major(&self, cx: &Context) -> Option<u64> {
+        self.compilers.clang.as_ref().and_then(|clang| llvm::clang_major(cx.facts, clang))
+    }
+
+    /// The version of the LLVM that rustc will have.
+    fn rustc_llvm(&self, cx: &Context) -> Option<u64> {
+        let Some(program) = &self.llvm_config else { return self.checkout.llvm_major };
+        let path = cx.known_path(program)?;
+        Some(version::of(cx.facts, "llvm-config", &path)?.major)
     }
 
     /// The directory that `x.py` builds in.

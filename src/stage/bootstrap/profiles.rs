@@ -6,7 +6,7 @@ use super::{Context, PlanError, Xpy, below_out, given};
 use crate::pipeline::OutputRef;
 use crate::pipeline::kind::{Bootstrap, BootstrapCommand, Pgo};
 use crate::plan::{Arg, Late, Op, Part, ProfileUse, Step, Symbol};
-use crate::toolchain::{formats, llvm, version};
+use crate::toolchain::{formats, llvm};
 
 /// A profile that a component is built with.
 pub(super) struct Used {
@@ -18,13 +18,7 @@ pub(super) struct Used {
 
 /// Adds a step per profile that is used, which refuses one that is empty or cannot be read.
 pub(super) fn check(xpy: &Xpy, cx: &mut Context) -> Result<Vec<Used>, PlanError> {
-    let clang_major = xpy.compilers.clang.as_ref().and_then(|clang| llvm::clang_major(cx.facts, clang));
-    let rustc_llvm = match &xpy.llvm_config {
-        Some(program) => {
-            cx.known_path(program).and_then(|path| version::of(cx.facts, "llvm-config", &path)).map(|v| v.major)
-        }
-        None => xpy.checkout.llvm_major,
-    };
+    let (clang_major, rustc_llvm) = (xpy.clang_major(cx), xpy.rustc_llvm(cx));
     // The machine's llvm-profdata reads what its own and older LLVMs write.
     let profdata = xpy.compilers.clang.as_ref().and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
     let mut all = Vec::new();
