@@ -83,6 +83,22 @@ fn a_daemon_counts_at_the_end() {
     assert_eq!(fact(&project, "daemon-stream-merge", "raw-profiles"), Some(2.0));
 }
 
+/// What waits for the end of its process is not counted once more when it is taken.
+#[test]
+fn bytes_count_once_against_the_budget() {
+    let script = "for i in 1 2 3; do ${program.loop} $i hang > /dev/null & done\n\
+                  until [ $(find \"$(dirname \"$LLVM_PROFILE_FILE\")\" -name '1*' -size +0 | wc -l) = 3 ]; do sleep 0.02; done\n\
+                  ${program.loop} 5\nsleep 0.5\n";
+    let project = gather("", &[("daemons", "", script)]);
+    project.succeed(&["run"]);
+    has_steps(&project, 11);
+    assert_eq!(fact(&project, "daemons-stream-merge", "raw-profiles"), Some(4.0));
+    let bytes = fact(&project, "daemons-stream-merge", "raw-bytes").unwrap();
+    let peak = fact(&project, "stream-merge", "peak-unmerged").unwrap();
+    // All are of one size, and three of them wait together.
+    assert!(peak >= bytes * 3.0 / 4.0 && peak <= bytes, "{peak} of {bytes}");
+}
+
 /// Counters in a file that is mapped from the start: killed at any time, the process has written what it counted.
 #[test]
 fn continuous_profiles_of_killed_processes_count() {

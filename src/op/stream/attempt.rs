@@ -120,8 +120,8 @@ fn tree(shared: &Shared, slot: usize, dir: &Utf8Path) -> Result<Tree> {
 fn take(shared: &Shared, id: u64, watch: Watch, stop: &Stop, to: &Sender<Taken>) -> Result<()> {
     let taken = watch.run(stop, |event| match event {
         Event::Waiting(bytes) => shared.budget.waiting(id, bytes),
-        Event::Taken(file) => {
-            shared.budget.taken(id, file.bytes);
+        Event::Taken(file, waiting) => {
+            shared.budget.taken(id, file.bytes, waiting);
             if to.send(file).is_err() {
                 tracing::debug!("nobody merges any more: the attempt has failed");
             }

@@ -97,7 +97,8 @@ impl Look {
 
 /// What a watch has to say.
 pub enum Event {
-    Taken(Taken),
+    /// A file was taken; so many bytes are in files that cannot be taken yet, of which it is none any more.
+    Taken(Taken, u64),
     /// So many bytes are in files that cannot be taken yet.
     Waiting(u64),
 }
@@ -256,6 +257,7 @@ impl Watch {
             return Ok(());
         }
         let mut asked = writers::Asked::default();
+        let mut waiting = self.waiting();
         for (mut taken, mut look) in std::mem::take(&mut self.held) {
             if !give_up && look.at > now {
                 self.held.push((taken, look));
@@ -267,8 +269,9 @@ impl Watch {
                 self.held.push((taken, look));
                 continue;
             }
+            waiting -= taken.bytes;
             taken.bytes = fs::symlink_metadata(&taken.path)?.len();
-            tell(Event::Taken(taken));
+            tell(Event::Taken(taken, waiting));
         }
         Ok(())
     }

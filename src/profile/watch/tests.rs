@@ -31,7 +31,7 @@ fn watched(act: impl FnOnce(&Utf8Path, &dyn Fn(usize))) -> Vec<(String, String, 
     std::thread::scope(|scope| {
         let watching = scope.spawn(|| {
             watch.run(&stop, |event| {
-                if let Event::Taken(file) = event {
+                if let Event::Taken(file, _) = event {
                     let text = fs::read_to_string(&file.path).unwrap();
                     taken.lock().unwrap().push((file.name.to_string(), text, stop.mode() == Mode::Run));
                 }
@@ -107,4 +107,43 @@ fn what_is_open_is_taken_when_it_is_closed() {
         wait(1);
     });
     assert_eq!((taken.len(), taken[0].1.as_str()), (1, "more"));
+}
+
+/// Whoever adds up what was taken and what waits never gets more than there is.
+#[test]
+fn no_byte_waits_after_it_was_taken() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(temporary.path()).unwrap();
+    let root = dir.join("raw");
+    let tree = Tree { root: root.clone(), aside: dir.join("aside"), wanted: Wanted::Extension("profraw") };
+    let watch = Watch::new(vec![tree]).unwrap();
+    let (stop, told, living) = (Stop::new().unwrap(), std::sync::Mutex::new(Vec::new()), Sleeper::new());
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut taken = 0;
+            watch.run(&stop, |event| {
+                let waiting = match event {
+                    Event::Taken(file, waiting) => {
+                        taken += file.bytes;
+                        waiting
+                    }
+                    Event::Waiting(waiting) => waiting,
+                };
+                told.lock().unwrap().push((taken, waiting));
+            })
+        });
+        for number in 0..8 {
+            fs::write(root.join(format!("{number}_{}.profraw", living.0.id())), [0; 100]).unwrap();
+        }
+        let began = Instant::now();
+        while told.lock().unwrap().last() != Some(&(0, 800)) {
+            assert!(began.elapsed().as_secs() < 60, "{:?}", told.lock().unwrap().last());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stop.finish();
+        watching.join().unwrap().unwrap();
+    });
+    let told = told.into_inner().unwrap();
+    assert!(told.iter().all(|(taken, waiting)| taken + waiting <= 800), "{told:?}");
+    assert_eq!(told.last(), Some(&(800, 0)));
 }
