@@ -64,6 +64,25 @@ fn the_process_id_may_be_in_a_directory() {
     assert_eq!(fact(&project, "dirs-stream-merge", "raw-profiles"), Some(5.0));
 }
 
+/// Numbers of a pool of files are no process ids, though there is always a process 1.
+#[test]
+fn small_numbers_are_no_process_ids() {
+    let script = "raw=$(dirname \"$LLVM_PROFILE_FILE\")\nLLVM_PROFILE_FILE=$raw/m_1.profraw ${program.loop} 4\n\
+                  LLVM_PROFILE_FILE=$raw/default_1/x.profraw ${program.loop} 5\npoint numbers\n";
+    let project = gather("", &[("numbers", "", script)]);
+    project.hold("numbers");
+    let run = project.start(&["run"]);
+    project.reached("numbers");
+    let attempts = project.state().join("stages/gather/attempts");
+    let left = || tree(&attempts).into_keys().filter(|path| path.contains("/raw/")).collect::<Vec<String>>();
+    let profiles = || left().into_iter().filter(|path| path.ends_with(".profraw")).count();
+    assert!(eventually(|| profiles() == 0), "{:?}", left());
+    project.release("numbers");
+    assert_eq!(run.ended().code(), Some(0));
+    has_steps(&project, 9);
+    assert_eq!(fact(&project, "numbers-stream-merge", "raw-profiles"), Some(2.0));
+}
+
 /// A process that has written its profile and stays: it may write again, so its profile is taken when it has ended.
 #[test]
 fn a_daemon_counts_at_the_end() {

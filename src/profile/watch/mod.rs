@@ -74,6 +74,8 @@ pub struct Watch {
     held: Vec<(Taken, Look)>,
     next: u64,
     next_walk: Instant,
+    /// Who writes in the trees began later.
+    since: owner::Moment,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +106,8 @@ pub enum Event {
 }
 
 impl Watch {
-    /// Begins to watch. The directories are made if they do not exist, and those for taken files are emptied.
+    /// Begins to watch. The directories are made if they do not exist, and those for taken files are emptied. Processes that write
+    /// there are to begin later.
     ///
     /// # Errors
     /// A directory cannot be made or read.
@@ -120,8 +123,8 @@ impl Watch {
         for (number, tree) in trees.iter().enumerate() {
             changes.watch(&tree.root, number);
         }
-        let next_walk = Instant::now();
-        Ok(Watch { trees, changes, pending: BTreeMap::new(), held: Vec::new(), next: 0, next_walk })
+        let (next_walk, since) = (Instant::now(), owner::Moment::this());
+        Ok(Watch { trees, changes, pending: BTreeMap::new(), held: Vec::new(), next: 0, next_walk, since })
     }
 
     /// Takes files until it is told to stop; with [`Mode::Finish`] everything that is there then.
@@ -231,7 +234,7 @@ impl Watch {
             };
             let tree = &self.trees[look.tree];
             let name = path.strip_prefix(&tree.root).unwrap_or(&path).to_owned();
-            if !all && owner::lives(&name, &found) {
+            if !all && owner::lives(&name, &found, self.since) {
                 look.bytes = found.len();
                 look.later();
                 self.pending.insert(path, look);

@@ -90,6 +90,27 @@ fn an_id_that_returns_does_not_hold_a_file() {
     assert_eq!((taken[0].1.as_str(), taken[0].2), ("old", true));
 }
 
+/// A number in a name that is the id of a process which was there before the directory was: it is no id.
+#[test]
+fn a_process_from_before_does_not_hold_a_file() {
+    let older = Sleeper::new();
+    // Beginnings are known to a hundredth of a second.
+    std::thread::sleep(Duration::from_millis(50));
+    let taken = watched(|root, wait| {
+        let living = Sleeper::new();
+        fs::write(root.join("m_1.profraw"), "pool").unwrap();
+        fs::write(root.join(format!("m_{}.profraw", older.0.id())), "older").unwrap();
+        // The number of the directory is one, that of the file is not.
+        fs::create_dir_all(root.join(format!("prof-{}", living.0.id()))).unwrap();
+        fs::write(root.join(format!("prof-{}/default_1.profraw", living.0.id())), "living").unwrap();
+        wait(2);
+        std::thread::sleep(LAST_LOOK * 3);
+    });
+    let mut taken: Vec<(&str, bool)> = taken.iter().map(|(_, text, early)| (text.as_str(), *early)).collect();
+    taken.sort_unstable();
+    assert_eq!(taken, [("living", false), ("older", true), ("pool", true)]);
+}
+
 /// A process without a name in the file still has it open when it is taken: what it writes then counts.
 #[test]
 fn what_is_open_is_taken_when_it_is_closed() {
