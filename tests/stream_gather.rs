@@ -64,6 +64,17 @@ fn the_process_id_may_be_in_a_directory() {
     assert_eq!(fact(&project, "dirs-stream-merge", "raw-profiles"), Some(5.0));
 }
 
+/// Names that are not UTF-8, or not one line, are names.
+#[test]
+fn profiles_of_any_name_count() {
+    let script = "raw=$(dirname \"$LLVM_PROFILE_FILE\")\nLLVM_PROFILE_FILE=$raw/$(printf 'a\\377').profraw ${program.loop} 4\n\
+                  LLVM_PROFILE_FILE=$raw/$(printf 'd\\376/b\\nb').profraw ${program.loop} 5\n";
+    let project = gather("", &[("names", "", script)]);
+    project.succeed(&["run"]);
+    has_steps(&project, 9);
+    assert_eq!(fact(&project, "names-stream-merge", "merged-profiles"), Some(2.0));
+}
+
 /// Numbers of a pool of files are no process ids, though there is always a process 1.
 #[test]
 fn small_numbers_are_no_process_ids() {

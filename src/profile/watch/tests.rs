@@ -111,6 +111,29 @@ fn a_process_from_before_does_not_hold_a_file() {
     assert_eq!(taken, [("living", false), ("older", true), ("pool", true)]);
 }
 
+/// A name is bytes to the kernel. Profiles count whatever they are called.
+#[test]
+fn names_of_any_bytes_are_taken() {
+    use std::os::unix::ffi::OsStrExt;
+    let name = |bytes: &'static [u8]| Path::new(std::ffi::OsStr::from_bytes(bytes)).to_owned();
+    let taken = watched(|root, wait| {
+        fs::write(root.as_std_path().join(name(b"told-\xff.profraw")), "told").unwrap();
+        fs::write(root.as_std_path().join(name(b"two\nlines.profraw")), "lines").unwrap();
+        let dir = root.as_std_path().join(name(b"dir-\xfe"));
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("in.profraw"), "in").unwrap();
+        fs::write(root.as_std_path().join(name(b"other-\xff.txt")), "other").unwrap();
+        fs::write(root.join(format!("{}.profraw", "l".repeat(247))), "long").unwrap();
+        wait(4);
+    });
+    let mut taken: Vec<(&str, &str, bool)> =
+        taken.iter().map(|(name, text, early)| (text.as_str(), name.as_str(), *early)).collect();
+    taken.sort_unstable();
+    assert_eq!((taken.remove(2).0, taken.len()), ("long", 3));
+    let names = [("in", "dir-\u{fffd}/in.profraw", true), ("lines", "two\nlines.profraw", true)];
+    assert_eq!(taken, [names[0], names[1], ("told", "told-\u{fffd}.profraw", true)]);
+}
+
 /// A process without a name in the file still has it open when it is taken: what it writes then counts.
 #[test]
 fn what_is_open_is_taken_when_it_is_closed() {
