@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::store::{self, Counts};
 use super::{Shared, eprintln};
-use crate::op::merge::{self, Reason, tools};
+use crate::op::merge::{self, Reason, bolt, tools};
 use crate::plan::companion::Reported;
 use crate::profile::raw::{Became, Input, Sum};
 use crate::profile::watch::Taken;
@@ -179,7 +179,7 @@ impl Partial {
                 let inputs: Vec<Input> = paths.iter().map(|path| (path.clone(), 1)).collect();
                 tools::profdata(&job, &inputs, &before)?
             }
-            Format::Fdata => tools::good_fdata(&job, &paths, &before)?,
+            Format::Fdata => bolt::merge_good(&job, &paths, &before)?,
         };
         let complaint =
             |path: &Utf8Path| complaints.iter().find(|(bad, reason)| bad == path && !merge::is_harmless(reason));
