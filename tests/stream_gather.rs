@@ -257,6 +257,40 @@ fn a_wrong_tool_is_noticed_at_once() {
     }
 }
 
+/// Profiles of another version beside good ones are damage, and the tool is asked about one of them.
+#[test]
+fn the_tool_is_asked_once_about_a_version() {
+    // A version is the number at byte 8 of a raw profile.
+    let script = "raw=$(dirname \"$LLVM_PROFILE_FILE\")\n${program.loop} 4\n\
+                  LLVM_PROFILE_FILE=whole.profraw ${program.loop} 1\n\
+                  printf '\\011' | dd of=whole.profraw bs=1 seek=8 conv=notrunc 2> /dev/null\n\
+                  for i in $(seq 50); do cp whole.profraw \"$raw/old-$i.profraw\"; done\n";
+    let project = gather("max-damaged = \"99%\"", &[("old", "", script)])
+        .with("\"llvm-profdata-22\"", "\"${pipeline.dir}/profdata\"");
+    let tool = project.dir.join("profdata");
+    std::fs::write(
+        &tool,
+        "#!/bin/sh\nfor word; do case $word in --input-files=*) cat \"${word#*=}\" >> \"$LC_DIR/asked\";; esac; done\n\
+         exec llvm-profdata-22 \"$@\"\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    project.succeed(&["run"]);
+    has_steps(&project, 4);
+    assert_eq!(fact(&project, "old-stream-merge", "damaged-profiles"), Some(50.0));
+    let asked = std::fs::read_to_string(project.dir.join("asked")).unwrap();
+    assert_eq!(asked.lines().filter(|line| line.contains("old-")).count(), 1, "{asked}");
+    let quarantine = tree(&project.state().join("stages/gather/committed/old/quarantine"));
+    let mut reasons = quarantine.iter().filter(|(name, _)| name.ends_with(".reason"));
+    assert_eq!(reasons.clone().count(), 50);
+    // Each names its own file.
+    let own = |(name, text): (&String, &Vec<u8>)| {
+        let (text, name) = (String::from_utf8_lossy(text), name.trim_end_matches(".reason"));
+        text.contains("version 9") && text.matches(name).count() == 2
+    };
+    assert!(reasons.all(own), "{:?}", reasons.next());
+}
+
 /// The companion is killed: the attempt fails and says why, and another try counts everything once.
 #[test]
 fn a_companion_that_is_killed_fails_the_attempt() {

@@ -8,7 +8,7 @@ mod budget;
 mod partial;
 pub(super) mod store;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use super::Fact;
+use super::merge::Reason;
 use crate::plan::companion::{Said, Told};
 use crate::profile::Format;
 use crate::state::disk;
@@ -51,10 +52,18 @@ struct Shared {
     args: StreamMerge,
     budget: Budget,
     says: Arc<Says>,
-    /// Headers of binaries whose profiles the tool reads.
-    known: Mutex<HashSet<Vec<u8>>>,
+    asked: Mutex<Asked>,
     /// Held while sums of workloads become one.
     store: Mutex<()>,
+}
+
+/// What the tool has said of profiles, so that it is asked once.
+#[derive(Default)]
+struct Asked {
+    /// Headers of binaries whose profiles it reads.
+    reads: HashSet<Vec<u8>>,
+    /// Versions that it does not, with the file that it was asked about and what it said.
+    refuses: HashMap<u32, Reason>,
 }
 
 /// Standard output, a line at a time.
@@ -95,8 +104,8 @@ impl StreamMerge {
             ..*self
         };
         let budget = Budget::new(self.disk_budget, Arc::clone(&says));
-        let (known, store) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { args, budget, says, known, store });
+        let (asked, store) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { args, budget, says, asked, store });
         let mut attempts: BTreeMap<u64, Attempt> = BTreeMap::new();
         let mut ending: Vec<JoinHandle<()>> = Vec::new();
         for line in std::io::stdin().lock().lines() {

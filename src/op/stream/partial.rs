@@ -13,6 +13,7 @@ use super::store::{self, Counts};
 use super::{Shared, eprintln};
 use crate::op::merge::{self, Reason, bolt, tools};
 use crate::plan::companion::Reported;
+use crate::profile::header::{Header, HeaderKind};
 use crate::profile::raw::{Became, Input, Sum};
 use crate::profile::watch::Taken;
 use crate::profile::{Format, fdata};
@@ -77,15 +78,25 @@ impl Partial {
     pub fn add(&mut self, files: Vec<Taken>, fast: bool) -> Result<()> {
         self.counts.files += files.len() as u64;
         self.counts.bytes += files.iter().map(|file| file.bytes).sum::<u64>();
-        let mut good = Vec::new();
+        let (mut good, mut wrong_version) = (Vec::new(), None);
         for file in files {
             if file.written {
                 self.set_aside(&file, "it is still being written by a process that the workload's end did not end")?;
             } else if let Some(reason) = self.refused(&file)? {
                 self.set_aside(&file, &reason)?;
+                wrong_version = wrong_version.or_else(|| tools::of_wrong_version(&reason).then_some(reason));
             } else {
                 good.push(file);
             }
+        }
+        // One may have got here by accident; if all are, nobody needs to wait for the end.
+        if let Some(wrong) = wrong_version
+            && good.is_empty()
+            && self.handed.is_empty()
+            && self.counts.merged == 0
+            && self.damaged.len() > WRONG_VERSIONS
+        {
+            bail!("{wrong}");
         }
         match self.shared.args.format {
             Format::Profdata => self.add_up(good, fast)?,
@@ -129,8 +140,8 @@ impl Partial {
         Ok(())
     }
 
-    /// Asks the tool about the first profile of each binary. What it does not read is not added to a sum, and a version that it
-    /// does not know is noticed at once.
+    /// Asks the tool about the first profile of each binary, and of each version that it does not know. What it does not read is not
+    /// added to a sum, and a version that it does not know is noticed at once.
     fn refused(&self, file: &Taken) -> Result<Option<String>> {
         if self.shared.args.format == Format::Fdata {
             return Ok(None);
@@ -138,26 +149,27 @@ impl Partial {
         let mut header = Vec::new();
         let read = File::open(&file.path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut header));
         read.with_context(|| format!("cannot read {}", file.path))?;
-        let known = || self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if header.len() < HEADER || known().contains(&header) {
+        let version =
+            Header::parse(&header).filter(|header| header.kind == HeaderKind::Raw).map(|header| header.version);
+        let asked = || self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if header.len() < HEADER || asked().reads.contains(&header) {
             return Ok(None);
+        }
+        if let Some((other, reason)) = version.and_then(|version| asked().refuses.get(&version).cloned()) {
+            return Ok(Some(reason.replace(other.as_str(), file.path.as_str())));
         }
         let output = self.work.join("first");
         let job = tools::Job { tool: &self.shared.args.tool, work: &self.work, output: &output, sums: &[], threads: 1 };
         let mut complaints = tools::profdata(&job, &[(file.path.clone(), 1)], &[])?;
         complaints.retain(|(_, reason)| !merge::is_harmless(reason));
-        if complaints.is_empty() {
-            known().insert(header);
+        let Some((path, reason)) = complaints.pop() else {
+            asked().reads.insert(header);
+            return Ok(None);
+        };
+        if let Some(version) = version.filter(|_| tools::of_wrong_version(&reason)) {
+            asked().refuses.insert(version, (path, reason.clone()));
         }
-        let reason = complaints.pop().map(|(_, reason)| reason);
-        // One may have got here by accident; if all are, nobody needs to wait for the end.
-        if let Some(wrong) = reason.as_ref().filter(|reason| tools::of_wrong_version(reason))
-            && self.counts.merged == 0
-            && self.damaged.len() >= WRONG_VERSIONS
-        {
-            bail!("{wrong}");
-        }
-        Ok(reason)
+        Ok(Some(reason))
     }
 
     /// Lets the tool merge what it was handed.
