@@ -235,6 +235,63 @@ fn damage_is_set_aside_and_limited() {
     assert_eq!(fact(&project, "damaged-stream-merge", "raw-profiles"), Some(5.0));
 }
 
+/// Damaged profiles take no more than a quarter of the budget, in all workloads of all runs together; all have reasons.
+#[test]
+fn damaged_profiles_have_one_limit() {
+    let script = |name: &str| {
+        format!(
+            "did {name}\n${{program.loop}} 1\nhead -c 9000 /dev/zero > \"$(dirname \"$LLVM_PROFILE_FILE\")/zeros.profraw\"\n\
+             [ {name} != c ] || [ -e \"$LC_DIR/go\" ]\n"
+        )
+    };
+    let [a, b, c] = ["a", "b", "c"].map(script);
+    let keys = "disk-budget = \"80 kB\"\nmax-damaged = \"90%\"";
+    let project = gather(keys, &[("a", "", &a), ("b", "", &b), ("c", "", &c)]);
+    assert_eq!(project.finish(&["run"]).code(), Some(1));
+    std::fs::write(project.dir.join("go"), "").unwrap();
+    project.succeed(&["resume"]);
+    assert_eq!(project.work(), ["program", "a", "b", "c", "c"]);
+    has_steps(&project, 3);
+    let kept = tree(&project.state().join("stages/gather/committed"));
+    let kept: Vec<(&String, usize)> =
+        kept.iter().filter(|(name, _)| name.contains("/quarantine/")).map(|(name, text)| (name, text.len())).collect();
+    assert_eq!(kept.iter().filter(|(name, _)| name.ends_with(".reason")).count(), 3, "{kept:?}");
+    let mut sizes: Vec<usize> =
+        kept.iter().filter(|(name, _)| !name.ends_with(".reason")).map(|(_, size)| *size).collect();
+    sizes.sort_unstable();
+    // Two of 9,000 bytes fit into 20,000.
+    assert_eq!(sizes, [0, 9000, 9000]);
+}
+
+/// Beside good profiles of BOLT lies one that is malformed: it is set aside with what merge-fdata says of it.
+#[test]
+fn a_malformed_profile_of_bolt_is_set_aside() {
+    let script = "dir=$(dirname \"$(cat \"$(dirname ${instr.file}).path\")\")\n${instr.file} 3\n\
+                  echo garbage line > \"$dir/prof.x.fdata\"\n${instr.file} 4\n";
+    let project = stream_support::bolt(1, &[("a", "", script)]).with("jobs = 1\n", "jobs = 1\nmax-damaged = \"50%\"\n");
+    project.succeed(&["run"]);
+    assert_eq!(stream_support::calls(&project.output("gather", "profile"), "step"), 7);
+    assert_eq!(fact(&project, "a-stream-merge", "merged-profiles"), Some(2.0));
+    let quarantine = tree(&project.state().join("stages/gather/committed/a/quarantine"));
+    let (_, reason) = quarantine.iter().find(|(name, _)| name.ends_with("prof.x.fdata.reason")).unwrap();
+    assert!(String::from_utf8_lossy(reason).contains("Malformed / corrupted entry type"), "{reason:?}");
+    assert_eq!(quarantine.len(), 2, "{:?}", quarantine.keys());
+}
+
+/// One that cannot be merged with the others fails the attempt, by name.
+#[test]
+fn profiles_of_bolt_that_do_not_fit_to_each_other() {
+    let script = "dir=$(dirname \"$(cat \"$(dirname ${instr.file}).path\")\")\n${instr.file} 3\n\
+                  printf 'no_lbr cycles\\n1 main 0 4\\n' > \"$dir/prof.x.fdata\"\n";
+    let project = stream_support::bolt(1, &[("a", "", script)]);
+    let ended = project.finish(&["run"]);
+    assert_eq!(ended.code(), Some(1), "{}", ended.output);
+    for part in ["cannot mix profile with and without no_lbr", ".fdata: "] {
+        assert!(ended.output.contains(part), "no `{part}` in {}", ended.output);
+    }
+    assert!(!ended.output.contains("legacy"), "{}", ended.output);
+}
+
 /// Nothing of what a workload wrote is good: that fails at once.
 #[test]
 fn nothing_but_damage_fails_the_workload() {

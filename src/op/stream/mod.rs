@@ -6,6 +6,7 @@
 mod attempt;
 mod budget;
 mod partial;
+mod quarantine;
 pub(super) mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -23,6 +24,7 @@ use crate::profile::Format;
 use crate::state::disk;
 use attempt::Attempt;
 use budget::Budget;
+use quarantine::Room;
 
 /// Merges the profiles of workloads while they run; is told of them on standard input.
 #[derive(Debug, clap::Args)]
@@ -51,6 +53,8 @@ pub struct StreamMerge {
 struct Shared {
     args: StreamMerge,
     budget: Budget,
+    /// For damaged profiles.
+    room: Room,
     says: Arc<Says>,
     asked: Mutex<Asked>,
     /// Held while sums of workloads become one.
@@ -104,8 +108,9 @@ impl StreamMerge {
             ..*self
         };
         let budget = Budget::new(self.disk_budget, Arc::clone(&says));
+        let room = Room::new(&self.committed, self.disk_budget)?;
         let (asked, store) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { args, budget, says, asked, store });
+        let shared = Arc::new(Shared { args, budget, room, says, asked, store });
         let mut attempts: BTreeMap<u64, Attempt> = BTreeMap::new();
         let mut ending: Vec<JoinHandle<()>> = Vec::new();
         for line in std::io::stdin().lock().lines() {

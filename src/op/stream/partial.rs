@@ -21,8 +21,6 @@ use crate::profile::{Format, fdata};
 /// So many files, or so many bytes, are enough to start a tool for.
 const TOOL_FILES: usize = 1000;
 const TOOL_BYTES: u64 = 256 << 20;
-/// Of damaged files not more than this is kept for an attempt; of further ones only the reasons.
-const KEPT_DAMAGE: u64 = 64 << 20;
 /// After so many damaged profiles and no good one, a version that the tool does not read ends the workload.
 const WRONG_VERSIONS: usize = 4;
 /// The first words of a raw profile's header, which differ for different binaries and not for processes of one.
@@ -43,7 +41,8 @@ pub(super) struct Partial {
     number: usize,
     counts: Counts,
     damaged: Vec<Reason>,
-    kept_damage: u64,
+    /// Bytes of damaged files that are kept, until the attempt counts.
+    kept: u64,
 }
 
 impl Partial {
@@ -67,7 +66,7 @@ impl Partial {
             number: 0,
             counts: Counts::default(),
             damaged: Vec::new(),
-            kept_damage: 0,
+            kept: 0,
         }
     }
 
@@ -229,8 +228,9 @@ impl Partial {
     fn set_aside(&mut self, file: &Taken, reason: &str) -> Result<()> {
         self.counts.damaged += 1;
         eprintln(&format!("set aside: {}: {reason}", file.name));
-        self.kept_damage = self.kept_damage.saturating_add(file.bytes);
-        if self.kept_damage > KEPT_DAMAGE {
+        if self.shared.room.take(file.bytes) {
+            self.kept += file.bytes;
+        } else {
             File::create(&file.path).with_context(|| format!("cannot write {}", file.path))?;
         }
         merge::quarantine(&self.quarantine, &[(file.path.clone(), reason.to_owned())])?;
@@ -261,6 +261,14 @@ impl Partial {
             fs::rename(rest, &place).with_context(|| format!("cannot write {place}"))?;
         }
         counts.write(to, &[])?;
+        self.kept = 0;
         Ok(counts.facts())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // An attempt that does not count is removed.
+        self.shared.room.give_back(self.kept);
     }
 }
