@@ -2,8 +2,6 @@
 
 mod reader;
 
-use std::fs;
-
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -11,6 +9,7 @@ use super::args::MergeArgs;
 use super::exit::Usage;
 use super::plan::print;
 use crate::op::merge::engine::{self, Order};
+use crate::op::merge::work::{Output, Work};
 use crate::profile::header::Header;
 use crate::profile::raw::Input;
 use crate::profile::{self, Format};
@@ -24,46 +23,49 @@ pub fn weighted(text: &str) -> Result<(u64, Utf8PathBuf), String> {
 
 /// `optbuild merge`
 pub fn merge(args: &MergeArgs) -> Result<u8> {
+    let output = Output::at(&args.output)?;
     let mut files: Vec<Input> = Vec::new();
     let plain = args.input.iter().map(|input| (1, input));
     for (weight, input) in plain.chain(args.weighted_input.iter().map(|(weight, input)| (*weight, input))) {
         if !input.exists() {
             return Err(Usage(format!("there is no {input}")).into());
         }
-        // A file that is named is taken whatever its name.
+        // A file that is named is taken whatever its name. What is found is not, if it is what an earlier merge wrote here.
+        if !input.is_dir() {
+            files.push((input.clone(), weight));
+            continue;
+        }
         let wanted =
-            |path: &Utf8Path| path == input || matches!(path.extension(), Some("profraw" | "profdata" | "fdata"));
+            |path: &Utf8Path| matches!(path.extension(), Some("profraw" | "profdata" | "fdata")) && !output.is(path);
         let found = profile::find(input, wanted).with_context(|| format!("cannot look for profiles in {input}"))?;
+        if found.is_empty() {
+            anstream::eprintln!("there is no profile (*.profraw, *.profdata, *.fdata) in {input}");
+        }
         files.extend(found.into_iter().map(|file| (file.path, weight)));
     }
     let format = format(&files)?;
     if format == Format::Fdata && files.iter().any(|(_, weight)| *weight != 1) {
         return Err(Usage("profiles of BOLT have no weights: merge-fdata adds them up as they are".into()).into());
     }
-    let dir = match args.output.parent() {
-        Some(dir) if !dir.as_str().is_empty() => dir,
-        _ => Utf8Path::new("."),
-    };
-    let work = engine::work_in(dir)?;
-    let work_dir = Utf8Path::from_path(work.path()).context("a path that is not UTF-8")?;
+    let work = Work::beside(&output)?;
     let tool = match (&args.profdata, format) {
         (Some(tool), Format::Profdata) => tool.clone(),
-        (_, Format::Profdata) => reader::find(&files, work_dir)?,
+        (_, Format::Profdata) => reader::find(&files, &work)?,
         (_, Format::Fdata) => reader::candidates("merge-fdata").next().ok_or_else(|| reader::none("merge-fdata"))?,
     };
-    let merged = work_dir.join("merged");
+    let merged = work.join("merged");
     let order = Order {
         format,
         tool: &tool,
         files: &files,
         with: &[],
         threads: args.jobs.map_or(0, |jobs| jobs as usize),
-        work: work_dir,
+        work: &work,
         output: &merged,
         limit: args.max_damaged,
     };
     let outcome = engine::merge(&order)?;
-    fs::rename(&merged, &args.output).with_context(|| format!("cannot write {}", args.output))?;
+    output.put(&merged)?;
     for (path, reason) in &outcome.spoiled {
         anstream::eprintln!("{path}: {reason}");
     }
@@ -77,8 +79,10 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
             line.push_str(&format!(", {number} {what}"));
         }
     }
-    if format == Format::Profdata {
-        line.push_str(&format!("; {} added up before llvm-profdata", outcome.added));
+    match format {
+        Format::Profdata if outcome.written => line.push_str(", without llvm-profdata"),
+        Format::Profdata => line.push_str(&format!("; {} added up before llvm-profdata", outcome.added)),
+        Format::Fdata => {}
     }
     line.push('\n');
     print(&line)?;

@@ -7,6 +7,7 @@ pub(crate) mod engine;
 mod own;
 pub(super) mod tools;
 mod trust;
+pub(crate) mod work;
 
 pub(super) use engine::{check_content, is_harmless};
 pub(super) use tools::{Reason, show};
@@ -20,6 +21,7 @@ use super::Fact;
 use super::stream::store;
 use crate::profile::{self, Format, ProfileFile, raw::Input};
 use engine::Share;
+use work::Work;
 
 /// Merges the profiles below directories into one file.
 #[derive(Debug, clap::Args)]
@@ -69,14 +71,13 @@ impl Merge {
             (None, Some(dir)) => dir,
             (None, None) => bail!("one of --output and --output-dir is needed"),
         };
-        let work = engine::work_in(dir)?;
-        let work_dir = Utf8Path::from_path(work.path()).context("a path that is not UTF-8")?;
-        let partial = work_dir.join("merged");
+        let work = Work::within(dir)?;
+        let partial = work.join("merged");
         let found = self.find()?;
         let bytes: u64 = found.iter().map(|file| file.bytes).sum();
         let mut files: Vec<Input> = found.iter().map(|file| (file.path.clone(), 1)).collect();
         if self.merged {
-            files.extend(self.sums(work_dir)?.into_iter().map(|file| (file, 1)));
+            files.extend(self.sums(&work)?.into_iter().map(|file| (file, 1)));
         }
         if files.is_empty() {
             let ran = std::env::var(super::RAN).unwrap_or_default();
@@ -91,7 +92,7 @@ impl Merge {
             files: &files,
             with: &self.with,
             threads: self.threads,
-            work: work_dir,
+            work: &work,
             output: &partial,
             limit: self.max_damaged,
         };

@@ -61,8 +61,11 @@ pub struct ProfileFile {
     pub bytes: u64,
 }
 
-/// All files below a directory (or the file itself) that `wanted` accepts by name, sorted by path. None if there is no such
-/// directory.
+/// How the names of directories begin that a merge keeps its files in until it is done: sums that are not anybody's profiles.
+pub const WORK: &str = ".merge-";
+
+/// All files below a directory (or the file itself) that `wanted` accepts by name, sorted by path; links to files count, those to
+/// directories do not. None if there is no such directory.
 ///
 /// # Errors
 /// A directory cannot be read, or a path is not UTF-8.
@@ -71,12 +74,20 @@ pub fn find(below: &Utf8Path, wanted: impl Fn(&Utf8Path) -> bool) -> io::Result<
     if !below.exists() {
         return Ok(found);
     }
-    for entry in WalkDir::new(below) {
+    let entries = WalkDir::new(below).into_iter();
+    let is_work = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(WORK.as_bytes());
+    for entry in entries.filter_entry(|entry| entry.depth() == 0 || !is_work(entry.file_name())) {
         let entry = entry.map_err(io::Error::from)?;
-        if !entry.file_type().is_file() {
-            continue;
-        }
-        let bytes = entry.metadata().map_err(io::Error::from)?.len();
+        let file = match entry.file_type() {
+            kind if kind.is_file() => entry.metadata().map_err(io::Error::from)?,
+            // One that leads nowhere is nothing.
+            kind if kind.is_symlink() => match std::fs::metadata(entry.path()) {
+                Ok(meta) if meta.is_file() => meta,
+                _ => continue,
+            },
+            _ => continue,
+        };
+        let bytes = file.len();
         let path = Utf8PathBuf::from_path_buf(entry.into_path())
             .map_err(|path| io::Error::other(format!("{} is not UTF-8", path.display())))?;
         if wanted(&path) {

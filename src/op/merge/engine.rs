@@ -42,6 +42,8 @@ pub(crate) struct Outcome {
     pub spoiled: Vec<Reason>,
     /// How many were added up without the tool.
     pub added: usize,
+    /// Whether the result was written without it, too.
+    pub written: bool,
 }
 
 /// A part of all files, as `1%` on command lines.
@@ -98,7 +100,8 @@ fn profdata(order: &Order) -> Result<Outcome> {
     let left: Vec<Input> = folded.left.into_iter().zip(folded.weights).collect();
     let (mut added, mut spoiled) = (folded.added, folded.spoiled);
     let own = Own::of(order, &left, folded.handed.is_empty())?;
-    if !own.write(order.output)? {
+    let written = own.write(order.output)?;
+    if !written {
         let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &folded.sums, threads };
         let mut complaints = tools::profdata(&job, &left, order.with)?;
         if complaints.is_empty() {
@@ -117,17 +120,7 @@ fn profdata(order: &Order) -> Result<Outcome> {
     }
     check_share(order, &damaged)?;
     check_content(order.files.len(), empty, &damaged)?;
-    Ok(Outcome { empty, damaged, spoiled, added })
-}
-
-/// A directory for files in between, in the directory of the result: a rename puts that in place whole or not at all.
-///
-/// # Errors
-/// It cannot be made.
-pub(crate) fn work_in(dir: &Utf8Path) -> Result<tempfile::TempDir> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {dir}"))?;
-    let work = tempfile::Builder::new().prefix(".merge-").tempdir_in(dir);
-    work.with_context(|| format!("cannot write to the directory {dir}"))
+    Ok(Outcome { empty, damaged, spoiled, added, written })
 }
 
 /// It says this of a count that it takes nevertheless.

@@ -12,10 +12,25 @@ use crate::profile::raw::Input;
 /// What would be written. None: that is left to llvm-profdata.
 pub(super) struct Own(Option<(Profile, Trust)>);
 
+/// What is read at most besides the largest profile: profiles of many binaries, as of all tests of a project, are llvm-profdata's, which
+/// reads one at a time. In memory a profile takes a few times its size.
+const MORE: u64 = 8 << 20;
+
+fn fits(left: &[Input]) -> Result<bool> {
+    let sizes =
+        left.iter().map(|(path, _)| Ok(std::fs::metadata(path).with_context(|| format!("cannot read {path}"))?.len()));
+    let sizes = sizes.collect::<Result<Vec<u64>>>()?;
+    let largest = sizes.iter().max().copied().unwrap_or_default();
+    Ok(sizes.iter().sum::<u64>() - largest <= MORE)
+}
+
 impl Own {
     /// Reads what is left to be merged, if nothing in it needs llvm-profdata and what that writes is known or can be learned.
     pub fn of(order: &Order, left: &[Input], understood: bool) -> Result<Own> {
         if !understood || !order.with.is_empty() || left.iter().any(|(_, weight)| *weight != 1) {
+            return Ok(Own(None));
+        }
+        if !fits(left)? {
             return Ok(Own(None));
         }
         let Some(trust) = Trust::of(order.tool) else { return Ok(Own(None)) };
@@ -44,5 +59,28 @@ impl Own {
         tracing::debug!("what is written without the tool is {}", if same { "the same" } else { "not the same" });
         trust.learn(profile.shape(), same.then_some(version));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_of_many_binaries_are_not_read_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let files = |sizes: &[u64]| -> Vec<Input> {
+            let sized = sizes.iter().enumerate().map(|(number, size)| {
+                let path = dir.join(number.to_string());
+                std::fs::File::create(&path).unwrap().set_len(*size).unwrap();
+                (path, 1)
+            });
+            sized.collect()
+        };
+        assert!(fits(&files(&[1 << 30])).unwrap(), "one of any size");
+        assert!(fits(&files(&[30 << 20, 5 << 20, 3 << 20])).unwrap());
+        assert!(!fits(&files(&[30 << 20, 5 << 20, 4 << 20])).unwrap());
+        assert!(!fits(&files(&[2 << 20; 150])).unwrap());
     }
 }

@@ -118,6 +118,9 @@ fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reas
     if !output.status.success() && reasons.len() < files.len() {
         bail!("{} could not merge {} profiles ({}): {}", job.tool, files.len(), output.status, first_line(&complaints));
     }
+    if output.status.success() && !job.output.exists() {
+        bail!("{} ended well and wrote no profile: is it an llvm-profdata?", job.tool);
+    }
     Ok(reasons)
 }
 

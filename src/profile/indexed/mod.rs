@@ -53,19 +53,21 @@ impl Profile {
     pub fn read(paths: &[Utf8PathBuf]) -> Found<Profile> {
         let mut profile =
             Profile { wholes: Vec::new(), functions: Vec::new(), names: Vec::new(), flags: 0, ids: Vec::new() };
+        let mut seen: HashSet<u64, BuildHasherDefault<Spread>> = HashSet::default();
         for (number, path) in paths.iter().enumerate() {
             let whole = match Whole::read(path)? {
                 Ok(whole) => whole,
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            let before = profile.functions.len();
             if let Err(refusal) = profile.add(whole, number) {
                 return Ok(Err(refusal));
             }
-        }
-        let mut seen: HashSet<u64, BuildHasherDefault<Spread>> = HashSet::default();
-        seen.reserve(profile.functions.len());
-        if !profile.functions.iter().all(|function| seen.insert(function.name)) {
-            return Ok(Err(unknown("functions that occur twice")));
+            let new = &profile.functions[before..];
+            seen.reserve(new.len());
+            if !new.iter().all(|function| seen.insert(function.name)) {
+                return Ok(Err(unknown("functions that occur twice")));
+            }
         }
         profile.ids.sort();
         profile.ids.dedup();
