@@ -120,7 +120,9 @@ fn call(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<Option
             None => anyhow!(what),
         });
     }
-    pass_on(&complaints);
+    for line in telling(&complaints) {
+        pass_on(&format!("{line}\n"));
+    }
     let text = fs::read(job.output).with_context(|| format!("cannot read {}", job.output))?;
     let text = match String::from_utf8(text) {
         Ok(text) => text,
@@ -160,11 +162,16 @@ fn error_of_system(complaint: &str) -> Option<io::Error> {
     })
 }
 
-/// The line that says most: neither what it begins with nor what it says of its success.
+/// The line that says most.
 fn cause(complaints: &str) -> &str {
+    let named = telling(complaints).find(|line| line.contains("': "));
+    named.or_else(|| telling(complaints).next()).unwrap_or("it did not say why")
+}
+
+/// Its lines, without what it begins with and what it says of its success.
+fn telling(complaints: &str) -> impl Iterator<Item = &str> {
     let plain = ["Using legacy profile format", "Using YAML", "Profile from "];
-    let lines = || complaints.lines().filter(|line| !plain.iter().any(|plain| line.starts_with(plain)));
-    lines().find(|line| line.contains("': ")).or_else(|| lines().next()).unwrap_or("it did not say why")
+    complaints.lines().filter(move |line| !plain.iter().any(|plain| line.starts_with(plain)))
 }
 
 #[cfg(test)]
