@@ -267,6 +267,14 @@ impl<'a> Context<'a> {
         self.plain_program(&command);
         if let Some(cwd) = &line.cwd {
             command.cwd = self.arg(cwd)?;
+            // Only directories of optbuild's own are made: what is mistyped would be trained in, with none of its files.
+            let missing = self.known_path(&command.cwd).filter(|path| !self.facts.exists(path));
+            if let Some(path) = missing {
+                self.gap(
+                    format!("the directory {path}, in which commands are to run, does not exist"),
+                    "make it, or name another one (`cwd`, or the variable that it comes from)",
+                );
+            }
         }
         Ok(command)
     }
