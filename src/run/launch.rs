@@ -37,7 +37,7 @@ impl Begun {
 }
 
 fn failed(name: &str, shown: &str, command: &Command, log: &Utf8Path, what: String, environment: bool) -> StepError {
-    let tail = match tail::last_lines(log, TAIL_LINES) {
+    let tail = match tail::last_words(log, TAIL_LINES) {
         Ok(lines) => lines.into_iter().map(|line| Resolver::without_secrets(command, line)).collect(),
         Err(error) => vec![error.to_string()],
     };
