@@ -173,6 +173,83 @@ fn a_budget_that_is_over_before_it_began() {
     assert!(ran.stderr.contains("over before anything was measured"), "{}", ran.stderr);
 }
 
+/// A first run that would take longer than the budget. What it started ends with it.
+#[test]
+fn a_first_run_that_takes_longer_than_the_budget() {
+    let test = Test::new([""]);
+    let slow = test.program("slow", &format!("sleep 300 & echo $! > {}/pid\nwait", test.aside));
+    let ran = test.cmd(&format!("compare {slow} {slow} --budget 500ms -- {{program}}"));
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(ran.stderr.contains("one run of `run` takes longer than the budget of 0.50 s: with "), "{}", ran.stderr);
+    let pid = std::fs::read_to_string(test.aside.join("pid")).unwrap();
+    assert!(ends(pid.trim()), "{pid} lives on");
+}
+
+/// Whatever ends a comparison, nothing of what it measures lives on.
+#[test]
+fn what_is_measured_ends_with_the_comparison() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        let test = Test::new([""]);
+        let pid = test.aside.join("pid");
+        // In a group of its own as well: only its parent tells whose it is.
+        let script = format!(
+            "setsid sh -c 'sleep 300; true' & sh -c 'echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 300; true'"
+        );
+        let slow = test.program("slow", &script);
+        let mut compare = Command::new(support::OPTBUILD);
+        compare.args(["compare", slow.as_str(), slow.as_str(), "--", "{program}"]).current_dir(&test.dir);
+        let mut compare = compare.stderr(std::process::Stdio::null()).spawn().unwrap();
+        assert!(eventually(|| pid.exists()), "it was not started");
+        let below = below(compare.id());
+        assert!(below.len() >= 5, "the measuring process, three shells, and what they wait for: {below:?}");
+        kill_process(Pid::from_child(&compare), signal).unwrap();
+        let status = compare.wait().unwrap();
+        assert_eq!(status.code(), (signal != Signal::KILL).then_some(130), "{signal:?}: {status}");
+        for pid in below {
+            assert!(ends(&pid), "{signal:?}: {pid} lives on");
+        }
+    }
+}
+
+fn eventually(mut happens: impl FnMut() -> bool) -> bool {
+    (0..2000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        happens()
+    })
+}
+
+/// Whether a process ends soon. What nobody waits for stays as a zombie where process 1 is no init.
+fn ends(pid: &str) -> bool {
+    eventually(|| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.is_empty() || status.contains("\nState:\tZ")
+    })
+}
+
+/// The processes below one.
+fn below(pid: u32) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    // `PID (NAME) STATE PARENT …`, where the name may have anything in it.
+    let parents: Vec<(String, String)> = stats
+        .filter_map(|stat| {
+            let (pid, rest) = stat.split_once(' ')?;
+            Some((pid.into(), rest.rsplit_once(") ")?.1.split(' ').nth(1)?.into()))
+        })
+        .collect();
+    let mut found = vec![pid.to_string()];
+    // Parents may be listed after their children.
+    for _ in 0..5 {
+        for (pid, parent) in &parents {
+            if found.contains(parent) && !found.contains(pid) {
+                found.push(pid.clone());
+            }
+        }
+    }
+    found.split_off(1)
+}
+
 /// Each side has an environment of its own, which decides what the same program does.
 #[test]
 fn sides_with_an_environment_of_their_own() {

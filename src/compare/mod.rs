@@ -18,5 +18,6 @@ mod sizes;
 pub mod statistics;
 mod valgrind;
 mod warm_up;
+mod watch;
 
 pub use session::{compare, find_valgrind};

@@ -48,7 +48,7 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     };
     say(&format!("timing, at most {}", text::duration(clock.left())));
     let (processors, from) = (Processors::read(), clock.used());
-    let runs = rounds::run(request, &firsts, counter.method == Method::Perf, &clock)?;
+    let runs = rounds::run(request, &firsts, counter.method == Method::Perf, &clock, &mut left_out)?;
     let mut noise = processors.until(Processors::read(), clock.used() - from, processor_time(&runs));
     let workloads: Vec<Workload> = firsts
         .iter()
@@ -93,7 +93,7 @@ fn first_runs(request: &Request, clock: &Clock, left_out: &mut Vec<String>) -> R
             break;
         }
         let dir = warm_up::made(&request.settings.scratch, "first")?;
-        firsts.push(warm_up::first(request, workload, &dir)?);
+        firsts.push(warm_up::first(request, workload, &dir, clock)?);
     }
     for workload in &request.workloads[firsts.len()..] {
         left_out.push(format!("`{}`: no time was left for it", workload.name));
