@@ -319,6 +319,55 @@ fn a_stage_fails_above_its_limit_and_says_what() {
     let test = Test::new([swapped]).file("program.c", PROGRAM);
     let ran = test.run("");
     assert_eq!(ran.code, Some(1));
+/// However a gather stage names its program, another one takes its place.
+#[test]
+fn the_workloads_of_a_gather_stage() {
+    let pipeline = r#"
+name = "p"
+
+[[stage]]
+name = "instrumented"
+kind = "cmake"
+source = "${pipeline.dir}"
+pgo = "generate"
+outputs = { app = "app" }
+
+[[stage]]
+name = "train"
+kind = "gather"
+instrumented = "${instrumented.app}"
+[[stage.workloads]]
+name = "word"
+run = ["{program}", "1"]
+[[stage.workloads]]
+name = "line"
+run = "{program} 2"
+[[stage.workloads]]
+name = "script"
+shell = true
+run = "{program} 3 | cat; {program} 4"
+[[stage.workloads]]
+name = "output"
+run = ["${instrumented.app}", "5"]
+"#;
+    let test = Test::new([pipeline]).file("program.c", PROGRAM);
+    test.sh("cc -DWORK=1 -DMEMORY=4096 -DSTATUS=0 -DTEXT='\"x\"' program.c -o one; cp one two");
+    let words = "compare ./one ./two --workloads p.toml:train --counter none --rounds 1 --json";
+    let result = json(&test.cmd(words).ok());
+    let commands: Vec<&str> =
+        result["workloads"].as_array().unwrap().iter().map(|w| w["command"].as_str().unwrap()).collect();
+    assert_eq!(
+        commands,
+        ["{program} 1", "{program} 2", "sh -eu -c '{program} 3 | cat; {program} 4'", "{program} 5"],
+        "{result:#}"
+    );
+    assert!(result["workloads"].as_array().unwrap().iter().all(|workload| workload["output"] == "same"));
+    test.change("[\"{program}\", \"1\"]", "[\"true\"]");
+    let refused = test.cmd(words);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("it runs neither `{program}` nor `${instrumented.app}`"), "{}", refused.stderr);
+}
+
     assert!(
         ran.stderr.contains("build.old is worse than build.new: `sum[count=1000000]`: instructions +"),
         "{}",
