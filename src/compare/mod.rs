@@ -16,6 +16,7 @@ pub mod rustc_perf;
 mod session;
 mod sizes;
 pub mod statistics;
+mod summary;
 mod valgrind;
 mod warm_up;
 mod watch;

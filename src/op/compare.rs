@@ -157,11 +157,11 @@ fn declared(words: &[String]) -> Result<Vec<Declared>> {
     }
 }
 
-/// The changes that judgements go by, in percent.
+/// The changes that judgements go by, in percent; 0 where nothing is better.
 fn facts(result: &Comparison) -> Vec<Fact> {
     let Some(summary) = result.summary_of(result.headline()) else { return Vec::new() };
     let percent = |name: &'static str, change: f64| Fact { name: name.into(), value: change * 100.0, unit: "%" };
-    vec![percent("mean-change", summary.mean), percent("best-change", summary.best)]
+    vec![percent("mean-change", summary.mean), percent("best-change", summary.best.unwrap_or(0.0))]
 }
 
 #[cfg(test)]
