@@ -112,6 +112,13 @@ fn a_table_markdown_and_a_limit() {
     assert!(failed.stdout.starts_with("| workload |"), "{}", failed.stdout);
     assert!(failed.stderr.contains("worse: `a`: instructions +"), "{}", failed.stderr);
     let _ = test.cmd(&format!("{words} --fail-above instructions=200%")).ok();
+    // What nobody knows does not pass.
+    let few = words.replace("--rounds 6", "--rounds 2 --counter none");
+    let unknown = test.cmd(&format!("{few} --fail-above 1000%"));
+    assert_eq!(unknown.code, Some(1), "{}", unknown.stderr);
+    let says = "`--fail-above 1000%` cannot be answered for `b`: wall time: 2 of at least 6 runs a side";
+    assert!(unknown.stderr.contains(says), "{}", unknown.stderr);
+    assert!(!unknown.stderr.contains("worse:"), "{}", unknown.stderr);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::limit::Limit;
+use super::limit::{Answer, Limit};
 use super::request::{Counter, Settings};
 use super::rustc_perf::{self, Profile, Selection};
 
@@ -37,7 +37,7 @@ pub struct Options {
     /// A workload may exit with another status than 0, if it does so on both sides
     #[arg(long)]
     pub allow_failure: bool,
-    /// Fail when a workload is significantly worse by more than this: of the instructions, else of the wall time, or of another metric, as `wall-time=5%`; may be given more than once
+    /// Fail when a workload is significantly worse by more than this, or that is not known: of the instructions, else of the wall time, or of another metric, as `wall-time=5%`; may be given more than once
     #[arg(long, value_name = "[METRIC=]SHARE")]
     pub fail_above: Vec<Limit>,
     /// Measure two toolchains with the crates of this checkout of rustc-perf
@@ -81,7 +81,13 @@ impl Options {
     }
 
     /// What `--fail-above` says of a result.
-    pub fn exceeded(&self, comparison: &super::result::Comparison) -> Vec<String> {
-        self.fail_above.iter().flat_map(|limit| limit.exceeded(comparison)).collect()
+    pub fn answer(&self, comparison: &super::result::Comparison) -> Answer {
+        let mut all = Answer::default();
+        for limit in &self.fail_above {
+            let answer = limit.answer(comparison);
+            all.worse.extend(answer.worse);
+            all.unknown.extend(answer.unknown);
+        }
+        all
     }
 }

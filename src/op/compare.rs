@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Fact;
+use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Build, Request, Workload};
 use crate::compare::result::Comparison;
@@ -72,9 +73,12 @@ impl Compare {
             let path = self.out.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
         }
-        let exceeded = self.options.exceeded(&result);
-        if !exceeded.is_empty() {
-            bail!("{} is worse than {}: {}", self.candidate_name, self.base_name, exceeded.join("; "));
+        let Answer { worse, unknown } = self.options.answer(&result);
+        if !worse.is_empty() {
+            bail!("{} is worse than {}: {}", self.candidate_name, self.base_name, [worse, unknown].concat().join("; "));
+        }
+        if !unknown.is_empty() {
+            bail!("{}; give it more time: `budget`, `rounds`", unknown.join("; "));
         }
         Ok(facts(&result))
     }
