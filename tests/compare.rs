@@ -164,6 +164,7 @@ fn what_makes_no_sense_is_told_at_once() {
         ("./a ./a --rustc-perf .", "measures toolchains"),
         ("./a ./a --base-env X -- {program}", "`X` is not NAME=VALUE"),
         ("./a ./a --fail-above 1 -- {program}", "write it as `1%`"),
+        ("./a ./a --rounds 0 -- {program}", "invalid value '0' for '--rounds <N>'"),
     ] {
         let ran = test.cmd(&format!("compare {words}"));
         assert_eq!(ran.code, Some(2), "{words}: {}", ran.stderr);
@@ -318,14 +319,6 @@ fn a_stage_compares_what_others_made() {
     assert_eq!(by_hand["workloads"][1]["command"], "{program} 2000000");
 }
 
-#[test]
-fn a_stage_fails_above_its_limit_and_says_what() {
-    let swapped = PIPELINE.replace("base = \"${build.old}\"", "base = \"${build.new}\"");
-    let swapped =
-        swapped.replace("candidate = \"${build.new}\"", "candidate = \"${build.old}\"\nfail-above = [\"1%\"]");
-    let test = Test::new([swapped]).file("program.c", PROGRAM);
-    let ran = test.run("");
-    assert_eq!(ran.code, Some(1));
 /// However a gather stage names its program, another one takes its place.
 #[test]
 fn the_workloads_of_a_gather_stage() {
@@ -375,6 +368,14 @@ run = ["${instrumented.app}", "5"]
     assert!(refused.stderr.contains("it runs neither `{program}` nor `${instrumented.app}`"), "{}", refused.stderr);
 }
 
+#[test]
+fn a_stage_fails_above_its_limit_and_says_what() {
+    let swapped = PIPELINE.replace("base = \"${build.old}\"", "base = \"${build.new}\"");
+    let swapped =
+        swapped.replace("candidate = \"${build.new}\"", "candidate = \"${build.old}\"\nfail-above = [\"1%\"]");
+    let test = Test::new([swapped]).file("program.c", PROGRAM);
+    let ran = test.run("");
+    assert_eq!(ran.code, Some(1));
     assert!(
         ran.stderr.contains("build.old is worse than build.new: `sum[count=1000000]`: instructions +"),
         "{}",
@@ -391,6 +392,9 @@ fn a_stage_that_cannot_be() {
     assert!(ran.stderr.contains("without `{program}` both sides would run the same"), "{}", ran.stderr);
     test.pipeline([PIPELINE.replace("rounds = 6", "fail-above = [\"1\"]")]);
     assert!(test.cmd("plan p.toml").stderr.contains("write it as `1%`"));
+    test.pipeline([PIPELINE.replace("rounds = 6", "rounds = 0")]);
+    let ran = test.cmd("plan p.toml");
+    assert!(ran.stderr.contains("there is at least one run"), "{}{}", ran.stdout, ran.stderr);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::builder::RangedU64ValueParser;
 
 use super::limit::{Answer, Limit};
 use super::request::{Counter, Settings};
@@ -26,7 +27,7 @@ pub struct Options {
     #[arg(long, value_name = "SHARE", default_value = PRECISION)]
     pub precision: crate::op::Share,
     /// At most so many runs of a workload on each side
-    #[arg(long, value_name = "N", default_value_t = ROUNDS)]
+    #[arg(long, value_name = "N", default_value_t = ROUNDS, value_parser = at_least_one())]
     pub rounds: usize,
     /// How instructions are counted
     #[arg(long, value_enum, default_value = "auto")]
@@ -49,6 +50,10 @@ pub struct Options {
     /// rustc-perf's profiles, in which they are built [default: Check,Opt]
     #[arg(long, value_enum, value_delimiter = ',', requires = "rustc_perf", help_heading = "What is run")]
     pub perf_profiles: Vec<Profile>,
+}
+
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 impl Options {
