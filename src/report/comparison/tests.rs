@@ -93,6 +93,18 @@ left out: `c`: no time
 }
 
 #[test]
+fn system_time_is_in_the_table() {
+    let mut comparison = comparison();
+    comparison.workloads[1].metrics.push(measured(Metric::SystemTime, 0.4, 0.5, Verdict::Worse));
+    let table = table(&comparison, Look::default());
+    let lines: Vec<&str> = table.lines().collect();
+    let column = lines[0].find("system time").unwrap();
+    let width = "system time".len();
+    // 0.4 s and a quarter of that; its row has no letter of more than one byte before it but the arrow.
+    assert_eq!(lines[2].replace('→', ">")[column..column + width].trim(), "+25.0 %", "{table}");
+}
+
+#[test]
 fn markdown_for_a_pull_request() {
     let text = markdown(&comparison());
     assert!(
