@@ -18,12 +18,11 @@ const NO_CHANGE: &str = "no change";
 
 /// Metrics of which both values are shown, and those of which the change is.
 const VALUES: [Metric; 2] = [Metric::Instructions, Metric::WallTime];
-const CHANGES: [Metric; 7] = [
+const CHANGES: [Metric; 6] = [
     Metric::Cycles,
     Metric::BranchMisses,
     Metric::CacheMisses,
     Metric::UserTime,
-    Metric::SystemTime,
     Metric::PeakMemory,
     Metric::PageFaults,
 ];
@@ -153,7 +152,7 @@ fn value(unit: Unit, number: f64) -> String {
     }
 }
 
-/// A significant change, or that there is none; in brackets what is not known to be one.
+/// A significant change, or that there is none.
 fn change(measured: &Measured) -> (String, Tone) {
     match (measured.verdict, measured.change) {
         (Verdict::Better, Some(change)) => (text::change(change), Tone::Good),
