@@ -346,10 +346,29 @@ fn a_member_of_a_workspace() {
     assert_eq!(plan.sources[0].path, "/src");
     assert!(shown(&plan)[0].contains("--locked"), "the lock file is the workspace's");
     let facts = with(json!({
-        "exists": { "/src/a/b/Cargo.toml": true },
+        "exists": { "/src/a/b/Cargo.toml": true, "/src/a/b/Cargo.lock": true },
         "files": { "/src/Cargo.toml": "[workspace]\nexclude = [\"a\"]" },
     }));
     assert_eq!(cargo(&facts, "", &keys).sources[0].path, "/src/a/b");
+}
+
+/// cargo would write one into the sources, and the build would be refused after hours because they changed.
+#[test]
+fn without_a_lock_file() {
+    let gaps = |changes: Value, keys: &str| {
+        let plan = try_stage(KindName::Cargo, &with(changes), "", "", keys).unwrap();
+        plan.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.remedy)).collect::<Vec<_>>().join("\n")
+    };
+    let own = gaps(json!({ "exists": { "/src/Cargo.lock": false } }), MANIFEST);
+    assert!(own.starts_with("/src/Cargo.lock does not exist"), "{own}");
+    assert!(own.ends_with("run `cargo generate-lockfile` in /src"), "{own}");
+    // A member has no lock file of its own.
+    let workspace = json!({
+        "exists": { "/src/a/Cargo.toml": true, "/src/a/Cargo.lock": true, "/src/Cargo.lock": false },
+        "files": { "/src/a/Cargo.toml": "[package]\nname = \"p\"", "/src/Cargo.toml": "[workspace]\nmembers = [\"a\"]" },
+    });
+    let member = gaps(workspace, &MANIFEST.replace("/Cargo", "/a/Cargo"));
+    assert!(member.ends_with("run `cargo generate-lockfile` in /src"), "{member}");
 }
 
 #[test]

@@ -166,6 +166,35 @@ fn what_cannot_be_is_told_before_anything_is_built() {
     assert!(test.cmd("show cargo").ok().stdout.contains("train-with"));
 }
 
+/// A training of three processes, one of which leaves a file that is no profile.
+#[test]
+fn one_damaged_profile_of_three_is_left_out() {
+    let test = workspace();
+    let bad = r#"echo bad > "${LLVM_PROFILE_FILE%/*}/bad.profraw""#;
+    let run = |more: &str, numbers: u64| {
+        let train = format!("--set 'train=app 64000; {bad}' --set 'train=app {numbers}'");
+        test.cmd(&format!("run cargo {PROGRAM} {train} --set bolt=false --until pgo-profile {more}"))
+    };
+    let _ = run("", 128_000).ok();
+    assert_eq!(calls(&artifact(&test, "pgo-profile.profile"), "work4step", ""), 63 * (1000 + 2000));
+    let _ = run("--set max-damaged=33%", 192_000).code(1).err("1 of 3 profiles are damaged, more than 33% of them");
+}
+
+#[test]
+fn a_lock_file_that_is_missing_is_told_before_anything_is_built() {
+    let test = workspace();
+    std::fs::remove_file(test.path("w/Cargo.lock")).unwrap();
+    let words = format!("{PROGRAM} --set train=app");
+    let refused = test.cmd(&format!("run cargo {words}")).code(3);
+    let refused = refused.err("w/Cargo.lock does not exist").err("run `cargo generate-lockfile` in ");
+    assert!(!refused.stderr.contains("started") && !test.exists("out"), "{}", refused.stderr);
+    assert!(!test.exists("w/Cargo.lock"), "nobody writes into the project");
+    let _ = test.cmd(&format!("doctor cargo {words}")).code(3).out("w/Cargo.lock does not exist");
+    // The workspace's is at its root, and there cargo puts it.
+    let _ = sh(&test.path("w"), "cargo generate-lockfile --offline 2>&1");
+    assert!(!test.cmd(&format!("plan cargo {words}")).ok().stdout.contains("Cargo.lock"));
+}
+
 /// Limits of BOLT that show in the declaration.
 #[test]
 fn bolt_needs_relocations_and_elf() {

@@ -2,8 +2,10 @@
 
 mod report_support;
 
+use optbuild::report::info::{Look, diff_table};
 use optbuild::report::model::diff::{Diff, Quantity, Verdict};
 use optbuild::report::model::{Outcome, Past, Report, Stage, State, StepKind};
+use optbuild::report::summary::Previous;
 use optbuild::report::{RunSummary, html, markdown, trace};
 use optbuild::run::event::{self, Event, Stamped, ToolVersion, TreeSample};
 use report_support::*;
@@ -123,13 +125,63 @@ fn what_became_larger() {
     let diff = Diff::of(&end(1000, 10), &end(1200, 10));
     let notable: Vec<_> = diff.notable().into_iter().map(|c| (c.quantity, c.name.as_str(), c.verdict)).collect();
     assert_eq!(notable, [(Quantity::Size, "file", Verdict::More)]);
-    assert_eq!(diff.incomparable, ["only"]);
+    assert_eq!(diff.incomparable, [""; 0], "neither of the runs has a result of `only`");
+    let other = [
+        at(0, run_started(&["lib", "only"])),
+        at(0, started("only", None)),
+        at(1, done("only", 1.0, vec![output("file", 1)])),
+        at(1, run_finished(event::Outcome::Done, 1.0)),
+    ];
+    let diff = Diff::of(&end(1000, 10), &Report::of(&other, &Past::default(), None));
+    assert_eq!(diff.incomparable, ["lib", "only"]);
     let slower = Diff::of(&end(1000, 10), &end(1000, 20));
     assert_eq!(
         (slower.changes[0].quantity, slower.changes[0].before, slower.changes[0].after),
         (Quantity::Duration, 10.0, 20.0)
     );
     assert_eq!(Diff::of(&end(1, 1), &end(1, 1)).changes, []);
+}
+
+/// What a comparison writes is as long as its figures: that is no change of what was built.
+#[test]
+fn results_of_comparisons_have_no_size_and_shares_differ_in_points() {
+    let end = |bytes: u64, mean: f64| {
+        let file = |name: &str, file: &str, bytes| event::OutputInfo {
+            path: format!("/s/{file}").into(),
+            ..output(name, bytes)
+        };
+        let outputs = vec![
+            file("out", "", 3 * bytes),
+            file("json", "comparison.json", bytes),
+            file("table", "comparison.txt", bytes),
+            file("markdown", "comparison.md", bytes),
+        ];
+        vec![
+            at(0, run_started(&["compare", "off"])),
+            at(0, skipped("off", "stage `off` is switched off")),
+            at(0, started("compare", None)),
+            at(4, fact("compare", "compare", "mean-change", mean, "%")),
+            at(5, done("compare", 5.0, outputs)),
+            at(5, run_finished(event::Outcome::Done, 5.0)),
+        ]
+    };
+    let report = |events: &[Stamped]| Report::of(events, &Past::default(), None);
+    let diff = Diff::of(&report(&end(1000, -7.0)), &report(&end(1100, -4.4)));
+    let changes: Vec<_> = diff.changes.iter().map(|change| (change.quantity, change.before, change.after)).collect();
+    assert_eq!(changes, [(Quantity::Fact, -7.0, -4.4)]);
+    assert_eq!(diff.incomparable, [""; 0], "neither of the runs has a result of `off`");
+    let look = Look { width: 100, ..Look::default() };
+    let table = diff_table(&diff, false, look);
+    assert!(table.contains("-7.0 %") && table.contains("-4.4 %") && table.contains("+2.6 points"), "{table}");
+
+    let mut earlier = RunSummary::of(&end(1000, -7.0));
+    earlier.run = "r1".into();
+    let summary = RunSummary::of(&end(1100, -4.4));
+    let change = Previous::from(&earlier).change(summary.get("compare").unwrap()).unwrap();
+    assert_eq!((change.duration, change.sizes), ((5.0, 5.0), vec![]));
+    let past = Past { earlier: vec![earlier], ..Past::default() };
+    let report = Report::of(&end(1100, -4.4), &past, None);
+    assert!(report.stage("compare").unwrap().outputs.iter().all(|output| output.before().is_none()));
 }
 
 #[test]

@@ -97,6 +97,41 @@ fn a_missing_tool_is_a_gap_in_a_plan_and_an_error_in_a_run() {
     test.run("").runs("found");
 }
 
+/// A mistyped directory must not be made: what is run in it would find nothing of what it works on.
+#[test]
+fn a_working_directory_that_is_missing_is_not_made() {
+    let stages = |var: &str| {
+        [
+            format!("[vars]\ndir = {{ type = 'path', {var} }}\n"),
+            "[[stage]]\nname = 'a'\nkind = 'command'\nrun = 'sh -c \"mark a; mkdir $0/d\" ${self.out}'\ncwd = '${dir}/x'\n".into(),
+            // Those of optbuild's own are made; those of another stage's are not.
+            "[[stage]]\nname = 'b'\nkind = 'command'\nrun = 'mark b'\ncwd = '${self.build}/sub/dir'\n".into(),
+            "[[stage]]\nname = 'c'\nkind = 'command'\nrun = 'mark c'\ncwd = '${a.out}/d'\n".into(),
+        ]
+    };
+    let test = Test::new(stages("default = 'data'"));
+    for command in ["run p.toml", "doctor p.toml"] {
+        let ran = test.cmd(command).code(3);
+        let text = ran.stdout + &ran.stderr;
+        assert!(text.contains("the directory [DIR]/data/x, in which commands are to run, does not exist"), "{text}");
+        assert!(text.contains("`cwd`, or the variable that it comes from"), "{text}");
+    }
+    assert!(!test.exists("data") && test.marked().is_empty());
+    let _ = test.cmd("plan p.toml").ok().out("missing: the directory [DIR]/data/x");
+    test.sh("mkdir -p data/x");
+    test.run("").runs("a b c");
+
+    // It goes after the plan was made.
+    let gone =
+        Test::new(["[vars]\ndir = { type = 'path', default = 'data' }\n".to_owned()].into_iter().chain([
+            stage("a", "cwd = '${pipeline.dir}'", "rmdir data"),
+            stage("b", "cwd = '${dir}'\nneeds = ['a']", ""),
+        ]));
+    gone.sh("mkdir data");
+    let _ = gone.run("").code(3).err("the working directory [DIR]/data does not exist");
+    assert!(!gone.exists("data"));
+}
+
 #[test]
 fn a_plan_is_made_with_the_facts_of_another_machine() {
     let test =

@@ -20,6 +20,11 @@ pub const JSON: &str = "comparison.json";
 pub const MARKDOWN: &str = "comparison.md";
 pub const TABLE: &str = "comparison.txt";
 
+/// Whether a file is one of them, by its name. How large they are says nothing: each holds what was measured that time.
+pub fn is_result(path: &Utf8Path) -> bool {
+    path.file_name().is_some_and(|name| [JSON, MARKDOWN, TABLE].contains(&name))
+}
+
 /// Runs workloads on two builds in turns and says what differs.
 #[derive(Debug, clap::Args)]
 pub struct Compare {
@@ -52,7 +57,7 @@ pub struct Compare {
     pub scratch: Utf8PathBuf,
     #[command(flatten)]
     pub options: Options,
-    /// Workloads, each as `workload NAME [env NAME=VALUE]… [cwd DIR] run COUNT WORD…`.
+    /// Workloads, each as `workload NAME [env NAME=VALUE]… [cwd DIR | own-cwd DIR] run COUNT WORD…`.
     #[arg(last = true)]
     pub workloads: Vec<String>,
 }
@@ -99,7 +104,11 @@ impl Compare {
                 Some(cwd) => cwd,
                 None => self.scratch.join(format!("workload-{}", workloads.len())),
             };
-            fs::create_dir_all(&cwd).with_context(|| format!("cannot make {cwd}"))?;
+            if declared.own {
+                fs::create_dir_all(&cwd).with_context(|| format!("cannot make {cwd}"))?;
+            } else if !cwd.is_dir() {
+                bail!("the working directory {cwd} of workload `{}` does not exist, or is no directory", declared.name);
+            }
             let mut env = env.clone();
             env.extend(declared.env);
             workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate));
@@ -133,6 +142,8 @@ struct Declared {
     name: String,
     env: BTreeMap<String, String>,
     cwd: Option<Utf8PathBuf>,
+    /// It is a directory of the stage's own, which is made.
+    own: bool,
     words: Vec<String>,
 }
 
@@ -142,9 +153,12 @@ fn declared(words: &[String]) -> Result<Vec<Declared>> {
     while let Some(word) = words.next() {
         let Some(value) = words.next() else { bail!("`{word}` has no value") };
         match (word.as_str(), all.last_mut()) {
-            ("workload", _) => all.push(Declared { name: value.clone(), ..Declared::default() }),
+            ("workload", _) => all.push(Declared { name: value.clone(), own: true, ..Declared::default() }),
             ("env", Some(last)) => last.env.extend([pair(value).map_err(anyhow::Error::msg)?]),
-            ("cwd", Some(last)) => last.cwd = Some(value.into()),
+            (word @ ("cwd" | "own-cwd"), Some(last)) => {
+                last.cwd = Some(value.into());
+                last.own = word == "own-cwd";
+            }
             ("run", Some(last)) => {
                 let count: usize = value.parse().with_context(|| format!("`{value}` is no number of words"))?;
                 last.words = words.by_ref().take(count).cloned().collect();
@@ -152,7 +166,7 @@ fn declared(words: &[String]) -> Result<Vec<Declared>> {
                     bail!("workload `{}` has {} of {count} words", last.name, last.words.len());
                 }
             }
-            _ => bail!("`{word}` is none of `workload`, `env`, `cwd`, `run`"),
+            _ => bail!("`{word}` is none of `workload`, `env`, `cwd`, `own-cwd`, `run`"),
         }
     }
     match all.iter().find(|declared| declared.words.is_empty()) {
@@ -183,7 +197,10 @@ mod tests {
         assert_eq!(all[0].words, ["{program}", "run"]);
         assert_eq!(all[0].env, BTreeMap::from([("X".into(), "1".into()), ("Y".into(), String::new())]));
         assert_eq!(all[0].cwd.as_deref(), Some(Utf8Path::new("/w")));
-        assert_eq!(all[1], Declared { name: "b".into(), words: words("x"), ..Declared::default() });
+        assert!(!all[0].own, "a directory of somebody else's is not made");
+        assert_eq!(all[1], Declared { name: "b".into(), words: words("x"), own: true, ..Declared::default() });
+        let own = declared(&words("workload a own-cwd /w run 1 x")).unwrap();
+        assert_eq!((own[0].cwd.as_deref(), own[0].own), (Some(Utf8Path::new("/w")), true));
         for wrong in
             ["workload", "env X=1", "workload a", "workload a run 3 x y", "workload a run 0", "workload a at x"]
         {

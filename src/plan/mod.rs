@@ -85,7 +85,7 @@ pub struct Command {
     pub argv: Vec<Arg>,
     /// On top of the base environment (see `run::environment`).
     pub env: BTreeMap<String, Arg>,
-    /// Made if it does not exist.
+    /// Made if it does not exist and lies in the state directory.
     pub cwd: Arg,
     /// Where standard output goes; its own log otherwise.
     pub stdout: Option<Arg>,

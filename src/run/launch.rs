@@ -178,7 +178,13 @@ impl StepRunner {
     /// Makes the directories that a command needs, and takes away what an earlier attempt left in its output file.
     fn prepare(&self, name: &str, command: &Command, launch: &Launch) -> Result<(), StepError> {
         let io = |path: &Utf8Path, error: std::io::Error| self.broken_machine(name, format!("{path}: {error}"));
-        for dir in [Some(launch.cwd.as_path()), launch.stdout.parent(), launch.stderr.parent()].into_iter().flatten() {
+        let own = launch.cwd.starts_with(&self.state);
+        if !own && !launch.cwd.is_dir() {
+            let what = format!("the working directory {} does not exist, or is no directory", launch.cwd);
+            return Err(self.broken_machine(name, what));
+        }
+        let cwd = own.then_some(launch.cwd.as_path());
+        for dir in [cwd, launch.stdout.parent(), launch.stderr.parent()].into_iter().flatten() {
             std::fs::create_dir_all(dir).map_err(|error| io(dir, error))?;
         }
         if command.stdout.is_some() && launch.stdout.exists() {

@@ -58,6 +58,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         stage: name.clone(),
         events: shared.events.clone(),
         control: Arc::clone(&shared.control),
+        state: shared.state.layout().root().to_owned(),
         logs: shared.state.layout().logs(&shared.run, &name),
         timeout: stage.common.timeout,
         retries: stage.common.retries,

@@ -28,6 +28,8 @@ pub struct StepRunner {
     pub stage: String,
     pub events: Events,
     pub control: Arc<Control>,
+    /// The state directory: only in it are working directories made.
+    pub state: Utf8PathBuf,
     /// Where logs go.
     pub logs: Utf8PathBuf,
     pub timeout: Option<Duration>,

@@ -12,7 +12,7 @@ use crate::op::compare::{JSON, MARKDOWN, TABLE};
 use crate::pipeline::kind::Compare;
 use crate::pipeline::kind::compare::MeasuredWorkload;
 use crate::pipeline::{CommandLine, Text};
-use crate::plan::{Arg, Op, Output, Step, Symbol};
+use crate::plan::{Arg, Op, Output, Part, Step, Symbol};
 
 pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
     if kind.workloads.is_empty() && kind.rustc_perf.is_none() {
@@ -133,7 +133,8 @@ fn workload(
         args.extend(["env".into(), Arg::from(format!("{name}=")).with(value)]);
     }
     if declared.cwd.is_some() {
-        args.extend(["cwd".into(), command.cwd]);
+        let own = matches!(command.cwd.parts.first(), Some(Part::Symbol(_)));
+        args.extend([if own { "own-cwd" } else { "cwd" }.into(), command.cwd]);
     }
     args.extend(["run".into(), command.argv.len().to_string().into()]);
     args.extend(command.argv);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::args::{PipelineArgs, Settings};
@@ -102,7 +102,12 @@ pub(super) fn workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> 
     for (number, (title, command)) in planned.commands.iter().enumerate() {
         let own = matches!(command.cwd.parts.first(), Some(Part::Symbol(Symbol::Build)));
         let cwd = if own { scratch.join(number.to_string()) } else { text(&command.cwd)?.into() };
-        std::fs::create_dir_all(&cwd)?;
+        if own {
+            std::fs::create_dir_all(&cwd).with_context(|| format!("cannot make {cwd}"))?;
+        } else if !cwd.is_dir() {
+            let what = format!("the directory {cwd}, in which workload `{title}` is to run, does not exist");
+            return Err(Usage(what).into());
+        }
         let words = command.argv.iter().map(text).collect::<Result<Vec<String>, _>>()?;
         workloads.push(Asked { name: title.clone(), words, env: env(&command.env)?, cwd: Some(cwd) });
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::super::model::diff::{Change, Diff, Quantity, Verdict};
+use super::super::model::diff::{Change, Diff, PERCENT, Quantity, Verdict};
 use super::super::summary::{RunSummary, Status};
 use super::super::table::{Grid, Tone};
 use super::super::text;
@@ -132,6 +132,12 @@ fn what(change: &Change) -> String {
 }
 
 fn percent(change: &Change) -> String {
+    if change.unit == PERCENT {
+        return format!("{:+.1} points", change.after - change.before);
+    }
+    if change.before < 0.0 {
+        return format!("{:+.1} %", (change.after - change.before) / -change.before * 100.0);
+    }
     match text::percent_change(change.before, change.after).as_str() {
         "" => "from nothing".into(),
         "±0 %" => format!("{:+.2} %", (change.after - change.before) / change.before * 100.0),

@@ -35,7 +35,8 @@ impl Report {
         for stage in &mut stages {
             take_over(stage, past);
             let made = stage.made.as_ref().map(|made| made.run.as_str());
-            for output in &mut stage.outputs {
+            let measures = stage.measures();
+            for output in stage.outputs.iter_mut().filter(|_| !measures) {
                 output.earlier = sizes(past, &stage.name, &output.name, made);
             }
         }

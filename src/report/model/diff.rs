@@ -14,7 +14,7 @@ pub struct Diff {
     pub to: String,
     /// Stage by stage, in the order of the later run.
     pub changes: Vec<Change>,
-    /// Stages of which there is nothing to compare, because one of the runs has no result of them.
+    /// Stages of which there is nothing to compare, because only one of the runs has a result of them.
     pub incomparable: Vec<String>,
 }
 
@@ -69,6 +69,9 @@ const SHARE_OF_MEMORY: f64 = 0.05;
 /// The same of sizes and counts, which do not vary by themselves: below that it is build paths and dates.
 const SHARE_OF_SIZE: f64 = 0.001;
 
+/// The unit of shares, which can be negative or nothing and whose difference is in points.
+pub const PERCENT: &str = "%";
+
 impl Diff {
     pub fn of(from: &Report, to: &Report) -> Diff {
         let mut diff =
@@ -78,10 +81,13 @@ impl Diff {
                 Some(before) if before.state.has_outputs() && after.state.has_outputs() => {
                     diff.changes.extend(changes(before, after));
                 }
-                _ => diff.incomparable.push(after.name.clone()),
+                before => {
+                    let made = before.is_some_and(|before| before.state.has_outputs());
+                    diff.incomparable.extend((made || after.state.has_outputs()).then(|| after.name.clone()));
+                }
             }
         }
-        let gone = from.stages.iter().filter(|stage| to.stage(&stage.name).is_none());
+        let gone = from.stages.iter().filter(|stage| to.stage(&stage.name).is_none() && stage.state.has_outputs());
         diff.incomparable.extend(gone.map(|stage| stage.name.clone()));
         diff
     }
@@ -90,8 +96,7 @@ impl Diff {
     pub fn notable(&self) -> Vec<&Change> {
         let mut notable: Vec<&Change> =
             self.changes.iter().filter(|change| change.verdict != Verdict::Little).collect();
-        let size = |change: &Change| (change.after / change.before).ln().abs();
-        notable.sort_by(|a, b| size(b).total_cmp(&size(a)));
+        notable.sort_by(|a, b| b.size().total_cmp(&a.size()));
         notable
     }
 }
@@ -102,7 +107,7 @@ fn changes(before: &Stage, after: &Stage) -> Vec<Change> {
         (Quantity::Cpu, String::new(), "s".to_owned(), before.cpu(), after.cpu()),
         (Quantity::PeakMemory, String::new(), "bytes".to_owned(), before.peak_memory as f64, after.peak_memory as f64),
     ];
-    for output in after.shown_outputs() {
+    for output in after.shown_outputs().filter(|_| !after.measures()) {
         if let Some(known) = before.outputs.iter().find(|known| known.name == output.name) {
             let (old, new) = (known.bytes as f64, output.bytes as f64);
             pairs.push((Quantity::Size, output.name.clone(), "bytes".into(), old, new));
@@ -119,10 +124,10 @@ fn changes(before: &Stage, after: &Stage) -> Vec<Change> {
             stage: after.name.clone(),
             quantity,
             name,
+            verdict: Change::verdict(quantity, &unit, before, now),
             unit,
             before,
             after: now,
-            verdict: Change::verdict(quantity, before, now),
         })
         .collect()
 }
@@ -154,13 +159,24 @@ fn facts(stage: &Stage) -> Vec<(String, String, f64)> {
 }
 
 impl Change {
+    /// What changes are sorted by: the absolute logarithm of the ratio; of shares the difference. What came from nothing, went
+    /// to nothing or changed its sign is larger than any.
+    fn size(&self) -> f64 {
+        if self.unit == PERCENT {
+            return (self.after - self.before).abs() / 100.0;
+        }
+        let ratio = self.after / self.before;
+        if ratio > 0.0 { ratio.ln().abs() } else { f64::INFINITY }
+    }
+
     /// Whether a difference is more than one run differs from the next: a second and 5 % of a time, 5 % of memory, 0.1 % of what
-    /// does not vary by itself.
-    pub fn verdict(quantity: Quantity, before: f64, after: f64) -> Verdict {
+    /// does not vary by itself; of what is in percent already, 0.1 of them.
+    pub fn verdict(quantity: Quantity, unit: &str, before: f64, after: f64) -> Verdict {
         let share = (after - before).abs() / before.abs().max(f64::MIN_POSITIVE);
         let little = match quantity {
             Quantity::Duration | Quantity::Cpu => share < SHARE_OF_TIME || (after - before).abs() < SECONDS,
             Quantity::PeakMemory => share < SHARE_OF_MEMORY,
+            Quantity::Fact if unit == PERCENT => (after - before).abs() / 100.0 < SHARE_OF_SIZE,
             Quantity::Size | Quantity::Fact => share < SHARE_OF_SIZE,
         };
         match (little, after > before) {
@@ -177,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_counts_as_a_change() {
-        let verdict = |quantity, before, after| Change::verdict(quantity, before, after);
+        let verdict = |quantity, before, after| Change::verdict(quantity, "bytes", before, after);
         // 30 % of a second is noise, so are 4 % of a minute.
         assert_eq!(verdict(Quantity::Duration, 1.0, 1.3), Verdict::Little);
         assert_eq!(verdict(Quantity::Duration, 60.0, 62.4), Verdict::Little);
@@ -186,5 +202,32 @@ mod tests {
         assert_eq!(verdict(Quantity::Size, 1_000_000.0, 1_000_500.0), Verdict::Little);
         assert_eq!(verdict(Quantity::Size, 1_000_000.0, 1_002_000.0), Verdict::More);
         assert_eq!(verdict(Quantity::Fact, 0.0, 1.0), Verdict::More);
+        let points = |before, after| Change::verdict(Quantity::Fact, "%", before, after);
+        assert_eq!((points(-7.0, -4.4), points(-7.0, -7.05)), (Verdict::More, Verdict::Little));
+        assert_eq!((points(0.0, -0.5), points(0.01, 0.02)), (Verdict::Less, Verdict::Little));
+    }
+
+    #[test]
+    fn the_largest_change_comes_first() {
+        let change = |unit: &str, before, after| Change {
+            stage: format!("{before} {after}"),
+            quantity: Quantity::Fact,
+            name: String::new(),
+            unit: unit.into(),
+            before,
+            after,
+            verdict: Verdict::More,
+        };
+        // A quarter of a share, a tenth of a count, to nothing, three times as much; and one that changes its sign.
+        let changes = vec![
+            change("%", -20.0, 5.0),
+            change("", 10.0, 11.0),
+            change("", 3.0, 0.0),
+            change("", 1.0, 3.0),
+            change("", -1.0, 2.0),
+        ];
+        let diff = Diff { from: String::new(), to: String::new(), changes, incomparable: Vec::new() };
+        let order: Vec<&str> = diff.notable().iter().map(|change| change.stage.as_str()).collect();
+        assert_eq!(order, ["3 0", "-1 2", "1 3", "-20 5", "10 11"]);
     }
 }

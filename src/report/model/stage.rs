@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Bolt, Fact, Inner, Profile};
+use crate::op::compare::is_result;
 
 /// A stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -150,7 +151,7 @@ pub struct Output {
     pub path: String,
     pub bytes: u64,
     pub files: u64,
-    /// In earlier runs that made it, the latest last.
+    /// In earlier runs that made it, the latest last. None of a comparison.
     pub earlier: Vec<EarlierSize>,
 }
 
@@ -195,6 +196,11 @@ impl Stage {
     pub fn shown_outputs(&self) -> impl Iterator<Item = &Output> {
         let alone = self.outputs.iter().all(|output| output.name == "out");
         self.outputs.iter().filter(move |output| alone || output.name != "out")
+    }
+
+    /// Whether its outputs are results of measuring, whose sizes say nothing.
+    pub fn measures(&self) -> bool {
+        self.outputs.iter().any(|output| is_result(output.path.as_str().into()))
     }
 
     /// The commands that a person would ask for first: what the stage did, without what is done around each workload.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{RunSummary, StageSummary, Status};
+use crate::op::compare::is_result;
 
 /// The last known figures of every stage. Made from the summaries of earlier runs, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,7 +25,7 @@ pub struct PreviousStage {
 pub struct Change {
     /// Seconds: the last time, and now.
     pub duration: (f64, f64),
-    /// Outputs whose size differs: name, bytes the last time, bytes now.
+    /// Outputs whose size differs: name, bytes the last time, bytes now. None of a comparison.
     pub sizes: Vec<(String, u64, u64)>,
 }
 
@@ -40,7 +41,9 @@ impl Previous {
     /// What changed; nothing for a stage that was not done now, or never before.
     pub fn change(&self, stage: &StageSummary) -> Option<Change> {
         let before = self.stages.get(&stage.name).filter(|_| stage.status == Status::Done)?;
-        let sizes = stage.outputs.iter().filter_map(|output| {
+        let measured = stage.outputs.iter().any(|output| is_result(&output.path));
+        let outputs = stage.outputs.iter().filter(|_| !measured);
+        let sizes = outputs.filter_map(|output| {
             let bytes = *before.outputs.get(&output.name)?;
             (bytes != output.bytes).then(|| (output.name.clone(), bytes, output.bytes))
         });

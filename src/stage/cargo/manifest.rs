@@ -27,14 +27,20 @@ pub(super) fn package(text: &Text, cx: &mut Context) -> Result<Package, PlanErro
         // Made by another stage: whether it has a lock file shows when it is there.
         return Ok(Package { what: What::Manifest(manifest, false), cwd, dir: None });
     };
-    if !cx.facts.exists(&path) {
-        cx.gap(format!("{path} does not exist"), "get the sources, or set `manifest` to the file");
-    }
     let dir = path.parent().unwrap_or(Utf8Path::new("/")).to_owned();
     let root = workspace_root(cx.facts, &dir);
-    let locked = cx.facts.exists(&root.join("Cargo.lock"));
+    let lock = root.join("Cargo.lock");
+    if !cx.facts.exists(&path) {
+        cx.gap(format!("{path} does not exist"), "get the sources, or set `manifest` to the file");
+    } else if !cx.facts.exists(&lock) {
+        // cargo would write it into the sources while they are built, and choose other versions next month.
+        cx.gap(
+            format!("{lock} does not exist, which says the versions of dependencies"),
+            format!("run `cargo generate-lockfile` in {root}"),
+        );
+    }
     cx.source("source", root, false);
-    Ok(Package { what: What::Manifest(manifest, locked), cwd, dir: Some(dir) })
+    Ok(Package { what: What::Manifest(manifest, true), cwd, dir: Some(dir) })
 }
 
 /// The directory of a manifest: the argument without its last component.

@@ -25,7 +25,7 @@ struct Package {
 }
 
 enum What {
-    /// The manifest, and whether a lock file stands with it.
+    /// The manifest, and whether a lock file is known to stand with it.
     Manifest(Arg, bool),
     /// `name@version`
     Registry(Arg),
@@ -260,8 +260,8 @@ fn selection(kind: &Cargo, package: &Package, cx: &mut Context, argv: &mut Vec<A
     }
     match package.what {
         What::Manifest(_, false) => cx.note(
-            "no Cargo.lock: cargo chooses the versions of dependencies, and writes one into the project, which must not change \
-             while it is built; run `cargo generate-lockfile` first",
+            "whether a Cargo.lock stands with the manifest shows when its stage has run: without one, cargo chooses the \
+             versions of dependencies",
         ),
         What::Manifest(_, true) | What::Registry(_) => argv.push("--locked".into()),
     }
