@@ -112,6 +112,13 @@ fn a_table_markdown_and_a_limit() {
     assert!(failed.stdout.starts_with("| workload |"), "{}", failed.stdout);
     assert!(failed.stderr.contains("worse: `a`: instructions +"), "{}", failed.stderr);
     let _ = test.cmd(&format!("{words} --fail-above instructions=200%")).ok();
+    // What nobody knows does not pass.
+    let few = words.replace("--rounds 6", "--rounds 2 --counter none");
+    let unknown = test.cmd(&format!("{few} --fail-above 1000%"));
+    assert_eq!(unknown.code, Some(1), "{}", unknown.stderr);
+    let says = "`--fail-above 1000%` cannot be answered for `b`: wall time: 2 of at least 6 runs a side";
+    assert!(unknown.stderr.contains(says), "{}", unknown.stderr);
+    assert!(!unknown.stderr.contains("worse:"), "{}", unknown.stderr);
 }
 
 #[test]
@@ -157,6 +164,7 @@ fn what_makes_no_sense_is_told_at_once() {
         ("./a ./a --rustc-perf .", "measures toolchains"),
         ("./a ./a --base-env X -- {program}", "`X` is not NAME=VALUE"),
         ("./a ./a --fail-above 1 -- {program}", "write it as `1%`"),
+        ("./a ./a --rounds 0 -- {program}", "invalid value '0' for '--rounds <N>'"),
     ] {
         let ran = test.cmd(&format!("compare {words}"));
         assert_eq!(ran.code, Some(2), "{words}: {}", ran.stderr);
@@ -171,6 +179,83 @@ fn a_budget_that_is_over_before_it_began() {
     let ran = test.cmd("compare ./a ./a --budget 1ms -- {program} 1");
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("over before anything was measured"), "{}", ran.stderr);
+}
+
+/// A first run that would take longer than the budget. What it started ends with it.
+#[test]
+fn a_first_run_that_takes_longer_than_the_budget() {
+    let test = Test::new([""]);
+    let slow = test.program("slow", &format!("sleep 300 & echo $! > {}/pid\nwait", test.aside));
+    let ran = test.cmd(&format!("compare {slow} {slow} --budget 500ms -- {{program}}"));
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(ran.stderr.contains("one run of `run` takes longer than the budget of 0.50 s: with "), "{}", ran.stderr);
+    let pid = std::fs::read_to_string(test.aside.join("pid")).unwrap();
+    assert!(ends(pid.trim()), "{pid} lives on");
+}
+
+/// Whatever ends a comparison, nothing of what it measures lives on.
+#[test]
+fn what_is_measured_ends_with_the_comparison() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        let test = Test::new([""]);
+        let pid = test.aside.join("pid");
+        // In a group of its own as well: only its parent tells whose it is.
+        let script = format!(
+            "setsid sh -c 'sleep 300; true' & sh -c 'echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 300; true'"
+        );
+        let slow = test.program("slow", &script);
+        let mut compare = Command::new(support::OPTBUILD);
+        compare.args(["compare", slow.as_str(), slow.as_str(), "--", "{program}"]).current_dir(&test.dir);
+        let mut compare = compare.stderr(std::process::Stdio::null()).spawn().unwrap();
+        assert!(eventually(|| pid.exists()), "it was not started");
+        let below = below(compare.id());
+        assert!(below.len() >= 5, "the measuring process, three shells, and what they wait for: {below:?}");
+        kill_process(Pid::from_child(&compare), signal).unwrap();
+        let status = compare.wait().unwrap();
+        assert_eq!(status.code(), (signal != Signal::KILL).then_some(130), "{signal:?}: {status}");
+        for pid in below {
+            assert!(ends(&pid), "{signal:?}: {pid} lives on");
+        }
+    }
+}
+
+fn eventually(mut happens: impl FnMut() -> bool) -> bool {
+    (0..2000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        happens()
+    })
+}
+
+/// Whether a process ends soon. What nobody waits for stays as a zombie where process 1 is no init.
+fn ends(pid: &str) -> bool {
+    eventually(|| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.is_empty() || status.contains("\nState:\tZ")
+    })
+}
+
+/// The processes below one.
+fn below(pid: u32) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    // `PID (NAME) STATE PARENT …`, where the name may have anything in it.
+    let parents: Vec<(String, String)> = stats
+        .filter_map(|stat| {
+            let (pid, rest) = stat.split_once(' ')?;
+            Some((pid.into(), rest.rsplit_once(") ")?.1.split(' ').nth(1)?.into()))
+        })
+        .collect();
+    let mut found = vec![pid.to_string()];
+    // Parents may be listed after their children.
+    for _ in 0..5 {
+        for (pid, parent) in &parents {
+            if found.contains(parent) && !found.contains(pid) {
+                found.push(pid.clone());
+            }
+        }
+    }
+    found.split_off(1)
 }
 
 /// Each side has an environment of its own, which decides what the same program does.
@@ -234,6 +319,55 @@ fn a_stage_compares_what_others_made() {
     assert_eq!(by_hand["workloads"][1]["command"], "{program} 2000000");
 }
 
+/// However a gather stage names its program, another one takes its place.
+#[test]
+fn the_workloads_of_a_gather_stage() {
+    let pipeline = r#"
+name = "p"
+
+[[stage]]
+name = "instrumented"
+kind = "cmake"
+source = "${pipeline.dir}"
+pgo = "generate"
+outputs = { app = "app" }
+
+[[stage]]
+name = "train"
+kind = "gather"
+instrumented = "${instrumented.app}"
+[[stage.workloads]]
+name = "word"
+run = ["{program}", "1"]
+[[stage.workloads]]
+name = "line"
+run = "{program} 2"
+[[stage.workloads]]
+name = "script"
+shell = true
+run = "{program} 3 | cat; {program} 4"
+[[stage.workloads]]
+name = "output"
+run = ["${instrumented.app}", "5"]
+"#;
+    let test = Test::new([pipeline]).file("program.c", PROGRAM);
+    test.sh("cc -DWORK=1 -DMEMORY=4096 -DSTATUS=0 -DTEXT='\"x\"' program.c -o one; cp one two");
+    let words = "compare ./one ./two --workloads p.toml:train --counter none --rounds 1 --json";
+    let result = json(&test.cmd(words).ok());
+    let commands: Vec<&str> =
+        result["workloads"].as_array().unwrap().iter().map(|w| w["command"].as_str().unwrap()).collect();
+    assert_eq!(
+        commands,
+        ["{program} 1", "{program} 2", "sh -eu -c '{program} 3 | cat; {program} 4'", "{program} 5"],
+        "{result:#}"
+    );
+    assert!(result["workloads"].as_array().unwrap().iter().all(|workload| workload["output"] == "same"));
+    test.change("[\"{program}\", \"1\"]", "[\"true\"]");
+    let refused = test.cmd(words);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("it runs neither `{program}` nor `${instrumented.app}`"), "{}", refused.stderr);
+}
+
 #[test]
 fn a_stage_fails_above_its_limit_and_says_what() {
     let swapped = PIPELINE.replace("base = \"${build.old}\"", "base = \"${build.new}\"");
@@ -258,6 +392,9 @@ fn a_stage_that_cannot_be() {
     assert!(ran.stderr.contains("without `{program}` both sides would run the same"), "{}", ran.stderr);
     test.pipeline([PIPELINE.replace("rounds = 6", "fail-above = [\"1\"]")]);
     assert!(test.cmd("plan p.toml").stderr.contains("write it as `1%`"));
+    test.pipeline([PIPELINE.replace("rounds = 6", "rounds = 0")]);
+    let ran = test.cmd("plan p.toml");
+    assert!(ran.stderr.contains("there is at least one run"), "{}{}", ran.stdout, ran.stderr);
 }
 
 #[test]

@@ -366,11 +366,60 @@ fn comparisons_are_taken_from_what_stages_made() {
     }
     let md = markdown::render(&report);
     assert!(md.contains("**compare**: plain against fast; less is better\n"), "{md}");
-    assert!(md.contains("| instructions | -12.5 % | -25.0 % | +0.0 % | 1 | 1 | 0 |\n"), "{md}");
+    for text in [
+        "| &lt;/td&gt;sort | 200 → 150 | -25.0 % |\n| read | 100 → 100 | no change |\n",
+        "| **mean** | | **-12.5 %** |\n| **max improvement** | | **-25.0 %** |\n\n",
+        "| prog | 2.0 KiB → 1.0 KiB | -50.0 % |\n",
+        "- instructions: valgrind 3.19.0, callgrind;",
+        "- left out: `deep` was left out: no time\n",
+    ] {
+        assert!(md.contains(text), "{text}\n{md}");
+    }
     follow(
         &Report::schema().to_value(),
         &Report::schema().to_value(),
         &serde_json::to_value(&report).unwrap(),
         "report",
     );
+}
+
+/// What chance may have done is no change in a report, as it is none in the table of the comparison itself.
+#[test]
+fn a_report_shows_no_change_that_is_not_significant() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = camino::Utf8PathBuf::try_from(directory.path().join("c.json")).unwrap();
+    let mut doubtful = comparison();
+    let metrics = |number: usize, change: f64, verdict: &str, doubtful: &mut Value| {
+        let measured = &mut doubtful["workloads"][number]["metrics"][0];
+        measured["change"] = change.into();
+        measured["verdict"] = verdict.into();
+    };
+    metrics(0, 0.432, "no-change", &mut doubtful);
+    metrics(1, -0.611, "unknown", &mut doubtful);
+    doubtful["notes"] = serde_json::json!(["it was late"]);
+    // As versions before 2 of the format have it: the extremes of all changes, whatever they mean.
+    doubtful["summary"][0] = serde_json::json!({
+        "metric": "instructions", "mean": -0.0895, "best": -0.611, "best-workload": "read", "worst": 0.432,
+        "worst-workload": "sort", "better": 0, "worse": 0, "unchanged": 2,
+    });
+    std::fs::write(&path, doubtful.to_string()).unwrap();
+    let output = event::OutputInfo { name: "json".into(), path, bytes: 1, files: 1, show: false };
+    let events = [
+        at(0, run_started(&["compare"])),
+        at(0, started("compare", None)),
+        at(9, done("compare", 9.0, vec![output])),
+        at(9, run_finished(event::Outcome::Done, 9.0)),
+    ];
+    let report = Report::of(&events, &Past::default(), None);
+    let html = html::render(&report).unwrap();
+    // Behind the page stand the data, with all values.
+    let page = html.split("<script").next().unwrap();
+    let md = markdown::render(&report);
+    for text in [page, md.as_str()] {
+        assert!(text.contains("no change") && text.contains("it was late"), "{text}");
+        assert!(!text.contains("43.2 %") && !text.contains("-8.9 %") && !text.contains("-9.0 %"), "{text}");
+        assert_eq!(text.matches("-61.1 %").count(), if text == page { 1 } else { 2 }, "{text}");
+    }
+    assert!(page.contains("(<data value=\"-0.611\">-61.1 %</data>)"), "{page}");
+    assert!(md.contains("| read | 100 → 100 | (-61.1 %) |"), "{md}");
 }

@@ -16,6 +16,7 @@ use super::exit::{FAILED, INTERRUPTED, Usage};
 use super::look;
 use super::plan::print;
 use super::project::current_dir;
+use crate::compare::limit::Answer;
 use crate::compare::request::{Build, PLACEHOLDER, Request, Workload};
 use crate::compare::result::{Comparison, SideKind};
 use crate::compare::{self, rustc_perf};
@@ -44,11 +45,10 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         (_, true) => markdown(&result),
         _ => table(&result, look()),
     })?;
-    let exceeded = args.options.exceeded(&result);
-    for line in &exceeded {
-        super::tell(&format!("worse: {line}"));
-    }
-    Ok(if exceeded.is_empty() { 0 } else { FAILED })
+    let answer = args.options.answer(&result);
+    answer.worse.iter().for_each(|line| super::tell(&format!("worse: {line}")));
+    answer.unknown.iter().for_each(|line| super::tell(line));
+    Ok(if answer == Answer::default() { 0 } else { FAILED })
 }
 
 fn measure(args: &CompareArgs) -> Result<Comparison> {
@@ -176,7 +176,7 @@ fn remove_when_interrupted(dir: Utf8PathBuf) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("signals cannot be handled")?;
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
-            // What is measured at this moment is killed with this process, and may go on writing until then.
+            // What is measured at this moment is ended once this process is gone, and may go on writing until then.
             let _ = std::fs::remove_dir_all(&dir);
             std::process::exit(INTERRUPTED.into());
         }

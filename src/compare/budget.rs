@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// However little is left, a run may take so long, in seconds: starting a program on a busy machine takes its time.
+const LEAST_LIMIT: f64 = 3.0;
+
 /// Runs from the first run of the first program.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -27,5 +30,10 @@ impl Clock {
     /// In seconds, not less than 0.
     pub fn left(&self) -> f64 {
         (self.allowed() - self.used()).max(0.0)
+    }
+
+    /// How long one run may take, in seconds.
+    pub fn limit(&self) -> f64 {
+        self.left().max(LEAST_LIMIT)
     }
 }

@@ -1,10 +1,11 @@
-//! `--fail-above`: how much worse a candidate may be. Unaware of how it was measured.
+//! `--fail-above`: how much worse a candidate may be, and whether that is known. Unaware of how it was measured.
 
 use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::result::{Comparison, Metric, Verdict};
+use super::result::{Comparison, Measured, Metric, Verdict};
+use super::statistics::LEAST_RUNS;
 
 /// `1%`, or `wall-time=5%`: a metric, and the change that no workload may exceed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,24 +55,55 @@ impl std::fmt::Display for Limit {
     }
 }
 
+/// What a comparison says of a limit, in sentences.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Workloads that are significantly worse by more than that.
+    pub worse: Vec<String>,
+    /// Workloads of which it is not known.
+    pub unknown: Vec<String>,
+}
+
 impl Limit {
-    /// Sentences about the workloads that are significantly worse by more than that, or about nothing having been measured.
-    pub fn exceeded(&self, comparison: &Comparison) -> Vec<String> {
-        let metric = self.metric.unwrap_or_else(|| comparison.headline());
-        let title = metric.title();
-        let measured: Vec<_> = comparison.workloads.iter().filter_map(|w| Some((w, w.metric(metric)?))).collect();
-        if measured.is_empty() {
-            return vec![format!("{title} was not measured, so `--fail-above {self}` cannot be answered")];
+    /// Of every workload. Where no metric was named, one whose instructions were not
+    /// counted is judged by its wall time.
+    pub fn answer(&self, comparison: &Comparison) -> Answer {
+        let mut answer = Answer::default();
+        for workload in &comparison.workloads {
+            let metric = self.metric.unwrap_or_else(|| comparison.headline());
+            let measured = workload.metric(metric);
+            let measured = measured.or_else(|| workload.metric(Metric::WallTime).filter(|_| self.metric.is_none()));
+            match measured {
+                Some(measured) => self.judge(&workload.name, measured, &mut answer),
+                None => answer.unknown.push(self.unknown(&workload.name, &format!("{}: not measured", metric.title()))),
+            }
         }
-        let worse = measured.iter().filter(|(_, measured)| measured.verdict == Verdict::Worse);
-        worse
-            .filter_map(|(workload, measured)| Some((workload, measured.change?)))
-            .filter(|(_, change)| *change > self.above)
-            .map(|(workload, change)| {
+        answer
+    }
+
+    fn judge(&self, name: &str, measured: &Measured, answer: &mut Answer) {
+        let (title, limit) = (measured.metric.title(), self.above * 100.0);
+        match (measured.verdict, measured.change) {
+            (Verdict::Worse, Some(change)) if change > self.above => {
                 let change = crate::report::text::change(change);
-                format!("`{}`: {title} {change}, more than {}%", workload.name, self.above * 100.0)
-            })
-            .collect()
+                answer.worse.push(format!("`{name}`: {title} {change}, more than {limit}%"));
+            }
+            (Verdict::Worse, None) => {
+                answer.worse.push(format!("`{name}`: {title}: 0 with the base and more with the candidate"));
+            }
+            (Verdict::Unknown, _) if measured.candidate.runs < LEAST_RUNS && measured.p_value.is_some() => {
+                let runs = measured.candidate.runs.min(measured.base.runs);
+                answer
+                    .unknown
+                    .push(self.unknown(name, &format!("{title}: {runs} of at least {LEAST_RUNS} runs a side")));
+            }
+            (Verdict::Unknown, _) => answer.unknown.push(self.unknown(name, &format!("{title}: 0 with the base"))),
+            (Verdict::Better | Verdict::NoChange | Verdict::Worse, _) => {}
+        }
+    }
+
+    fn unknown(&self, name: &str, why: &str) -> String {
+        format!("`--fail-above {self}` cannot be answered for `{name}`: {why}")
     }
 }
 
@@ -88,5 +120,70 @@ mod tests {
             assert!(limit(wrong).is_err(), "{wrong}");
         }
         assert_eq!(limit("peak-memory=2%").unwrap().to_string(), "peak-memory=2%");
+    }
+
+    /// Workloads with one metric each: its name, the change, the runs, the verdict.
+    fn comparison(workloads: &[(&str, &str, Option<f64>, usize, &str)]) -> Comparison {
+        let side = serde_json::json!({"name": "a", "path": "/a", "kind": "program", "env": []});
+        let workload = |(name, metric, change, runs, verdict): &(&str, &str, Option<f64>, usize, &str)| {
+            let sample = serde_json::json!({"runs": runs, "median": 1.0, "interval": null, "values": []});
+            let p = (*metric == "wall-time").then_some(0.5);
+            let measured = serde_json::json!({
+                "metric": metric, "base": sample, "candidate": sample, "change": change, "p-value": p, "verdict": verdict,
+            });
+            let metrics = if metric.is_empty() { vec![] } else { vec![measured] };
+            serde_json::json!({"name": name, "command": "", "output": "same", "metrics": metrics})
+        };
+        let counted = workloads.iter().any(|workload| workload.1 == "instructions");
+        let summary = serde_json::json!({
+            "metric": "instructions", "mean": 0.0, "best": null, "best-workload": null, "worst": null,
+            "worst-workload": null, "better": 0, "worse": 0, "unchanged": 0,
+        });
+        serde_json::from_value(serde_json::json!({
+            "format": 2, "optbuild": "0", "base": side, "candidate": side,
+            "machine": {"processor": "", "cores": 1, "kernel": "", "time": "2022-10-04T14:02:11Z"},
+            "counter": {"method": "valgrind", "name": "", "because": null},
+            "workloads": workloads.iter().map(workload).collect::<Vec<_>>(),
+            "sizes": [], "summary": if counted { vec![summary] } else { vec![] },
+            "budget": {"allowed": 1.0, "planned": 1.0, "used": 1.0, "left-out": []}, "noise": [], "notes": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_not_known_does_not_pass() {
+        let all = comparison(&[
+            ("fine", "instructions", Some(-0.1), 1, "better"),
+            ("little", "instructions", Some(0.009), 1, "worse"),
+            ("worse", "instructions", Some(0.02), 1, "worse"),
+            ("nothing", "instructions", None, 1, "unknown"),
+            // Those of these were not counted.
+            ("slower", "wall-time", Some(0.5), 9, "worse"),
+            ("as-fast", "wall-time", Some(0.5), 9, "no-change"),
+            ("few", "wall-time", Some(0.502), 2, "unknown"),
+            ("never", "", None, 0, ""),
+        ]);
+        let answer = "1%".parse::<Limit>().unwrap().answer(&all);
+        assert_eq!(
+            answer.worse,
+            ["`worse`: instructions +2.0 %, more than 1%", "`slower`: wall time +50.0 %, more than 1%"]
+        );
+        let unknown = |name: &str, why: &str| format!("`--fail-above 1%` cannot be answered for `{name}`: {why}");
+        assert_eq!(
+            answer.unknown,
+            [
+                unknown("nothing", "instructions: 0 with the base"),
+                unknown("few", "wall time: 2 of at least 6 runs a side"),
+                unknown("never", "instructions: not measured"),
+            ]
+        );
+        // A metric that was named is not replaced by another one.
+        let named = "instructions=1%".parse::<Limit>().unwrap().answer(&all);
+        assert_eq!((named.worse.len(), named.unknown.len()), (1, 5), "{named:?}");
+        // From nothing to something is more than any share.
+        let more = comparison(&[("x", "wall-time", None, 9, "worse"), ("y", "wall-time", Some(0.0), 9, "no-change")]);
+        let answer = "wall-time=500%".parse::<Limit>().unwrap().answer(&more);
+        assert_eq!(answer.worse, ["`x`: wall time: 0 with the base and more with the candidate"]);
+        assert_eq!(answer.unknown, [""; 0]);
     }
 }

@@ -16,7 +16,9 @@ pub mod rustc_perf;
 mod session;
 mod sizes;
 pub mod statistics;
+mod summary;
 mod valgrind;
 mod warm_up;
+mod watch;
 
 pub use session::{compare, find_valgrind};

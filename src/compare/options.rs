@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::builder::RangedU64ValueParser;
 
-use super::limit::Limit;
+use super::limit::{Answer, Limit};
 use super::request::{Counter, Settings};
 use super::rustc_perf::{self, Profile, Selection};
 
@@ -26,7 +27,7 @@ pub struct Options {
     #[arg(long, value_name = "SHARE", default_value = PRECISION)]
     pub precision: crate::op::Share,
     /// At most so many runs of a workload on each side
-    #[arg(long, value_name = "N", default_value_t = ROUNDS)]
+    #[arg(long, value_name = "N", default_value_t = ROUNDS, value_parser = at_least_one())]
     pub rounds: usize,
     /// How instructions are counted
     #[arg(long, value_enum, default_value = "auto")]
@@ -37,7 +38,7 @@ pub struct Options {
     /// A workload may exit with another status than 0, if it does so on both sides
     #[arg(long)]
     pub allow_failure: bool,
-    /// Fail when a workload is significantly worse by more than this: of the instructions, else of the wall time, or of another metric, as `wall-time=5%`; may be given more than once
+    /// Fail when a workload is significantly worse by more than this, or that is not known: of the instructions, else of the wall time, or of another metric, as `wall-time=5%`; may be given more than once
     #[arg(long, value_name = "[METRIC=]SHARE")]
     pub fail_above: Vec<Limit>,
     /// Measure two toolchains with the crates of this checkout of rustc-perf
@@ -49,6 +50,10 @@ pub struct Options {
     /// rustc-perf's profiles, in which they are built [default: Check,Opt]
     #[arg(long, value_enum, value_delimiter = ',', requires = "rustc_perf", help_heading = "What is run")]
     pub perf_profiles: Vec<Profile>,
+}
+
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 impl Options {
@@ -81,7 +86,13 @@ impl Options {
     }
 
     /// What `--fail-above` says of a result.
-    pub fn exceeded(&self, comparison: &super::result::Comparison) -> Vec<String> {
-        self.fail_above.iter().flat_map(|limit| limit.exceeded(comparison)).collect()
+    pub fn answer(&self, comparison: &super::result::Comparison) -> Answer {
+        let mut all = Answer::default();
+        for limit in &self.fail_above {
+            let answer = limit.answer(comparison);
+            all.worse.extend(answer.worse);
+            all.unknown.extend(answer.unknown);
+        }
+        all
     }
 }

@@ -4,25 +4,22 @@
 //! that starts it and reads the account. Unaware of what is compared.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::io::{BufRead as _, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::resource::{UsageWho, getrusage};
-use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
 use super::request::Invocation;
 use super::result::Metric;
+use super::watch::Watch;
 use crate::run::process::Launch;
 use crate::run::supervisor::spawn;
-
-/// How often it is looked whether a command with a time limit has ended.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// What is to be run. What was printed before into the files is replaced.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,7 +31,7 @@ pub struct Order {
     pub stderr: Utf8PathBuf,
     /// Reads the processor's counters.
     pub count: bool,
-    /// In seconds; the command is killed when it takes longer.
+    /// In seconds; the command is killed with all that it started when it takes longer.
     pub limit: Option<f64>,
 }
 
@@ -100,11 +97,18 @@ impl Order {
     pub fn run(&self, optbuild: &Utf8Path) -> Result<Reading> {
         let mut command = Command::new(optbuild);
         command.arg("measure").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        // A terminal's Ctrl-C must not end it before it has ended what it started.
+        command.process_group(0);
         let mut child = command.spawn().with_context(|| format!("cannot start {optbuild} measure"))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(&serde_json::to_vec(self)?).context("cannot tell `optbuild measure` what to run")?;
+        let mut stdin = child.stdin.take();
+        if let Some(stdin) = &mut stdin {
+            let mut line = serde_json::to_vec(self)?;
+            line.push(b'\n');
+            stdin.write_all(&line).context("cannot tell `optbuild measure` what to run")?;
         }
+        // `stdin` stays open until then: its end tells that this process has gone.
         let output = child.wait_with_output().context("cannot wait for `optbuild measure`")?;
+        drop(stdin);
         let reading = serde_json::from_slice(&output.stdout);
         reading.with_context(|| {
             format!("`optbuild measure` ended with {} and did not say what it measured", output.status)
@@ -112,7 +116,8 @@ impl Order {
     }
 }
 
-/// `optbuild measure`: runs what standard input says, and writes what it used to standard output.
+/// `optbuild measure`: runs what the first line of standard input says, and writes what it used to standard output. At the end
+/// of standard input it ends, and what it runs.
 pub fn measure() -> ExitCode {
     let reading = measured()
         .unwrap_or_else(|error| Reading { ended: Ended::NotMeasured(format!("{error:#}")), metrics: BTreeMap::new() });
@@ -121,10 +126,8 @@ pub fn measure() -> ExitCode {
 }
 
 fn measured() -> Result<Reading> {
-    // Whoever measures may be killed, and then nobody wants to know.
-    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to be ended with the caller")?;
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("cannot read what to run")?;
+    std::io::stdin().lock().read_line(&mut text).context("cannot read what to run")?;
     let order: Order = serde_json::from_str(&text).context("cannot read what to run")?;
     for file in [&order.stdout, &order.stderr] {
         std::fs::write(file, "").with_context(|| format!("cannot write {file}"))?;
@@ -138,37 +141,17 @@ fn measured() -> Result<Reading> {
         stderr: order.stderr,
     };
     let counters = if order.count { Counters::open()? } else { Counters::none() };
+    let watch = Watch::start(order.limit)?;
     let began = Instant::now();
-    let mut child = spawn::spawn(&launch)?;
-    let status = wait(&mut child, order.limit)?;
+    let status = spawn::spawn(&launch)?.wait().context("cannot wait for the command")?;
     let wall = began.elapsed();
-    let Some(status) = status else {
+    if watch.was_late() {
         return Ok(Reading { ended: Ended::TooLate, metrics: BTreeMap::new() });
-    };
+    }
     let mut metrics = counters.read()?;
     metrics.insert(Metric::WallTime, wall.as_secs_f64());
     account(&mut metrics)?;
     Ok(Reading { ended: ended(status)?, metrics })
-}
-
-/// None: it was too late.
-fn wait(child: &mut Child, limit: Option<f64>) -> Result<Option<ExitStatus>> {
-    let Some(limit) = limit else { return Ok(Some(child.wait().context("cannot wait for the command")?)) };
-    let end = Instant::now() + Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX / 4);
-    loop {
-        if let Some(status) = child.try_wait().context("cannot wait for the command")? {
-            return Ok(Some(status));
-        }
-        if Instant::now() > end {
-            // It leads a group of its own.
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            child.wait().context("cannot wait for the command")?;
-            return Ok(None);
-        }
-        std::thread::sleep(LOOK);
-    }
 }
 
 fn ended(status: ExitStatus) -> Result<Ended> {

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The form of the JSON; raised when a field changes its meaning.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Two builds, measured against each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Comparison {
-    /// The form of this document: 1.
+    /// The form of this document: 2.
     pub format: u32,
     /// The version of optbuild that measured.
     pub optbuild: String,
@@ -182,14 +182,14 @@ pub enum Verdict {
 #[serde(rename_all = "kebab-case")]
 pub struct Summary {
     pub metric: Metric,
-    /// The arithmetic mean of all changes.
+    /// The arithmetic mean of all changes, where one that is not significant counts as 0.
     pub mean: f64,
-    /// The change of the workload that improved most, and which one that is.
-    pub best: f64,
-    pub best_workload: String,
-    /// The change of the workload that improved least, or worsened most.
-    pub worst: f64,
-    pub worst_workload: String,
+    /// The largest improvement that is significant, and of which workload; none where nothing is better.
+    pub best: Option<f64>,
+    pub best_workload: Option<String>,
+    /// The largest regression that is significant, and of which workload; none where nothing is worse.
+    pub worst: Option<f64>,
+    pub worst_workload: Option<String>,
     /// How many workloads are significantly better, significantly worse, and neither.
     pub better: usize,
     pub worse: usize,

@@ -6,11 +6,15 @@
 use anyhow::{Result, bail};
 
 use super::budget::Clock;
-use super::probe::{Order, Reading};
+use super::probe::{Ended, Order, Reading};
 use super::request::{Request, Workload};
 use super::result::Metric;
 use super::statistics::{LEAST_RUNS, uncertainty};
 use super::warm_up::{First, made};
+use crate::report::text;
+
+/// A run that takes so many times as long as the first one did hangs, whatever else the machine does.
+const HANGS: f64 = 10.0;
 
 /// The runs of a workload.
 #[derive(Debug, Default)]
@@ -39,11 +43,18 @@ impl Runs {
     }
 }
 
-/// Repeats the workloads until their times are known well enough, or time is up.
+/// Repeats the workloads until their times are known well enough, or time is up. `left_out` is told of a run that was ended
+/// because of that.
 ///
 /// # Errors
-/// When a program that worked before fails.
-pub fn run(request: &Request, firsts: &[First], count: bool, clock: &Clock) -> Result<Vec<Runs>> {
+/// When a program that worked before fails or hangs.
+pub fn run(
+    request: &Request,
+    firsts: &[First],
+    count: bool,
+    clock: &Clock,
+    left_out: &mut Vec<String>,
+) -> Result<Vec<Runs>> {
     let settings = &request.settings;
     let mut all: Vec<Runs> = firsts.iter().map(|_| Runs::default()).collect();
     for round in 0..settings.rounds {
@@ -56,10 +67,17 @@ pub fn run(request: &Request, firsts: &[First], count: bool, clock: &Clock) -> R
                 return Ok(all);
             }
             let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+            let mut pair = [None, None];
             for side in order {
-                let reading = once(request, workload, first, side, count)?;
-                if side == 0 { runs.base.push(reading) } else { runs.candidate.push(reading) }
+                pair[side] = once(request, workload, first, side, count, clock)?;
+                if pair[side].is_none() {
+                    left_out.push(format!("`{}`: a run that was not over with the budget", workload.name));
+                    return Ok(all);
+                }
             }
+            let [base, candidate] = pair;
+            runs.base.extend(base);
+            runs.candidate.extend(candidate);
             runs.done = runs.base.len() >= LEAST_RUNS && runs.is_narrow(settings.precision);
         }
         if all.iter().all(|runs| runs.done) {
@@ -69,13 +87,36 @@ pub fn run(request: &Request, firsts: &[First], count: bool, clock: &Clock) -> R
     Ok(all)
 }
 
-fn once(request: &Request, workload: &Workload, first: &First, side: usize, count: bool) -> Result<Reading> {
+/// None: it was ended, as the budget was over.
+fn once(
+    request: &Request,
+    workload: &Workload,
+    first: &First,
+    side: usize,
+    count: bool,
+    clock: &Clock,
+) -> Result<Option<Reading>> {
     let (invocation, build) = match side {
         0 => (&workload.base, &request.base),
         _ => (&workload.candidate, &request.candidate),
     };
     let dir = made(&request.settings.scratch, "run")?;
-    let reading = Order::new(invocation, &dir, count).run(&request.settings.optbuild)?;
+    let limit = clock.limit();
+    let order = Order { limit: Some(limit), ..Order::new(invocation, &dir, count) };
+    let reading = order.run(&request.settings.optbuild)?;
+    if reading.ended == Ended::TooLate && limit < HANGS * first.wall[side] {
+        return Ok(None);
+    }
+    if reading.ended == Ended::TooLate {
+        bail!(
+            "`{}` was ended after {} with {}, as the budget of {} was over; the first time it took {}: it hangs at times",
+            workload.name,
+            text::duration(limit),
+            build.name,
+            text::duration(clock.allowed()),
+            text::duration(first.wall[side])
+        );
+    }
     if reading.ended != first.ended {
         bail!(
             "`{}` {} with {}, although it {} before",
@@ -85,5 +126,5 @@ fn once(request: &Request, workload: &Workload, first: &First, side: usize, coun
             first.ended.describe()
         );
     }
-    Ok(reading)
+    Ok(Some(reading))
 }

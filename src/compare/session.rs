@@ -8,11 +8,10 @@ use super::counters;
 use super::counting::{self, Counted};
 use super::noise::{self, Processors};
 use super::request::{Counter, Request};
-use super::result::{
-    Budget, Comparison, CounterUsed, FORMAT, Machine, Measured, Method, Metric, Side, Size, Summary, Verdict, Workload,
-};
+use super::result::{Budget, Comparison, CounterUsed, FORMAT, Machine, Measured, Method, Metric, Side, Size, Workload};
 use super::rounds::{self, Runs};
 use super::statistics::{LEAST_RUNS, change, p_value, sample, verdict};
+use super::summary::summaries;
 use super::valgrind;
 use super::warm_up::{self, First};
 use super::{request, sizes};
@@ -48,7 +47,7 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     };
     say(&format!("timing, at most {}", text::duration(clock.left())));
     let (processors, from) = (Processors::read(), clock.used());
-    let runs = rounds::run(request, &firsts, counter.method == Method::Perf, &clock)?;
+    let runs = rounds::run(request, &firsts, counter.method == Method::Perf, &clock, &mut left_out)?;
     let mut noise = processors.until(Processors::read(), clock.used() - from, processor_time(&runs));
     let workloads: Vec<Workload> = firsts
         .iter()
@@ -93,7 +92,7 @@ fn first_runs(request: &Request, clock: &Clock, left_out: &mut Vec<String>) -> R
             break;
         }
         let dir = warm_up::made(&request.settings.scratch, "first")?;
-        firsts.push(warm_up::first(request, workload, &dir)?);
+        firsts.push(warm_up::first(request, workload, &dir, clock)?);
     }
     for workload in &request.workloads[firsts.len()..] {
         left_out.push(format!("`{}`: no time was left for it", workload.name));
@@ -187,35 +186,6 @@ fn compared(metric: Metric, base: &[f64], candidate: &[f64]) -> Measured {
         base: before,
         candidate: after,
     }
-}
-
-/// Over all workloads, the metrics that have a change.
-pub fn summaries(workloads: &[Workload]) -> Vec<Summary> {
-    Metric::ALL.into_iter().filter_map(|metric| summary(workloads, metric)).collect()
-}
-
-fn summary(workloads: &[Workload], metric: Metric) -> Option<Summary> {
-    let measured: Vec<(&str, f64, Verdict)> = workloads
-        .iter()
-        .filter_map(|workload| {
-            let measured = workload.metric(metric)?;
-            Some((workload.name.as_str(), measured.change?, measured.verdict))
-        })
-        .collect();
-    let (best_workload, best, _) = measured.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let (worst_workload, worst, _) = measured.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let with = |wanted: Verdict| measured.iter().filter(|(_, _, verdict)| *verdict == wanted).count();
-    Some(Summary {
-        metric,
-        mean: measured.iter().map(|(_, change, _)| change).sum::<f64>() / measured.len() as f64,
-        best: *best,
-        best_workload: (*best_workload).into(),
-        worst: *worst,
-        worst_workload: (*worst_workload).into(),
-        better: with(Verdict::Better),
-        worse: with(Verdict::Worse),
-        unchanged: measured.len() - with(Verdict::Better) - with(Verdict::Worse),
-    })
 }
 
 /// Where valgrind is, if it is installed.

@@ -8,9 +8,11 @@ use std::io::{BufReader, Read};
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::budget::Clock;
 use super::probe::{Ended, Order, Reading};
-use super::request::{Invocation, Request, Workload};
+use super::request::{Build, Request, Workload};
 use super::result::{Identity, Metric};
+use crate::report::text;
 
 /// How much of what a program printed is shown.
 const LONGEST_LINE: usize = 200;
@@ -31,10 +33,11 @@ pub struct First {
 /// Runs both sides once.
 ///
 /// # Errors
-/// When a side fails, or both print different things: then there is nothing to be measured.
-pub fn first(request: &Request, workload: &Workload, dir: &Utf8Path) -> Result<First> {
-    let base = side(request, workload, &workload.base, &request.base.name, &made(dir, "base")?)?;
-    let candidate = side(request, workload, &workload.candidate, &request.candidate.name, &made(dir, "candidate")?)?;
+/// When a side fails or takes longer than there is time for, or both print different things: then there is nothing to be
+/// measured.
+pub fn first(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Clock) -> Result<First> {
+    let base = once(request, workload, &request.base, &made(dir, "base")?, clock)?;
+    let candidate = once(request, workload, &request.candidate, &made(dir, "candidate")?, clock)?;
     if base.ended != candidate.ended {
         bail!(
             "`{}` {} with {} and {} with {}: there is nothing to compare",
@@ -47,7 +50,7 @@ pub fn first(request: &Request, workload: &Workload, dir: &Utf8Path) -> Result<F
     }
     let work = |reading: &Reading| reading.get(Metric::UserTime) + reading.get(Metric::SystemTime);
     Ok(First {
-        output: identity(request, workload, dir)?,
+        output: identity(request, workload, dir, clock)?,
         wall: [base.get(Metric::WallTime), candidate.get(Metric::WallTime)],
         work: [work(&base), work(&candidate)],
         ended: base.ended,
@@ -67,23 +70,28 @@ pub fn made(dir: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
     Ok(path)
 }
 
-fn side(
-    request: &Request,
-    workload: &Workload,
-    invocation: &Invocation,
-    name: &str,
-    dir: &Utf8Path,
-) -> Result<Reading> {
-    let order = Order::new(invocation, dir, false);
-    let reading = order.run(&request.settings.optbuild)?;
+fn once(request: &Request, workload: &Workload, build: &Build, dir: &Utf8Path, clock: &Clock) -> Result<Reading> {
     let settings = &request.settings;
+    let invocation = if std::ptr::eq(build, &request.base) { &workload.base } else { &workload.candidate };
+    let limit = clock.limit();
+    let order = Order { limit: Some(limit), ..Order::new(invocation, dir, false) };
+    let reading = order.run(&settings.optbuild)?;
     match &reading.ended {
         Ended::Code(0) => Ok(reading),
         Ended::Code(_) if settings.allow_failure => Ok(reading),
+        Ended::TooLate => bail!(
+            "one run of `{}` takes longer than the budget of {}: with {} it was ended after {}; raise the budget \
+             (`--budget`, a stage's `budget`), or let the workload do less",
+            workload.name,
+            text::duration(clock.allowed()),
+            build.name,
+            text::duration(limit)
+        ),
         ended => bail!(
-            "`{}` {} with {name}{}{}",
+            "`{}` {} with {}{}{}",
             workload.name,
             ended.describe(),
+            build.name,
             if matches!(ended, Ended::Code(_)) { "; if it may, say so (`--allow-failure`)" } else { "" },
             last_lines(&order.stderr)
         ),
@@ -91,14 +99,14 @@ fn side(
 }
 
 fn last_lines(file: &Utf8Path) -> String {
-    let text = fs::read(file).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
+    let said = fs::read(file).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.lines().collect();
     let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
     if last.is_empty() { String::new() } else { format!(". It said:\n  {}", last.join("\n  ")) }
 }
 
-fn identity(request: &Request, workload: &Workload, dir: &Utf8Path) -> Result<Identity> {
+fn identity(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Clock) -> Result<Identity> {
     if !request.settings.check_output {
         return Ok(Identity::Unchecked);
     }
@@ -109,7 +117,7 @@ fn identity(request: &Request, workload: &Workload, dir: &Utf8Path) -> Result<Id
     };
     // Is that the build's doing?
     let again = made(dir, "again")?;
-    side(request, workload, &workload.base, &request.base.name, &again)?;
+    once(request, workload, &request.base, &again, clock)?;
     if first_difference(&base, &again.join("stdout"))?.is_some() {
         bail!(
             "`{}` prints something else each time it runs, so it cannot be checked that both sides print the same; let it \

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Fact;
+use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Build, Request, Workload};
 use crate::compare::result::Comparison;
@@ -77,9 +78,12 @@ impl Compare {
             let path = self.out.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
         }
-        let exceeded = self.options.exceeded(&result);
-        if !exceeded.is_empty() {
-            bail!("{} is worse than {}: {}", self.candidate_name, self.base_name, exceeded.join("; "));
+        let Answer { worse, unknown } = self.options.answer(&result);
+        if !worse.is_empty() {
+            bail!("{} is worse than {}: {}", self.candidate_name, self.base_name, [worse, unknown].concat().join("; "));
+        }
+        if !unknown.is_empty() {
+            bail!("{}; give it more time: `budget`, `rounds`", unknown.join("; "));
         }
         Ok(facts(&result))
     }
@@ -171,11 +175,11 @@ fn declared(words: &[String]) -> Result<Vec<Declared>> {
     }
 }
 
-/// The changes that judgements go by, in percent.
+/// The changes that judgements go by, in percent; 0 where nothing is better.
 fn facts(result: &Comparison) -> Vec<Fact> {
     let Some(summary) = result.summary_of(result.headline()) else { return Vec::new() };
     let percent = |name: &'static str, change: f64| Fact { name: name.into(), value: change * 100.0, unit: "%" };
-    vec![percent("mean-change", summary.mean), percent("best-change", summary.best)]
+    vec![percent("mean-change", summary.mean), percent("best-change", summary.best.unwrap_or(0.0))]
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A report as Markdown, for the page of a CI job or an issue.
 
+use super::comparison;
 use super::model::{Bolt, Compared, Failure, Outcome, Profile, Report, Stage, State};
 use super::summary::{Change, table};
 use super::text;
@@ -33,7 +34,7 @@ pub fn render(report: &Report) -> String {
     for (stage, failure) in report.stages.iter().filter_map(|stage| Some((stage, stage.failure.as_ref()?))) {
         text.push_str(&failed(stage, failure));
     }
-    report.comparisons.iter().for_each(|compared| text.push_str(&comparison(compared)));
+    report.comparisons.iter().for_each(|compared| text.push_str(&compared_builds(compared)));
     for shown in &report.shown {
         text.push_str(&format!("**{}**\n\n{}", escape(&shown.title), fence("text", shown.text.trim_end())));
     }
@@ -114,32 +115,11 @@ fn waterfall(report: &Report) -> String {
     fence("text", &lines.join("\n"))
 }
 
-fn comparison(compared: &Compared) -> String {
+fn compared_builds(compared: &Compared) -> String {
     let result = &compared.result;
-    let mut text = format!(
-        "**{}**: {} against {}; less is better\n\n| | mean | best | worst | better | same | worse |\n|:--|--:|--:|--:|--:|--:|--:|\n",
-        escape(&compared.stage),
-        escape(&result.base.name),
-        escape(&result.candidate.name)
-    );
-    for of in &result.summary {
-        text.push_str(&format!(
-            "| {} | {:+.1} % | {:+.1} % | {:+.1} % | {} | {} | {} |\n",
-            of.metric.title(),
-            of.mean * 100.0,
-            of.best * 100.0,
-            of.worst * 100.0,
-            of.better,
-            of.unchanged,
-            of.worse
-        ));
-    }
-    text.push('\n');
-    for warning in result.noise.iter().chain(&result.budget.left_out) {
-        text.push_str(&format!("- {}\n", escape(warning)));
-    }
-    text.push('\n');
-    text
+    let (base, candidate) = (escape(&result.base.name), escape(&result.candidate.name));
+    let title = format!("**{}**: {base} against {candidate}; less is better", escape(&compared.stage));
+    format!("{title}\n\n{}\n", comparison::markdown(result))
 }
 
 fn profiles(report: &Report) -> String {

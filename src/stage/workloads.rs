@@ -51,7 +51,7 @@ fn of_compare(kind: &Compare, cx: &mut Context) -> Result<Workloads, PlanError> 
     Ok(all)
 }
 
-/// What stands for the instrumented program is [`PLACEHOLDER`].
+/// What stands for the instrumented program is [`PLACEHOLDER`], as it may be in the declaration, too.
 fn of_gather(kind: &Gather, cx: &mut Context) -> Result<Workloads, PlanError> {
     let trained = cx.producer(&kind.instrumented)?.map(|stage| stage.common.name.clone());
     let mut all = Workloads::default();
@@ -62,14 +62,18 @@ fn of_gather(kind: &Gather, cx: &mut Context) -> Result<Workloads, PlanError> {
         };
         let line = CommandLine::new(run, declared.shell, declared.env.clone(), declared.cwd.clone());
         let mut line = line.map_err(|message| cx.invalid(&key, message))?;
-        let program = line.words.iter_mut().find(|word| trained.is_some() && producer(word, cx) == trained);
-        let Some(program) = program.filter(|_| !line.shell) else {
-            return Err(cx.invalid(
-                &key,
-                format!("`{}` is not what it runs, so no other build can take its place", kind.instrumented),
-            ));
-        };
-        *program = Text::literal(PLACEHOLDER);
+        let named = |word: &Text| word.to_string().contains(PLACEHOLDER);
+        if !line.words.iter().any(named) {
+            let program = line.words.iter_mut().find(|word| trained.is_some() && producer(word, cx) == trained);
+            let Some(program) = program.filter(|_| !line.shell) else {
+                let message = format!(
+                    "it runs neither `{PLACEHOLDER}` nor `{}`, so no other build can take its place",
+                    kind.instrumented
+                );
+                return Err(cx.invalid(&key, message));
+            };
+            *program = Text::literal(PLACEHOLDER);
+        }
         all.commands.push((declared.name.clone(), cx.command_line(&line)?));
     }
     Ok(all)

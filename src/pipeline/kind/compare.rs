@@ -52,7 +52,7 @@ pub struct Compare {
     #[schemars(with = "Option<OrVar<u32>>")]
     pub rounds: Option<u32>,
     /// Fails when a workload is significantly worse by more than this, as `1%` of the instructions (or of the wall time where
-    /// they are not counted), or of another metric: `wall-time=5%`. Default: never.
+    /// they are not counted), or of another metric: `wall-time=5%`; or when too little was measured to know it. Default: never.
     #[serde(default, deserialize_with = "value::plain_list")]
     pub fail_above: Vec<String>,
     /// Does not check that both sides print the same.

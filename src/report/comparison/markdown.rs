@@ -1,7 +1,7 @@
 //! A comparison as Markdown, to paste into a pull request: the table, and all metrics with their intervals folded away.
 
 use super::super::text;
-use super::{both, change, footnotes, is_measured, short_names, summary_cell, summary_rows, value};
+use super::{both, change, footnotes, is_measured, lines, short_names, summary_cell, value};
 use crate::compare::result::{Comparison, Measured, Metric, Workload};
 
 /// Metrics of the table that is not folded away.
@@ -27,10 +27,10 @@ pub fn markdown(comparison: &Comparison) -> String {
         }
         out.push('\n');
     }
-    for (title, of) in summary_rows(comparison) {
-        out.push_str(&format!("| **{title}** |"));
+    for line in lines(comparison) {
+        out.push_str(&format!("| **{}** |", line.title()));
         for metric in &shown {
-            let cell = comparison.summary_of(*metric).map(|summary| summary_cell(title, summary, of).0);
+            let cell = comparison.summary_of(*metric).map(|summary| summary_cell(line, summary).0);
             let cell = cell.filter(|cell| !cell.is_empty()).map(|cell| format!("**{cell}**")).unwrap_or_default();
             out.push_str(&format!(" | {cell} |"));
         }

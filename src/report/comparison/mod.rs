@@ -41,8 +41,8 @@ pub fn table(comparison: &Comparison, look: Look) -> String {
     for (workload, name) in comparison.workloads.iter().zip(names) {
         grid.row(row(comparison, workload, &name));
     }
-    for (title, of) in summary_rows(comparison) {
-        grid.row(summary_row(comparison, title, of));
+    for line in lines(comparison) {
+        grid.row(summary_row(comparison, line));
     }
     let mut out = grid.render(width(look, &grid), look.paint);
     let sizes = sizes(comparison);
@@ -78,31 +78,42 @@ fn row(comparison: &Comparison, workload: &Workload, name: &str) -> Vec<(String,
     cells
 }
 
-/// A line below the workloads: what it is called, and its change in a metric.
-type Line = fn(&Summary) -> (f64, Tone);
+/// A line below the workloads, each with the changes of a metric over all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    Mean,
+    Best,
+    Worst,
+}
+
+impl Line {
+    fn title(self) -> &'static str {
+        match self {
+            Line::Mean => "mean",
+            Line::Best => "max improvement",
+            Line::Worst => "max regression",
+        }
+    }
+}
 
 /// The mean, and where anything is significant the largest improvement and the largest regression.
-fn summary_rows(comparison: &Comparison) -> Vec<(&'static str, Line)> {
-    let mut rows: Vec<(&'static str, Line)> = vec![("mean", |summary| (summary.mean, toned(summary.mean)))];
-    if comparison.summary.iter().any(|summary| summary.better > 0) {
-        rows.push(("max improvement", |summary| (summary.best, toned(summary.best))));
-    }
-    if comparison.summary.iter().any(|summary| summary.worse > 0) {
-        rows.push(("max regression", |summary| (summary.worst, toned(summary.worst))));
-    }
-    rows
+fn lines(comparison: &Comparison) -> Vec<Line> {
+    let mut lines = vec![Line::Mean];
+    lines.extend(comparison.summary.iter().any(|summary| summary.better > 0).then_some(Line::Best));
+    lines.extend(comparison.summary.iter().any(|summary| summary.worse > 0).then_some(Line::Worst));
+    lines
 }
 
 fn toned(change: f64) -> Tone {
     if change < 0.0 { Tone::Good } else { Tone::Bad }
 }
 
-fn summary_row(comparison: &Comparison, title: &str, of: Line) -> Vec<(String, Tone)> {
+fn summary_row(comparison: &Comparison, line: Line) -> Vec<(String, Tone)> {
     let cell = |metric: Metric| match comparison.summary_of(metric) {
-        Some(summary) => summary_cell(title, summary, of),
+        Some(summary) => summary_cell(line, summary),
         None => (String::new(), Tone::Plain),
     };
-    let mut cells = vec![(title.to_string(), Tone::Bold)];
+    let mut cells = vec![(line.title().to_string(), Tone::Bold)];
     for metric in VALUES.into_iter().filter(|metric| is_measured(comparison, *metric)) {
         cells.extend([(String::new(), Tone::Plain), cell(metric)]);
     }
@@ -110,19 +121,17 @@ fn summary_row(comparison: &Comparison, title: &str, of: Line) -> Vec<(String, T
     cells
 }
 
-fn summary_cell(title: &str, summary: &Summary, of: Line) -> (String, Tone) {
-    let significant = match title {
-        "max improvement" => summary.better > 0,
-        "max regression" => summary.worse > 0,
-        _ => summary.better + summary.worse > 0,
+/// The change over all workloads, where one of them is significant.
+pub(super) fn summary_cell(line: Line, summary: &Summary) -> (String, Tone) {
+    let change = match line {
+        Line::Mean => Some(summary.mean).filter(|_| summary.better + summary.worse > 0),
+        Line::Best => summary.best.filter(|_| summary.better > 0),
+        Line::Worst => summary.worst.filter(|_| summary.worse > 0),
     };
-    match significant {
-        true => {
-            let (change, tone) = of(summary);
-            (text::change(change), tone)
-        }
-        false if title == "mean" => (NO_CHANGE.into(), Tone::Dim),
-        false => (String::new(), Tone::Plain),
+    match change {
+        Some(change) => (text::change(change), toned(change)),
+        None if line == Line::Mean => (NO_CHANGE.into(), Tone::Dim),
+        None => (String::new(), Tone::Plain),
     }
 }
 

@@ -14,8 +14,10 @@ fn side(name: &str) -> Side {
     Side { name: name.into(), path: format!("/bin/{name}"), kind: SideKind::Program, env: Vec::new() }
 }
 
-fn summary(metric: Metric, mean: f64, best: f64, worst: f64, better: usize, worse: usize) -> Summary {
-    let (best_workload, worst_workload) = ("run[file=a]".into(), "run[file=b]".into());
+/// The last two are how many workloads are better and worse.
+fn summary(metric: Metric, mean: f64, best: Option<f64>, worst: Option<f64>, counts: [usize; 2]) -> Summary {
+    let (best_workload, worst_workload) = (best.map(|_| "run[file=a]".into()), worst.map(|_| "run[file=b]".into()));
+    let [better, worse] = counts;
     Summary { metric, mean, best, best_workload, worst, worst_workload, better, worse, unchanged: 2 - better - worse }
 }
 
@@ -51,9 +53,9 @@ fn comparison() -> Comparison {
         ],
         sizes: vec![Size { name: "lib.so".into(), base: 1024, candidate: 2048, change: Some(1.0) }],
         summary: vec![
-            summary(Metric::Instructions, -0.1347, -0.1347, -0.1347, 1, 0),
-            summary(Metric::WallTime, -0.053, -0.232, 0.125, 1, 1),
-            summary(Metric::PeakMemory, 0.01, 0.01, 0.01, 0, 0),
+            summary(Metric::Instructions, -0.1347, Some(-0.1347), None, [1, 0]),
+            summary(Metric::WallTime, -0.053, Some(-0.232), Some(0.125), [1, 1]),
+            summary(Metric::PeakMemory, 0.0, None, None, [0, 0]),
         ],
         budget: Budget { allowed: 600.0, planned: 20.0, used: 31.0, left_out: vec!["`c`: no time".into()] },
         noise: vec!["other programs".into()],
@@ -102,6 +104,16 @@ fn markdown_for_a_pull_request() {
         "{text}"
     );
     assert!(text.contains("Test &lt;1&gt;, 2 cores, Linux 6.1"), "{text}");
+}
+
+/// The only metric that the table has no column for.
+#[test]
+fn system_time_is_among_the_details() {
+    let mut comparison = comparison();
+    comparison.workloads[1].metrics.push(measured(Metric::SystemTime, 0.4, 0.5, Verdict::Worse));
+    let text = markdown(&comparison);
+    // 0.4 s and a quarter of that.
+    assert!(text.contains("| b | system time | 400.0 ms, 1 × | 500.0 ms, 1 × | +25.0 % |"), "{text}");
 }
 
 #[test]

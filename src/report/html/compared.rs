@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
+use super::super::comparison::{Line, summary_cell};
 use super::super::model::{Compared, Report};
 use super::super::text;
 use super::parts;
-use crate::compare::result::{Comparison, Measured, Metric, Unit, Verdict};
+use crate::compare::result::{Comparison, Measured, Metric, Summary, Unit, Verdict};
 
 pub(super) fn section(report: &Report) -> Option<Markup> {
     if report.comparisons.is_empty() && report.shown.is_empty() {
@@ -69,9 +70,9 @@ fn summary(result: &Comparison) -> Markup {
                 @for summary in &result.summary {
                     tr.key[summary.metric == result.headline()] {
                         td { (summary.metric.title()) }
-                        td.num { (relative(summary.mean)) }
-                        td.num title=(summary.best_workload) { (relative(summary.best)) }
-                        td.num title=(summary.worst_workload) { (relative(summary.worst)) }
+                        td.num { (over_all(Line::Mean, summary)) }
+                        td.num title=[&summary.best_workload] { (over_all(Line::Best, summary)) }
+                        td.num title=[&summary.worst_workload] { (over_all(Line::Worst, summary)) }
                         td.num { (summary.better) } td.num { (summary.unchanged) } td.num { (summary.worse) }
                     }
                 }
@@ -96,6 +97,11 @@ fn sizes(result: &Comparison) -> Markup {
     }
 }
 
+/// As in the table of the comparison itself: nothing where no workload's change is significant.
+fn over_all(line: Line, summary: &Summary) -> String {
+    summary_cell(line, summary).0
+}
+
 fn relative(change: f64) -> Markup {
     html! { data value=(change) { (format!("{:+.1} %", change * 100.0)) } }
 }
@@ -112,10 +118,13 @@ fn cell(measured: &Measured) -> Markup {
         Unit::Count => text::count(value as u64),
     };
     let values = format!("{} → {}", number(measured.base.median), number(measured.candidate.median));
+    let doubt = if measured.verdict == Verdict::Unknown { "; too few runs to say whether it is a change" } else { "" };
+    let title = format!("{values}{doubt}");
     html! {
-        span class=(tone) title=(values) {
+        span class=(tone) title=(title) {
             @match (measured.verdict, measured.change) {
                 (Verdict::NoChange, _) => { "no change" }
+                (Verdict::Unknown, Some(change)) => { "(" (relative(change)) ")" }
                 (_, Some(change)) => { (relative(change)) }
                 (_, None) => { (values) }
             }
