@@ -252,6 +252,17 @@ fn profiles_of_other_sources() {
         .err("has its profile out of a bundle by `--allow-stale-profiles`");
 }
 
+/// Functions that the profile does not know have no other code than the counted one: they are counted for themselves.
+#[test]
+fn a_profile_of_functions_of_other_names() {
+    let Built { bundle, .. } = built();
+    let test = fixture("hotcold");
+    // Five of eight.
+    test.sh("cd src && sed -i -E 's/\\b(twin_one|twin_two|hot|rare|never)\\b/\\1_2/g' *.cpp *.h");
+    let ran = test.run(&format!("--profiles {bundle}")).code(1).err("failed in check-origin");
+    let _ = ran.err("of the 8 functions of the program, only 3 have counts in").err("At most 50% may have none");
+}
+
 /// Other code where the profile of the compiler still fits.
 #[test]
 fn a_bolt_profile_of_another_binary() {

@@ -83,6 +83,30 @@ fn profiles_of_bolt() {
     assert!(said.contains("one family at a time"), "{said}");
 }
 
+/// merge-fdata refuses all files because of one.
+#[test]
+fn a_malformed_profile_of_bolt() {
+    for bad in ["garbage line\n", "1 f 0 1 g 0 0 99999999999999999999999\n", "1 f 0 1 g 0\n", "1 f 0 1 g"] {
+        let dir = Dir::new();
+        dir.write("a.fdata", "1 f 0 1 g 0 0 2\n");
+        dir.write("bad.fdata", bad);
+        dir.write("c.fdata", "1 f 0 1 g 0 1 3\n1 g 4 1 h 0 0 1\n");
+        let merge = |most: &str| {
+            optbuild(&dir, &["merge", "-o", "sum.fdata", "--max-damaged", most, "a.fdata", "bad.fdata", "c.fdata"])
+        };
+        let (output, said) = merge("1%");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("1 of 3 profiles are damaged") && said.contains("- bad.fdata: "), "{said}");
+        assert!(!said.contains("legacy"), "{said}");
+        assert!(!dir.join("sum.fdata").exists());
+        let (output, said) = merge("50%");
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("left out: bad.fdata: ") && said.contains("2 profiles, 1 damaged"), "{said}");
+        let sum = std::fs::read_to_string(dir.join("sum.fdata")).unwrap();
+        assert_eq!(sum, "1 f 0 1 g 0 1 5\n1 g 4 1 h 0 0 1\n");
+    }
+}
+
 #[test]
 fn nothing_to_merge() {
     let dir = Dir::new();

@@ -64,6 +64,36 @@ fn the_process_id_may_be_in_a_directory() {
     assert_eq!(fact(&project, "dirs-stream-merge", "raw-profiles"), Some(5.0));
 }
 
+/// Names that are not UTF-8, or not one line, are names.
+#[test]
+fn profiles_of_any_name_count() {
+    let script = "raw=$(dirname \"$LLVM_PROFILE_FILE\")\nLLVM_PROFILE_FILE=$raw/$(printf 'a\\377').profraw ${program.loop} 4\n\
+                  LLVM_PROFILE_FILE=$raw/$(printf 'd\\376/b\\nb').profraw ${program.loop} 5\n";
+    let project = gather("", &[("names", "", script)]);
+    project.succeed(&["run"]);
+    has_steps(&project, 9);
+    assert_eq!(fact(&project, "names-stream-merge", "merged-profiles"), Some(2.0));
+}
+
+/// Numbers of a pool of files are no process ids, though there is always a process 1.
+#[test]
+fn small_numbers_are_no_process_ids() {
+    let script = "raw=$(dirname \"$LLVM_PROFILE_FILE\")\nLLVM_PROFILE_FILE=$raw/m_1.profraw ${program.loop} 4\n\
+                  LLVM_PROFILE_FILE=$raw/default_1/x.profraw ${program.loop} 5\npoint numbers\n";
+    let project = gather("", &[("numbers", "", script)]);
+    project.hold("numbers");
+    let run = project.start(&["run"]);
+    project.reached("numbers");
+    let attempts = project.state().join("stages/gather/attempts");
+    let left = || tree(&attempts).into_keys().filter(|path| path.contains("/raw/")).collect::<Vec<String>>();
+    let profiles = || left().into_iter().filter(|path| path.ends_with(".profraw")).count();
+    assert!(eventually(|| profiles() == 0), "{:?}", left());
+    project.release("numbers");
+    assert_eq!(run.ended().code(), Some(0));
+    has_steps(&project, 9);
+    assert_eq!(fact(&project, "numbers-stream-merge", "raw-profiles"), Some(2.0));
+}
+
 /// A process that has written its profile and stays: it may write again, so its profile is taken when it has ended.
 #[test]
 fn a_daemon_counts_at_the_end() {
@@ -81,6 +111,22 @@ fn a_daemon_counts_at_the_end() {
     assert_eq!(run.ended().code(), Some(0));
     has_steps(&project, 1005);
     assert_eq!(fact(&project, "daemon-stream-merge", "raw-profiles"), Some(2.0));
+}
+
+/// What waits for the end of its process is not counted once more when it is taken.
+#[test]
+fn bytes_count_once_against_the_budget() {
+    let script = "for i in 1 2 3; do ${program.loop} $i hang > /dev/null & done\n\
+                  until [ $(find \"$(dirname \"$LLVM_PROFILE_FILE\")\" -name '1*' -size +0 | wc -l) = 3 ]; do sleep 0.02; done\n\
+                  ${program.loop} 5\nsleep 0.5\n";
+    let project = gather("", &[("daemons", "", script)]);
+    project.succeed(&["run"]);
+    has_steps(&project, 11);
+    assert_eq!(fact(&project, "daemons-stream-merge", "raw-profiles"), Some(4.0));
+    let bytes = fact(&project, "daemons-stream-merge", "raw-bytes").unwrap();
+    let peak = fact(&project, "stream-merge", "peak-unmerged").unwrap();
+    // All are of one size, and three of them wait together.
+    assert!(peak >= bytes * 3.0 / 4.0 && peak <= bytes, "{peak} of {bytes}");
 }
 
 /// Counters in a file that is mapped from the start: killed at any time, the process has written what it counted.
@@ -189,6 +235,63 @@ fn damage_is_set_aside_and_limited() {
     assert_eq!(fact(&project, "damaged-stream-merge", "raw-profiles"), Some(5.0));
 }
 
+/// Damaged profiles take no more than a quarter of the budget, in all workloads of all runs together; all have reasons.
+#[test]
+fn damaged_profiles_have_one_limit() {
+    let script = |name: &str| {
+        format!(
+            "did {name}\n${{program.loop}} 1\nhead -c 9000 /dev/zero > \"$(dirname \"$LLVM_PROFILE_FILE\")/zeros.profraw\"\n\
+             [ {name} != c ] || [ -e \"$LC_DIR/go\" ]\n"
+        )
+    };
+    let [a, b, c] = ["a", "b", "c"].map(script);
+    let keys = "disk-budget = \"80 kB\"\nmax-damaged = \"90%\"";
+    let project = gather(keys, &[("a", "", &a), ("b", "", &b), ("c", "", &c)]);
+    assert_eq!(project.finish(&["run"]).code(), Some(1));
+    std::fs::write(project.dir.join("go"), "").unwrap();
+    project.succeed(&["resume"]);
+    assert_eq!(project.work(), ["program", "a", "b", "c", "c"]);
+    has_steps(&project, 3);
+    let kept = tree(&project.state().join("stages/gather/committed"));
+    let kept: Vec<(&String, usize)> =
+        kept.iter().filter(|(name, _)| name.contains("/quarantine/")).map(|(name, text)| (name, text.len())).collect();
+    assert_eq!(kept.iter().filter(|(name, _)| name.ends_with(".reason")).count(), 3, "{kept:?}");
+    let mut sizes: Vec<usize> =
+        kept.iter().filter(|(name, _)| !name.ends_with(".reason")).map(|(_, size)| *size).collect();
+    sizes.sort_unstable();
+    // Two of 9,000 bytes fit into 20,000.
+    assert_eq!(sizes, [0, 9000, 9000]);
+}
+
+/// Beside good profiles of BOLT lies one that is malformed: it is set aside with what merge-fdata says of it.
+#[test]
+fn a_malformed_profile_of_bolt_is_set_aside() {
+    let script = "dir=$(dirname \"$(cat \"$(dirname ${instr.file}).path\")\")\n${instr.file} 3\n\
+                  echo garbage line > \"$dir/prof.x.fdata\"\n${instr.file} 4\n";
+    let project = stream_support::bolt(1, &[("a", "", script)]).with("jobs = 1\n", "jobs = 1\nmax-damaged = \"50%\"\n");
+    project.succeed(&["run"]);
+    assert_eq!(stream_support::calls(&project.output("gather", "profile"), "step"), 7);
+    assert_eq!(fact(&project, "a-stream-merge", "merged-profiles"), Some(2.0));
+    let quarantine = tree(&project.state().join("stages/gather/committed/a/quarantine"));
+    let (_, reason) = quarantine.iter().find(|(name, _)| name.ends_with("prof.x.fdata.reason")).unwrap();
+    assert!(String::from_utf8_lossy(reason).contains("Malformed / corrupted entry type"), "{reason:?}");
+    assert_eq!(quarantine.len(), 2, "{:?}", quarantine.keys());
+}
+
+/// One that cannot be merged with the others fails the attempt, by name.
+#[test]
+fn profiles_of_bolt_that_do_not_fit_to_each_other() {
+    let script = "dir=$(dirname \"$(cat \"$(dirname ${instr.file}).path\")\")\n${instr.file} 3\n\
+                  printf 'no_lbr cycles\\n1 main 0 4\\n' > \"$dir/prof.x.fdata\"\n";
+    let project = stream_support::bolt(1, &[("a", "", script)]);
+    let ended = project.finish(&["run"]);
+    assert_eq!(ended.code(), Some(1), "{}", ended.output);
+    for part in ["cannot mix profile with and without no_lbr", ".fdata: "] {
+        assert!(ended.output.contains(part), "no `{part}` in {}", ended.output);
+    }
+    assert!(!ended.output.contains("legacy"), "{}", ended.output);
+}
+
 /// Nothing of what a workload wrote is good: that fails at once.
 #[test]
 fn nothing_but_damage_fails_the_workload() {
@@ -209,6 +312,40 @@ fn a_wrong_tool_is_noticed_at_once() {
     for part in ["raw profiles of version 10", "llvm-14", "profdata"] {
         assert!(ended.output.contains(part), "no `{part}` in {}", ended.output);
     }
+}
+
+/// Profiles of another version beside good ones are damage, and the tool is asked about one of them.
+#[test]
+fn the_tool_is_asked_once_about_a_version() {
+    // A version is the number at byte 8 of a raw profile.
+    let script = "raw=$(dirname \"$LLVM_PROFILE_FILE\")\n${program.loop} 4\n\
+                  LLVM_PROFILE_FILE=whole.profraw ${program.loop} 1\n\
+                  printf '\\011' | dd of=whole.profraw bs=1 seek=8 conv=notrunc 2> /dev/null\n\
+                  for i in $(seq 50); do cp whole.profraw \"$raw/old-$i.profraw\"; done\n";
+    let project = gather("max-damaged = \"99%\"", &[("old", "", script)])
+        .with("\"llvm-profdata-22\"", "\"${pipeline.dir}/profdata\"");
+    let tool = project.dir.join("profdata");
+    std::fs::write(
+        &tool,
+        "#!/bin/sh\nfor word; do case $word in --input-files=*) cat \"${word#*=}\" >> \"$LC_DIR/asked\";; esac; done\n\
+         exec llvm-profdata-22 \"$@\"\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    project.succeed(&["run"]);
+    has_steps(&project, 4);
+    assert_eq!(fact(&project, "old-stream-merge", "damaged-profiles"), Some(50.0));
+    let asked = std::fs::read_to_string(project.dir.join("asked")).unwrap();
+    assert_eq!(asked.lines().filter(|line| line.contains("old-")).count(), 1, "{asked}");
+    let quarantine = tree(&project.state().join("stages/gather/committed/old/quarantine"));
+    let mut reasons = quarantine.iter().filter(|(name, _)| name.ends_with(".reason"));
+    assert_eq!(reasons.clone().count(), 50);
+    // Each names its own file.
+    let own = |(name, text): (&String, &Vec<u8>)| {
+        let (text, name) = (String::from_utf8_lossy(text), name.trim_end_matches(".reason"));
+        text.contains("version 9") && text.matches(name).count() == 2
+    };
+    assert!(reasons.all(own), "{:?}", reasons.next());
 }
 
 /// The companion is killed: the attempt fails and says why, and another try counts everything once.

@@ -46,7 +46,7 @@ pub struct CheckProfileUse {
     #[arg(long, default_value = "90%")]
     pub max_unprofiled: Share,
     /// Only looks whether the profile is of these sources: the share of functions with counts of other code, among those that are
-    /// in the profile, above which this fails.
+    /// in the profile, above which this fails, as it does above `max_unprofiled`.
     #[arg(long)]
     pub max_mismatched: Option<Share>,
 }
@@ -117,7 +117,17 @@ impl CheckProfileUse {
             all => (found.mismatched, all),
         };
         if statistics::share(mismatched, all) <= limit.value() {
-            return Ok(());
+            let (program, with) = (found.with + found.without + found.mismatched, found.with);
+            if statistics::share(program - with, program) <= self.max_unprofiled.value() {
+                return Ok(());
+            }
+            bail!(
+                "of the {program} functions of the program, only {with} have counts in {}: the profile was gathered on other sources. \
+                 At most {} may have none. Use a bundle of these sources, or leave the role out and gather anew; \
+                 `--allow-stale-profiles` uses it all the same",
+                self.profile,
+                self.max_unprofiled
+            );
         }
         bail!(
             "of the {all} functions of the program that are in {}, {mismatched} have other code than the one that was counted: the \

@@ -2,6 +2,7 @@
 //!
 //! Knows where to look, and where damaged files are put; how counts are added is the engine's and the tools' business.
 
+pub(super) mod bolt;
 pub(crate) mod engine;
 mod own;
 pub(super) mod tools;

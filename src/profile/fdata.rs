@@ -38,8 +38,9 @@ pub fn condition(path: &Utf8Path) -> io::Result<Condition> {
 /// The lines in an order that depends on their content alone: merge-fdata writes them in that of a hash table. Lines that
 /// describe the file (`no_lbr`, `boltedcollection`) stay in front.
 pub fn sorted(text: &str) -> String {
+    // By line feeds alone: what else a line ends with is part of it.
     let (mut entries, mut head): (Vec<&str>, Vec<&str>) =
-        text.lines().partition(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+        text.split_terminator('\n').partition(|line| line.starts_with(|c: char| c.is_ascii_digit()));
     entries.sort_unstable();
     head.extend(entries);
     let mut sorted = head.join("\n");

@@ -17,6 +17,8 @@ const ENDS_PATH: [char; 13] = [' ', '\t', '\n', ':', ',', ';', '"', '\'', ')', '
 /// Of the functions of a program that are in a profile that was gathered elsewhere, how many may have had other code there. A
 /// stable release of a compiler changes a few in a hundred.
 const MAX_MISMATCHED: &str = "20%";
+/// And how many may not be in it at all: other code has other names as well.
+const MAX_UNPROFILED: &str = "50%";
 
 fn is_glob(path: &str) -> bool {
     path.contains(['*', '?'])
@@ -417,7 +419,7 @@ impl<'a> Context<'a> {
         match self.supplied(&check.profile) {
             Some(supplied) if supplied.allow_stale => limit = Some("100%".into()),
             Some(_) => {
-                let op = Op::check_profile_use(check, None, Some(MAX_MISMATCHED));
+                let op = Op::check_profile_use(check, Some(MAX_UNPROFILED), Some(MAX_MISMATCHED));
                 self.plan.proofs.push(Step::op(name("check-origin"), op));
             }
             None => {}

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::bolt;
 use super::own::Own;
 use super::tools::{self, Job, Reason};
 use crate::profile::{
@@ -130,7 +131,7 @@ pub(in crate::op) fn is_harmless(complaint: &str) -> bool {
 fn fdata(order: &Order) -> Result<Outcome> {
     let (mut good, mut outcome) = (Vec::new(), Outcome::default());
     for (path, _) in order.files {
-        // merge-fdata refuses all files because of an empty or a truncated one.
+        // Of those that are cut off merge-fdata reads some as if they were whole.
         match fdata::condition(path).with_context(|| format!("cannot read {path}"))? {
             fdata::Condition::Good => good.push(path.clone()),
             fdata::Condition::Empty => outcome.empty += 1,
@@ -140,7 +141,9 @@ fn fdata(order: &Order) -> Result<Outcome> {
     check_content(order.files.len(), outcome.empty, &outcome.damaged)?;
     check_share(order, &outcome.damaged)?;
     let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &[], threads: 1 };
-    tools::fdata(&job, &good, order.with)?;
+    outcome.damaged.extend(bolt::merge_good(&job, &good, order.with)?);
+    check_share(order, &outcome.damaged)?;
+    check_content(order.files.len(), outcome.empty, &outcome.damaged)?;
     Ok(outcome)
 }
 

@@ -1,4 +1,4 @@
-//! The tools that merge: how they are called, and what their complaints mean.
+//! llvm-profdata: how it is called, and what its complaints mean.
 
 use std::collections::HashMap;
 use std::fs;
@@ -136,64 +136,6 @@ fn complaints_by_file(complaints: &str) -> HashMap<&str, &str> {
     said
 }
 
-/// Merges with merge-fdata. It refuses all files because of a damaged one.
-pub(in crate::op) fn fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<()> {
-    let list = job.work.join("files");
-    // A response file: words in double quotes, in which a backslash escapes.
-    let quoted = |path: &Utf8Path| format!("\"{}\"\n", path.as_str().replace('\\', "\\\\").replace('"', "\\\""));
-    let whole = |path: &Utf8Path| camino::absolute_utf8(path).with_context(|| format!("cannot find {path}"));
-    let mut lines = Vec::new();
-    for (number, path) in files.iter().chain(with).enumerate() {
-        let path = whole(path)?;
-        if !path.as_str().contains(',') {
-            lines.push(quoted(&path));
-            continue;
-        }
-        // merge-fdata takes a comma for the end of a file's name, and there is no way to say that it is not.
-        let link = format!("{number}.fdata");
-        let made = std::os::unix::fs::symlink(&path, job.work.join(&link));
-        made.with_context(|| format!("cannot make a link to {path} in {}", job.work))?;
-        lines.push(quoted(Utf8Path::new(&link)));
-    }
-    fs::write(&list, lines.concat()).with_context(|| format!("cannot write {list}"))?;
-    let mut command = Command::new(job.tool);
-    // Links are named without their directory, which may have a comma, too.
-    command.arg("@files").arg("-o").arg(whole(job.output)?).current_dir(job.work);
-    let output = run(&mut command)?;
-    let complaints = stderr(&output);
-    pass_on(&complaints);
-    if !output.status.success() {
-        bail!("{} could not merge {} profiles ({}): {}", job.tool, files.len(), output.status, first_line(&complaints));
-    }
-    let text = fs::read_to_string(job.output).with_context(|| format!("cannot read {}", job.output))?;
-    fs::write(job.output, fdata::sorted(&text)).with_context(|| format!("cannot write {}", job.output))?;
-    Ok(())
-}
-
-/// The same, without the files that it does not read: those are returned, with the reasons. With nothing but those there is no
-/// output.
-pub(in crate::op) fn good_fdata(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
-    let Err(error) = fdata(job, files, with) else { return Ok(Vec::new()) };
-    let alone = job.work.join("alone");
-    let mut bad = Vec::new();
-    for path in files {
-        let job = Job { output: &alone, ..*job };
-        if let Err(error) = fdata(&job, std::slice::from_ref(path), &[]) {
-            bad.push((path.clone(), error.to_string()));
-        }
-    }
-    let is_bad = |path: &Utf8PathBuf| bad.iter().any(|(bad, _)| bad == path);
-    let good: Vec<Utf8PathBuf> = files.iter().filter(|path| !is_bad(path)).cloned().collect();
-    if bad.is_empty() {
-        // It is not the files.
-        return Err(error);
-    }
-    if !good.is_empty() {
-        fdata(job, &good, with)?;
-    }
-    Ok(bad)
-}
-
 /// How many functions a merged profile has, with the counts of either level.
 pub(super) fn functions(format: Format, tool: &Utf8Path, profile: &Utf8Path) -> Result<usize> {
     match format {
@@ -285,12 +227,12 @@ fn says_llvm(tool: &Utf8Path) -> Option<u64> {
     Some(version::parse(&printed?)?.major)
 }
 
-fn run(command: &mut Command) -> Result<Output> {
+pub(super) fn run(command: &mut Command) -> Result<Output> {
     let program = command.get_program().to_string_lossy().into_owned();
     command.output().with_context(|| format!("cannot run {program}"))
 }
 
-fn stderr(output: &Output) -> String {
+pub(super) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

@@ -13,6 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Shared;
 use super::partial::Partial;
+use super::quarantine::QUARANTINE;
 use crate::op::slot::Slot;
 use crate::plan::companion::Reported;
 use crate::profile::watch::{Event, Mode, Stop, Taken, Tree, Wanted, Watch};
@@ -57,7 +58,7 @@ impl Attempt {
         let work = dir.join(".merge");
         fs::create_dir_all(&work).with_context(|| format!("cannot make the directory {work}"))?;
         let asides = vec![tree.aside.clone(), work.clone()];
-        let partial = Partial::new(Arc::clone(shared), id, work, dir.join("quarantine"), tree.root.clone());
+        let partial = Partial::new(Arc::clone(shared), id, work, dir.join(QUARANTINE), tree.root.clone());
         let watch = Watch::new(vec![tree]).with_context(|| format!("cannot watch for profiles of `{workload}`"))?;
         let stop = Arc::new(Stop::new().context("cannot make a file descriptor")?);
         let (to, from) = channel();
@@ -120,8 +121,8 @@ fn tree(shared: &Shared, slot: usize, dir: &Utf8Path) -> Result<Tree> {
 fn take(shared: &Shared, id: u64, watch: Watch, stop: &Stop, to: &Sender<Taken>) -> Result<()> {
     let taken = watch.run(stop, |event| match event {
         Event::Waiting(bytes) => shared.budget.waiting(id, bytes),
-        Event::Taken(file) => {
-            shared.budget.taken(id, file.bytes);
+        Event::Taken(file, waiting) => {
+            shared.budget.taken(id, file.bytes, waiting);
             if to.send(file).is_err() {
                 tracing::debug!("nobody merges any more: the attempt has failed");
             }

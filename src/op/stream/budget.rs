@@ -37,9 +37,12 @@ impl Budget {
         Budget { limit, used: Mutex::default(), says }
     }
 
-    /// A file of an attempt, of so many bytes, can be merged.
-    pub fn taken(&self, attempt: u64, bytes: u64) {
-        self.change(|used| *used.taken.entry(attempt).or_default() += bytes);
+    /// A file of an attempt, of so many bytes, can be merged; so many cannot yet. Both at once: no byte is counted twice between them.
+    pub fn taken(&self, attempt: u64, bytes: u64, waiting: u64) {
+        self.change(|used| {
+            *used.taken.entry(attempt).or_default() += bytes;
+            used.waiting.insert(attempt, waiting);
+        });
     }
 
     /// Files of so many bytes are merged, and gone.

@@ -6,9 +6,10 @@
 mod attempt;
 mod budget;
 mod partial;
+mod quarantine;
 pub(super) mod store;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,11 +18,13 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use super::Fact;
+use super::merge::Reason;
 use crate::plan::companion::{Said, Told};
 use crate::profile::Format;
 use crate::state::disk;
 use attempt::Attempt;
 use budget::Budget;
+use quarantine::Room;
 
 /// Merges the profiles of workloads while they run; is told of them on standard input.
 #[derive(Debug, clap::Args)]
@@ -50,11 +53,21 @@ pub struct StreamMerge {
 struct Shared {
     args: StreamMerge,
     budget: Budget,
+    /// For damaged profiles.
+    room: Room,
     says: Arc<Says>,
-    /// Headers of binaries whose profiles the tool reads.
-    known: Mutex<HashSet<Vec<u8>>>,
+    asked: Mutex<Asked>,
     /// Held while sums of workloads become one.
     store: Mutex<()>,
+}
+
+/// What the tool has said of profiles, so that it is asked once.
+#[derive(Default)]
+struct Asked {
+    /// Headers of binaries whose profiles it reads.
+    reads: HashSet<Vec<u8>>,
+    /// Versions that it does not, with the file that it was asked about and what it said.
+    refuses: HashMap<u32, Reason>,
 }
 
 /// Standard output, a line at a time.
@@ -95,8 +108,9 @@ impl StreamMerge {
             ..*self
         };
         let budget = Budget::new(self.disk_budget, Arc::clone(&says));
-        let (known, store) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { args, budget, says, known, store });
+        let room = Room::new(&self.committed, self.disk_budget)?;
+        let (asked, store) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { args, budget, room, says, asked, store });
         let mut attempts: BTreeMap<u64, Attempt> = BTreeMap::new();
         let mut ending: Vec<JoinHandle<()>> = Vec::new();
         for line in std::io::stdin().lock().lines() {

@@ -11,8 +11,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::store::{self, Counts};
 use super::{Shared, eprintln};
-use crate::op::merge::{self, Reason, tools};
+use crate::op::merge::{self, Reason, bolt, tools};
 use crate::plan::companion::Reported;
+use crate::profile::header::{Header, HeaderKind};
 use crate::profile::raw::{Became, Input, Sum};
 use crate::profile::watch::Taken;
 use crate::profile::{Format, fdata};
@@ -20,8 +21,6 @@ use crate::profile::{Format, fdata};
 /// So many files, or so many bytes, are enough to start a tool for.
 const TOOL_FILES: usize = 1000;
 const TOOL_BYTES: u64 = 256 << 20;
-/// Of damaged files not more than this is kept for an attempt; of further ones only the reasons.
-const KEPT_DAMAGE: u64 = 64 << 20;
 /// After so many damaged profiles and no good one, a version that the tool does not read ends the workload.
 const WRONG_VERSIONS: usize = 4;
 /// The first words of a raw profile's header, which differ for different binaries and not for processes of one.
@@ -42,7 +41,8 @@ pub(super) struct Partial {
     number: usize,
     counts: Counts,
     damaged: Vec<Reason>,
-    kept_damage: u64,
+    /// Bytes of damaged files that are kept, until the attempt counts.
+    kept: u64,
 }
 
 impl Partial {
@@ -66,7 +66,7 @@ impl Partial {
             number: 0,
             counts: Counts::default(),
             damaged: Vec::new(),
-            kept_damage: 0,
+            kept: 0,
         }
     }
 
@@ -77,15 +77,25 @@ impl Partial {
     pub fn add(&mut self, files: Vec<Taken>, fast: bool) -> Result<()> {
         self.counts.files += files.len() as u64;
         self.counts.bytes += files.iter().map(|file| file.bytes).sum::<u64>();
-        let mut good = Vec::new();
+        let (mut good, mut wrong_version) = (Vec::new(), None);
         for file in files {
             if file.written {
                 self.set_aside(&file, "it is still being written by a process that the workload's end did not end")?;
             } else if let Some(reason) = self.refused(&file)? {
                 self.set_aside(&file, &reason)?;
+                wrong_version = wrong_version.or_else(|| tools::of_wrong_version(&reason).then_some(reason));
             } else {
                 good.push(file);
             }
+        }
+        // One may have got here by accident; if all are, nobody needs to wait for the end.
+        if let Some(wrong) = wrong_version
+            && good.is_empty()
+            && self.handed.is_empty()
+            && self.counts.merged == 0
+            && self.damaged.len() > WRONG_VERSIONS
+        {
+            bail!("{wrong}");
         }
         match self.shared.args.format {
             Format::Profdata => self.add_up(good, fast)?,
@@ -129,8 +139,8 @@ impl Partial {
         Ok(())
     }
 
-    /// Asks the tool about the first profile of each binary. What it does not read is not added to a sum, and a version that it
-    /// does not know is noticed at once.
+    /// Asks the tool about the first profile of each binary, and of each version that it does not know. What it does not read is not
+    /// added to a sum, and a version that it does not know is noticed at once.
     fn refused(&self, file: &Taken) -> Result<Option<String>> {
         if self.shared.args.format == Format::Fdata {
             return Ok(None);
@@ -138,26 +148,27 @@ impl Partial {
         let mut header = Vec::new();
         let read = File::open(&file.path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut header));
         read.with_context(|| format!("cannot read {}", file.path))?;
-        let known = || self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if header.len() < HEADER || known().contains(&header) {
+        let version =
+            Header::parse(&header).filter(|header| header.kind == HeaderKind::Raw).map(|header| header.version);
+        let asked = || self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if header.len() < HEADER || asked().reads.contains(&header) {
             return Ok(None);
+        }
+        if let Some((other, reason)) = version.and_then(|version| asked().refuses.get(&version).cloned()) {
+            return Ok(Some(reason.replace(other.as_str(), file.path.as_str())));
         }
         let output = self.work.join("first");
         let job = tools::Job { tool: &self.shared.args.tool, work: &self.work, output: &output, sums: &[], threads: 1 };
         let mut complaints = tools::profdata(&job, &[(file.path.clone(), 1)], &[])?;
         complaints.retain(|(_, reason)| !merge::is_harmless(reason));
-        if complaints.is_empty() {
-            known().insert(header);
+        let Some((path, reason)) = complaints.pop() else {
+            asked().reads.insert(header);
+            return Ok(None);
+        };
+        if let Some(version) = version.filter(|_| tools::of_wrong_version(&reason)) {
+            asked().refuses.insert(version, (path, reason.clone()));
         }
-        let reason = complaints.pop().map(|(_, reason)| reason);
-        // One may have got here by accident; if all are, nobody needs to wait for the end.
-        if let Some(wrong) = reason.as_ref().filter(|reason| tools::of_wrong_version(reason))
-            && self.counts.merged == 0
-            && self.damaged.len() >= WRONG_VERSIONS
-        {
-            bail!("{wrong}");
-        }
-        Ok(reason)
+        Ok(Some(reason))
     }
 
     /// Lets the tool merge what it was handed.
@@ -179,7 +190,7 @@ impl Partial {
                 let inputs: Vec<Input> = paths.iter().map(|path| (path.clone(), 1)).collect();
                 tools::profdata(&job, &inputs, &before)?
             }
-            Format::Fdata => tools::good_fdata(&job, &paths, &before)?,
+            Format::Fdata => bolt::merge_good(&job, &paths, &before)?,
         };
         let complaint =
             |path: &Utf8Path| complaints.iter().find(|(bad, reason)| bad == path && !merge::is_harmless(reason));
@@ -217,8 +228,9 @@ impl Partial {
     fn set_aside(&mut self, file: &Taken, reason: &str) -> Result<()> {
         self.counts.damaged += 1;
         eprintln(&format!("set aside: {}: {reason}", file.name));
-        self.kept_damage = self.kept_damage.saturating_add(file.bytes);
-        if self.kept_damage > KEPT_DAMAGE {
+        if self.shared.room.take(file.bytes) {
+            self.kept += file.bytes;
+        } else {
             File::create(&file.path).with_context(|| format!("cannot write {}", file.path))?;
         }
         merge::quarantine(&self.quarantine, &[(file.path.clone(), reason.to_owned())])?;
@@ -249,6 +261,14 @@ impl Partial {
             fs::rename(rest, &place).with_context(|| format!("cannot write {place}"))?;
         }
         counts.write(to, &[])?;
+        self.kept = 0;
         Ok(counts.facts())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // An attempt that does not count is removed.
+        self.shared.room.give_back(self.kept);
     }
 }

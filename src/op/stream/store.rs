@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::op::merge::tools;
+use crate::op::merge::{bolt, tools};
 use crate::plan::companion::Reported;
 use crate::profile::Format;
 use crate::profile::raw::{Input, Sum};
@@ -227,7 +227,7 @@ pub(super) fn absorb(committed: &Utf8Path, format: Format, tool: &Utf8Path, byte
         ([], _) => {}
         ([rest], _) => drop(fs::copy(rest, &output).with_context(|| format!("cannot copy {rest}"))?),
         (_, Format::Fdata) => {
-            tools::fdata(&tools::Job { tool, work, output: &output, sums: &[], threads: 1 }, &rests, &[])?
+            bolt::merge(&tools::Job { tool, work, output: &output, sums: &[], threads: 1 }, &rests, &[])?
         }
         (_, Format::Profdata) => {
             let job = tools::Job { tool, work, output: &output, sums: &[], threads: 1 };

@@ -3,11 +3,13 @@
 //! Unaware of which files matter.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
@@ -15,8 +17,8 @@ use rustix::io::Errno;
 pub struct Changes {
     /// None where there is no inotify to be had.
     inotify: Option<OwnedFd>,
-    dirs: HashMap<i32, (Utf8PathBuf, usize)>,
-    watched: HashSet<Utf8PathBuf>,
+    dirs: HashMap<i32, (PathBuf, usize)>,
+    watched: HashSet<PathBuf>,
     /// Every directory could be watched.
     complete: bool,
 }
@@ -25,9 +27,9 @@ pub struct Changes {
 #[derive(Debug, Default)]
 pub struct News {
     /// Files that were closed after they could be written, or were renamed to.
-    pub files: Vec<(usize, Utf8PathBuf)>,
+    pub files: Vec<(usize, PathBuf)>,
     /// Directories that were made.
-    pub dirs: Vec<(usize, Utf8PathBuf)>,
+    pub dirs: Vec<(usize, PathBuf)>,
     /// More happened than was told.
     pub lost: bool,
 }
@@ -43,13 +45,13 @@ impl Changes {
     }
 
     /// Watches a directory, without those below it.
-    pub fn watch(&mut self, dir: &Utf8Path, number: usize) {
+    pub fn watch(&mut self, dir: &Path, number: usize) {
         let Some(inotify) = &self.inotify else { return };
         if self.watched.contains(dir) {
             return;
         }
         let what = WatchFlags::CREATE | WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
-        match inotify::add_watch(inotify, dir.as_std_path(), what) {
+        match inotify::add_watch(inotify, dir, what) {
             Ok(watch) => {
                 self.dirs.insert(watch, (dir.to_owned(), number));
                 self.watched.insert(dir.to_owned());
@@ -58,7 +60,7 @@ impl Changes {
             Err(Errno::NOENT | Errno::NOTDIR) => {}
             // No watches left, or a file system without them.
             Err(error) => {
-                tracing::debug!("{dir} is not watched: {error}");
+                tracing::debug!("{} is not watched: {error}", dir.display());
                 self.complete = false;
             }
         }
@@ -100,8 +102,8 @@ impl Changes {
                 continue;
             }
             let Some((dir, number)) = self.dirs.get(&event.wd()) else { continue };
-            let Some(name) = event.file_name().and_then(|name| name.to_str().ok()) else { continue };
-            let path = dir.join(name);
+            let Some(name) = event.file_name() else { continue };
+            let path = dir.join(OsStr::from_bytes(name.to_bytes()));
             if what.contains(ReadFlags::ISDIR) {
                 news.dirs.push((*number, path));
             } else if what.intersects(ReadFlags::CLOSE_WRITE | ReadFlags::MOVED_TO) {

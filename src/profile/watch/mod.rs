@@ -11,6 +11,7 @@ mod writers;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -57,7 +58,7 @@ pub enum Wanted {
 pub struct Taken {
     /// Where it is.
     pub path: Utf8PathBuf,
-    /// What it was called, below its root.
+    /// What it was called, below its root; bytes that are not UTF-8 are replaced.
     pub name: Utf8PathBuf,
     pub bytes: u64,
     /// A process that should have ended writes it: it is not to be counted.
@@ -69,11 +70,13 @@ pub struct Watch {
     trees: Vec<Tree>,
     changes: Changes,
     /// Files that may not be final, with when to look again.
-    pending: BTreeMap<Utf8PathBuf, Look>,
+    pending: BTreeMap<PathBuf, Look>,
     /// Files that were taken but are still open.
     held: Vec<(Taken, Look)>,
     next: u64,
     next_walk: Instant,
+    /// Who writes in the trees began later.
+    since: owner::Moment,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -97,13 +100,15 @@ impl Look {
 
 /// What a watch has to say.
 pub enum Event {
-    Taken(Taken),
+    /// A file was taken; so many bytes are in files that cannot be taken yet, of which it is none any more.
+    Taken(Taken, u64),
     /// So many bytes are in files that cannot be taken yet.
     Waiting(u64),
 }
 
 impl Watch {
-    /// Begins to watch. The directories are made if they do not exist, and those for taken files are emptied.
+    /// Begins to watch. The directories are made if they do not exist, and those for taken files are emptied. Processes that write
+    /// there are to begin later.
     ///
     /// # Errors
     /// A directory cannot be made or read.
@@ -117,10 +122,10 @@ impl Watch {
         }
         let mut changes = Changes::new();
         for (number, tree) in trees.iter().enumerate() {
-            changes.watch(&tree.root, number);
+            changes.watch(tree.root.as_std_path(), number);
         }
-        let next_walk = Instant::now();
-        Ok(Watch { trees, changes, pending: BTreeMap::new(), held: Vec::new(), next: 0, next_walk })
+        let (next_walk, since) = (Instant::now(), owner::Moment::this());
+        Ok(Watch { trees, changes, pending: BTreeMap::new(), held: Vec::new(), next: 0, next_walk, since })
     }
 
     /// Takes files until it is told to stop; with [`Mode::Finish`] everything that is there then.
@@ -183,7 +188,7 @@ impl Watch {
     fn walk(&mut self) -> io::Result<()> {
         let began = Instant::now();
         for number in 0..self.trees.len() {
-            let root = self.trees[number].root.clone();
+            let root = self.trees[number].root.clone().into_std_path_buf();
             self.walk_below(number, &root)?;
         }
         let pause = if self.changes.complete() { WALK } else { POLL };
@@ -191,7 +196,7 @@ impl Watch {
         Ok(())
     }
 
-    fn walk_below(&mut self, tree: usize, dir: &Utf8Path) -> io::Result<()> {
+    fn walk_below(&mut self, tree: usize, dir: &Path) -> io::Result<()> {
         for entry in WalkDir::new(dir) {
             let entry = match entry.map_err(io::Error::from) {
                 Ok(entry) => entry,
@@ -199,18 +204,17 @@ impl Watch {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let Some(path) = Utf8Path::from_path(entry.path()) else { continue };
             if entry.file_type().is_dir() {
-                self.changes.watch(path, tree);
+                self.changes.watch(entry.path(), tree);
             } else if entry.file_type().is_file() {
-                self.found(tree, path.to_owned());
+                self.found(tree, entry.into_path());
             }
         }
         Ok(())
     }
 
-    fn found(&mut self, tree: usize, path: Utf8PathBuf) {
-        if self.trees[tree].wanted.is(&path) {
+    fn found(&mut self, tree: usize, path: PathBuf) {
+        if self.trees[tree].wanted.is(&shown(&path)) {
             self.pending.entry(path).or_insert_with(|| Look::first(tree));
         }
     }
@@ -218,7 +222,7 @@ impl Watch {
     /// Takes what is final. With `all`, everything.
     fn take_due(&mut self, all: bool, tell: &mut impl FnMut(Event)) -> io::Result<()> {
         let now = Instant::now();
-        let due: Vec<Utf8PathBuf> =
+        let due: Vec<PathBuf> =
             self.pending.iter().filter(|(_, look)| all || look.at <= now).map(|(path, _)| path.clone()).collect();
         for path in due {
             let Some(mut look) = self.pending.remove(&path) else { continue };
@@ -229,14 +233,14 @@ impl Watch {
                 Err(error) => return Err(error),
             };
             let tree = &self.trees[look.tree];
-            let name = path.strip_prefix(&tree.root).unwrap_or(&path).to_owned();
-            if !all && owner::lives(&name, &found) {
+            let name = shown(path.strip_prefix(&tree.root).unwrap_or(&path));
+            if !all && owner::lives(&name, &found, self.since) {
                 look.bytes = found.len();
                 look.later();
                 self.pending.insert(path, look);
                 continue;
             }
-            let place = tree.aside.join(format!("{:08}-{}", self.next, name.file_name().unwrap_or("profile")));
+            let place = tree.aside.join(format!("{:08}-{}", self.next, plain(&name)));
             match fs::rename(&path, &place) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -256,6 +260,7 @@ impl Watch {
             return Ok(());
         }
         let mut asked = writers::Asked::default();
+        let mut waiting = self.waiting();
         for (mut taken, mut look) in std::mem::take(&mut self.held) {
             if !give_up && look.at > now {
                 self.held.push((taken, look));
@@ -267,8 +272,9 @@ impl Watch {
                 self.held.push((taken, look));
                 continue;
             }
+            waiting -= taken.bytes;
             taken.bytes = fs::symlink_metadata(&taken.path)?.len();
-            tell(Event::Taken(taken));
+            tell(Event::Taken(taken, waiting));
         }
         Ok(())
     }
@@ -286,6 +292,20 @@ impl Watch {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// A path for people, and to compare with names that are known: processes may write names that are not UTF-8.
+fn shown(path: &Path) -> Utf8PathBuf {
+    path.to_string_lossy().into_owned().into()
+}
+
+/// The name that a file gets: of one line, for tools get lists of files, and with room for what others put around it.
+fn plain(name: &Utf8Path) -> String {
+    let mut plain = name.file_name().unwrap_or("profile").replace(char::is_control, "_");
+    while plain.len() > 200 {
+        plain.remove(0);
+    }
+    plain
 }
 
 impl Wanted {

@@ -31,7 +31,7 @@ fn watched(act: impl FnOnce(&Utf8Path, &dyn Fn(usize))) -> Vec<(String, String, 
     std::thread::scope(|scope| {
         let watching = scope.spawn(|| {
             watch.run(&stop, |event| {
-                if let Event::Taken(file) = event {
+                if let Event::Taken(file, _) = event {
                     let text = fs::read_to_string(&file.path).unwrap();
                     taken.lock().unwrap().push((file.name.to_string(), text, stop.mode() == Mode::Run));
                 }
@@ -90,6 +90,50 @@ fn an_id_that_returns_does_not_hold_a_file() {
     assert_eq!((taken[0].1.as_str(), taken[0].2), ("old", true));
 }
 
+/// A number in a name that is the id of a process which was there before the directory was: it is no id.
+#[test]
+fn a_process_from_before_does_not_hold_a_file() {
+    let older = Sleeper::new();
+    // Beginnings are known to a hundredth of a second.
+    std::thread::sleep(Duration::from_millis(50));
+    let taken = watched(|root, wait| {
+        let living = Sleeper::new();
+        fs::write(root.join("m_1.profraw"), "pool").unwrap();
+        fs::write(root.join(format!("m_{}.profraw", older.0.id())), "older").unwrap();
+        // The number of the directory is one, that of the file is not.
+        fs::create_dir_all(root.join(format!("prof-{}", living.0.id()))).unwrap();
+        fs::write(root.join(format!("prof-{}/default_1.profraw", living.0.id())), "living").unwrap();
+        wait(2);
+        std::thread::sleep(LAST_LOOK * 3);
+    });
+    let mut taken: Vec<(&str, bool)> = taken.iter().map(|(_, text, early)| (text.as_str(), *early)).collect();
+    taken.sort_unstable();
+    assert_eq!(taken, [("living", false), ("older", true), ("pool", true)]);
+}
+
+/// A name is bytes to the kernel. Profiles count whatever they are called.
+#[test]
+fn names_of_any_bytes_are_taken() {
+    use std::os::unix::ffi::OsStrExt;
+    let name = |bytes: &'static [u8]| Path::new(std::ffi::OsStr::from_bytes(bytes)).to_owned();
+    let taken = watched(|root, wait| {
+        fs::write(root.as_std_path().join(name(b"told-\xff.profraw")), "told").unwrap();
+        fs::write(root.as_std_path().join(name(b"two\nlines.profraw")), "lines").unwrap();
+        let dir = root.as_std_path().join(name(b"dir-\xfe"));
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("in.profraw"), "in").unwrap();
+        fs::write(root.as_std_path().join(name(b"other-\xff.txt")), "other").unwrap();
+        fs::write(root.join(format!("{}.profraw", "l".repeat(247))), "long").unwrap();
+        wait(4);
+    });
+    let mut taken: Vec<(&str, &str, bool)> =
+        taken.iter().map(|(name, text, early)| (text.as_str(), name.as_str(), *early)).collect();
+    taken.sort_unstable();
+    assert_eq!((taken.remove(2).0, taken.len()), ("long", 3));
+    let names = [("in", "dir-\u{fffd}/in.profraw", true), ("lines", "two\nlines.profraw", true)];
+    assert_eq!(taken, [names[0], names[1], ("told", "told-\u{fffd}.profraw", true)]);
+}
+
 /// A process without a name in the file still has it open when it is taken: what it writes then counts.
 #[test]
 fn what_is_open_is_taken_when_it_is_closed() {
@@ -107,4 +151,43 @@ fn what_is_open_is_taken_when_it_is_closed() {
         wait(1);
     });
     assert_eq!((taken.len(), taken[0].1.as_str()), (1, "more"));
+}
+
+/// Whoever adds up what was taken and what waits never gets more than there is.
+#[test]
+fn no_byte_waits_after_it_was_taken() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(temporary.path()).unwrap();
+    let root = dir.join("raw");
+    let tree = Tree { root: root.clone(), aside: dir.join("aside"), wanted: Wanted::Extension("profraw") };
+    let watch = Watch::new(vec![tree]).unwrap();
+    let (stop, told, living) = (Stop::new().unwrap(), std::sync::Mutex::new(Vec::new()), Sleeper::new());
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut taken = 0;
+            watch.run(&stop, |event| {
+                let waiting = match event {
+                    Event::Taken(file, waiting) => {
+                        taken += file.bytes;
+                        waiting
+                    }
+                    Event::Waiting(waiting) => waiting,
+                };
+                told.lock().unwrap().push((taken, waiting));
+            })
+        });
+        for number in 0..8 {
+            fs::write(root.join(format!("{number}_{}.profraw", living.0.id())), [0; 100]).unwrap();
+        }
+        let began = Instant::now();
+        while told.lock().unwrap().last() != Some(&(0, 800)) {
+            assert!(began.elapsed().as_secs() < 60, "{:?}", told.lock().unwrap().last());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stop.finish();
+        watching.join().unwrap().unwrap();
+    });
+    let told = told.into_inner().unwrap();
+    assert!(told.iter().all(|(taken, waiting)| taken + waiting <= 800), "{told:?}");
+    assert_eq!(told.last(), Some(&(800, 0)));
 }
