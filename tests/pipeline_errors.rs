@@ -21,6 +21,22 @@ fn files_that_are_no_pipelines() {
     assert_snapshot!(all.join("\n"));
 }
 
+/// What is wrong with the value of a variable is told once, in however many stages it is met.
+#[test]
+fn one_mistake_in_many_stages() {
+    let stage = |name: &str, krate: &str| {
+        format!("[[stage]]\nname = '{name}'\nkind = 'cargo'\ncrate = '{krate}'\nbins = ['b']\n")
+    };
+    let all = |a: &str, b: &str| {
+        let text = format!("[vars]\nx = {{ type = 'string', default = 'bad' }}\n{}{}", stage("a", a), stage("b", b));
+        Files::one(&text).errors("p.toml").matches("is not `name@version`").count()
+    };
+    assert_eq!(all("${x}", "${x}"), 1);
+    // Two that have to be corrected in two places.
+    assert_eq!(all("bad", "bad"), 2);
+    assert_eq!(all("${x}", "bad"), 2);
+}
+
 #[test]
 fn keys_and_types() {
     assert_snapshot!(

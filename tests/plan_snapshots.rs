@@ -129,10 +129,44 @@ fn clang_from_a_checkout() {
     let plan = test.cmd(&format!("plan {file} {set}")).ok().stdout;
     assert!(!plan.contains("missing: "), "{plan}");
     assert_snapshot!(plan);
+    let beside = test.cmd(&format!("plan {file} {set} --set plain=true --set bolt=false")).ok().stdout;
+    assert_snapshot!("clang_beside_a_plain_build", difference(&plan, &beside));
     // The variant that is small enough to be tried.
     let file = repository().join("tests/fixtures/llvm/tblgen.toml");
     let small = test.cmd(&format!("plan {file} {set}")).ok().stdout;
     assert_snapshot!("tblgen_from_a_checkout", difference(&plan, &small));
+}
+
+/// Any cargo program: a package, and what is different with a crate of the registry.
+#[test]
+fn a_cargo_program() {
+    let mut facts = recorded();
+    facts["programs"]["sh"] = json!("/usr/bin/sh");
+    facts["real_paths"]["/usr/bin/sh"] = json!("/usr/bin/dash");
+    // Which toolchain rustup takes in a directory, and for `cargo install`.
+    let ask = format!("{HOME}/.cargo/bin/rustc --print sysroot");
+    let sysroot = facts["outputs"][format!("cd {DEMO}/shell && {ask}")].clone();
+    facts["outputs"][format!("cd {HOME}/app && {ask}")] = sysroot.clone();
+    facts["outputs"][ask] = sysroot;
+    for below in ["app", "app/Cargo.toml", "app/Cargo.lock", "data"] {
+        facts["exists"][format!("{HOME}/{below}")] = json!(true);
+    }
+    facts["files"][format!("{HOME}/app/Cargo.toml")] = json!("[package]\nname = \"app\"\n");
+    facts["programs"]["llvm-objcopy-22"] = json!("/usr/bin/llvm-objcopy-22");
+    facts["programs"]["/usr/bin/llvm-objcopy-22"] = json!("/usr/bin/llvm-objcopy-22");
+    let test = Test::new([""]).file("facts.json", &facts.to_string());
+    let file = repository().join("pipelines/cargo.toml");
+    let plan = |set: &str| {
+        let set = format!(
+            "{set} --set bin=app --set dir={HOME}/data --set 'train=app in | wc' --set 'measure={{program}} big'"
+        );
+        let plan = test.cmd(&format!("plan {file} {set} --facts facts.json --state-dir state")).ok().stdout;
+        assert!(!plan.contains("missing: "), "{plan}");
+        plan
+    };
+    let manifest = plan(&format!("--set manifest={HOME}/app/Cargo.toml"));
+    assert_snapshot!("a_cargo_package", manifest);
+    assert_snapshot!("a_cargo_crate", difference(&manifest, &plan("--set crate=app@1.2.3")));
 }
 
 #[test]

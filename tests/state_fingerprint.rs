@@ -66,6 +66,7 @@ impl World {
             dependencies: vec![vec!["lib".into()]],
             declaration: declaration.map(|(key, value)| (key.into(), value.into())).into(),
             path_vars: vec!["src".into()],
+            origin: Default::default(),
             predecessor: None,
             follows_only: false,
             supplied: None,

@@ -12,7 +12,7 @@ use super::kind::{Kind, KindName};
 use super::substitute::{Found, Names};
 use super::text::OutputRef;
 use super::tree::{Node, Table};
-use super::{Common, Stage};
+use super::{Common, Origin, Stage};
 
 /// A stage on its way to a [`Stage`].
 pub(super) struct Draft {
@@ -22,6 +22,8 @@ pub(super) struct Draft {
     pub on: bool,
     pub table: Table,
     pub found: Found,
+    /// As in [`Origin`].
+    pub off_with: Vec<String>,
     /// None if there is a problem with its keys.
     pub decoded: Option<(Common, Kind)>,
 }
@@ -120,9 +122,21 @@ pub(super) fn assemble(
         let Link { dependencies, predecessor, follows_only } = link;
         let declaration = declarations(&draft);
         let path_vars = draft.found.paths.into_iter().collect();
+        let origin = Origin { emptied: draft.found.emptied, off_with: draft.off_with };
         let (common, kind) = draft.decoded?;
         let (supplied, spared) = (None, false);
-        Some(Stage { common, kind, dependencies, declaration, path_vars, predecessor, follows_only, supplied, spared })
+        Some(Stage {
+            common,
+            kind,
+            dependencies,
+            declaration,
+            path_vars,
+            origin,
+            predecessor,
+            follows_only,
+            supplied,
+            spared,
+        })
     });
     stages.collect()
 }

@@ -104,8 +104,9 @@ impl LoadError {
         let mut left = 0;
         let mut out = String::new();
         for problem in problems {
-            // The same mistake can be met more than once: in each combination of a matrix, for example.
-            if shown.contains(&problem) {
+            // The same mistake can be met more than once: in each combination of a matrix, for example, or in every stage
+            // that has the value of one variable.
+            if shown.iter().any(|other| *other == problem || self.of_one_variable(other, problem)) {
                 continue;
             }
             if shown.len() == MOST {
@@ -123,6 +124,18 @@ impl LoadError {
             out.push_str(&format!("\n{left} more errors are not shown\n"));
         }
         out
+    }
+
+    /// Whether two problems are one with the value of a variable: lines that are the same refer to it.
+    fn of_one_variable(&self, one: &Problem, other: &Problem) -> bool {
+        let line = |problem: &Problem| {
+            let (file, place) = self.sources.place(&problem.marks.first()?.span)?;
+            let start = file.text[..place.start].rfind('\n').map_or(0, |at| at + 1);
+            let end = file.text[place.end..].find('\n').map_or(file.text.len(), |at| place.end + at);
+            file.text[place].contains("${").then(|| file.text[start..end].trim())
+        };
+        let same = one.message == other.message && one.help == other.help;
+        same && line(one).is_some() && line(one) == line(other)
     }
 
     fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {

@@ -157,7 +157,12 @@ impl Loader<'_> {
         if let Some((common, kind)) = &decoded {
             keys::check(common, kind, &substituted, table, at, self.problems);
         }
-        Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, decoded })
+        let switch = |(key, off): (&str, bool)| {
+            let text = Text::parse(table.get(key)?.as_str()?).ok()?;
+            text.variables().first().map(|variable| format!("{variable}={off}"))
+        };
+        let off_with = [("when", false), ("unless", true)].into_iter().filter_map(switch).collect();
+        Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, off_with, decoded })
     }
 
     fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> IndexMap<String, Text> {

@@ -21,6 +21,7 @@ impl Substitution<'_> {
         let axes = self.axes(&matrix, &shape.key("for"))?;
         let count = axes.values().try_fold(1usize, |count, values| count.checked_mul(values.len()));
         if count == Some(0) && is_variable(&matrix, &axes) {
+            self.emptied(&matrix, &axes);
             return Ok(Vec::new());
         }
         if count.is_none_or(|count| count == 0 || count > MOST) {
@@ -49,6 +50,23 @@ impl Substitution<'_> {
             out.push(Node::new(item.span.clone(), Value::Table(expanded)));
         }
         Ok(out)
+    }
+
+    /// Notes the variables of which the names without a value were to get one.
+    fn emptied(&mut self, matrix: &Node, axes: &BTreeMap<String, Vec<Text>>) {
+        for (name, _) in axes.iter().filter(|(_, values)| values.is_empty()) {
+            let declared = matrix.as_table().and_then(|table| table.get(name));
+            let texts = declared.into_iter().flat_map(|node| match node.as_array() {
+                Some(items) => items.iter().collect(),
+                None => vec![node],
+            });
+            let texts = texts.filter_map(|node| Text::parse(node.as_str()?).ok());
+            for variable in texts.flat_map(|text| text.variables()) {
+                if !self.found.emptied.contains(&variable) {
+                    self.found.emptied.push(variable);
+                }
+            }
+        }
     }
 
     /// The names with their values.

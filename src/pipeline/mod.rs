@@ -138,6 +138,8 @@ pub struct Stage {
     pub declaration: BTreeMap<String, String>,
     /// Names of variables of type path that it refers to.
     pub path_vars: Vec<String>,
+    /// Where values of its keys came from, for messages.
+    pub origin: Origin,
     /// The stage before it that shares its workspace and is on, unless it `starts-from = "any"`.
     pub predecessor: Option<String>,
     /// That stage is among its `dependencies` for the workspace's sake alone.
@@ -146,6 +148,15 @@ pub struct Stage {
     pub supplied: Option<Supplied>,
     /// It is switched off because what it is for was supplied.
     pub spared: bool,
+}
+
+/// What is no longer to be seen in a stage whose variables are replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Variables, lists without an element, that have left nothing of a workload with `for`.
+    pub emptied: Vec<String>,
+    /// Variables and values with which the stage would be off: `bolt=false`.
+    pub off_with: Vec<String>,
 }
 
 impl VarValue {

@@ -41,6 +41,8 @@ pub(super) struct Found {
     pub outputs: Vec<(Range<usize>, Vec<OutputRef>)>,
     /// Variables of type path.
     pub paths: BTreeSet<String>,
+    /// Lists without an element, which have left nothing of something with a `for`.
+    pub emptied: Vec<String>,
 }
 
 /// A problem was reported, and there is no value.

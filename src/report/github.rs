@@ -2,9 +2,11 @@
 //!
 //! Formats only: that a run is in GitHub Actions is found out by [`super::console::Mode::detect`].
 
+use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
+use std::ops::Range;
 
 use anyhow::Context;
 use camino::Utf8PathBuf;
@@ -93,19 +95,89 @@ impl Listener for StepSummary {
             None => Past::default(),
         };
         let text = markdown::render(&Report::of(&self.events, &past, self.again.as_ref()));
-        if text.len() > SUMMARY_LIMIT {
+        let Some(text) = fitting(&text, SUMMARY_LIMIT) else {
             tracing::warn!("the step summary is left out: {} is more than GitHub takes", text::size(text.len() as u64));
             return Ok(());
-        }
+        };
         let file = OpenOptions::new().create(true).append(true).open(&self.file);
         file.and_then(|mut file| file.write_all(text.as_bytes()))
             .with_context(|| format!("the step summary cannot be written to {}", self.file))
     }
 }
 
+/// The text in at most `limit` bytes: without its largest folded sections, as many as it takes. None: that is not enough.
+fn fitting(text: &str, limit: usize) -> Option<Cow<'_, str>> {
+    if text.len() <= limit {
+        return Some(text.into());
+    }
+    let mut sections = folded(text);
+    sections.sort_by_key(|section| std::cmp::Reverse(section.len()));
+    let (mut left_out, mut size) = (Vec::new(), text.len());
+    for section in sections {
+        size -= section.len();
+        left_out.push(section);
+        let note = format!(
+            "{} left out, because GitHub takes no more than {}: `optbuild report --format md`\n",
+            text::plural(left_out.len(), "folded section"),
+            text::size(limit as u64)
+        );
+        if size + note.len() <= limit {
+            left_out.sort_by_key(|section| section.start);
+            let starts = [0].into_iter().chain(left_out.iter().map(|section| section.end));
+            let ends = left_out.iter().map(|section| section.start).chain([text.len()]);
+            let kept: String = starts.zip(ends).map(|(start, end)| &text[start..end]).collect();
+            return Some((kept + &note).into());
+        }
+    }
+    None
+}
+
+/// Where the sections lie that are unfolded by who wants to see them: from `<details>` to the line `</details>`, neither of which
+/// counts in a code block.
+fn folded(text: &str) -> Vec<Range<usize>> {
+    let (mut sections, mut begun, mut fence) = (Vec::new(), None, "");
+    let mut at = 0;
+    for whole in text.split_inclusive('\n') {
+        let line = whole.trim_end();
+        let ticks = &line[..line.len() - line.trim_start_matches('`').len()];
+        if !fence.is_empty() {
+            fence = if line == fence { "" } else { fence };
+        } else if ticks.len() >= 3 {
+            fence = ticks;
+        } else if line.starts_with("<details>") {
+            begun = Some(at);
+        } else if let (Some(start), "</details>") = (begun, line) {
+            sections.push(start..at + whole.len());
+            begun = None;
+        }
+        at += whole.len();
+    }
+    sections
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_long_loses_folded_sections() {
+        let section = |title: &str, lines: usize| {
+            format!(
+                "<details><summary>{title}</summary>\n\n```text\n</details>\n{}```\n\n</details>\n\n",
+                "x\n".repeat(lines)
+            )
+        };
+        let text = format!("### head\n\n{}| table |\n\n{}{}", section("a", 100), section("b", 5000), section("c", 10));
+        assert_eq!(fitting(&text, text.len()).as_deref(), Some(text.as_str()));
+        // The largest one is enough: what is beside it stays.
+        let shorter = fitting(&text, text.len() - 1).unwrap();
+        let rest = format!("### head\n\n{}| table |\n\n\n{}", section("a", 100), section("c", 10));
+        let note = shorter.strip_prefix(&rest).unwrap();
+        assert!(note.starts_with("1 folded section left out, because GitHub takes no more than 10."), "{note}");
+        let shortest = fitting(&text, 160).unwrap();
+        assert!(shortest.starts_with("### head\n\n\n| table |\n\n\n\n3 folded sections left out"), "{shortest}");
+        assert_eq!(fitting(&text, 20), None);
+    }
 
     // The escapes are those of https://github.com/actions/toolkit, packages/core/src/command.ts.
     #[test]

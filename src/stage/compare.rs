@@ -16,7 +16,7 @@ use crate::plan::{Arg, Op, Output, Part, Step, Symbol};
 
 pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
     if kind.workloads.is_empty() && kind.rustc_perf.is_none() {
-        return Err(cx.invalid("workloads", "there is nothing to run: name at least one workload (or set the variable that they come from), or `rustc-perf`"));
+        return Err(cx.invalid("workloads", cx.nothing_to_run("name at least one workload, or `rustc-perf`")));
     }
     let mut args = Vec::new();
     side("base", &kind.base, &kind.base_env, cx, &mut args)?;

@@ -101,6 +101,27 @@ impl<'a> Context<'a> {
         PlanError::Invalid { stage: self.stage.common.name.clone(), key: key.into(), message: message.into() }
     }
 
+    /// That a stage has no workloads, and what to do: which variables they come from, or `otherwise`.
+    pub fn nothing_to_run(&self, otherwise: &str) -> String {
+        let origin = &self.stage.origin;
+        let mut names: Vec<String> = Vec::new();
+        for name in &origin.emptied {
+            names.push(name.clone());
+            // One whose default is another variable is set by that one, too.
+            let default = self.pipeline.vars.get(name).and_then(|variable| variable.default.as_deref());
+            names.extend(default.and_then(|text| Text::parse(text).ok()).iter().flat_map(Text::variables));
+        }
+        if names.is_empty() {
+            return format!("there is nothing to run: {otherwise}");
+        }
+        let quoted = |words: &[String]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
+        let off = match origin.off_with.as_slice() {
+            [] => String::new(),
+            off => format!(", or do without the stage: {}", quoted(off)),
+        };
+        format!("there is nothing to run: set {}{off}", quoted(&names))
+    }
+
     /// A decision that a reader of the plan should know of.
     pub fn note(&mut self, text: impl Into<String>) {
         self.plan.notes.push(text.into());

@@ -39,10 +39,7 @@ const MAX_DAMAGED: f64 = 1.0;
 
 pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
     if kind.workloads.is_empty() {
-        return Err(cx.invalid(
-            "workloads",
-            "there is nothing to run: name at least one workload, or set the variable that they come from",
-        ));
+        return Err(cx.invalid("workloads", cx.nothing_to_run("name at least one workload")));
     }
     let build = Instrumented::find(kind, cx)?;
     let format = build.format;

@@ -52,6 +52,7 @@ fn stage(mut table: toml::Table) -> Stage {
         dependencies: Vec::new(),
         declaration: BTreeMap::new(),
         path_vars: Vec::new(),
+        origin: Default::default(),
         predecessor: None,
         follows_only: false,
         supplied: None,

@@ -24,6 +24,7 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         dependencies: Vec::new(),
         declaration: BTreeMap::new(),
         path_vars: Vec::new(),
+        origin: Default::default(),
         predecessor: None,
         follows_only: false,
         supplied: None,
