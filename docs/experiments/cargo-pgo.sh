@@ -30,6 +30,8 @@ trained() { # PROGRAM: runs the training with it in the program's place
   while read -r command; do (cd "$dir" && PATH="$work/bin:$PATH" sh -c "$command") > /dev/null; done < "$train"
 }
 by_hand() {
+  # Where the package's release profile strips, lld refuses cargo-pgo's --emit-relocs: "--strip-all and --emit-relocs may not be used together".
+  export CARGO_PROFILE_RELEASE_STRIP=none
   cargo pgo build -- --locked --bin "$bin"
   trained "$release/$bin"
   cargo pgo bolt build --with-pgo -- --locked --bin "$bin"
@@ -38,7 +40,7 @@ by_hand() {
 }
 cd source
 begin=$(now)
-by_hand > "$work/by-hand.log" 2>&1 || { tail -30 "$work/by-hand.log" >&2; exit 1; }
+(by_hand) > "$work/by-hand.log" 2>&1 || { tail -30 "$work/by-hand.log" >&2; exit 1; }
 theirs=$(seconds "$begin" "$(now)")
 cd "$work"
 mkdir theirs && cp "$release/$bin-bolt-optimized" "theirs/$bin"
