@@ -115,6 +115,7 @@ const PACKAGE: [(&str, &str); 4] = [
 fn a_cargo_package_with_the_users_flags_and_ours() {
     let mut bench = Bench::new();
     bench.write(&PACKAGE);
+    bench.sh("cd src; cargo generate-lockfile --offline");
     let facts = Facts::live();
     let source = bench.dir.join("src");
     let build = |bench: &Bench, common: &str, keys: &str| {
