@@ -234,7 +234,8 @@ impl Watch {
             };
             let tree = &self.trees[look.tree];
             let name = shown(path.strip_prefix(&tree.root).unwrap_or(&path));
-            if !all && owner::lives(&name, &found, self.since) {
+            // Under a name without an id, a program makes its file when it begins, and writes it when it ends.
+            if !all && (found.len() == 0 || owner::lives(&name, &found, self.since)) {
                 look.bytes = found.len();
                 look.later();
                 self.pending.insert(path, look);

@@ -140,6 +140,8 @@ fn what_is_open_is_taken_when_it_is_closed() {
     let taken = watched(|root, wait| {
         use std::io::Write;
         let mut writer = fs::File::create(root.join("open.profraw")).unwrap();
+        // Empty, it would stay.
+        writer.write_all(b"some, ").unwrap();
         // Another writer closes it, which is told.
         fs::File::options().append(true).open(root.join("open.profraw")).unwrap();
         let began = Instant::now();
@@ -150,7 +152,7 @@ fn what_is_open_is_taken_when_it_is_closed() {
         drop(writer);
         wait(1);
     });
-    assert_eq!((taken.len(), taken[0].1.as_str()), (1, "more"));
+    assert_eq!((taken.len(), taken[0].1.as_str()), (1, "some, more"));
 }
 
 /// Whoever adds up what was taken and what waits never gets more than there is.

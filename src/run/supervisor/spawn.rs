@@ -1,14 +1,15 @@
 //! Starts the command of a supervisor, and finds out why one could not be started.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::OFlags;
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 use super::protocol::Launch;
@@ -46,7 +47,7 @@ pub(crate) fn spawn(launch: &Launch) -> Result<Child, StartError> {
 
 fn read(launch: &Launch) -> Result<Stdio, StartError> {
     let Some(path) = &launch.stdin else { return Ok(Stdio::null()) };
-    let opened = File::open(path).map(Stdio::from);
+    let opened = at_once(File::options().read(true), path).map(Stdio::from);
     let program = || launch.argv.first().cloned().unwrap_or_default();
     opened.map_err(|error| StartError::Other {
         program: program(),
@@ -54,8 +55,16 @@ fn read(launch: &Launch) -> Result<Stdio, StartError> {
     })
 }
 
+/// Opens without waiting: a pipe whose other end was a runner that is gone would be waited for forever.
+fn at_once(options: &mut OpenOptions, path: &Utf8Path) -> io::Result<File> {
+    let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
 fn append(path: &Utf8Path) -> Result<File, StartError> {
-    let opened = File::options().append(true).create(true).open(path);
+    let opened = at_once(File::options().append(true).create(true), path);
     opened.map_err(|error| StartError::Log { path: path.to_owned(), cause: error.to_string() })
 }
 
