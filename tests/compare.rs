@@ -62,7 +62,7 @@ fn half_of_the_work_is_half_of_the_instructions() {
     assert_eq!(instructions["verdict"], "better");
     let method = result["counter"]["method"].as_str().unwrap();
     if method == "valgrind" {
-        assert_eq!((&instructions["base"]["runs"], &instructions["candidate"]["runs"]), (&2.into(), &1.into()));
+        assert_eq!((&instructions["base"]["runs"], &instructions["candidate"]["runs"]), (&2.into(), &2.into()));
         assert!(
             result["counter"]["because"].is_string()
                 && result["counter"]["name"].as_str().unwrap().contains("cachegrind")
@@ -349,6 +349,11 @@ run = "{program} 3 | cat; {program} 4"
 [[stage.workloads]]
 name = "output"
 run = ["${instrumented.app}", "5"]
+[[stage.workloads]]
+name = "env"
+shell = true
+env = { TOOL = "{program}" }
+run = "$TOOL 6"
 "#;
     let test = Test::new([pipeline]).file("program.c", PROGRAM);
     test.sh("cc -DWORK=1 -DMEMORY=4096 -DSTATUS=0 -DTEXT='\"x\"' program.c -o one; cp one two");
@@ -358,7 +363,13 @@ run = ["${instrumented.app}", "5"]
         result["workloads"].as_array().unwrap().iter().map(|w| w["command"].as_str().unwrap()).collect();
     assert_eq!(
         commands,
-        ["{program} 1", "{program} 2", "sh -eu -c '{program} 3 | cat; {program} 4'", "{program} 5"],
+        [
+            "{program} 1",
+            "{program} 2",
+            "sh -eu -c '{program} 3 | cat; {program} 4'",
+            "{program} 5",
+            "sh -eu -c '$TOOL 6'"
+        ],
         "{result:#}"
     );
     assert!(result["workloads"].as_array().unwrap().iter().all(|workload| workload["output"] == "same"));

@@ -139,6 +139,10 @@ const BLOCK: &str = "
   To repeat the command:
     cd /s/build && env LC_ALL=C llvm-bolt in.so -o out.so
 
+  The first error in /s/logs/lib-bolt/optimize.log:
+    | a.cpp:3:1: error: no
+    |     3 | int
+
   The last 2 lines of /s/logs/lib-bolt/optimize.log:
     | BOLT-INFO: reading
     | BOLT-ERROR: no relocations

@@ -85,6 +85,83 @@ fn it_renders_and_its_numbers_are_those_of_the_json() {
     assert_near(size, json["stages"][0]["outputs"][0]["bytes"].as_f64(), "size");
 }
 
+/// The candidate does half as much in one workload and the same in the other one.
+const COMPARED: &str = r#"
+[[stage]]
+name = "build"
+kind = "command"
+shell = true
+run = "cc -O1 ${pipeline.dir}/program.c -o old; cc -O1 -DHALF ${pipeline.dir}/program.c -o new"
+outputs = { old = "${self.build}/old", new = "${self.build}/new" }
+
+[[stage]]
+name = "compare"
+kind = "compare"
+base = "${build.old}"
+candidate = "${build.new}"
+rounds = 6
+budget = "1m"
+sizes = { source = { base = "${pipeline.dir}/program.c", candidate = "${pipeline.dir}/program.c" } }
+[[stage.workloads]]
+name = "half <b>"
+run = ["{program}", "4000000", "x"]
+[[stage.workloads]]
+name = "equal"
+run = ["{program}", "4000000"]
+"#;
+
+const PROGRAM: &str = "
+#include <stdlib.h>
+int main(int argc, char **argv) {
+    volatile unsigned long count = strtoul(argv[1], 0, 10);
+#ifdef HALF
+    if (argc > 2) count /= 2;
+#endif
+    while (count) count--;
+    return 0;
+}
+";
+
+#[test]
+fn its_comparisons_are_those_of_the_json() {
+    let Some(browser) = Browser::find() else { return };
+    let test = Test::new([COMPARED]).file("program.c", PROGRAM);
+    let _ = test.run("").ok();
+    let (json, _) = pages(&test);
+    let page = browser.open(&test.path("page.html"), &[]);
+    assert_eq!(page.console, Vec::<String>::new());
+    let result = &json["comparisons"][0]["result"];
+    let cards = elements(&page.dom, "div");
+    let card = cards.iter().find(|card| card.attribute("data-comparison").as_deref() == Some("compare")).unwrap();
+    let rows = elements(&card.content, "tr");
+    let numbers = |row: &Element| -> Vec<f64> {
+        elements(&row.content, "data").iter().map(|data| data.attribute("value").unwrap().parse().unwrap()).collect()
+    };
+    for (workload, name) in [(0, "half &lt;b&gt;"), (1, "equal")] {
+        let row = rows.iter().find(|row| row.content.contains(&format!(">{name}</td>"))).unwrap();
+        let metrics = result["workloads"][workload]["metrics"].as_array().unwrap();
+        let changed = metrics.iter().filter(|metric| metric["verdict"] != "no-change");
+        let changes: Vec<f64> = changed.filter_map(|metric| metric["change"].as_f64()).collect();
+        assert_eq!(numbers(row), changes, "{name}: {metrics:#?}");
+        assert_eq!(elements(&row.content, "td").len(), 1 + metrics.len());
+        let instructions = &metrics[0];
+        assert_eq!(instructions["metric"], "instructions");
+        if workload == 0 {
+            // Starting and ending takes a part of both.
+            assert!((-0.505..-0.48).contains(&changes[0]), "{instructions:#}");
+        } else {
+            assert_eq!(instructions["verdict"], "no-change");
+            assert!(elements(&row.content, "td")[1].content.contains("no change"));
+        }
+    }
+    let mean = result["summary"][0]["mean"].as_f64().unwrap();
+    let row = rows.iter().find(|row| row.attribute("class").as_deref() == Some("key")).unwrap();
+    assert!(row.content.contains(&format!(">{:+.1} %</td>", mean * 100.0)), "{mean}: {}", row.content);
+    let size = rows.iter().find(|row| row.content.contains(">source</td>")).unwrap();
+    let bytes = PROGRAM.len() as f64;
+    assert_eq!(numbers(size), [bytes, bytes, 0.0]);
+}
+
 /// Sums may differ in the last digit, and so may what is read of one.
 fn assert_near(number: Option<f64>, json: Option<f64>, of: &str) {
     let (Some(number), Some(json)) = (number, json) else { panic!("{of}: {number:?}, {json:?}") };

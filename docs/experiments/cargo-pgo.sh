@@ -54,7 +54,7 @@ optbuild run cargo "$@" --until bolted > optbuild.log 2>&1 || { tail -30 optbuil
 ours=$(seconds "$begin" "$(now)")
 optbuild run cargo "$@" >> optbuild.log 2>&1 || { tail -30 optbuild.log >&2; exit 1; }
 
-echo "$(cargo pgo --version): $theirs; optbuild, with a plain build: $ours"
+echo "cargo-pgo $(cargo pgo --version | sed "s/.* //"): $theirs; optbuild, with a plain build: $ours"
 echo "sizes in bytes: cargo-pgo $(stat -c %s "theirs/$bin"), optbuild $(stat -c %s "out/cargo/bin/$bin")"
 printf '\nplain against optbuild\n\n'
 cat out/cargo/comparison.md

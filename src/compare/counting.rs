@@ -1,4 +1,5 @@
-//! Counts instructions of every workload once a side, and of the base twice, which says whether it always does the same.
+//! Counts instructions of every workload twice a side, which says whether each always does the same: a program whose threads race may
+//! do so on one side alone.
 //!
 //! A count does not depend on what else the machine does, so several run at once. Unaware of times.
 
@@ -25,6 +26,9 @@ const LEAST_CHANGE: f64 = 0.0005;
 /// Nor is one that is smaller than so many times the difference between two runs of the same program.
 const TIMES: f64 = 4.0;
 
+/// The runs of a workload that are counted.
+const RUNS: [&str; 4] = ["base", "candidate", "base-again", "candidate-again"];
+
 /// What was counted of a workload.
 #[derive(Debug, Default)]
 pub struct Counted {
@@ -46,7 +50,7 @@ struct Job<'a> {
 /// On a machine with other work, that is more than the processor's time; a program that waits does not wait longer, though.
 pub fn expected(first: &First, jobs: usize) -> f64 {
     let side = |side: usize| first.wall[side].clamp(first.work[side], 3.0 * first.work[side]);
-    (2.0 * side(0) + side(1)) * valgrind::SLOWDOWN / jobs.clamp(1, 3) as f64
+    2.0 * (side(0) + side(1)) * valgrind::SLOWDOWN / jobs.clamp(1, 4) as f64
 }
 
 /// Counts the workloads for which there is time, the short ones first.
@@ -71,19 +75,20 @@ pub fn count(
             continue;
         }
         planned += time;
-        let sides = [("base", &workload.base), ("again", &workload.base), ("candidate", &workload.candidate)];
-        queue.extend(sides.map(|(name, invocation)| Job { workload: index, invocation, name }));
+        let runs = RUNS.into_iter().zip([&workload.base, &workload.candidate, &workload.base, &workload.candidate]);
+        queue.extend(runs.map(|(name, invocation)| Job { workload: index, invocation, name }));
     }
     if queue.is_empty() {
         return counted;
     }
-    let what = text::plural(queue.len() / 3, "workload");
+    let what = text::plural(queue.len() / RUNS.len(), "workload");
     say(&format!("counting instructions of {what}, about {}", text::duration(planned)));
     let results = run(request, valgrind, clock, clock.used() + allowed, jobs, queue);
     for (index, counted) in counted.iter_mut().enumerate() {
-        let of = |name| results.iter().find(|(workload, side, _)| (*workload, *side) == (index, name)).map(|r| &r.2);
-        let (Some(base), Some(again), Some(candidate)) = (of("base"), of("again"), of("candidate")) else { continue };
-        *counted = judge(&request.workloads[index].name, &firsts[index], base, again, candidate);
+        let of = |name| results.iter().find(|(workload, run, _)| (*workload, *run) == (index, name)).map(|r| &r.2);
+        let [Some(base), Some(candidate), Some(again), Some(candidate_again)] = RUNS.map(of) else { continue };
+        let name = &request.workloads[index].name;
+        *counted = judge(name, &firsts[index], [base, again], [candidate, candidate_again]);
     }
     counted
 }
@@ -127,9 +132,9 @@ fn run(
 
 type Counting = Result<Count, String>;
 
-fn judge(name: &str, first: &First, base: &Counting, again: &Counting, candidate: &Counting) -> Counted {
+fn judge(name: &str, first: &First, base: [&Counting; 2], candidate: [&Counting; 2]) -> Counted {
     let mut counts = Vec::new();
-    for count in [base, again, candidate] {
+    for count in base.into_iter().chain(candidate) {
         match count {
             Ok(count) if count.ended == first.ended => counts.push(count.instructions),
             Ok(count) => {
@@ -139,9 +144,9 @@ fn judge(name: &str, first: &First, base: &Counting, again: &Counting, candidate
             Err(error) => return left_out(format!("instructions of `{name}`: {error}")),
         }
     }
-    let [base, again, candidate] = counts[..] else { return Counted::default() };
-    let measured = measured(sample(&[base, again]), sample(&[candidate]));
-    let wobble = (base - again).abs() / base.max(1.0);
+    let (base, candidate) = counts.split_at(2);
+    let measured = measured(sample(base), sample(candidate));
+    let wobble = spread(&measured.base).max(spread(&measured.candidate));
     let note = (wobble > LEAST_CHANGE).then(|| {
         format!("instructions of `{name}` differ by {:.2} % between two runs of the same program", wobble * 100.0)
     });
@@ -152,14 +157,18 @@ fn left_out(why: String) -> Counted {
     Counted { left_out: Some(why), ..Counted::default() }
 }
 
-/// Without several runs a difference is held against that between two runs of the base.
+/// By how much two runs of a side differ.
+fn spread(side: &Sample) -> f64 {
+    match side.values[..] {
+        [first, second] => (first - second).abs() / side.median.max(1.0),
+        _ => 0.0,
+    }
+}
+
+/// Two runs make no distribution: the difference of the sides is held against that between two runs of one.
 fn measured(base: Sample, candidate: Sample) -> Measured {
     let change = change(base.median, candidate.median);
-    let spread = match base.values[..] {
-        [first, second] => (first - second).abs() / base.median.max(1.0),
-        _ => 0.0,
-    };
-    let least = LEAST_CHANGE.max(TIMES * spread);
+    let least = LEAST_CHANGE.max(TIMES * spread(&base).max(spread(&candidate)));
     let verdict = match change {
         None => Verdict::Unknown,
         Some(change) if change.abs() < least => Verdict::NoChange,
@@ -175,13 +184,16 @@ mod tests {
 
     #[test]
     fn a_change_is_larger_than_what_two_equal_runs_show() {
-        let verdict = |base: &[f64], candidate: f64| measured(sample(base), sample(&[candidate])).verdict;
-        assert_eq!(verdict(&[1e9, 1e9], 0.9e9), Verdict::Better);
-        assert_eq!(verdict(&[1e9, 1e9], 1.001e9), Verdict::Worse);
-        assert_eq!(verdict(&[1e9, 1e9], 1.0001e9), Verdict::NoChange);
+        let verdict = |base: &[f64], candidate: &[f64]| measured(sample(base), sample(candidate)).verdict;
+        assert_eq!(verdict(&[1e9, 1e9], &[0.9e9, 0.9e9]), Verdict::Better);
+        assert_eq!(verdict(&[1e9, 1e9], &[1.001e9, 1.001e9]), Verdict::Worse);
+        assert_eq!(verdict(&[1e9, 1e9], &[1.0001e9, 1.0001e9]), Verdict::NoChange);
         // Two runs that differ by 2 %: 7 % is within what may be chance, 9 % is not.
-        assert_eq!(verdict(&[0.99e9, 1.01e9], 0.93e9), Verdict::NoChange);
-        assert_eq!(verdict(&[0.99e9, 1.01e9], 0.91e9), Verdict::Better);
-        assert_eq!(verdict(&[0.0, 0.0], 1.0), Verdict::Unknown);
+        assert_eq!(verdict(&[0.99e9, 1.01e9], &[0.93e9, 0.93e9]), Verdict::NoChange);
+        assert_eq!(verdict(&[0.99e9, 1.01e9], &[0.91e9, 0.91e9]), Verdict::Better);
+        // The same where it is the candidate that does not always do the same.
+        assert_eq!(verdict(&[1e9, 1e9], &[1.06e9, 1.08e9]), Verdict::NoChange);
+        assert_eq!(verdict(&[1e9, 1e9], &[1.08e9, 1.10e9]), Verdict::Worse);
+        assert_eq!(verdict(&[0.0, 0.0], &[1.0, 1.0]), Verdict::Unknown);
     }
 }

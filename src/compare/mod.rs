@@ -5,6 +5,7 @@
 mod budget;
 mod counters;
 mod counting;
+pub mod files;
 pub mod limit;
 mod noise;
 pub mod options;

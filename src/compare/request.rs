@@ -88,7 +88,7 @@ pub enum Counter {
     Auto,
     /// The processor's counters.
     Perf,
-    /// valgrind's simulated processor, one run a side.
+    /// valgrind's simulated processor, two runs a side.
     Valgrind,
     /// Not at all.
     None,
@@ -138,10 +138,11 @@ impl Workload {
         base: &Build,
         candidate: &Build,
     ) -> Workload {
-        let on = |side: &Build| Invocation {
-            argv: words.iter().map(|word| word.replace(PLACEHOLDER, side.program().as_str())).collect(),
-            env: env.iter().chain(&side.env).map(|(name, value)| (name.clone(), value.clone())).collect(),
-            cwd: cwd.to_owned(),
+        let on = |side: &Build| {
+            let replaced = |text: &String| text.replace(PLACEHOLDER, side.program().as_str());
+            let mut all: BTreeMap<_, _> = env.iter().map(|(name, value)| (name.clone(), replaced(value))).collect();
+            all.extend(side.env.clone());
+            Invocation { argv: words.iter().map(replaced).collect(), env: all, cwd: cwd.to_owned() }
         };
         let quoted = words.iter().map(|word| match shlex::try_quote(word) {
             _ if word == PLACEHOLDER => word.clone(),

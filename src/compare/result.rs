@@ -87,7 +87,7 @@ pub struct CounterUsed {
 pub enum Method {
     /// The processor's own counters, of user space, in every run.
     Perf,
-    /// A simulated processor; one run a side.
+    /// A simulated processor; two runs a side.
     Valgrind,
     /// They were not counted.
     None,

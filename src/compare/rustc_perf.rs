@@ -152,7 +152,7 @@ fn prepare(
     command.env("OPTBUILD_RECORD", &record).env("CARGO_INCREMENTAL", "0");
     // So that it is not built by the toolchain that rust-toolchain.toml or a proxy in PATH would choose.
     command.current_dir(&copy).stdin(Stdio::null());
-    let output = command.output().context("cannot start cargo")?;
+    let output = command.output().context("cannot start cargo, which is looked for in PATH")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = said.lines().collect();

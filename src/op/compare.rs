@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Fact;
+use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Build, Request, Workload};
@@ -14,16 +15,6 @@ use crate::compare::result::Comparison;
 use crate::compare::{self, rustc_perf};
 use crate::report::comparison;
 use crate::report::info::Look;
-
-/// The files that it writes.
-pub const JSON: &str = "comparison.json";
-pub const MARKDOWN: &str = "comparison.md";
-pub const TABLE: &str = "comparison.txt";
-
-/// Whether a file is one of them, by its name. How large they are says nothing: each holds what was measured that time.
-pub fn is_result(path: &Utf8Path) -> bool {
-    path.file_name().is_some_and(|name| [JSON, MARKDOWN, TABLE].contains(&name))
-}
 
 /// Runs workloads on two builds in turns and says what differs.
 #[derive(Debug, clap::Args)]

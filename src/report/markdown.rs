@@ -83,6 +83,9 @@ fn failed(stage: &Stage, failure: &Failure) -> String {
     if !failure.command.is_empty() {
         text.push_str(&fence("sh", &failure.command));
     }
+    if !failure.error.is_empty() {
+        text.push_str(&fence("text", &failure.error.join("\n")));
+    }
     if !failure.tail.is_empty() {
         let summary = format!("last {} of the log", text::plural(failure.tail.len(), "line"));
         text.push_str(&format!("<details><summary>{summary}</summary>\n\n"));

@@ -211,7 +211,10 @@ pub struct Failure {
     /// Ready to paste, with cwd and env; empty if no command failed.
     pub command: String,
     pub log: Option<Utf8PathBuf>,
-    /// The last lines of the log, and before them its first error, if it stands further up.
+    /// The first error of the log and what follows it, if it does not stand among the last lines.
+    #[serde(default)]
+    pub error: Vec<String>,
+    /// The last lines of the log.
     pub tail: Vec<String>,
     /// The failure is of this machine (a tool, a disk, a permission), not of the stage.
     pub environment: bool,

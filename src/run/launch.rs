@@ -37,12 +37,15 @@ impl Begun {
 }
 
 fn failed(name: &str, shown: &str, command: &Command, log: &Utf8Path, what: String, environment: bool) -> StepError {
-    let tail = match tail::last_words(log, TAIL_LINES) {
+    let shown_of = |lines: std::io::Result<Vec<String>>| match lines {
         Ok(lines) => lines.into_iter().map(|line| Resolver::without_secrets(command, line)).collect(),
         Err(error) => vec![error.to_string()],
     };
+    let tail: Vec<String> = shown_of(tail::last_lines(log, TAIL_LINES));
+    // Whether the log can be read, the tail says.
+    let error = shown_of(tail::first_error(log, TAIL_LINES).or(Ok(Vec::new())));
     let (command, log) = (shown.to_owned(), Some(log.to_owned()));
-    StepError::from(Failure { step: name.into(), what, command, log, tail, environment })
+    StepError::from(Failure { step: name.into(), what, command, log, error, tail, environment })
 }
 
 impl StepRunner {

@@ -81,6 +81,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
             what: format!("{error:#}"),
             command: String::new(),
             log: None,
+            error: Vec::new(),
             tail: Vec::new(),
             environment: disk::is_to_blame(&error),
         })),

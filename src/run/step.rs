@@ -174,8 +174,8 @@ impl StepRunner {
 }
 
 fn failure(step: &str, what: String, environment: bool) -> StepError {
-    let (command, tail) = (String::new(), Vec::new());
-    StepError::from(Failure { step: step.into(), what, command, log: None, tail, environment })
+    let (command, error, tail) = (String::new(), Vec::new(), Vec::new());
+    StepError::from(Failure { step: step.into(), what, command, log: None, error, tail, environment })
 }
 
 /// An operation says what is wrong in its log; that it exited with 1 says nothing to anybody.

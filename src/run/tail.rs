@@ -47,30 +47,22 @@ pub fn last_lines(path: &Utf8Path, count: usize) -> io::Result<Vec<String>> {
     }
 }
 
-/// The last `count` lines of the log of a command that failed. Where its first error stands before them, which is usual when several
-/// compilers run at once and go on warning, they begin with that.
+/// The first error in the log of a command that failed, with the lines behind it, if it stands before the last `count` lines: several
+/// compilers may run at once and go on warning. Empty if there is none.
 ///
 /// # Errors
 ///
 /// If the file cannot be read.
-pub fn last_words(path: &Utf8Path, count: usize) -> io::Result<Vec<String>> {
+pub fn first_error(path: &Utf8Path, count: usize) -> io::Result<Vec<String>> {
     let mut lines = last_lines(path, SEARCHED)?;
-    let end = lines.len().saturating_sub(count);
-    match lines[..end].iter().position(|line| is_error(line)) {
-        Some(first) if count > ERROR_LINES + 1 => {
-            let end = lines.len() + ERROR_LINES + 1 - count;
-            let left_out = end - first - ERROR_LINES;
-            lines.splice(first + ERROR_LINES..end, [format!("[{left_out} lines]")]);
-            lines.drain(..first);
-        }
-        _ => drop(lines.drain(..end)),
-    }
-    Ok(lines)
+    lines.truncate(lines.len().saturating_sub(count));
+    let Some(first) = lines.iter().position(|line| is_error(line)) else { return Ok(Vec::new()) };
+    Ok(lines.drain(first..).take(ERROR_LINES).collect())
 }
 
 /// Lines of a log in which an error is looked for.
 const SEARCHED: usize = 5000;
-/// Lines that are shown of an error far from the end.
+/// Lines that are shown of it.
 const ERROR_LINES: usize = 5;
 
 /// As compilers (clang, gcc, rustc), linkers, cargo, cmake and ninja write them.
@@ -156,20 +148,17 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_stands_before_the_last_lines() {
-        let words = |error: usize| {
+    fn an_error_far_from_the_end() {
+        let first = |error: usize| {
             let line = |n: usize| if n == error { format!("a.c:{n}:1: error: no\n") } else { format!("line {n}\n") };
             let text: String = (1..=100).map(line).collect();
             let (_directory, path) = file(text.as_bytes());
-            last_words(&path, 10).unwrap().join("|")
+            first_error(&path, 10).unwrap()
         };
-        let expected =
-            "a.c:40:1: error: no|line 41|line 42|line 43|line 44|[52 lines]|line 97|line 98|line 99|line 100";
-        assert_eq!(words(40), expected);
-        assert!(words(91).starts_with("a.c:91:1: error: no|line 92|"), "it is among them");
-        assert!(words(0).starts_with("line 91|"), "there is none");
-        // Just before them nothing is left out twice.
-        let expected = "a.c:90:1: error: no|line 91|line 92|line 93|line 94|[2 lines]|line 97|line 98|line 99|line 100";
-        assert_eq!(words(90), expected);
+        assert_eq!(first(40), ["a.c:40:1: error: no", "line 41", "line 42", "line 43", "line 44"]);
+        // What the last lines show is not shown twice.
+        assert_eq!(first(89), ["a.c:89:1: error: no", "line 90"]);
+        assert_eq!(first(91), [""; 0], "it is among them");
+        assert_eq!(first(0), [""; 0], "there is none");
     }
 }

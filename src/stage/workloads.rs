@@ -63,7 +63,7 @@ fn of_gather(kind: &Gather, cx: &mut Context) -> Result<Workloads, PlanError> {
         let line = CommandLine::new(run, declared.shell, declared.env.clone(), declared.cwd.clone());
         let mut line = line.map_err(|message| cx.invalid(&key, message))?;
         let named = |word: &Text| word.to_string().contains(PLACEHOLDER);
-        if !line.words.iter().any(named) {
+        if !line.words.iter().chain(line.env.values()).any(named) {
             let program = line.words.iter_mut().find(|word| trained.is_some() && producer(word, cx) == trained);
             let Some(program) = program.filter(|_| !line.shell) else {
                 let message = format!(

@@ -9,6 +9,10 @@ use crate::facts::Facts;
 use crate::plan::Gap;
 use crate::profile::header::{Header, HeaderKind};
 
+/// clang warns of functions that a profile does not know, which are counted after a build; of those whose code is another one it does by
+/// itself. A project that makes errors of warnings does not mean these.
+pub const WARN_UNPROFILED: &str = "-Xclang -mllvm -Xclang -pgo-warn-missing-function -Wno-error=backend-plugin";
+
 /// Which compiler a C compiler is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compiler {

@@ -96,6 +96,7 @@ pub fn failure() -> Failure {
         what: "the command exited with status 1".into(),
         command: "cd /s/build && env LC_ALL=C llvm-bolt in.so -o out.so".into(),
         log: Some("/s/logs/lib-bolt/optimize.log".into()),
+        error: vec!["a.cpp:3:1: \u{1b}[31merror:\u{1b}[0m no".into(), "    3 | int".into()],
         tail: vec!["BOLT-INFO: \u{1b}[32mreading\u{1b}[0m".into(), "BOLT-ERROR: no relocations".into()],
         environment: false,
     }

@@ -13,8 +13,8 @@ use crate::profile::WORK;
 /// A directory for files in between. It is locked while its merge lives, and goes with it; what a killed one left, the next one in the
 /// same place removes.
 pub(crate) struct Work {
-    dir: TempDir,
     path: Utf8PathBuf,
+    _dir: TempDir,
     _lock: File,
 }
 
@@ -32,7 +32,7 @@ impl Work {
         let lock = File::open(&path).with_context(cannot)?;
         // Where a file system has no locks, nothing there is swept either.
         let _ = lock.try_lock();
-        Ok(Work { dir: work, path, _lock: lock })
+        Ok(Work { path, _dir: work, _lock: lock })
     }
 
     /// For a result at `output`.
@@ -40,21 +40,18 @@ impl Work {
     /// # Errors
     /// As [`Work::within`].
     pub fn beside(output: &Output) -> Result<Work> {
-        match &output.writes_into {
-            // There are no directories beside a device.
-            true => {
-                let temporary = std::env::temp_dir();
-                Work::within(Utf8Path::from_path(&temporary).context("TMPDIR is not UTF-8")?)
-            }
-            false => Work::within(parent(&output.path)),
+        if !output.writes_into {
+            return Work::within(parent(&output.path));
         }
+        // There are no directories beside a device.
+        let temporary = std::env::temp_dir();
+        Work::within(Utf8Path::from_path(&temporary).context("TMPDIR is not UTF-8")?)
     }
 }
 
 impl Deref for Work {
     type Target = Utf8Path;
     fn deref(&self) -> &Utf8Path {
-        debug_assert_eq!(self.dir.path(), self.path);
         &self.path
     }
 }

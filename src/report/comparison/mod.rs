@@ -185,9 +185,17 @@ pub(super) fn footnotes(comparison: &Comparison) -> Vec<String> {
         text::duration(budget.used),
         text::duration(budget.allowed)
     ));
-    lines.extend(comparison.noise.iter().map(|line| format!("noisy: {line}")));
-    lines.extend(budget.left_out.iter().map(|line| format!("left out: {line}")));
-    lines.extend(comparison.notes.iter().map(|line| format!("note: {line}")));
+    let names: Vec<_> = comparison.workloads.iter().zip(short_names(comparison)).collect();
+    // As the rows call them.
+    let named = |line: &String| {
+        let short = |line: String, (workload, name): &(&Workload, Cow<str>)| {
+            line.replace(&format!("`{}`", workload.name), &format!("`{name}`"))
+        };
+        names.iter().fold(line.clone(), short)
+    };
+    lines.extend(comparison.noise.iter().map(|line| format!("noisy: {}", named(line))));
+    lines.extend(budget.left_out.iter().map(|line| format!("left out: {}", named(line))));
+    lines.extend(comparison.notes.iter().map(|line| format!("note: {}", named(line))));
     let unknown = |workload: &Workload| workload.metrics.iter().any(|measured| measured.verdict == Verdict::Unknown);
     if comparison.workloads.iter().any(unknown) {
         lines.push("in brackets: too few runs to say whether it is a change".into());

@@ -57,7 +57,7 @@ fn comparison() -> Comparison {
             summary(Metric::WallTime, -0.053, Some(-0.232), Some(0.125), [1, 1]),
             summary(Metric::PeakMemory, 0.0, None, None, [0, 0]),
         ],
-        budget: Budget { allowed: 600.0, planned: 20.0, used: 31.0, left_out: vec!["`c`: no time".into()] },
+        budget: Budget { allowed: 600.0, planned: 20.0, used: 31.0, left_out: vec!["`run[file=b]`: no time".into()] },
         noise: vec!["other programs".into()],
         notes: Vec::new(),
     }
@@ -79,7 +79,7 @@ lib.so  1.0 KiB → 2.0 KiB  +100.0 %
 plain → final; negative is better
 instructions: valgrind 3.19.0 (a VM); times: medians, 95 % intervals in the JSON; 31.0 s of 10 m 00 s used
 noisy: other programs
-left out: `c`: no time
+left out: `b`: no time
 ";
     let squeeze = |text: &str| -> Vec<Vec<String>> {
         text.lines()

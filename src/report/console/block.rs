@@ -20,18 +20,27 @@ pub(super) fn render(failure: &Failure, paint: Paint) -> String {
     }
     let tail = &failure.tail[failure.tail.len().saturating_sub(TAIL)..];
     let log = failure.log.as_ref();
+    let of = log.map_or("its output".into(), |log| log.to_string());
+    if !failure.error.is_empty() {
+        text.push_str(&format!("  The first error in {of}:\n{}", quoted(&failure.error, paint)));
+    }
     if !tail.is_empty() {
         let lines = if tail.len() == 1 { "line".into() } else { format!("{} lines", tail.len()) };
-        let of = log.map_or("its output".into(), |log| log.to_string());
-        text.push_str(&format!("  The last {lines} of {of}:\n"));
-        for line in tail {
-            let line = format!("    {} {}", paint.dim("|"), text::plain_line(line));
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text.push('\n');
+        text.push_str(&format!("  The last {lines} of {of}:\n{}", quoted(tail, paint)));
     } else if let Some(log) = log {
         text.push_str(&format!("  The log is empty: {log}\n\n"));
     }
+    text
+}
+
+/// Lines of a log, and an empty one.
+fn quoted(lines: &[String], paint: Paint) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let line = format!("    {} {}", paint.dim("|"), text::plain_line(line));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
     text
 }

@@ -103,7 +103,7 @@ fn over_all(line: Line, summary: &Summary) -> String {
 }
 
 fn relative(change: f64) -> Markup {
-    html! { data value=(change) { (format!("{:+.1} %", change * 100.0)) } }
+    html! { data value=(change) { (text::change(change)) } }
 }
 
 fn cell(measured: &Measured) -> Markup {

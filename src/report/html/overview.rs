@@ -49,6 +49,7 @@ pub(super) fn failures(report: &Report) -> Option<Markup> {
                     (failure.what)
                     @if failure.environment { " (a fault of the machine: " code { "optbuild doctor" } ")" }
                 }
+                @if !failure.error.is_empty() { pre { (failure.error.join("\n")) "\n…" } }
                 @if !failure.tail.is_empty() { pre { (failure.tail.join("\n")) } }
                 @if !failure.log.is_empty() { p.dim { "The whole log: " code { (failure.log) } } }
                 @if !failure.command.is_empty() {

@@ -336,12 +336,14 @@ fn output(output: &event::OutputInfo) -> Output {
 }
 
 fn failure(failure: &event::Failure) -> Failure {
+    let plain = |lines: &[String]| lines.iter().map(|line| crate::report::text::plain_line(line)).collect();
     Failure {
         step: failure.step.clone(),
         what: failure.what.clone(),
         command: failure.command.clone(),
         log: failure.log.as_ref().map(ToString::to_string).unwrap_or_default(),
-        tail: failure.tail.iter().map(|line| crate::report::text::plain_line(line)).collect(),
+        error: plain(&failure.error),
+        tail: plain(&failure.tail),
         environment: failure.environment,
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Bolt, Fact, Inner, Profile};
-use crate::op::compare::is_result;
+use crate::compare::files::is_result;
 
 /// A stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -173,6 +173,9 @@ pub struct Failure {
     /// Ready to paste; empty if no command failed.
     pub command: String,
     pub log: String,
+    /// The first error of the log and what follows it, if it does not stand among the last lines.
+    #[serde(default)]
+    pub error: Vec<String>,
     /// The last lines of the log.
     pub tail: Vec<String>,
     /// The failure is of the machine (a tool, a disk, a permission), not of the stage.

@@ -78,12 +78,10 @@ pub(super) fn command(xpy: &Xpy, config: &Arg, cx: &mut Context) -> Result<Comma
     for (name, value) in env {
         command.env.entry(name.into()).or_insert(value);
     }
-    // Build scripts compile C and C++ as rustc links, with LTO: the objects are then bitcode of a clang that rustc's older LLVM cannot
-    // read when it packs them. LLVM's own build says what it wants behind these flags.
-    if xpy.clang_major(cx) > xpy.rustc_llvm(cx) && xpy.rustc_llvm(cx).is_some() {
+    if xpy.objects_of_newer_clang(cx) {
         for language in ["CFLAGS", "CXXFLAGS"] {
             let name = format!("{language}_{}", xpy.host.replace('-', "_"));
-            command.env.entry(name).or_insert("-fno-lto".into());
+            command.env.entry(name).or_insert("-ffat-lto-objects".into());
         }
     }
     Ok(command)

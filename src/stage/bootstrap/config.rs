@@ -119,12 +119,14 @@ impl Config {
         Ok(true)
     }
 
-    /// Puts flags before those that a setting has, whoever said them.
-    pub fn put_before(&mut self, checkout: &Checkout, name: &str, flags: &str) {
-        let Ok((name, _)) = checkout.setting(name, flags) else { return };
+    /// Puts flags for the compilers of LLVM before those that a setting has, whoever said them; where it cannot, the plan has a note.
+    pub fn put_before(&mut self, checkout: &Checkout, name: &str, flags: &str, cx: &mut Context) {
+        let Ok((name, _)) = checkout.setting(name, flags) else {
+            cx.note(format!("this checkout's x.py has no `{name}`, so it does not get `{flags}`"));
+            return;
+        };
         let empty = Entry { value: "\"\"".into(), origin: Origin::Default };
         let entry = self.entries.entry(split(&name)).or_insert(empty);
-        // Not of a string over several lines, which nobody needs for flags.
         if let Some(Part::Literal(text)) = entry.value.parts.first_mut()
             && let Some(quote) = ["\"", "'"].into_iter().find(|quote| text.starts_with(quote))
             && !text.starts_with(&quote.repeat(3))
@@ -132,6 +134,8 @@ impl Config {
             let rest = &text[1..];
             let space = if rest == quote { "" } else { " " };
             *text = format!("{quote}{flags}{space}{rest}");
+        } else {
+            cx.note(format!("`{name}` is a string over several lines, so it does not get `{flags}`"));
         }
     }
 

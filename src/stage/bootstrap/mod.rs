@@ -92,6 +92,13 @@ impl<'a> Xpy<'a> {
         Some(version::of(cx.facts, "llvm-config", &path)?.major)
     }
 
+    /// C and C++ of build scripts are compiled with the LTO of rustc's own flags, which the `cc` crate hands on behind all others (1.2.6):
+    /// the objects are then bitcode of a clang that rustc's older LLVM cannot read when it packs them. With `-ffat-lto-objects` they are
+    /// machine code for those who do not look for bitcode.
+    fn objects_of_newer_clang(&self, cx: &Context) -> bool {
+        self.rustc_llvm(cx).is_some() && self.clang_major(cx) > self.rustc_llvm(cx)
+    }
+
     /// The directory that `x.py` builds in.
     fn build_dir(&self) -> Arg {
         Arg::from(Symbol::Build).join("build")

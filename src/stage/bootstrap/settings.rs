@@ -6,7 +6,7 @@ use super::config::{Config, list, string};
 use super::{Context, PlanError, Xpy};
 use crate::pipeline::kind::{BootstrapCommand, Pgo, Setting};
 use crate::plan::Arg;
-use crate::stage::cmake::WARN;
+use crate::toolchain::llvm;
 
 /// The whole configuration.
 pub(super) fn derive(xpy: &Xpy, cx: &mut Context) -> Result<Config, PlanError> {
@@ -52,7 +52,13 @@ pub(super) fn derive(xpy: &Xpy, cx: &mut Context) -> Result<Config, PlanError> {
     needed(&mut config, xpy, cx)?;
     if matches!(xpy.kind.pgo.llvm, Some(Pgo::Use(_))) {
         for name in ["llvm.cflags", "llvm.cxxflags"] {
-            config.put_before(&xpy.checkout, name, WARN);
+            config.put_before(&xpy.checkout, name, llvm::WARN_UNPROFILED, cx);
+        }
+    }
+    // LLVM's own objects are linked by this clang's linker: one form of them is enough.
+    if xpy.objects_of_newer_clang(cx) && xpy.llvm_config.is_none() {
+        for name in ["llvm.cflags", "llvm.cxxflags"] {
+            config.put_before(&xpy.checkout, name, "-fno-fat-lto-objects", cx);
         }
     }
     Ok(config)

@@ -19,16 +19,13 @@ use super::{Context, PlanError};
 use crate::pipeline::kind::cmake::Icf;
 use crate::pipeline::kind::{Cmake, Lto, Pgo};
 use crate::plan::Arg;
+use crate::toolchain::llvm::WARN_UNPROFILED;
 
 /// Makes names of local functions independent of where their files lie. By way of `-Xclang`, for with `-mllvm` alone clang
 /// warns where it only links.
 const NAMES: &str = "-Xclang -mllvm -Xclang -static-func-full-module-prefix=false";
 /// The same for lld, which names functions where context-sensitive profiles and link-time optimisation meet.
 const NAMES_IN_LLD: &str = "-Wl,-mllvm,-static-func-full-module-prefix=false";
-/// clang warns of functions that the profile does not know, which are counted after the build; of those whose code is another one
-/// it does by itself. A project that makes errors of warnings does not mean these.
-pub(in super::super) const WARN: &str = "-Xclang -mllvm -Xclang -pgo-warn-missing-function -Wno-error=backend-plugin";
-
 /// Flags of a stage.
 pub(super) struct Flags {
     /// Of C and C++.
@@ -78,7 +75,7 @@ pub(super) fn of(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Resul
         compile.push(NAMES.into());
     }
     if profile.is_some() {
-        compile.push(WARN.into());
+        compile.push(WARN_UNPROFILED.into());
     }
     let linker = linker(kind, compilers, cx)?;
     let by_lld = kind.linker.as_ref().is_none_or(|text| matches!(text.as_literal().as_deref(), Some("lld" | "ld.lld")));

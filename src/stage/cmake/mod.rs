@@ -17,7 +17,6 @@ use crate::toolchain::llvm;
 
 use compiler::Compilers;
 use flags::Flags;
-pub(super) use flags::WARN;
 
 /// Cache variables that keys of the stage set, and the keys.
 const KEYS: [(&str, &str); 8] = [
