@@ -1,24 +1,19 @@
 //! What a kind's planning function works with: the stage, the pipeline around it, the facts, and the plan that it fills.
 
+mod profiles;
+mod tools;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::PlanError;
 use crate::facts::Facts;
-use crate::op::Share;
-use crate::pipeline::{CommandLine, Kind, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue};
-use crate::plan::{Arg, Command, Gap, Late, Op, Part, ProfileUse, Source, StagePlan, Step, Symbol, ToolUse};
-use crate::toolchain::{self, Tool};
+use crate::pipeline::{CommandLine, Kind, OutputRef, Piece, Pipeline, Stage, Text, VarValue};
+use crate::plan::{Arg, Command, Gap, Late, Part, Source, StagePlan, Step, Symbol};
 
 /// Characters that can end a path in a line for a shell, or in a list.
 const ENDS_PATH: [char; 13] = [' ', '\t', '\n', ':', ',', ';', '"', '\'', ')', '&', '|', '<', '>'];
-
-/// Of the functions of a program that are in a profile that was gathered elsewhere, how many may have had other code there. A
-/// stable release of a compiler changes a few in a hundred.
-const MAX_MISMATCHED: &str = "20%";
-/// And how many may not be in it at all: other code has other names as well.
-const MAX_UNPROFILED: &str = "50%";
 
 fn is_glob(path: &str) -> bool {
     path.contains(['*', '?'])
@@ -300,160 +295,11 @@ impl<'a> Context<'a> {
         Ok(command)
     }
 
-    /// A program that is not one of the tools is an input by its content: nobody knows whether it may be asked for its version.
-    fn plain_program(&mut self, command: &Command) {
-        let Some(program) = command.argv.first() else { return };
-        let path = match program.parts.as_slice() {
-            // Found in the PATH of the command, which may have what another stage makes.
-            [Part::Literal(name)] if !name.contains('/') => {
-                if command.env.contains_key("PATH") {
-                    return;
-                }
-                self.facts.program(name)
-            }
-            [Part::Tool { .. }] => return,
-            _ => self.known_path(program),
-        };
-        if let Some(path) = path.and_then(|path| self.facts.real_path(&path)) {
-            let name = path.file_name().unwrap_or_default().to_owned();
-            self.source(&format!("program {name}"), path, false);
-        }
-    }
-
     /// A command in `${self.build}` with the stage's environment.
     pub fn command(&self, argv: Vec<Arg>) -> Command {
         let passed = self.plan.passed_env.iter().map(|(name, value)| (name.clone(), Arg::from(value.as_str())));
         let mut env: BTreeMap<String, Arg> = passed.collect();
         env.extend(self.env.clone());
         Command { argv, env, cwd: Symbol::Build.into(), ..Command::default() }
-    }
-
-    /// A tool of the pipeline, or one that the kind needs, by its usual name (`clang`, `llvm-bolt`). If it is missing, the plan
-    /// gets a gap and the argument is the bare name.
-    pub fn tool(&mut self, name: &str) -> Arg {
-        match self.find_tool(name) {
-            Ok(path) => self.tool_at(name, path),
-            // What an optional tool is for, the pipeline can do without: its commands look for it themselves.
-            Err(_) if self.pipeline.tools.get(name).is_some_and(|tool| tool.optional) => {
-                self.note(format!("the optional tool `{name}` is not there"));
-                name.into()
-            }
-            Err(gap) => {
-                if !self.plan.gaps.contains(&gap) {
-                    self.plan.gaps.push(gap);
-                }
-                name.into()
-            }
-        }
-    }
-
-    /// A program that a key names: a tool by its name, a path, or one that another stage made.
-    pub fn program(&mut self, text: &Text) -> Result<Arg, PlanError> {
-        if let Some(name) = text.as_literal().filter(|name| !name.contains('/')) {
-            return Ok(self.tool(&name));
-        }
-        let arg = self.arg(text)?;
-        let Some(path) = self.known_path(&arg) else { return Ok(arg) };
-        if !self.facts.exists(&path) {
-            self.gap(format!("{path} does not exist"), "install it, or name another program");
-            return Ok(arg);
-        }
-        let name = path.file_name().unwrap_or(path.as_str()).to_owned();
-        Ok(self.tool_at(&name, path))
-    }
-
-    /// Adds the step that refuses a profile which is empty, or which the compiler, of this LLVM, cannot read. It stands first:
-    /// compilers themselves at most warn, and build without the profile.
-    ///
-    /// With the llvm-profdata that belongs to the compiler it is also checked that anything was counted.
-    ///
-    /// # Errors
-    /// The profile comes out of a bundle, and the compiler is known not to read it.
-    pub fn check_profile(
-        &mut self,
-        profile: Arg,
-        compiler: &str,
-        llvm_major: Option<u64>,
-        tool: Option<Tool>,
-    ) -> Result<(), PlanError> {
-        let newest = llvm_major.and_then(toolchain::formats::indexed_version);
-        if let Some(Supplied { version: Some(version), role, bundle, .. }) = self.supplied(&profile)
-            && let Some(newest) = newest.filter(|newest| u64::from(*version) > *newest)
-        {
-            return Err(self.invalid(
-                "pgo",
-                format!(
-                    "the profile with role `{role}` in {bundle} has the indexed version {version}, and {compiler} reads \
-                     versions up to {newest}: use a newer compiler, or a bundle made with its LLVM"
-                ),
-            ));
-        }
-        if newest.is_none() {
-            self.note(format!("which profiles {compiler} reads is not known, so their version is not checked"));
-        }
-        let tool = tool.map(|tool| self.tool_at("llvm-profdata", tool.path));
-        self.step(Step::op("check-profile", Op::check_profile(&profile, compiler, newest, tool.as_ref())));
-        Ok(())
-    }
-
-    /// What stands in for the gather stage whose output an argument is.
-    pub fn supplied(&self, profile: &Arg) -> Option<&'a Supplied> {
-        let stage = profile.parts.iter().find_map(|part| match part {
-            Part::Late(Late::Path(output)) => self.pipeline.stage(&output.stage),
-            _ => None,
-        });
-        stage?.supplied.as_ref()
-    }
-
-    /// Adds the step that counts what the compiler did not find in a profile, and refuses a build that found hardly anything. It
-    /// stands last: it looks at what was built. `limit` is the stage's `max-unprofiled`.
-    pub fn check_profile_use(&mut self, check: &ProfileUse, limit: Option<&Text>) -> Result<(), PlanError> {
-        let mut limit = limit.map(ToString::to_string);
-        if let Some(Err(message)) = limit.as_deref().map(str::parse::<Share>) {
-            return Err(self.invalid("max-unprofiled", message));
-        }
-        let name = |what: &str| match check.component {
-            Some(component) => format!("{what}-{component}"),
-            None => what.to_string(),
-        };
-        match self.supplied(&check.profile) {
-            Some(supplied) if supplied.allow_stale => limit = Some("100%".into()),
-            Some(_) => {
-                let op = Op::check_profile_use(check, Some(MAX_UNPROFILED), Some(MAX_MISMATCHED));
-                self.plan.proofs.push(Step::op(name("check-origin"), op));
-            }
-            None => {}
-        }
-        let op = Op::check_profile_use(check, limit.as_deref(), None);
-        self.step(Step::op(name("check-profile-use"), op));
-        Ok(())
-    }
-
-    /// The `llvm-profdata` that reads what a build got, for [`Context::check_profile_use`].
-    pub fn profile_reader(&mut self, tool: Option<Tool>) -> Option<Arg> {
-        if tool.is_none() {
-            self.note("without an llvm-profdata of the compiler's LLVM, functions without a profile are not counted");
-        }
-        tool.map(|tool| self.tool_at("llvm-profdata", tool.path))
-    }
-
-    /// A tool that the plan can do without.
-    pub fn optional_tool(&mut self, name: &str) -> Option<Arg> {
-        let path = self.find_tool(name).ok()?;
-        Some(self.tool_at(name, path))
-    }
-
-    /// A tool whose path is known.
-    pub fn tool_at(&mut self, name: &str, path: Utf8PathBuf) -> Arg {
-        let tool = ToolUse { name: name.into(), path: path.clone() };
-        if !self.plan.tools.contains(&tool) {
-            self.plan.tools.push(tool);
-        }
-        Arg::part(Part::Tool { name: name.into(), path })
-    }
-
-    /// Where a tool is, without taking it into the plan.
-    pub fn find_tool(&self, name: &str) -> Result<Utf8PathBuf, Gap> {
-        toolchain::locate(self.facts, self.pipeline, name)
     }
 }
