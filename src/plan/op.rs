@@ -1,6 +1,6 @@
 //! optbuild's own operations, as steps of a plan.
 //!
-//! What their command lines are, and how a shell script does the same where plain tools can, is in `ops.rs`. The operations
+//! What their command lines are, and how a shell script does the same where plain tools can, is in `ops`. The operations
 //! themselves are in `crate::op`.
 
 use super::{Arg, Symbol};

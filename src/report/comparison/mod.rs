@@ -179,12 +179,9 @@ pub(super) fn footnotes(comparison: &Comparison) -> Vec<String> {
     let counter = &comparison.counter;
     let because = counter.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
     let budget = &comparison.budget;
-    lines.push(format!(
-        "instructions: {}{because}; times: medians, 95 % intervals in the JSON; {} of {} used",
-        counter.name,
-        text::duration(budget.used),
-        text::duration(budget.allowed)
-    ));
+    lines.push(format!("instructions: {}{because}", counter.name));
+    let (used, allowed) = (text::duration(budget.used), text::duration(budget.allowed));
+    lines.push(format!("times: medians, 95 % intervals in the JSON; {used} of {allowed} used"));
     let names: Vec<_> = comparison.workloads.iter().zip(short_names(comparison)).collect();
     // As the rows call them.
     let named = |line: &String| {

@@ -77,7 +77,8 @@ file                size    change
 lib.so  1.0 KiB → 2.0 KiB  +100.0 %
 
 plain → final; negative is better
-instructions: valgrind 3.19.0 (a VM); times: medians, 95 % intervals in the JSON; 31.0 s of 10 m 00 s used
+instructions: valgrind 3.19.0 (a VM)
+times: medians, 95 % intervals in the JSON; 31.0 s of 10 m 00 s used
 noisy: other programs
 left out: `b`: no time
 ";
