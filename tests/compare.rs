@@ -220,6 +220,22 @@ fn what_is_measured_ends_with_the_comparison() {
     }
 }
 
+#[test]
+fn nothing_goes_on_behind_a_run_and_nothing_stays() {
+    let test = test(&[("a", "")]);
+    test.sh("mkdir tmp; cp a b");
+    let command = "{program} 1; sleep 300 & echo $! >> pids";
+    let words = format!("--counter none --rounds 2 --budget 20s -- sh -c '{command}'");
+    // Whoever reads what it says has gone after the first line.
+    test.sh(&format!("TMPDIR=$PWD/tmp {} compare ./a ./b {words} 2>&1 | head -n 1 > first", support::OPTBUILD));
+    assert!(!test.read("first").is_empty());
+    let pids = test.read("pids");
+    // The first runs, and two rounds.
+    assert_eq!(pids.lines().count(), 6, "{pids}");
+    assert!(pids.lines().all(ends), "{pids}");
+    assert_eq!(test.files_below("tmp"), Vec::<camino::Utf8PathBuf>::new());
+}
+
 fn eventually(mut happens: impl FnMut() -> bool) -> bool {
     (0..2000).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -392,6 +408,7 @@ fn a_stage_fails_above_its_limit_and_says_what() {
         "{}",
         ran.stderr
     );
+    assert!(ran.stderr.contains("| max regression"), "its log has the table: {}", ran.stderr);
 }
 
 #[test]

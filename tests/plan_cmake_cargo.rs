@@ -264,9 +264,9 @@ fn every_optimisation_of_cargo() {
     let before = CARGO.replace(" --locked", " --features a,b --no-default-features --locked");
     let settings = ".lto=\"thin\" .codegen-units=1";
     let settings: String = settings.split(' ').map(|s| format!(" --config profile.release{s}")).collect();
-    let rustflags = "\"-Ctarget-cpu=native\", '-Cprofile-use=<g.profile>', \
+    let rustflags = "\"-Ctarget-cpu=native\", '''-Cprofile-use=<g.profile>''', \
                      \"-Cllvm-args=-pgo-warn-missing-function\", \
-                     '-Clink-arg=-B/rust/lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld', \
+                     '''-Clink-arg=-B/rust/lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld''', \
                      \"-Clink-arg=-fuse-ld=lld\", \"-Clink-arg=-Wl,--emit-relocs\", \"-Cstrip=none\"";
     let target = "target.x86_64-unknown-linux-gnu.rustflags";
     assert_eq!(shown(&plan)[1], format!("build: {before}{settings} --config {target}=[{rustflags}] -v"));
@@ -275,7 +275,7 @@ fn every_optimisation_of_cargo() {
 #[test]
 fn an_instrumented_program() {
     let plan = cargo(&with(json!({})), "", &format!("{MANIFEST}pgo = \"generate\""));
-    let flag = "'-Cprofile-generate=<self.scratch>/discarded'";
+    let flag = "'''-Cprofile-generate=<self.scratch>/discarded'''";
     let target = "target.x86_64-unknown-linux-gnu.rustflags";
     assert_eq!(shown(&plan)[0], format!("build: {CARGO} --config {target}=[{flag}]"));
     assert!(plan.outputs.iter().all(|output| !output.portable));
@@ -381,7 +381,7 @@ fn a_crate_of_the_registry() {
         ["build: RUSTC=/rust/bin/rustc /rust/bin/cargo install ripgrep@14.1.1 --root <self.out> --no-track \
           --force --bin rg --profile release --target x86_64-unknown-linux-gnu --target-dir <self.build> --jobs <jobs> \
           --locked --offline --config source.crates-io.replace-with=\"vendored\" --config \
-          source.vendored.directory='/src/vendor'"]
+          source.vendored.directory='''/src/vendor'''"]
     );
     assert!(refused(KindName::Cargo, "crate = \"ripgrep\"\nbins = [\"rg\"]").contains("which version"));
     assert!(refused(KindName::Cargo, "bins = [\"rg\"]").contains("either `manifest` or `crate`"));

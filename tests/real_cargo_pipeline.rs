@@ -3,7 +3,7 @@
 mod real_support;
 mod support;
 
-use real_support::{artifact, calls, empty, has, has_not, sections, sh};
+use real_support::{artifact, artifact_in, calls, empty, has, has_not, sections, sh};
 use serde_json::Value;
 use support::Test;
 
@@ -80,8 +80,8 @@ fn printed(test: &Test, words: &str) -> String {
 #[test]
 fn pgo_and_bolt_of_a_program_in_a_workspace() {
     let test = workspace();
-    // By its name, in a shell, with a comma; and as a placeholder. Of the two runs one has half of the work.
-    let train = r"--set 'train=app 64000 | tr -d a\,b' --set 'train={program} 128000'";
+    // By its name, in a shell, with a comma; and by its path. Of the two runs one has half of the work.
+    let train = r#"--set 'train=app 64000 | tr -d a\,b' --set 'train="$program" 128000'"#;
     let words = format!("{PROGRAM} --set more-bins=other --set features=loud {train} {QUICK}");
     let ran = test.cmd(&format!("run cargo {words} --set 'measure=app 3000000'")).ok();
     assert!(ran.stderr.contains("compare.table"), "{}", ran.stderr);
@@ -126,9 +126,12 @@ fn pgo_and_bolt_of_a_program_in_a_workspace() {
 fn pgo_alone_trained_by_tests_and_benches() {
     let test = workspace();
     let words = format!("{PROGRAM} {QUICK} --set bolt=false --set train-with=test,bench --set 'measure=app 3000000'");
-    let _ = test.cmd(&format!("run cargo {words}")).ok();
+    // What a path may hold, and cargo's configuration, its flags for rustc and shells read otherwise.
+    let state = "it's a state";
+    let _ = test.cmd(&format!("run cargo {words} --state-dir \"{state}\"")).ok();
     // The test starts the program, the bench calls the library: 64,000 and 128,000 numbers.
-    assert_eq!(calls(&artifact(&test, "pgo-profile.profile"), "work4step", ""), 63 * (1000 + 2000));
+    let profile = artifact_in(&test, "pgo-profile.profile", state);
+    assert_eq!(calls(&profile, "work4step", ""), 63 * (1000 + 2000));
     let found = sections(&test.path("out/cargo/bin/app"));
     // Built and stripped by cargo alone.
     has_not(&found, ".symtab");
@@ -140,7 +143,8 @@ fn pgo_alone_trained_by_tests_and_benches() {
 #[test]
 fn bolt_alone() {
     let test = workspace();
-    let _ = test.cmd(&format!("run cargo {PROGRAM} {QUICK} --set pgo=false --set 'train=app 64000'")).ok();
+    let trained = "--set 'train=app 64000' --state-dir \"it's a state\"";
+    let _ = test.cmd(&format!("run cargo {PROGRAM} {QUICK} --set pgo=false {trained}")).ok();
     let found = sections(&test.path("out/cargo/bin/app"));
     has(&found, ".bolt.org.text");
     has_not(&found, ".symtab");
@@ -156,7 +160,7 @@ fn what_cannot_be_is_told_before_anything_is_built() {
         assert!(ran.stderr.contains(says), "{words}: {}", ran.stderr);
         assert!(!test.exists("out"), "{words}");
     };
-    refused("--set manifest=w/app/Cargo.toml --set train=app", "a program without a name");
+    refused("--set manifest=w/app/Cargo.toml --set train=app", "bin");
     refused("--set bin=app --set train=app", "either `manifest` or `crate`");
     refused(PROGRAM, "there is nothing to run");
     // What cargo builds for benches is not what BOLT instrumented.

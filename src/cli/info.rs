@@ -57,7 +57,7 @@ pub fn list() -> Result<u8> {
 
 /// `optbuild show`
 pub fn show(args: &PipelineArgs) -> Result<u8> {
-    let project = Project::open(args, Mode::Look)?;
+    let project = Project::open(args, Mode::Describe)?;
     let mut info = pipeline_info(&project.pipeline);
     for stage in &project.pipeline.stages {
         let record = record_of(&project, &stage.common.name)?;

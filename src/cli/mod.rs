@@ -68,7 +68,8 @@ fn style() -> anstyle::Style {
 }
 
 fn dispatch(command: Command) -> Result<u8> {
-    if !matches!(command, Command::Run(_) | Command::Resume(_) | Command::Op { .. }) {
+    // A comparison has a temporary directory, which somebody has to remove.
+    if !matches!(command, Command::Run(_) | Command::Resume(_) | Command::Compare(_) | Command::Op { .. }) {
         crate::run::signals::end_on_broken_pipe()?;
     }
     match command {

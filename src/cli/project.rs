@@ -30,6 +30,8 @@ pub const STATE_DIR: &str = ".optbuild";
 pub enum Mode {
     Create,
     Look,
+    /// As `Look`; and required variables may have no value.
+    Describe,
 }
 
 /// A pipeline with all that belongs to it.
@@ -62,7 +64,7 @@ impl Project {
             None if layout.root().exists() || mode == Mode::Create => Facts::live_cached(&layout.facts()),
             None => Facts::live(),
         };
-        let pipeline = load(&file, &args.settings.set, &cwd, &facts)?;
+        let pipeline = load(&file, &args.settings.set, &cwd, &facts, mode == Mode::Describe)?;
         let graph = Graph::new(&pipeline).map_err(|cycle| Usage(cycle.to_string()))?;
         let state = open_state(&layout, mode)?;
         let hasher = match &state {
@@ -188,7 +190,7 @@ pub fn nearest_state(dir: &Utf8Path) -> Option<Layout> {
 pub fn open_state(layout: &Layout, mode: Mode) -> Result<Option<Arc<State>>> {
     match State::open(layout.root(), mode == Mode::Create) {
         Ok(state) => Ok(Some(Arc::new(state))),
-        Err(StateError::Missing(_)) if mode == Mode::Look => Ok(None),
+        Err(StateError::Missing(_)) if mode != Mode::Create => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -202,10 +204,10 @@ fn find_pipeline(name: &str, cwd: &Utf8Path, layout: &Layout) -> Result<Utf8Path
     shipped::find(name, cwd, &layout.pipelines()).map_err(|error| Usage(error.to_string()).into())
 }
 
-fn load(file: &Utf8Path, set: &[String], cwd: &Utf8Path, facts: &Facts) -> Result<Pipeline> {
+fn load(file: &Utf8Path, set: &[String], cwd: &Utf8Path, facts: &Facts, incomplete: bool) -> Result<Pipeline> {
     let host = facts.host();
     let env = |name: &str| std::env::var(name).ok();
-    let options = LoadOptions { set, env: &env, cwd, host: &host };
+    let options = LoadOptions { set, env: &env, cwd, host: &host, incomplete };
     pipeline::load(file, &options).map_err(|error| BadFile(error.render(super::color()).trim_end().into()).into())
 }
 

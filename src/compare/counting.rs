@@ -50,7 +50,8 @@ struct Job<'a> {
 /// On a machine with other work, that is more than the processor's time; a program that waits does not wait longer, though.
 pub fn expected(first: &First, jobs: usize) -> f64 {
     let side = |side: usize| first.wall[side].clamp(first.work[side], 3.0 * first.work[side]);
-    2.0 * (side(0) + side(1)) * valgrind::SLOWDOWN / jobs.clamp(1, 4) as f64
+    let all = RUNS.len() as f64 * valgrind::START + 2.0 * (side(0) + side(1)) * valgrind::SLOWDOWN;
+    all / jobs.clamp(1, RUNS.len()) as f64
 }
 
 /// Counts the workloads for which there is time, the short ones first.
@@ -165,10 +166,15 @@ fn spread(side: &Sample) -> f64 {
     }
 }
 
+/// The change that two runs a side cannot tell from chance; 0 where all did the same.
+pub(super) fn doubt(base: &Sample, candidate: &Sample) -> f64 {
+    TIMES * spread(base).max(spread(candidate))
+}
+
 /// Two runs make no distribution: the difference of the sides is held against that between two runs of one.
 fn measured(base: Sample, candidate: Sample) -> Measured {
     let change = change(base.median, candidate.median);
-    let least = LEAST_CHANGE.max(TIMES * spread(&base).max(spread(&candidate)));
+    let least = LEAST_CHANGE.max(doubt(&base, &candidate));
     let verdict = match change {
         None => Verdict::Unknown,
         Some(change) if change.abs() < least => Verdict::NoChange,

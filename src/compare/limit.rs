@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::result::{Comparison, Measured, Metric, Verdict};
+use super::counting;
+use super::result::{Comparison, Measured, Metric, Sample, Verdict};
 use super::statistics::LEAST_RUNS;
 
 /// `1%`, or `wall-time=5%`: a metric, and the change that no workload may exceed.
@@ -64,7 +65,16 @@ pub struct Answer {
     pub unknown: Vec<String>,
 }
 
+/// Times need not be known better than this for any limit.
+const FINEST: f64 = 0.001;
+
 impl Limit {
+    /// How well times must be known for an answer: that of two medians is √2 times wider than that of one.
+    pub fn precision(&self) -> Option<f64> {
+        let refined = matches!(self.metric, Some(Metric::WallTime | Metric::UserTime));
+        refined.then(|| (self.above / 2.0).max(FINEST))
+    }
+
     /// Of every workload. Where no metric was named, one whose instructions were not
     /// counted is judged by its wall time.
     pub fn answer(&self, comparison: &Comparison) -> Answer {
@@ -98,12 +108,26 @@ impl Limit {
                     .push(self.unknown(name, &format!("{title}: {runs} of at least {LEAST_RUNS} runs a side")));
             }
             (Verdict::Unknown, _) => answer.unknown.push(self.unknown(name, &format!("{title}: 0 with the base"))),
+            (Verdict::NoChange, _) if doubt(measured) > self.above => {
+                let doubt = crate::report::text::change(doubt(measured));
+                let why = format!("{title}: no change is known to within {}", doubt.replace('+', "±"));
+                answer.unknown.push(self.unknown(name, &why));
+            }
             (Verdict::Better | Verdict::NoChange | Verdict::Worse, _) => {}
         }
     }
 
     fn unknown(&self, name: &str, why: &str) -> String {
         format!("`--fail-above {self}` cannot be answered for `{name}`: {why}")
+    }
+}
+
+/// How large a change would have to be to be found, relative to the base.
+fn doubt(measured: &Measured) -> f64 {
+    let half = |side: &Sample| Some((side.interval?[1] - side.interval?[0]) / 2.0 / side.median.max(f64::MIN_POSITIVE));
+    match (half(&measured.base), half(&measured.candidate)) {
+        (Some(base), Some(candidate)) => base.hypot(candidate),
+        _ => counting::doubt(&measured.base, &measured.candidate),
     }
 }
 
@@ -180,6 +204,16 @@ mod tests {
         // A metric that was named is not replaced by another one.
         let named = "instructions=1%".parse::<Limit>().unwrap().answer(&all);
         assert_eq!((named.worse.len(), named.unknown.len()), (1, 5), "{named:?}");
+        // No change was found where none of this size could have been.
+        let mut noisy = comparison(&[("x", "wall-time", Some(0.002), 9, "no-change")]);
+        let measured = &mut noisy.workloads[0].metrics[0];
+        measured.base.interval = Some([0.97, 1.03]);
+        measured.candidate.interval = Some([0.96, 1.04]);
+        let answer = |limit: &str| format!("wall-time={limit}").parse::<Limit>().unwrap().answer(&noisy);
+        assert_eq!(answer("5.1%"), Answer::default(), "√(3² + 4²) = 5");
+        let says =
+            "`--fail-above wall-time=4.9%` cannot be answered for `x`: wall time: no change is known to within ±5.0 %";
+        assert_eq!(answer("4.9%").unknown, [says]);
         // From nothing to something is more than any share.
         let more = comparison(&[("x", "wall-time", None, 9, "worse"), ("y", "wall-time", Some(0.0), 9, "no-change")]);
         let answer = "wall-time=500%".parse::<Limit>().unwrap().answer(&more);

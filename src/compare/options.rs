@@ -59,9 +59,10 @@ fn at_least_one() -> RangedU64ValueParser<usize> {
 impl Options {
     /// For measuring in a scratch directory, with the program that has the `measure` subcommand.
     pub fn settings(&self, scratch: &Utf8Path, optbuild: &Utf8Path) -> Settings {
+        let finer = self.fail_above.iter().filter_map(Limit::precision);
         Settings {
             budget: self.budget,
-            precision: self.precision.value(),
+            precision: finer.fold(self.precision.value(), f64::min),
             rounds: self.rounds,
             counter: self.counter,
             valgrind: super::find_valgrind(),

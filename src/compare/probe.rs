@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counters;
 use super::request::Invocation;
 use super::result::Metric;
-use super::watch::Watch;
+use super::watch::{Watch, end_tree};
 use crate::run::process::Launch;
 use crate::run::supervisor::spawn;
 
@@ -151,6 +151,8 @@ fn measured() -> Result<Reading> {
     let mut metrics = counters.read()?;
     metrics.insert(Metric::WallTime, wall.as_secs_f64());
     account(&mut metrics)?;
+    // What it left running would disturb the next run.
+    end_tree();
     Ok(Reading { ended: ended(status)?, metrics })
 }
 

@@ -62,7 +62,7 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     left_out.extend(counted.iter().filter_map(|counted| counted.left_out.clone()));
     if workloads.iter().all(|workload| workload.metrics.is_empty()) {
         bail!(
-            "the budget of {} was over before anything was measured; give it more: `budget`",
+            "the budget of {} was over before anything was measured; give it more: `--budget` (in a stage: `budget`)",
             text::duration(clock.allowed())
         );
     }

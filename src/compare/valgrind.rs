@@ -13,6 +13,9 @@ use super::request::Invocation;
 /// How much longer a program takes: usually 20 to 60 times.
 pub const SLOWDOWN: f64 = 50.0;
 
+/// What starting it takes, in seconds, whatever the program.
+pub const START: f64 = 0.5;
+
 /// What counts, for people.
 pub const TOOL: &str = "cachegrind";
 

@@ -121,13 +121,13 @@ fn identity(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Cloc
     if first_difference(&base, &again.join("stdout"))?.is_some() {
         bail!(
             "`{}` prints something else each time it runs, so it cannot be checked that both sides print the same; let it \
-             print no times and addresses, or say `--ignore-output`",
+             print no times and addresses, or say `--ignore-output` (in a stage: `ignore-output = true`)",
             workload.name
         );
     }
     bail!(
         "`{}` does not print the same with both; they differ first in line {}:\n  {}: {}\n  {}: {}\nA build that gives other \
-         results is not compared; `--ignore-output` does it all the same",
+         results is not compared; `--ignore-output` (in a stage: `ignore-output = true`) does it all the same",
         workload.name,
         line.number,
         request.base.name,

@@ -80,7 +80,7 @@ fn watch(late: &Mutex<bool>, mut end: Option<Instant>) {
 }
 
 /// Kills what is below this process until nothing of it lives.
-fn end_tree() {
+pub fn end_tree() {
     let began = Instant::now();
     let mut pause = FIRST_PAUSE;
     // True: what is left belongs to another user.

@@ -70,6 +70,10 @@ impl Compare {
             fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
         }
         let Answer { worse, unknown } = self.options.answer(&result);
+        if !worse.is_empty() || !unknown.is_empty() {
+            // The outputs of a stage that fails are nobody's: its log has what was measured.
+            eprintln!("\n{}", comparison::table(&result, Look::default()));
+        }
         if !worse.is_empty() {
             bail!("{} is worse than {}: {}", self.candidate_name, self.base_name, [worse, unknown].concat().join("; "));
         }

@@ -56,6 +56,8 @@ pub struct LoadOptions<'a> {
     pub cwd: &'a Utf8Path,
     /// The target triple of this machine.
     pub host: &'a str,
+    /// Variables that are required may have no value: nothing is going to be planned.
+    pub incomplete: bool,
 }
 
 /// A pipeline that was read, checked, and whose variables have values.

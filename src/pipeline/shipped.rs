@@ -314,6 +314,7 @@ mod tests {
             env: &|_| None,
             cwd: Utf8Path::new("/"),
             host: "x86_64-unknown-linux-gnu",
+            incomplete: false,
         };
         let pipeline = super::super::load(&own, &options).unwrap();
         assert_eq!((pipeline.name.as_str(), pipeline.stages.len()), ("variant", 2));

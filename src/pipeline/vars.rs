@@ -221,11 +221,12 @@ impl Resolver<'_> {
             return Some((value, Origin::Default(span)));
         }
         let empty = match kind {
-            _ if required => None,
+            _ if required && !self.options.incomplete => None,
             VarType::String => Some(VarValue::String(String::new())),
             VarType::Path => Some(VarValue::Path("".into())),
             VarType::List => Some(VarValue::List(Vec::new())),
             VarType::Bool => Some(VarValue::Bool(false)),
+            VarType::Int if required => Some(VarValue::Int(0)),
             VarType::Int => None,
         };
         if empty.is_none() {

@@ -56,16 +56,19 @@ fn side(
     args: &mut Vec<Arg>,
 ) -> Result<(), PlanError> {
     let program = cx.program(text)?;
-    args.extend([Arg::from(format!("--{which}")), program, format!("--{which}-name").into(), name(text, cx)?.into()]);
+    let name = name(text, &program, cx)?;
+    args.extend([Arg::from(format!("--{which}")), program, format!("--{which}-name").into(), name.into()]);
     for (name, value) in env(declared, cx)? {
         args.extend([Arg::from(format!("--{which}-env")), Arg::from(format!("{name}=")).with(value)]);
     }
     Ok(())
 }
 
-/// `stage.output` of the one that is used, or the text as it stands in the file.
-fn name(text: &Text, cx: &Context) -> Result<String, PlanError> {
-    let Some(candidates) = crate::pipeline::kind::leading_output(text) else { return Ok(text.to_string()) };
+/// `stage.output` of the one that is used, or where the program is.
+fn name(text: &Text, program: &Arg, cx: &Context) -> Result<String, PlanError> {
+    let Some(candidates) = crate::pipeline::kind::leading_output(text) else {
+        return Ok(cx.known_path(program).map_or_else(|| text.to_string(), Into::into));
+    };
     let below = Text { pieces: text.pieces[1..].to_vec() };
     Ok(format!("{}{below}", cx.chosen(candidates)?))
 }
@@ -124,7 +127,7 @@ fn workload(
     let line = line.map_err(|message| cx.invalid(&key, message))?;
     let command = cx.command_line(&line)?;
     // The environment of the sides may be all that differs.
-    let differs = command.argv.iter().any(|arg| arg.to_string().contains(PLACEHOLDER));
+    let differs = command.argv.iter().chain(command.env.values()).any(|arg| arg.to_string().contains(PLACEHOLDER));
     if !differs && kind.base_env == kind.candidate_env {
         return Err(cx.invalid(&key, format!("without `{PLACEHOLDER}` both sides would run the same")));
     }

@@ -48,7 +48,7 @@ impl Files {
 
     pub fn try_load(&self, file: &str) -> Result<Pipeline, LoadError> {
         let env = |name: &str| self.env.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
-        let options = LoadOptions { set: &self.set, env: &env, cwd: &self.root(), host: HOST };
+        let options = LoadOptions { set: &self.set, env: &env, cwd: &self.root(), host: HOST, incomplete: false };
         pipeline::load(Utf8Path::new(file), &options)
     }
 

@@ -45,7 +45,12 @@ pub fn sh(dir: &Utf8Path, script: &str) -> String {
 /// Where an output stands, as `optbuild artifacts` says it.
 #[track_caller]
 pub fn artifact(test: &Test, name: &str) -> Utf8PathBuf {
-    let artifacts = test.cmd("artifacts --json").ok().json();
+    artifact_in(test, name, ".optbuild")
+}
+
+/// The same in another state directory.
+pub fn artifact_in(test: &Test, name: &str, state: &str) -> Utf8PathBuf {
+    let artifacts = test.cmd(&format!("artifacts --json --state-dir \"{state}\"")).ok().json();
     let (stage, output) = name.split_once('.').unwrap();
     let found = artifacts.as_array().unwrap().iter().find(|a| a["stage"] == stage && a["output"] == output);
     let found = found.unwrap_or_else(|| panic!("no {name} in {artifacts}"));
@@ -65,7 +70,7 @@ pub fn calls(profile: &Utf8Path, function: &str, options: &str) -> u64 {
 #[track_caller]
 pub fn counts(profile: &Utf8Path, function: &str, options: &str) -> Vec<u64> {
     let dir = profile.parent().unwrap();
-    let text = sh(dir, &format!("llvm-profdata show --all-functions --counts {options} {profile}"));
+    let text = sh(dir, &format!("llvm-profdata show --all-functions --counts {options} \"{profile}\""));
     let mut lines = text.lines().skip_while(|line| !(line.contains(function) && line.ends_with(':')));
     let counts = lines.find_map(|line| line.trim().strip_prefix("Block counts: ["));
     let counts = counts.unwrap_or_else(|| panic!("no {function} in {text}"));

@@ -74,7 +74,9 @@ pub enum StartError {
     NotInPath { program: String, path: String },
     #[error("the program `{program}` does not exist")]
     NoFile { program: Utf8PathBuf },
-    #[error("the interpreter of `{program}` does not exist: look at its first line, or at what it was linked for")]
+    #[error(
+        "`{program}` is there, and what runs it is not: a script names its interpreter in the first line, a linked program its loader (`readelf -l`)"
+    )]
     NoInterpreter { program: Utf8PathBuf },
     #[error(
         "`{program}` is not executable by this user: `chmod +x` may be missing, or its file system is mounted `noexec`"

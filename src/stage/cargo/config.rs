@@ -56,13 +56,13 @@ pub(super) fn push(argv: &mut Vec<Arg>, setting: impl Into<Arg>) {
     argv.extend(["--config".into(), setting.into()]);
 }
 
-/// `setting` and a value as a string of TOML. Where the value is not known yet, as a literal one: paths seldom have a `'`.
+/// `setting` and a value as a string of TOML. Where the value is not known yet, as a literal one, of the form in which a `'` can stand.
 pub(super) fn string(setting: impl Into<Arg>, value: &Arg) -> Arg {
     let literal = value.parts.iter().all(|part| matches!(part, Part::Literal(_)));
     if literal {
         return setting.into().with(Value::String(value.symbolic()).to_string());
     }
-    setting.into().with("'").with(value.clone()).with("'")
+    setting.into().with("'''").with(value.clone()).with("'''")
 }
 
 /// A key of a table, quoted where it must be: a target triple can have a dot.
