@@ -47,6 +47,59 @@ fn llvm_is_cleared_when_and_only_when_its_options_changed() {
 }
 
 #[test]
+fn notes_are_removed_when_a_file_of_the_sources_was_touched() {
+    let dir = Dir::new();
+    dir.write("llvm/lib/a.cpp", "int a;");
+    dir.write("llvm/lib/b.cpp", "int b;");
+    let [stamp, tree, note, known] =
+        ["host/sources", "llvm", "host/llvm/done", "host/known/driver-*"].map(|name| dir.join(name));
+    let mut args = vec!["clear-if-changed", "--stamp", stamp.as_str(), "--tree", tree.as_str()];
+    args.extend(["--clear", note.as_str(), "--clear", known.as_str()]);
+    let look = || {
+        dir.write("host/llvm/done", "");
+        dir.write("host/llvm/libLLVM.so", "stays");
+        for name in ["driver-1/dep", "driver-2/dep", "driver_impl-1/dep"] {
+            dir.write(&format!("host/known/{name}"), "");
+        }
+        let cleared = fact(&op(&args).unwrap(), "directories-cleared");
+        assert!(dir.join("host/llvm/libLLVM.so").exists() && dir.join("host/known/driver_impl-1").exists());
+        assert_eq!(dir.join("host/llvm/done").exists(), cleared.is_none());
+        assert_eq!(dir.join("host/known/driver-2").exists(), cleared.is_none());
+        cleared
+    };
+    assert_eq!(look(), Some(3.0), "nobody knows of what");
+    assert_eq!(look(), None);
+    // The same size, another time.
+    let later = SystemTime::now() + Duration::from_secs(7);
+    fs::File::options().write(true).open(dir.join("llvm/lib/a.cpp")).unwrap().set_modified(later).unwrap();
+    assert_eq!((look(), look()), (Some(3.0), None));
+    dir.write("llvm/lib/c.cpp", "");
+    assert_eq!((look(), look()), (Some(3.0), None));
+    fs::remove_file(dir.join("llvm/lib/b.cpp")).unwrap();
+    assert_eq!((look(), look()), (Some(3.0), None));
+}
+
+/// clang 22: the second flag takes back all LTO, which nothing else says.
+#[test]
+fn a_library_without_lto_is_refused() {
+    let dir = Dir::new();
+    dir.write("a.c", "int a(void) { return 1; }\n");
+    let check = |flags: &str| {
+        dir.sh(&format!("rm -f *.o *.a; clang-22 -c {flags} a.c; llvm-ar-22 rcs lib.a a.o"));
+        op(&["check-lto", dir.join("lib.a").as_str()])
+    };
+    for fine in ["-flto=thin", "-flto", "-ffat-lto-objects -flto=thin", "-flto --target=arm64-apple-macos"] {
+        assert_eq!(check(fine).unwrap(), [], "{fine}");
+    }
+    for not in ["", "-ffat-lto-objects", "-ffat-lto-objects -fno-fat-lto-objects -flto=thin", "-flto=thin -fno-lto"] {
+        let refused = check(not).unwrap_err().to_string();
+        assert!(refused.contains("lib.a holds machine code alone"), "{not}: {refused}");
+    }
+    dir.write("lib.a", "no archive");
+    assert!(error(&["check-lto", dir.join("lib.a").as_str()]).contains("is no static library"));
+}
+
+#[test]
 fn a_disk_without_room_is_the_machines_fault() {
     let dir = Dir::new();
     let check = |bytes: &str| ["check-space", "--dir", dir.path().as_str(), "--bytes", bytes].map(String::from);

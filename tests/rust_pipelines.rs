@@ -88,6 +88,35 @@ fn a_bolt_that_crashes_is_left_out() {
     rust.sh(&format!("readelf -SW '{toolchain}'/lib/libLLVM.so.* | grep -q bolt.org.text"));
 }
 
+/// x.py tells the linker of BOLT in a way that cargo does not notice.
+#[test]
+fn bolt_after_a_build_without_it() {
+    let rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    let relocations = |there: &str| {
+        let driver = rust.artifact("rustc-pgo.driver");
+        rust.sh(&format!("{there} readelf -SW '{driver}' | grep -q 'rela\\.text'"));
+    };
+    rust.run(&["--set", "bolt=false", "--until", "rustc-pgo"]).ok();
+    relocations("!");
+    rust.run(&["--until", "rustc-pgo"]).ok();
+    relocations("");
+}
+
+/// Without git x.py does not see that LLVM's sources have changed.
+#[test]
+fn a_patched_llvm_is_built_again() {
+    let rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    let patched = || {
+        let library = rust.artifact("rustc-instrumented.libllvm");
+        rust.sh(&format!("nm -D '{library}' | grep -c 'T patched' || true")).trim().to_string()
+    };
+    rust.run(&["--until", "rustc-instrumented"]).ok();
+    assert_eq!(patched(), "0");
+    rust.sh("echo 'int patched(void) { return 1; }' >> checkout/src/llvm-project/llvm/llvm.c");
+    rust.run(&["--until", "rustc-instrumented"]).ok();
+    assert_eq!(patched(), "1");
+}
+
 #[test]
 fn the_spelling_of_2026() {
     let rust = Rust::new("linux-x86_64", Spelling::Of2026);

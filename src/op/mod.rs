@@ -10,6 +10,7 @@ mod check_bolt_profile;
 mod check_bolt_use;
 mod check_gathered;
 mod check_instrumented;
+mod check_lto;
 mod check_profile;
 mod check_profile_use;
 mod check_space;
@@ -46,6 +47,7 @@ pub const RAN: &str = "OPTBUILD_RAN";
 pub enum OpCommand {
     Merge(merge::Merge),
     StreamMerge(stream::StreamMerge),
+    CheckLto(check_lto::CheckLto),
     CheckProfile(check_profile::CheckProfile),
     CheckGathered(check_gathered::CheckGathered),
     CheckProfileUse(check_profile_use::CheckProfileUse),
@@ -121,6 +123,7 @@ pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
     match command {
         OpCommand::Merge(args) => args.run(),
         OpCommand::StreamMerge(args) => args.run(),
+        OpCommand::CheckLto(args) => args.run(),
         OpCommand::CheckProfile(args) => args.run(),
         OpCommand::CheckGathered(args) => args.run(),
         OpCommand::CheckProfileUse(args) => args.run(),

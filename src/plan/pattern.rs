@@ -17,20 +17,32 @@ pub fn is_pattern(path: &Utf8Path) -> bool {
 /// # Errors
 /// No file matches, or more than one, or the directory cannot be read.
 pub fn resolve(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
+    let mut found = all(path)?;
+    match (found.pop(), found.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (Some(_), false) => Err(io::Error::other(format!("more than one file matches {path}"))),
+        (None, _) => Err(io::Error::new(io::ErrorKind::NotFound, format!("no file matches {path}"))),
+    }
+}
+
+/// All files and directories that a pattern matches, in no order; of a path that is no pattern, the path itself.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn all(path: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
     let (Some(dir), Some((before, after))) = (path.parent(), path.file_name().and_then(|name| name.split_once('*')))
     else {
-        return Ok(path.to_owned());
+        return Ok(vec![path.to_owned()]);
     };
-    let mut found = None;
+    let mut found = Vec::new();
     for entry in dir.read_dir_utf8()? {
         let entry = entry?;
         let name = entry.file_name();
-        let matches = name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after);
-        if matches && found.replace(entry.into_path()).is_some() {
-            return Err(io::Error::other(format!("more than one file matches {path}")));
+        if name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after) {
+            found.push(entry.into_path());
         }
     }
-    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no file matches {path}")))
+    Ok(found)
 }
 
 #[cfg(test)]

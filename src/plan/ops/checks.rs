@@ -118,6 +118,12 @@ impl Op {
         ])])
     }
 
+    /// Checks that a static library was compiled for link-time optimisation.
+    pub fn check_lto(archive: &Arg) -> Op {
+        // A script shows the compilers' flags.
+        Op::new("check-lto", [archive.clone()]).in_shell(Vec::new())
+    }
+
     /// Checks that llvm-bolt can work on a file, and is not told to write to it.
     pub fn check_bolt_input(file: &Arg, output: &Arg) -> Op {
         let args = ["--output".into(), output.clone(), file.clone()];

@@ -104,6 +104,14 @@ impl Op {
         Op::new("clear-if-changed", args).in_shell(vec![write, remove, keep])
     }
 
+    /// Removes files unless those of a directory are the same as when they were made, by names, sizes and times.
+    pub fn clear_if_touched(stamp: &Arg, tree: &Arg, clear: &[Arg]) -> Op {
+        let mut args: Vec<Arg> = vec!["--stamp".into(), stamp.clone(), "--tree".into(), tree.clone()];
+        args.extend(clear.iter().flat_map(|path| ["--clear".into(), path.clone()]));
+        // A script begins with nothing, and nobody changes sources between its stages.
+        Op::new("clear-if-changed", args).in_shell(Vec::new())
+    }
+
     /// Reports where the time of an x.py call went.
     pub fn metrics(file: &Arg) -> Op {
         Op::new("metrics", ["--file".into(), file.clone()]).in_shell(Vec::new())

@@ -78,7 +78,7 @@ pub(super) fn command(xpy: &Xpy, config: &Arg, cx: &mut Context) -> Result<Comma
     for (name, value) in env {
         command.env.entry(name.into()).or_insert(value);
     }
-    if xpy.objects_of_newer_clang(cx) {
+    if xpy.builds_rustc() && xpy.objects_of_newer_clang(cx) {
         for language in ["CFLAGS", "CXXFLAGS"] {
             let name = format!("{language}_{}", xpy.host.replace('-', "_"));
             command.env.entry(name).or_insert("-ffat-lto-objects".into());

@@ -57,6 +57,7 @@ pub(super) fn plan(kind: &Bootstrap, cx: &mut Context) -> Result<(), PlanError> 
     let command = command::command(&xpy, &file, cx)?;
     cx.step(Step::command("x.py", command));
     outputs::measure(&xpy, cx);
+    outputs::check_lto(&xpy, &config, cx);
     outputs::capture(&xpy, cx);
     profiles::count(&used, &xpy, cx)
 }
@@ -92,9 +93,15 @@ impl<'a> Xpy<'a> {
         Some(version::of(cx.facts, "llvm-config", &path)?.major)
     }
 
+    /// Whether the compiler itself is built, and not kept as an earlier stage left it.
+    fn builds_rustc(&self) -> bool {
+        !self.kind.keep_stage.contains(&1)
+    }
+
     /// C and C++ of build scripts are compiled with the LTO of rustc's own flags, which the `cc` crate hands on behind all others (1.2.6):
     /// the objects are then bitcode of a clang that rustc's older LLVM cannot read when it packs them. With `-ffat-lto-objects` they are
-    /// machine code for those who do not look for bitcode.
+    /// machine code for those who do not look for bitcode. LLVM gets the flag as well, which is why it is not said where only LLVM is built;
+    /// `-fno-fat-lto-objects` behind it would take back all LTO (clang 22).
     fn objects_of_newer_clang(&self, cx: &Context) -> bool {
         self.rustc_llvm(cx).is_some() && self.clang_major(cx) > self.rustc_llvm(cx)
     }

@@ -28,6 +28,22 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
         // x.py builds LLVM once, whatever its options are then.
         let clear = ["llvm", "lld"].map(|below| xpy.host_dir().join(below));
         cx.step(Step::op("clear-llvm", Op::clear_if_changed(&stamp, &options, &clear)));
+        if !xpy.checkout.git {
+            // Only git tells x.py that the sources of LLVM have changed. Without its notes it calls ninja, which knows what to do.
+            let (stamp, tree) = (xpy.host_dir().join("llvm-sources"), xpy.source.clone().join("src/llvm-project"));
+            let notes =
+                ["llvm/llvm-finished-building", "lld/lld-finished-building", "llvm/.llvm-stamp", "lld/.lld-stamp"];
+            let notes = notes.map(|below| xpy.host_dir().join(below));
+            cx.step(Step::op("look-at-llvm", Op::clear_if_touched(&stamp, &tree, &notes)));
+        }
+    }
+    if xpy.builds_rustc() && xpy.checkout.has_option("enable-bolt-settings") {
+        // x.py hands this on in a way that cargo does not notice, so the library would stay as it is.
+        let option = Arg::from(format!("bolt-settings = {}", xpy.kind.bolt_settings));
+        let (stamp, host) = (xpy.host_dir().join("rustc-options"), &xpy.host);
+        let known = ["stage1-rustc", "stage2-rustc"]
+            .map(|stage| xpy.host_dir().join(&format!("{stage}/{host}/release/.fingerprint/rustc_driver-*")));
+        cx.step(Step::op("clear-rustc", Op::clear_if_changed(&stamp, &[option], &known)));
     }
     may_place(xpy, cx)?;
     let Libraries { dir, driver, llvm } = libraries(&xpy.host, xpy.checkout.llvm_major);
@@ -69,6 +85,17 @@ fn may_place(xpy: &Xpy, cx: &Context) -> Result<(), PlanError> {
 /// Nothing takes the place: what a pipeline says that changes another one.
 fn is_empty(file: &Text) -> bool {
     file.as_literal().is_some_and(|text| text.is_empty())
+}
+
+/// That LLVM, which is asked to be linked with LTO, was compiled for it.
+pub(super) fn check_lto(xpy: &Xpy, config: &Config, cx: &mut Context) {
+    let asked = config.get(&xpy.checkout, "llvm.thin-lto").as_deref() == Some("true");
+    if !asked || xpy.llvm_config.is_some() || xpy.kind.command == BootstrapCommand::Test {
+        return;
+    }
+    let library = if xpy.host.ends_with("msvc") { "LLVMSupport.lib" } else { "libLLVMSupport.a" };
+    let library = xpy.host_dir().join("llvm/build/lib").join(library);
+    cx.step(Step::op("check-lto", Op::check_lto(&library)));
 }
 
 /// Where the time of x.py went.

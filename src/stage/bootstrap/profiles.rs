@@ -57,10 +57,13 @@ pub(super) fn says_what_is_missing(kind: &Bootstrap) -> bool {
 
 /// Adds a step per profile that counts what was built without it.
 pub(super) fn count(used: &[Used], xpy: &Xpy, cx: &mut Context) -> Result<(), PlanError> {
-    // What is packed was built before, and tests build what is no part of the compiler.
-    if xpy.kind.command != BootstrapCommand::Build {
-        return Ok(());
-    }
+    let packs = match xpy.kind.command {
+        BootstrapCommand::Build => false,
+        // Unless earlier stages are kept, what is packed is built for that.
+        BootstrapCommand::Dist if xpy.kind.keep_stage.is_empty() => true,
+        // What is no part of the compiler.
+        BootstrapCommand::Dist | BootstrapCommand::Test => return Ok(()),
+    };
     for Used { component, profile, reader } in used {
         let output = match *component {
             "rustc" => "driver",
@@ -74,7 +77,10 @@ pub(super) fn count(used: &[Used], xpy: &Xpy, cx: &mut Context) -> Result<(), Pl
             continue;
         };
         let Some(library) = below_out(xpy.kind, output, cx) else { continue };
-        let built = Arg::from(Symbol::Out).join(&library);
+        let built = match library.strip_prefix("toolchain/") {
+            Some(library) if packs => xpy.sysroot().join(library),
+            _ => Arg::from(Symbol::Out).join(&library),
+        };
         let check = ProfileUse { profile: profile.clone(), tool, step: "x.py", built, component: Some(*component) };
         cx.check_profile_use(&check, xpy.kind.max_unprofiled.as_ref())?;
     }

@@ -55,12 +55,6 @@ pub(super) fn derive(xpy: &Xpy, cx: &mut Context) -> Result<Config, PlanError> {
             config.put_before(&xpy.checkout, name, llvm::WARN_UNPROFILED, cx);
         }
     }
-    // LLVM's own objects are linked by this clang's linker: one form of them is enough.
-    if xpy.objects_of_newer_clang(cx) && xpy.llvm_config.is_none() {
-        for name in ["llvm.cflags", "llvm.cxxflags"] {
-            config.put_before(&xpy.checkout, name, "-fno-fat-lto-objects", cx);
-        }
-    }
     Ok(config)
 }
 
