@@ -370,7 +370,7 @@ fn comparisons_are_taken_from_what_stages_made() {
         "| &lt;/td&gt;sort | 200 → 150 | -25.0 % |\n| read | 100 → 100 | no change |\n",
         "| **mean** | | **-12.5 %** |\n| **max improvement** | | **-25.0 %** |\n\n",
         "| prog | 2.0 KiB → 1.0 KiB | -50.0 % |\n",
-        "- instructions: valgrind 3.19.0, callgrind;",
+        "- instructions: valgrind 3.19.0, callgrind\n",
         "- left out: `deep` was left out: no time\n",
     ] {
         assert!(md.contains(text), "{text}\n{md}");
