@@ -150,3 +150,36 @@ fn tools_are_named_with_their_versions() {
         json["stages"].as_array().unwrap().iter().map(|stage| &stage["steps"][0]["command"]).collect();
     assert!(commands.iter().all(|command| command.as_str().unwrap().starts_with("cd ")), "{commands:?}");
 }
+
+#[test]
+fn a_run_under_way_is_said_to_be_running() {
+    let test = Test::new([
+        stage("first", "", "true"),
+        stage("second", "needs = ['first']", "mark in-it; gate g"),
+        stage("third", "needs = ['second']", "true"),
+    ]);
+    let run = test.start("");
+    run.wait_for("in-it");
+    let verdict = "still running: second; 1 done, 1 not started (";
+    let _ = test.cmd("report --format md").ok().out("### ⏳ optbuild: p\n").out(verdict).out("| second | running |");
+    let json = report(&test, "");
+    assert_eq!((&json["run"]["running"], &json["run"]["outcome"]), (&true.into(), &"unfinished".into()));
+    assert!(json["run"]["verdict"].as_str().unwrap().starts_with(verdict), "{json}");
+    let _ = test.cmd("report -o r.html").ok().silent();
+    let page = test.read("r.html");
+    assert!(page.contains("<title>p: still running · optbuild</title>") && !page.contains("not finished"), "{page}");
+    let _ = test.cmd("history").ok().out("still running");
+    assert_eq!(test.cmd("history --json").ok().json()[0]["running"], true);
+
+    // Nobody can write its end.
+    run.kill();
+    let _ = run.end().code(-1);
+    let _ = test.cmd("report --format md").ok().out("ended without a result; `optbuild resume` continues");
+    assert_eq!(report(&test, "")["run"]["running"], false);
+    let _ = test.cmd("history").ok().out("not finished");
+
+    test.open("g");
+    let _ = test.cmd("resume").ok().ran("second in-it third");
+    assert_eq!(report(&test, "")["run"]["running"], false);
+    let _ = test.cmd("report --format md").ok().out("done: 2 stages");
+}

@@ -16,9 +16,8 @@ use crate::report::info::{
     artifacts_table, explain_text, list_table, pipeline_table, status_table,
 };
 use crate::report::summary::{StageSummary, Status, profiles};
+use crate::run::alive::is_owner_alive;
 use crate::run::decide::{BEGUN, Judge, Verdict};
-use crate::run::event::Event;
-use crate::run::process::is_alive;
 use crate::run::select::{Request, Selection, no_stage, select};
 use crate::run::survey::{Survey, survey};
 use crate::state::fingerprint::{Change, Fingerprint};
@@ -132,10 +131,7 @@ fn profiles_of(record: &Record) -> Vec<String> {
 fn last_ends(project: &Project) -> Result<BTreeMap<String, StageSummary>> {
     let Some(run) = journal::last_run(&project.layout)? else { return Ok(BTreeMap::new()) };
     let (events, _) = journal::read(&project.layout.journal(&run))?;
-    let alive = events.iter().any(|stamped| match &stamped.event {
-        Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start),
-        _ => false,
-    });
+    let alive = is_owner_alive(&events);
     let summary = RunSummary::of(&events);
     if summary.pipeline != project.pipeline.name {
         return Ok(BTreeMap::new());

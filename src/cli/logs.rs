@@ -9,8 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::args::LogsArgs;
 use super::exit::Usage;
 use super::project::existing_state;
+use crate::run::alive::is_under_way;
 use crate::run::event::{Event, Stamped};
-use crate::run::process::is_alive;
 use crate::state::journal;
 use crate::state::layout::Layout;
 
@@ -70,14 +70,9 @@ fn steps(events: &[Stamped], wanted: &str) -> Vec<(String, Utf8PathBuf)> {
 
 /// The stage is done, or the run that it belongs to is.
 fn has_ended(events: &[Stamped], wanted: &str) -> bool {
-    events.iter().any(|stamped| match &stamped.event {
-        Event::StageFinished { stage, .. } => stage == wanted,
-        Event::RunFinished { .. } => true,
-        _ => false,
-    }) || !events.iter().any(|stamped| match &stamped.event {
-        Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start),
-        _ => false,
-    })
+    let finished =
+        events.iter().any(|stamped| matches!(&stamped.event, Event::StageFinished { stage, .. } if stage == wanted));
+    finished || !is_under_way(events)
 }
 
 /// Prints a log from a position on, and returns its end.

@@ -28,12 +28,13 @@ fn list(args: &HistoryArgs) -> Result<u8> {
         if rows.len() == args.number {
             break;
         }
-        let (events, warning) = journal::read(&layout.journal(&run))?;
-        if let Some(warning) = warning {
+        let read = load::read(&layout, &run)?;
+        if let Some(warning) = read.warning {
             tracing::debug!("{warning}");
         }
-        if !events.is_empty() {
-            rows.push(RunRow::of(&run, &RunSummary::of(&events)));
+        if !read.events.is_empty() {
+            let summary = RunSummary { running: read.running, ..RunSummary::of(&read.events) };
+            rows.push(RunRow::of(&run, &summary));
         }
     }
     rows.reverse();

@@ -1,7 +1,7 @@
 //! A report as Markdown, for the page of a CI job or an issue.
 
 use super::comparison;
-use super::model::{Bolt, Compared, Failure, Outcome, Profile, Report, Stage, State};
+use super::model::{Bolt, Compared, Failure, Outcome, Profile, Report, Run, Stage, State};
 use super::summary::{Change, table};
 use super::text;
 
@@ -16,6 +16,7 @@ pub fn render(report: &Report) -> String {
     let mark = match run.outcome {
         Outcome::Done => "✅",
         Outcome::Failed => "❌",
+        Outcome::Unfinished if run.running => "⏳",
         Outcome::Interrupted | Outcome::Unfinished => "⚠️",
     };
     let mut text = format!("### {mark} optbuild: {}\n\n", escape(&run.pipeline));
@@ -24,7 +25,7 @@ pub fn render(report: &Report) -> String {
         report.stages.iter().filter(|stage| stage.state.ran() || stage.state == State::Blocked).collect();
     if !rows.is_empty() {
         text.push_str("| stage | status | duration | share | outputs | change |\n|:--|:--|--:|--:|:--|:--|\n");
-        rows.iter().for_each(|stage| text.push_str(&row(stage, run.wall)));
+        rows.iter().for_each(|stage| text.push_str(&row(stage, run)));
         text.push('\n');
     }
     run.remarks.iter().for_each(|remark| text.push_str(&format!("- {}\n", escape(remark))));
@@ -46,20 +47,20 @@ pub fn render(report: &Report) -> String {
     text
 }
 
-fn row(stage: &Stage, wall: f64) -> String {
+fn row(stage: &Stage, run: &Run) -> String {
     let ran = stage.state.ran();
     let outputs: Vec<String> =
         stage.shown_outputs().map(|output| format!("{} {}", escape(&output.name), text::size(output.bytes))).collect();
     let status = match (&stage.state, &stage.why) {
         (State::Blocked, Some(by)) => format!("blocked by {by}"),
-        (state, _) => state.words().into(),
+        (state, _) => state.words(run.running).into(),
     };
     format!(
         "| {} | {} | {} | {} | {} | {} |\n",
         escape(&stage.name),
         escape(&status),
         if ran { text::duration(stage.duration) } else { String::new() },
-        if ran { text::percent(stage.duration, wall) } else { String::new() },
+        if ran { text::percent(stage.duration, run.wall) } else { String::new() },
         outputs.join("<br>"),
         escape(&change(stage).unwrap_or_default()),
     )

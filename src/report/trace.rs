@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::model::{Report, Stage, Step, StepKind};
+use super::model::{Report, Run, Stage, Step, StepKind};
 
 /// Of the run as a whole; stages are counted from here on.
 const RUN: usize = 1;
@@ -22,7 +22,7 @@ pub fn render(report: &Report) -> Value {
         events.push(json!({"ph": "C", "pid": RUN, "name": "memory", "ts": at, "args": {"bytes": memory}}));
     }
     for (number, stage) in report.stages.iter().enumerate().filter(|(_, stage)| stage.start.is_some()) {
-        add_stage(&mut events, RUN + 1 + number, stage, report.run.wall);
+        add_stage(&mut events, RUN + 1 + number, stage, &report.run);
     }
     json!({
         "displayTimeUnit": "ms",
@@ -36,17 +36,17 @@ pub fn render(report: &Report) -> Value {
     })
 }
 
-fn add_stage(events: &mut Vec<Value>, pid: usize, stage: &Stage, wall: f64) {
+fn add_stage(events: &mut Vec<Value>, pid: usize, stage: &Stage, run: &Run) {
     name(events, pid, pid, &stage.name);
     events.push(json!({
         "ph": "X", "pid": pid, "tid": 0, "name": stage.name, "cat": "stage",
         "ts": micros(stage.start.unwrap_or_default()), "dur": micros(stage.duration),
-        "args": {"status": stage.state.words(), "fingerprint": stage.fingerprint, "reasons": stage.reasons},
+        "args": {"status": stage.state.words(run.running), "fingerprint": stage.fingerprint, "reasons": stage.reasons},
     }));
     events.push(json!({"ph": "M", "pid": pid, "tid": 0, "name": "thread_name", "args": {"name": "stage"}}));
     let mut lanes = 0;
     for step in &stage.steps {
-        let duration = step.duration.unwrap_or((wall - step.start).max(0.0));
+        let duration = step.duration.unwrap_or((run.wall - step.start).max(0.0));
         let tid = if step.kind == StepKind::Pool { 0 } else { STEPS + step.lane };
         lanes = lanes.max(tid);
         events.push(json!({

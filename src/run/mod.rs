@@ -1,6 +1,7 @@
 //! Executes plans: which stages, in which order, with which processes. Knows steps, not kinds; PGO and BOLT mean nothing here.
 //! All that leaves it are events.
 
+pub mod alive;
 mod companion;
 pub mod control;
 pub mod decide;

@@ -10,15 +10,15 @@ use super::parts;
 const INNER: usize = 40;
 
 pub(super) fn section(report: &Report) -> Option<Markup> {
-    Some(html! { @for stage in &report.stages { (stage_of(stage)) } })
+    Some(html! { @for stage in &report.stages { (stage_of(stage, report.run.running)) } })
 }
 
-fn stage_of(stage: &Stage) -> Markup {
+fn stage_of(stage: &Stage, running: bool) -> Markup {
     let failed = matches!(stage.state, State::Failed);
     html! {
         details.stage id=(format!("stage-{}", stage.name)) open[failed] {
             summary {
-                b { (stage.name) } " " (parts::state(stage.state)) " "
+                b { (stage.name) } " " (parts::state(stage.state, running)) " "
                 @if stage.start.is_some() { (parts::seconds(stage.duration)) }
             }
             @if let Some(why) = &stage.why {
@@ -34,7 +34,7 @@ fn stage_of(stage: &Stage) -> Markup {
             @if stage.retries > 0 { p { (text::plural(stage.retries, "step")) " had to be tried again." } }
             @if !stage.notes.is_empty() { ul { @for note in &stage.notes { li { (note) } } } }
             @if !stage.inner.is_empty() { (inner(stage)) }
-            @if !stage.steps.is_empty() { (steps(stage)) }
+            @if !stage.steps.is_empty() { (steps(stage, running)) }
             @if !stage.facts.is_empty() && stage.profile.is_none() {
                 dl.pairs {
                     @for fact in &stage.facts {
@@ -66,12 +66,12 @@ fn inner(stage: &Stage) -> Markup {
     }
 }
 
-fn steps(stage: &Stage) -> Markup {
+fn steps(stage: &Stage, running: bool) -> Markup {
     html! {
         ol.steps {
             @for step in stage.main_steps().filter(|step| step.kind != StepKind::Pool) {
                 li {
-                    (line(step))
+                    (line(step, running))
                     @if !step.command.is_empty() {
                         details { summary { "command" } pre.command { (step.command) } p.dim { "log: " code { (step.log) } } }
                     }
@@ -81,13 +81,13 @@ fn steps(stage: &Stage) -> Markup {
     }
 }
 
-fn line(step: &Step) -> Markup {
+fn line(step: &Step, running: bool) -> Markup {
     html! {
         div.line {
             b { (step.name) }
             @match step.duration {
                 Some(duration) => { (parts::seconds(duration)) }
-                None => span.warn { "not finished" },
+                None => span.warn { (State::Unfinished.words(running)) },
             }
             @if step.outcome != super::super::model::Outcome::Done && step.duration.is_some() {
                 span.bad { (parts::outcome(step.outcome)) }

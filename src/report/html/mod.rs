@@ -57,7 +57,7 @@ fn page(report: &Report, json: &str, nonce: &str) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content=(format!("optbuild {}", report.run.optbuild));
-                title { (report.run.pipeline) ": " (parts::outcome(report.run.outcome)) " · optbuild" }
+                title { (report.run.pipeline) ": " (parts::outcome_of(&report.run)) " · optbuild" }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }

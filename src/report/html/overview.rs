@@ -12,7 +12,7 @@ pub(super) fn header(report: &Report) -> Markup {
     let fresh = report.stages.iter().filter(|stage| stage.state == State::UpToDate).count();
     html! {
         header {
-            h1 { (run.pipeline) " " span class=(format!("pill {}", parts::outcome_tone(run.outcome))) { (parts::outcome(run.outcome)) } }
+            h1 { (run.pipeline) " " span class=(format!("pill {}", parts::outcome_tone(run.outcome))) { (parts::outcome_of(run)) } }
             p.verdict { (run.verdict) }
             p.dim { "Run " code { (run.id) } ", begun " time datetime=(run.started) { (started) " UTC" } }
             dl.tiles {
@@ -43,7 +43,7 @@ pub(super) fn failures(report: &Report) -> Option<Markup> {
     Some(html! {
         @for (stage, failure) in failed() {
             div.failure {
-                h3 { (stage.name) " " (parts::state(stage.state)) }
+                h3 { (stage.name) " " (parts::state(stage.state, report.run.running)) }
                 p {
                     @if !failure.step.is_empty() { b { (failure.step) } ": " }
                     (failure.what)

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{Outcome, State};
+use super::super::model::{Outcome, Run, State};
 use super::super::text;
 
 pub(super) fn seconds(value: f64) -> Markup {
@@ -56,9 +56,9 @@ pub(super) fn sparkline(values: &[f64]) -> Markup {
     }
 }
 
-/// A status with its colour.
-pub(super) fn state(state: State) -> Markup {
-    html! { span class=(format!("pill {}", tone(state))) { (state.words()) } }
+/// A status with its colour. `running`: the run is under way.
+pub(super) fn state(state: State, running: bool) -> Markup {
+    html! { span class=(format!("pill {}", tone(state))) { (state.words(running)) } }
 }
 
 pub(super) fn tone(state: State) -> &'static str {
@@ -68,6 +68,11 @@ pub(super) fn tone(state: State) -> &'static str {
         State::Tolerated | State::Blocked | State::Interrupted | State::Unfinished => "warn",
         State::NotStarted | State::UpToDate | State::Skipped => "dim",
     }
+}
+
+/// What became of a run, up to now.
+pub(super) fn outcome_of(run: &Run) -> &'static str {
+    if run.running { "still running" } else { outcome(run.outcome) }
 }
 
 pub(super) fn outcome(outcome: Outcome) -> &'static str {

@@ -21,7 +21,7 @@ pub(super) fn section(report: &Report) -> Option<Markup> {
                 @for stage in &report.stages {
                     tr data-stage=(stage.name) {
                         td { a href=(format!("#stage-{}", stage.name)) { (stage.name) } }
-                        td { (parts::state(stage.state)) }
+                        td { (parts::state(stage.state, report.run.running)) }
                         @if stage.start.is_some() {
                             td.num.duration { (parts::seconds(stage.duration)) }
                             td.share { (parts::bar(stage.duration, wall)) (text::percent(stage.duration, wall)) }

@@ -4,7 +4,7 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{Report, Stage, State, Step, StepKind};
+use super::super::model::{Report, Run, Stage, State, Step, StepKind};
 use super::super::text;
 use super::parts;
 
@@ -41,7 +41,7 @@ pub(super) fn section(report: &Report) -> Option<Markup> {
                 }
                 span.length {}
             }
-            @for stage in &report.stages { (row(stage, wall)) }
+            @for stage in &report.stages { (row(stage, &report.run)) }
             p id="readout" aria-live="off" { "\u{a0}" }
         }
     })
@@ -81,7 +81,8 @@ fn chart(name: &str, key: &str, values: &[f64], label: &dyn Fn(f64) -> String) -
     }
 }
 
-fn row(stage: &Stage, wall: f64) -> Markup {
+fn row(stage: &Stage, run: &Run) -> Markup {
+    let wall = run.wall;
     let workloads: Vec<&Step> =
         stage.steps.iter().filter(|step| matches!(step.kind, StepKind::Workload | StepKind::AroundWorkload)).collect();
     let lanes = workloads.iter().map(|step| step.lane + 1).max().unwrap_or(0);
@@ -102,7 +103,7 @@ fn row(stage: &Stage, wall: f64) -> Markup {
                                 title=(step_title(step, wall)) {}
                         }
                     }
-                    None => span.absent { (absent(stage)) },
+                    None => span.absent { (absent(stage, run.running)) },
                 }
             }
             span.length { @if stage.start.is_some() { (parts::seconds(stage.duration)) } }
@@ -128,11 +129,11 @@ fn step_title(step: &Step, wall: f64) -> String {
 }
 
 /// Why there is no bar.
-fn absent(stage: &Stage) -> String {
+fn absent(stage: &Stage, running: bool) -> String {
     match (stage.state, &stage.why, &stage.made) {
         (State::UpToDate, _, Some(made)) => format!("up to date, {} saved", text::duration(made.duration)),
         (State::Blocked, Some(by), _) => format!("blocked by {by}"),
         (State::Skipped, Some(reason), _) => format!("skipped: {reason}"),
-        (state, ..) => state.words().into(),
+        (state, ..) => state.words(running).into(),
     }
 }

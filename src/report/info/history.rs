@@ -20,6 +20,7 @@ pub struct RunRow {
     pub started: Option<Timestamp>,
     /// None: it is under way, or was killed.
     pub outcome: Option<Outcome>,
+    pub running: bool,
     /// Seconds.
     pub wall: f64,
     /// User and system time of all commands.
@@ -41,6 +42,7 @@ impl RunRow {
             pipeline: summary.pipeline.clone(),
             started: summary.started,
             outcome: summary.outcome,
+            running: summary.running,
             wall: summary.wall(),
             cpu: usage.user + usage.system,
             done: summary.with(|status| *status == Status::Done).len(),
@@ -56,6 +58,7 @@ impl RunRow {
             Some(Outcome::Done) => (format!("done, without {}", self.failed.join(", ")), Tone::Warn),
             Some(Outcome::Failed) => (format!("failed: {}", self.failed.join(", ")), Tone::Bad),
             Some(Outcome::Interrupted) => ("interrupted".into(), Tone::Warn),
+            None if self.running => ("still running".into(), Tone::Bold),
             None => ("not finished".into(), Tone::Warn),
         }
     }

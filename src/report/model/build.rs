@@ -20,6 +20,8 @@ use crate::run::event::{self, Event, Stamped};
 pub struct Past {
     /// Earlier runs of the pipeline, the oldest first.
     pub earlier: Vec<RunSummary>,
+    /// The run itself is under way.
+    pub running: bool,
     /// For stages that were up to date: the stage as it was made, and where.
     pub made: BTreeMap<String, (String, Stage)>,
 }
@@ -27,7 +29,7 @@ pub struct Past {
 impl Report {
     /// The report of a run. `again` says how to go on; without it, as without options.
     pub fn of(events: &[Stamped], past: &Past, again: Option<&Again>) -> Report {
-        let summary = RunSummary::of(events);
+        let summary = RunSummary { running: past.running, ..RunSummary::of(events) };
         let course = Events::of(events, &summary);
         let wall = summary.wall();
         let default = Again::of(&summary);
@@ -236,6 +238,7 @@ impl<'a> Events<'a> {
             variables,
             started: self.started.to_string(),
             outcome: summary.outcome.as_ref().map_or(Outcome::Unfinished, Outcome::from),
+            running: summary.running,
             verdict: closing::verdict(summary, again),
             remedies: closing::remedies(summary, again),
             remarks: [table::profiles(summary), table::others(summary)]

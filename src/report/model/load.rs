@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Past, Report, Stage, State};
 use crate::report::summary::RunSummary;
+use crate::run::alive::is_under_way;
 use crate::run::event::{Event, Stamped};
 use crate::state::disk::DiskError;
 use crate::state::journal;
@@ -29,7 +30,7 @@ pub fn past(layout: &Layout, events: &[Stamped]) -> Result<Past, DiskError> {
         }
     }
     earlier.reverse();
-    Ok(Past { earlier, made: made(layout, events)? })
+    Ok(Past { earlier, made: made(layout, events)?, running: false })
 }
 
 /// The stages that were up to date, as they were made.
@@ -89,10 +90,31 @@ fn of_record(layout: &Layout, record: &Record) -> Stage {
 
 /// The report of a run, with what changed since earlier ones.
 pub fn report(layout: &Layout, run: &str) -> Result<Report, DiskError> {
-    let (events, warning) = journal::read(&layout.journal(run))?;
-    if let Some(warning) = warning {
+    let read = read(layout, run)?;
+    if let Some(warning) = read.warning {
         tracing::warn!("{warning}");
     }
-    let past = past(layout, &events)?;
-    Ok(Report::of(&events, &past, None))
+    let past = Past { running: read.running, ..past(layout, &read.events)? };
+    Ok(Report::of(&read.events, &past, None))
+}
+
+/// A run as its journal has it.
+pub struct Read {
+    pub events: Vec<Stamped>,
+    /// What of it cannot be read.
+    pub warning: Option<String>,
+    /// It is under way.
+    pub running: bool,
+}
+
+/// Reads a run, which may be under way.
+pub fn read(layout: &Layout, run: &str) -> Result<Read, DiskError> {
+    let path = layout.journal(run);
+    let (mut events, mut warning) = journal::read(&path)?;
+    let running = is_under_way(&events);
+    if !running && !events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. })) {
+        // It may have come to its end since.
+        (events, warning) = journal::read(&path)?;
+    }
+    Ok(Read { events, warning, running })
 }

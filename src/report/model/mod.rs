@@ -61,6 +61,9 @@ pub struct Run {
     /// RFC 3339, in UTC.
     pub started: String,
     pub outcome: Outcome,
+    /// It was under way when this was written. Then the outcome is `unfinished`, and so are the stages in hand.
+    #[serde(default)]
+    pub running: bool,
     /// One sentence that says how it ended.
     pub verdict: String,
     /// After a failure: how to go on, a line each.

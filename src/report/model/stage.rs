@@ -77,8 +77,10 @@ impl State {
         matches!(self, State::Done | State::UpToDate)
     }
 
-    pub fn words(self) -> &'static str {
+    /// `running`: the run is under way.
+    pub fn words(self, running: bool) -> &'static str {
         match self {
+            State::Unfinished if running => "running",
             State::NotStarted => "not started",
             State::UpToDate => "up to date",
             State::Skipped => "skipped",

@@ -112,6 +112,17 @@ pub fn verdict(run: &RunSummary, again: &Again) -> String {
             }
         }
         Some(Outcome::Interrupted) => format!("interrupted; `{}` continues", again.resume),
+        None if run.running => {
+            let now = run.with(|status| *status == Status::Running);
+            part(done, "done");
+            part(fresh, "up to date");
+            part(count(|status| matches!(status, Status::Failed { .. })), "failed");
+            part(count(|status| *status == Status::Pending), "not started");
+            let names: Vec<&str> = now.iter().map(|stage| stage.name.as_str()).collect();
+            let names = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+            let parts = if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) };
+            format!("still running{names}{parts} ({duration} so far)")
+        }
         None => format!("ended without a result; `{}` continues", again.resume),
     }
 }

@@ -31,6 +31,8 @@ pub struct RunSummary {
     pub latest: Option<Timestamp>,
     /// `None`: it is still under way, or was killed.
     pub outcome: Option<Outcome>,
+    /// It is under way. Events cannot tell: whoever looks at its process does.
+    pub running: bool,
     /// Of the whole run, as it says itself; 0 as long as it has not ended.
     pub duration: f64,
     /// In the order of the file.
