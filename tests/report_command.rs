@@ -139,6 +139,15 @@ fn the_summary_of_a_github_job_is_the_report() {
 }
 
 #[test]
+fn a_summary_that_cannot_be_written_is_worth_a_warning() {
+    let test = two().env("GITHUB_STEP_SUMMARY", "/proc/nope");
+    let _ = test.run("").ok().ran("first second").err("WARN").err("the step summary cannot be written to /proc/nope");
+    let _ = test.cmd("report --format md").ok().out("done: 2 stages");
+    test.change("echo one", "exit 7; echo one");
+    let _ = test.run("").code(1).err("the step summary cannot be written to /proc/nope");
+}
+
+#[test]
 fn tools_are_named_with_their_versions() {
     let test = two();
     let _ = test.run("").ok();

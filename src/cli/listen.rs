@@ -59,7 +59,8 @@ impl Options {
 }
 
 /// Passes events on until the last sender is gone. `started` is in the journal already. A listener that fails is not asked
-/// again; the first failure is returned, unless it is that of the terminal: a run does not fail because nobody watches it.
+/// again; the first failure is returned, unless it is that of the terminal or of a report: a run does not fail because nobody
+/// watches it, or because nobody can read of it afterwards.
 pub fn listen(started: Stamped, events: Receiver<Stamped>, options: Options) -> Result<()> {
     let (mut journal, mut audience) = Audience::new(options);
     audience.event(&started);
@@ -82,8 +83,11 @@ pub fn listen(started: Stamped, events: Receiver<Stamped>, options: Options) -> 
 struct Audience {
     /// None when the terminal is gone.
     console: Option<Console>,
-    others: Vec<Box<dyn Listener>>,
-    /// The first failure of the others.
+    /// What is written when all is over. That it cannot be is worth a warning.
+    summary: Option<StepSummary>,
+    /// None when there is none, or when it failed.
+    json: Option<Json<std::io::Stdout>>,
+    /// Why.
     failure: Option<anyhow::Error>,
 }
 
@@ -97,46 +101,38 @@ impl Audience {
             last_line: Some(last_line),
             ..ConsoleOptions::new(Mode::detect())
         });
-        let mut others: Vec<Box<dyn Listener>> = Vec::new();
-        if let Some(file) = StepSummary::file_from_environment() {
-            others.push(Box::new(StepSummary::new(file, Some(options.layout), Some(options.again))));
-        }
-        if options.json {
-            others.push(Box::new(Json::new(std::io::stdout())));
-        }
-        (options.journal, Audience { console: Some(console), others, failure: None })
+        let summary = StepSummary::file_from_environment()
+            .map(|file| StepSummary::new(file, Some(options.layout), Some(options.again)));
+        let json = options.json.then(|| Json::new(std::io::stdout()));
+        (options.journal, Audience { console: Some(console), summary, json, failure: None })
     }
 
     fn event(&mut self, stamped: &Stamped) {
         self.console.take_if(|console| console.event(stamped).is_err());
-        let mut others = std::mem::take(&mut self.others);
-        others.retain_mut(|other| self.keep(other.event(stamped)));
-        self.others = others;
+        warn_of(self.summary.as_mut().map_or(Ok(()), |summary| summary.event(stamped)));
+        if let Some(Err(error)) = self.json.as_mut().map(|json| json.event(stamped)) {
+            self.failure.get_or_insert(error);
+            self.json = None;
+        }
     }
 
     fn tick(&mut self) {
         self.console.iter_mut().for_each(Listener::tick);
-        self.others.iter_mut().for_each(|other| other.tick());
     }
 
     fn finish(mut self) -> Result<()> {
         if let Some(mut console) = self.console.take() {
             let _ = console.finish();
         }
-        for mut other in std::mem::take(&mut self.others) {
-            self.keep(other.finish());
-        }
-        self.failure.map_or(Ok(()), Err)
+        warn_of(self.summary.take().map_or(Ok(()), |mut summary| summary.finish()));
+        let told = self.json.take().map_or(Ok(()), |mut json| json.finish());
+        self.failure.map_or(told, Err)
     }
+}
 
-    fn keep(&mut self, result: Result<()>) -> bool {
-        match result {
-            Ok(()) => true,
-            Err(error) => {
-                self.failure.get_or_insert(error);
-                false
-            }
-        }
+fn warn_of(written: Result<()>) {
+    if let Err(error) = written {
+        tracing::warn!("{error:#}");
     }
 }
 
