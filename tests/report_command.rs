@@ -82,7 +82,13 @@ fn what_became_larger_from_run_to_run() {
     let _ = test.cmd("history diff").ok().out("size of file").out("1004 B").out("2.9 KiB").out("+199 %");
     let _ = test.cmd("history diff last last").ok().out("nothing became slower or larger");
     let _ = test.cmd("history diff nonsense").code(2).err("there is no run `nonsense`");
-    let _ = test.cmd("report last~7").code(2).err("there is no run `last~7`: there is 2 runs");
+    let _ = test.cmd("report last~7").code(2).err("there is no run `last~7`: there are 2 runs");
+    let _ = test.cmd("history -n 0").ok().silent();
+    assert_eq!(test.cmd("history -n 0 --json").ok().json(), serde_json::json!([]));
+    test.sh("rm -r .optbuild/runs/*");
+    let _ = test.cmd("history").code(2).err("nothing was run yet");
+    let _ = test.run("--force").ok();
+    let _ = test.cmd("report last~1").code(2).err("there is no run `last~1`: there is 1 run;");
 }
 
 #[test]

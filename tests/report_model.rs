@@ -423,3 +423,24 @@ fn a_report_shows_no_change_that_is_not_significant() {
     assert!(page.contains("(<data value=\"-0.611\">-61.1 %</data>)"), "{page}");
     assert!(md.contains("| read | 100 → 100 | (-61.1 %) |"), "{md}");
 }
+
+#[test]
+fn one_is_singular_in_the_page() {
+    let events = [
+        at(0, run_started(&["g"])),
+        at(0, started("g", None)),
+        at(1, step_started("g", "merge")),
+        at(1, fact("g", "a-merge", "raw-profiles", 1.0, "files")),
+        at(1, fact("g", "a-merge", "raw-bytes", 2048.0, "bytes")),
+        at(1, fact("g", "merge", "functions", 1.0, "functions")),
+        at(1, fact("g", "a-merge", "damaged-profiles", 1.0, "files")),
+        at(1, fact("g", "merge", "empty-profiles", 1.0, "files")),
+        at(1, done("g", 1.0, vec![])),
+    ];
+    let page = html::render(&Report::of(&events, &Past::default(), None)).unwrap();
+    // The data stand behind the page, and in elements of their own in it.
+    let page = page.split("<script").next().unwrap();
+    let text: String = page.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text)).collect();
+    assert!(text.contains("1 raw profile, 2.0 KiB, became one with 1 function; 1 was damaged and left out."), "{text}");
+    assert!(text.contains("1 file") && !text.contains("1 files"), "{text}");
+}

@@ -171,6 +171,20 @@ fn verdicts() {
     );
 }
 
+/// The directory stands for itself only where nothing in it has a name.
+#[test]
+fn a_directory_that_is_not_shown_has_no_change_either() {
+    let run = |bytes| {
+        let outputs = vec![output("bin", bytes), output("out", bytes + 10)];
+        [at(0, run_started(&["a"])), at(0, started("a", None)), at(10, done("a", 10.0, outputs))]
+    };
+    let (before, after) = (RunSummary::of(&run(1000)), run(2000));
+    let change = Previous::from(&before).change(RunSummary::of(&after).get("a").unwrap()).unwrap();
+    assert_eq!(change.sizes, [("bin".to_owned(), 1000, 2000)]);
+    let text = markdown::render(&Report::of(&after, &Past { earlier: vec![before], ..Past::default() }, None));
+    assert!(text.contains("bin 2.0 KiB | time ±0 %, bin +100 % |"), "{text}");
+}
+
 #[test]
 fn markdown_tables_are_well_formed() {
     let mut events = run();

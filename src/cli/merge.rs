@@ -13,6 +13,7 @@ use crate::op::merge::work::{Output, Work};
 use crate::profile::header::Header;
 use crate::profile::raw::Input;
 use crate::profile::{self, Format};
+use crate::report::text;
 
 /// Reads `N,FILE`.
 pub fn weighted(text: &str) -> Result<(u64, Utf8PathBuf), String> {
@@ -73,7 +74,7 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
         anstream::eprintln!("left out: {path}: {reason}");
     }
     let good = files.len() - outcome.empty - outcome.damaged.len();
-    let mut line = format!("{}: {good} profiles", args.output);
+    let mut line = format!("{}: {}", args.output, text::plural(good, "profile"));
     for (number, what) in [(outcome.empty, "empty"), (outcome.damaged.len(), "damaged")] {
         if number > 0 {
             line.push_str(&format!(", {number} {what}"));

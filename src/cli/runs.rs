@@ -38,7 +38,7 @@ fn list(args: &HistoryArgs) -> Result<u8> {
         }
     }
     rows.reverse();
-    if rows.is_empty() {
+    if rows.is_empty() && args.number > 0 {
         return Err(nothing_run(&layout));
     }
     if args.common.json {
@@ -85,8 +85,10 @@ pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<String> {
             (Some(run), _) => Ok(run.clone()),
             (None, 0) => Err(nothing_run(layout)),
             (None, number) => {
+                let are = if number == 1 { "is" } else { "are" };
                 let runs = crate::report::text::plural(number, "run");
-                Err(Usage(format!("there is no run `{wanted}`: there is {runs}; `optbuild history` lists them")).into())
+                Err(Usage(format!("there is no run `{wanted}`: there {are} {runs}; `optbuild history` lists them"))
+                    .into())
             }
         };
     }

@@ -69,7 +69,7 @@ fn row(stage: &Stage, run: &Run) -> String {
 /// Against the last time that the stage was done.
 fn change(stage: &Stage) -> Option<String> {
     let before = stage.before.as_ref()?;
-    let sizes = stage.outputs.iter().filter_map(|output| {
+    let sizes = stage.shown_outputs().filter_map(|output| {
         let bytes = output.before().filter(|bytes| *bytes != output.bytes)?;
         Some((output.name.clone(), bytes, output.bytes))
     });

@@ -145,6 +145,8 @@ pub fn quantity(value: f64, unit: &str) -> String {
         _ if whole => count(value as u64),
         _ => format!("{value:.2}"),
     };
+    // Units are nouns in the plural.
+    let unit = if value == 1.0 { unit.strip_suffix('s').unwrap_or(unit) } else { unit };
     if unit.is_empty() { number } else { format!("{number} {unit}") }
 }
 
@@ -252,6 +254,7 @@ mod tests {
         assert_eq!(plural(1, "stage"), "1 stage");
         assert_eq!(plural(9, "stage"), "9 stages");
         assert_eq!(quantity(24.0, "files"), "24 files");
+        assert_eq!(quantity(1.0, "files"), "1 file");
         assert_eq!(quantity(1402.0, ""), "1,402");
         assert_eq!(quantity(2048.0, "bytes"), "2.0 KiB");
         assert_eq!(quantity(0.125, "ratio"), "0.12 ratio");

@@ -17,6 +17,11 @@ pub(super) fn count(value: u64) -> Markup {
     html! { data value=(value) { (text::count(value)) } }
 }
 
+/// A noun behind a number.
+pub(super) fn noun(number: u64, noun: &str) -> String {
+    format!("{noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A number with the unit that an operation gave it.
 pub(super) fn quantity(value: f64, unit: &str) -> Markup {
     html! { data value=(value) { (text::quantity(value, unit)) } }

@@ -28,9 +28,11 @@ fn profile_of(profile: &Profile) -> Markup {
     let hottest = profile.hottest.first().map_or(0.0, |hot| hot.count);
     html! {
         p {
-            b { (parts::count(profile.files)) } " raw profiles, " b { (parts::bytes(profile.bytes)) } ", became one with "
-            b { (parts::count(profile.functions)) } " functions"
-            @if profile.damaged > 0 { "; " (parts::count(profile.damaged)) " were damaged and left out" }
+            b { (parts::count(profile.files)) } (parts::noun(profile.files, " raw profile")) ", " b { (parts::bytes(profile.bytes)) }
+            ", became one with " b { (parts::count(profile.functions)) } (parts::noun(profile.functions, " function"))
+            @if profile.damaged > 0 {
+                "; " (parts::count(profile.damaged)) (if profile.damaged == 1 { " was" } else { " were" }) " damaged and left out"
+            }
             "."
         }
         @if profile.workloads.len() > 1 {

@@ -25,7 +25,7 @@ pub struct PreviousStage {
 pub struct Change {
     /// Seconds: the last time, and now.
     pub duration: (f64, f64),
-    /// Outputs whose size differs: name, bytes the last time, bytes now. None of a comparison.
+    /// Outputs whose size differs: name, bytes the last time, bytes now. Those that are shown to people, and none of a comparison.
     pub sizes: Vec<(String, u64, u64)>,
 }
 
@@ -42,7 +42,7 @@ impl Previous {
     pub fn change(&self, stage: &StageSummary) -> Option<Change> {
         let before = self.stages.get(&stage.name).filter(|_| stage.status == Status::Done)?;
         let measured = stage.outputs.iter().any(|output| is_result(&output.path));
-        let outputs = stage.outputs.iter().filter(|_| !measured);
+        let outputs = stage.shown_outputs().filter(|_| !measured);
         let sizes = outputs.filter_map(|output| {
             let bytes = *before.outputs.get(&output.name)?;
             (bytes != output.bytes).then(|| (output.name.clone(), bytes, output.bytes))
