@@ -11,19 +11,17 @@ use super::project::Project;
 use crate::report::console::LastLine;
 use crate::report::github::StepSummary;
 use crate::report::json::Json;
+use crate::report::model::load;
 use crate::report::summary::Previous;
 use crate::report::summary::closing::Again;
 use crate::report::{Console, ConsoleOptions, Listener, Mode, RunSummary, Verbosity};
 use crate::run::event::{Event, Stamped};
 use crate::run::tail;
-use crate::state::journal::{self, Journal};
+use crate::state::journal::Journal;
 use crate::state::layout::Layout;
 
 /// How often a terminal is drawn anew while nothing happens.
 const TICK: Duration = Duration::from_millis(120);
-
-/// How many earlier runs are read to find what each stage took the last time.
-const EARLIER_RUNS: usize = 5;
 
 /// What the listeners are made from.
 pub struct Options {
@@ -38,7 +36,6 @@ pub struct Options {
 impl Options {
     /// Opens the journal of a run that begins, which gives the run its name.
     pub fn new(args: &RunArgs, project: &Project, again: Again) -> Result<(String, Options)> {
-        let previous = previous(&project.layout, &project.pipeline.name)?;
         let verbosity = match (args.execution.verbose, args.execution.quiet) {
             (true, _) => Verbosity::Verbose,
             (_, true) => Verbosity::Quiet,
@@ -46,15 +43,24 @@ impl Options {
         };
         let (run, journal) = Journal::create(&project.layout, Timestamp::now())?;
         let layout = project.layout.clone();
-        Ok((run, Options { journal, layout, previous, again, verbosity, json: args.execution.json }))
+        Ok((
+            run,
+            Options { journal, layout, previous: Previous::default(), again, verbosity, json: args.execution.json },
+        ))
     }
 }
 
 impl Options {
-    /// Writes down what the run is, before it does anything: a `resume` must find it.
+    /// Writes down what the run is, before it does anything: a `resume` must find it. Looks for earlier ones that it can be
+    /// compared with.
     pub fn begin(&mut self, started: &Stamped) -> Result<()> {
         self.journal.append(started)?;
-        Ok(self.journal.sync()?)
+        self.journal.sync()?;
+        match load::earlier(&self.layout, &RunSummary::of([started])) {
+            Ok(earlier) => earlier.iter().for_each(|run| self.previous.add(run)),
+            Err(error) => tracing::warn!("what changed since earlier runs is not shown: {error}"),
+        }
+        Ok(())
     }
 }
 
@@ -143,18 +149,4 @@ fn write(journal: &mut Journal, stamped: &Stamped) -> Result<()> {
         journal.sync()?;
     }
     Ok(())
-}
-
-/// What each stage took when it was last done.
-pub fn previous(layout: &Layout, pipeline: &str) -> Result<Previous> {
-    let mut previous = Previous::default();
-    let runs = journal::runs(layout)?;
-    for run in runs.iter().rev().take(EARLIER_RUNS).rev() {
-        let (events, _) = journal::read(&layout.journal(run))?;
-        let summary = RunSummary::of(&events);
-        if summary.pipeline == pipeline {
-            previous.add(&summary);
-        }
-    }
-    Ok(previous)
 }

@@ -10,6 +10,7 @@ use crate::report::info::{RunRow, diff_table, history_table};
 use crate::report::model::diff::Diff;
 use crate::report::model::load;
 use crate::report::summary::RunSummary;
+use crate::report::summary::alike::Subject;
 use crate::state::journal;
 use crate::state::layout::Layout;
 
@@ -51,14 +52,35 @@ fn list(args: &HistoryArgs) -> Result<u8> {
 
 fn diff(args: &HistoryDiffArgs) -> Result<u8> {
     let layout = project::existing_state(args.common.state_dir.as_deref())?;
-    let read = |name: &str| -> Result<_> { Ok(load::report(&layout, &find(&layout, Some(name))?)?) };
-    let diff = Diff::of(&read(&args.from)?, &read(&args.to)?);
+    let to = find(&layout, Some(&args.to))?;
+    let from = match &args.from {
+        Some(name) => find(&layout, Some(name))?,
+        None => before(&layout, &to)?,
+    };
+    let diff = Diff::of(&load::report(&layout, &from)?, &load::report(&layout, &to)?);
     if args.common.json {
         print(&(serde_json::to_string_pretty(&diff).context("the changes cannot be written as JSON")? + "\n"))?;
     } else {
         print(&diff_table(&diff, args.all, super::look()))?;
     }
     Ok(0)
+}
+
+/// The last run of the same pipeline before that one.
+fn before(layout: &Layout, run: &str) -> Result<String> {
+    let summary = |name: &str| -> Result<_> { Ok(RunSummary::of(&load::read(layout, name)?.events)) };
+    let of = summary(run)?;
+    for name in journal::runs(layout)?.into_iter().rev().filter(|name| name.as_str() < run) {
+        if Subject::of(&summary(&name)?).same_pipeline(Subject::of(&of)) {
+            return Ok(name);
+        }
+    }
+    let (pipeline, file) = (of.pipeline, of.file);
+    Err(Usage(format!(
+        "{run} is the first run of the pipeline {pipeline} ({file}), there is none to compare it with; \
+         `optbuild history diff A B` compares any two"
+    ))
+    .into())
 }
 
 /// The run that is meant: by its name, a part of it, `last`, or `last~N`. None: the last one.

@@ -150,6 +150,15 @@ pub fn quantity(value: f64, unit: &str) -> String {
     if unit.is_empty() { number } else { format!("{number} {unit}") }
 }
 
+/// The value of a pipeline's variable.
+pub fn variable(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(items) => items.iter().map(variable).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
 /// How many columns of a terminal a text takes; escape sequences take none.
 pub fn width(text: &str) -> usize {
     console::measure_text_width(text)

@@ -286,7 +286,8 @@ impl<'a> Scheduler<'a, '_> {
     fn announce(&self, stage: &Stage, work: &Work, jobs: usize) {
         let name = &stage.common.name;
         let expected = match self.shared.state.current(name) {
-            Ok(record) => record.map(|record| record.duration),
+            // A stage of another pipeline may have the same name.
+            Ok(record) => record.filter(|record| record.pipeline == self.shared.pipeline).map(|record| record.duration),
             Err(error) => {
                 self.send(Event::Note { stage: name.clone(), text: error.to_string() });
                 None

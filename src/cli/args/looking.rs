@@ -121,9 +121,9 @@ pub enum HistoryCommand {
 
 #[derive(Debug, Clone, Args)]
 pub struct HistoryDiffArgs {
-    /// The earlier run: its name or a part of it, or `last~N`
-    #[arg(value_name = "A", default_value = "last~1")]
-    pub from: String,
+    /// The earlier run: its name or a part of it, or `last~N` [default: the one before the last of the same pipeline]
+    #[arg(value_name = "A")]
+    pub from: Option<String>,
     /// The later one
     #[arg(value_name = "B", default_value = "last")]
     pub to: String,

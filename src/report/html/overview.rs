@@ -72,7 +72,7 @@ pub(super) fn about(report: &Report) -> Option<Markup> {
         }
         @if !run.variables.is_empty() {
             h3 { "Variables" }
-            dl.pairs { @for (name, value) in &run.variables { dt { (name) } dd { code { (variable(value)) } } } }
+            dl.pairs { @for (name, value) in &run.variables { dt { (name) } dd { code { (text::variable(value)) } } } }
         }
         @if !report.tools.is_empty() {
             h3 { "Tools" }
@@ -88,12 +88,4 @@ pub(super) fn about(report: &Report) -> Option<Markup> {
             }))
         }
     })
-}
-
-fn variable(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Array(items) => items.iter().map(variable).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    }
 }

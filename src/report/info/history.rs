@@ -95,7 +95,11 @@ pub fn diff_table(diff: &Diff, all: bool, look: Look) -> String {
     if all {
         changes.extend(little);
     }
-    let mut text = format!("{} → {}\n\n", diff.from, diff.to);
+    let mut text = format!("{} → {}\n", diff.from, diff.to);
+    for line in unlike(diff) {
+        text.push_str(&format!("{}\n", look.paint.warn(&line)));
+    }
+    text.push('\n');
     if !changes.is_empty() {
         let mut grid = Grid::new(&["stage", "what", "before", "after", "change"]).right(&[2, 3, 4]);
         for change in changes {
@@ -122,6 +126,20 @@ pub fn diff_table(diff: &Diff, all: bool, look: Look) -> String {
         text.push_str(&format!("{}\n", look.paint.dim(&line)));
     }
     text
+}
+
+/// Why a difference may be one of what was asked for.
+fn unlike(diff: &Diff) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some([from, to]) = &diff.other_pipelines {
+        let (from, to) = (format!("{} ({})", from.name, from.file), format!("{} ({})", to.name, to.file));
+        lines.push(format!("different pipelines: {from} → {to}; only the names of the stages are the same"));
+    }
+    lines.extend(diff.other_variables.iter().map(|variable| {
+        let (before, after) = (text::variable(&variable.before), text::variable(&variable.after));
+        format!("run with another {}: {before} → {after}", variable.name)
+    }));
+    lines
 }
 
 fn what(change: &Change) -> String {

@@ -18,7 +18,7 @@ use crate::run::event::{self, Event, Stamped};
 /// What is known besides the run itself.
 #[derive(Debug, Default)]
 pub struct Past {
-    /// Earlier runs of the pipeline, the oldest first.
+    /// Earlier runs of the pipeline with the same variables, the oldest first.
     pub earlier: Vec<RunSummary>,
     /// The run itself is under way.
     pub running: bool,
@@ -222,9 +222,9 @@ impl<'a> Events<'a> {
 
     fn run(&self, summary: &RunSummary, again: &Again) -> Run {
         let usage = summary.usage();
-        let (mut optbuild, mut cwd, mut variables) = (String::new(), String::new(), BTreeMap::new());
-        if let Some(Event::RunStarted { version, cwd: begun_in, vars, .. }) = self.begin {
-            (optbuild, cwd, variables) = (version.clone(), begun_in.to_string(), vars.clone());
+        let (mut optbuild, mut cwd) = (String::new(), String::new());
+        if let Some(Event::RunStarted { version, cwd: begun_in, .. }) = self.begin {
+            (optbuild, cwd) = (version.clone(), begun_in.to_string());
         }
         let words = ["optbuild"].into_iter().chain(summary.args.iter().map(String::as_str));
         let command = shlex::try_join(words).unwrap_or_default();
@@ -235,7 +235,7 @@ impl<'a> Events<'a> {
             optbuild,
             command,
             cwd,
-            variables,
+            variables: summary.variables.clone(),
             started: self.started.to_string(),
             outcome: summary.outcome.as_ref().map_or(Outcome::Unfinished, Outcome::from),
             running: summary.running,

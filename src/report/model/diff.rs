@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Report, Stage, State};
+use crate::report::summary::alike::{OtherVariable, Subject};
 
 /// Two runs, and everything in which they differ.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -12,10 +13,33 @@ pub struct Diff {
     /// The runs' ids.
     pub from: String,
     pub to: String,
+    /// They are of different pipelines; only stages of the same name are compared.
+    #[serde(default)]
+    pub other_pipelines: Option<[Pipeline; 2]>,
+    /// With what they were run that is not the same; without secrets.
+    #[serde(default)]
+    pub other_variables: Vec<Variable>,
     /// Stage by stage, in the order of the later run.
     pub changes: Vec<Change>,
     /// Stages of which there is nothing to compare, because only one of the runs has a result of them.
     pub incomparable: Vec<String>,
+}
+
+/// A pipeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Pipeline {
+    pub name: String,
+    pub file: String,
+}
+
+/// A variable of the pipeline that had two values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Variable {
+    pub name: String,
+    pub before: serde_json::Value,
+    pub after: serde_json::Value,
 }
 
 /// A number that both runs have, and that is not the same.
@@ -74,8 +98,23 @@ pub const PERCENT: &str = "%";
 
 impl Diff {
     pub fn of(from: &Report, to: &Report) -> Diff {
-        let mut diff =
-            Diff { from: from.run.id.clone(), to: to.run.id.clone(), changes: Vec::new(), incomparable: Vec::new() };
+        let (before, after) = (subject(from), subject(to));
+        let same = before.same_pipeline(after);
+        let pipeline = |of: &Report| Pipeline { name: of.run.pipeline.clone(), file: of.run.file.clone() };
+        let variables = if same { before.other_variables(after) } else { Vec::new() };
+        let variable = |(name, before, after): OtherVariable| Variable {
+            name: name.into(),
+            before: before.clone(),
+            after: after.clone(),
+        };
+        let mut diff = Diff {
+            from: from.run.id.clone(),
+            to: to.run.id.clone(),
+            other_pipelines: (!same).then(|| [pipeline(from), pipeline(to)]),
+            other_variables: variables.into_iter().map(variable).collect(),
+            changes: Vec::new(),
+            incomparable: Vec::new(),
+        };
         for after in &to.stages {
             match from.stage(&after.name) {
                 Some(before) if before.state.has_outputs() && after.state.has_outputs() => {
@@ -99,6 +138,10 @@ impl Diff {
         notable.sort_by(|a, b| b.size().total_cmp(&a.size()));
         notable
     }
+}
+
+fn subject(of: &Report) -> Subject<'_> {
+    Subject { pipeline: &of.run.pipeline, file: &of.run.file, variables: &of.run.variables }
 }
 
 fn changes(before: &Stage, after: &Stage) -> Vec<Change> {
@@ -226,7 +269,14 @@ mod tests {
             change("", 1.0, 3.0),
             change("", -1.0, 2.0),
         ];
-        let diff = Diff { from: String::new(), to: String::new(), changes, incomparable: Vec::new() };
+        let diff = Diff {
+            from: String::new(),
+            to: String::new(),
+            other_pipelines: None,
+            other_variables: Vec::new(),
+            changes,
+            incomparable: Vec::new(),
+        };
         let order: Vec<&str> = diff.notable().iter().map(|change| change.stage.as_str()).collect();
         assert_eq!(order, ["3 0", "-1 2", "1 3", "-20 5", "10 11"]);
     }

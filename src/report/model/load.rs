@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Past, Report, Stage, State};
 use crate::report::summary::RunSummary;
+use crate::report::summary::alike::Subject;
 use crate::run::alive::is_under_way;
 use crate::run::event::{Event, Stamped};
 use crate::state::disk::DiskError;
@@ -19,18 +20,23 @@ const EARLIER: usize = 20;
 /// What a state directory knows besides the run that these events are of.
 pub fn past(layout: &Layout, events: &[Stamped]) -> Result<Past, DiskError> {
     let run = RunSummary::of(events);
+    Ok(Past { earlier: earlier(layout, &run)?, made: made(layout, events)?, running: false })
+}
+
+/// What went before a run, of the same pipeline with the same variables, the oldest first.
+pub fn earlier(layout: &Layout, run: &RunSummary) -> Result<Vec<RunSummary>, DiskError> {
     let names = journal::runs(layout)?;
     let before = names.iter().rev().filter(|name| **name < run.run).take(EARLIER);
     let mut earlier = Vec::new();
     for name in before {
         let (events, _) = journal::read(&layout.journal(name))?;
         let summary = RunSummary::of(&events);
-        if summary.pipeline == run.pipeline {
+        if Subject::of(&summary).is_like(Subject::of(run)) {
             earlier.push(summary);
         }
     }
     earlier.reverse();
-    Ok(Past { earlier, made: made(layout, events)?, running: false })
+    Ok(earlier)
 }
 
 /// The stages that were up to date, as they were made.

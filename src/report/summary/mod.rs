@@ -2,13 +2,14 @@
 //!
 //! Data and arithmetic only; how it is shown is in the files beside this one.
 
+pub mod alike;
 pub mod closing;
 mod previous;
 pub mod profiles;
 mod shown;
 pub mod table;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
@@ -25,6 +26,8 @@ pub struct RunSummary {
     pub pipeline: String,
     pub file: Utf8PathBuf,
     pub args: Vec<String>,
+    /// Without secrets.
+    pub variables: BTreeMap<String, serde_json::Value>,
     pub jobs: usize,
     pub started: Option<Timestamp>,
     /// Time of the last event.
@@ -115,11 +118,12 @@ impl RunSummary {
     pub fn add(&mut self, stamped: &Stamped) {
         self.latest = Some(stamped.time);
         match &stamped.event {
-            Event::RunStarted { run, pipeline, file, args, stages, jobs, .. } => {
+            Event::RunStarted { run, pipeline, file, args, vars, stages, jobs, .. } => {
                 self.run.clone_from(run);
                 self.pipeline.clone_from(pipeline);
                 self.file.clone_from(file);
                 self.args.clone_from(args);
+                self.variables.clone_from(vars);
                 self.jobs = *jobs;
                 self.started = Some(stamped.time);
                 stages.iter().for_each(|stage| _ = self.stage(stage));
