@@ -325,7 +325,7 @@ fn comparison() -> Value {
         "sizes": [{"name": "prog", "base": 2048, "candidate": 1024, "change": -0.5}],
         "summary": [{
             "metric": "instructions", "mean": -0.125, "best": -0.25, "best-workload": "sort", "worst": 0.0,
-            "worst-workload": "read", "better": 1, "worse": 0, "unchanged": 1,
+            "worst-workload": "read", "better": 1, "worse": 0, "unchanged": 1, "unknown": 0,
         }],
         "budget": {"allowed": 600.0, "planned": 1.0, "used": 2.0, "left-out": ["`deep` was left out: no time"]},
         "noise": [], "notes": [],

@@ -182,7 +182,7 @@ pub enum Verdict {
 #[serde(rename_all = "kebab-case")]
 pub struct Summary {
     pub metric: Metric,
-    /// The arithmetic mean of all changes, where one that is not significant counts as 0.
+    /// The arithmetic mean of the changes that are known, where one that is not significant counts as 0; 0 where none is known.
     pub mean: f64,
     /// The largest improvement that is significant, and of which workload; none where nothing is better.
     pub best: Option<f64>,
@@ -194,6 +194,9 @@ pub struct Summary {
     pub better: usize,
     pub worse: usize,
     pub unchanged: usize,
+    /// Of how many there were too few runs to say; in older documents they are among the unchanged ones.
+    #[serde(default)]
+    pub unknown: usize,
 }
 
 /// The size of a file on both sides, in bytes.
@@ -274,6 +277,13 @@ impl Workload {
     /// What was measured of a metric.
     pub fn metric(&self, metric: Metric) -> Option<&Measured> {
         self.metrics.iter().find(|measured| measured.metric == metric)
+    }
+}
+
+impl Summary {
+    /// Whether there were enough runs of any workload to say something.
+    pub fn is_known(&self) -> bool {
+        self.better + self.worse + self.unchanged > 0
     }
 }
 

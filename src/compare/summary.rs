@@ -1,6 +1,6 @@
 //! Metrics over all workloads. Unaware of how they were measured and judged.
 //!
-//! What is not significant is no change here either: of two workloads, one 30 % better and one that varies by 40 % from run to
+//! What is not known is left out. What is not significant is no change here either: of two workloads, one 30 % better and one that varies by 40 % from run to
 //! run, the mean is 15 % better.
 
 use super::result::{Metric, Summary, Verdict, Workload};
@@ -25,17 +25,20 @@ fn summary(workloads: &[Workload], metric: Metric) -> Option<Summary> {
     let (better, worse) = (with(Verdict::Better).count(), with(Verdict::Worse).count());
     let best = with(Verdict::Better).min_by(|a, b| a.1.total_cmp(&b.1));
     let worst = with(Verdict::Worse).max_by(|a, b| a.1.total_cmp(&b.1));
+    let (unchanged, unknown) = (with(Verdict::NoChange).count(), with(Verdict::Unknown).count());
+    let known = better + worse + unchanged;
     let significant = with(Verdict::Better).chain(with(Verdict::Worse));
     Some(Summary {
         metric,
-        mean: significant.fold(0.0, |sum, (_, change, _)| sum + change) / measured.len() as f64,
+        mean: significant.fold(0.0, |sum, (_, change, _)| sum + change) / known.max(1) as f64,
         best: best.map(|(_, change, _)| *change),
         best_workload: best.map(|(name, ..)| (*name).into()),
         worst: worst.map(|(_, change, _)| *change),
         worst_workload: worst.map(|(name, ..)| (*name).into()),
         better,
         worse,
-        unchanged: measured.len() - better - worse,
+        unchanged,
+        unknown,
     })
 }
 
@@ -64,8 +67,15 @@ mod tests {
         assert_eq!((all[0].worst, &all[0].worst_workload), (None, &None));
         assert_eq!((all[0].better, all[0].unchanged, all[0].worse), (1, 1, 0));
 
-        let none = &summaries(&[random, few])[0];
-        assert_eq!((none.mean, none.best, none.worst, none.unchanged), (0.0, None, None, 2));
+        let none = &summaries(&[random.clone(), few.clone()])[0];
+        assert_eq!((none.mean, none.best, none.worst), (0.0, None, None));
+        assert_eq!((none.unchanged, none.unknown, none.is_known()), (1, 1, true));
+
+        let unknown = &summaries(std::slice::from_ref(&few))[0];
+        assert_eq!((unknown.mean, unknown.unchanged, unknown.unknown, unknown.is_known()), (0.0, 0, 1, false));
+        // -29.6 % and 0, of the two of which something is known.
+        let three = &summaries(&[few, work.clone(), random])[0];
+        assert!((three.mean + 0.148).abs() < 1e-12, "{three:?}");
 
         let slow = workload("slow", 0.1, Verdict::Worse);
         let both = &summaries(&[work, slow, workload("slower", 0.2, Verdict::Worse)])[0];

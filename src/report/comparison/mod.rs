@@ -13,8 +13,9 @@ use super::table::{Grid, Tone};
 use super::text;
 use crate::compare::result::{Comparison, Measured, Metric, Summary, Unit, Verdict, Workload};
 
-/// What stands in place of a change that is none.
+/// What stands in place of a change that is none, and of one of which nothing is known.
 const NO_CHANGE: &str = "no change";
+const UNKNOWN: &str = "?";
 
 /// Metrics of which both values are shown, and those of which the change is.
 const VALUES: [Metric; 2] = [Metric::Instructions, Metric::WallTime];
@@ -62,7 +63,7 @@ fn width(look: Look, grid: &Grid) -> usize {
     if look.width == 0 { grid.natural_width() } else { look.width }
 }
 
-fn is_measured(comparison: &Comparison, metric: Metric) -> bool {
+pub(super) fn is_measured(comparison: &Comparison, metric: Metric) -> bool {
     comparison.workloads.iter().any(|workload| workload.metric(metric).is_some())
 }
 
@@ -121,7 +122,7 @@ fn summary_row(comparison: &Comparison, line: Line) -> Vec<(String, Tone)> {
     cells
 }
 
-/// The change over all workloads, where one of them is significant.
+/// The change over all workloads of which something is known, where one of them is significant.
 pub(super) fn summary_cell(line: Line, summary: &Summary) -> (String, Tone) {
     let change = match line {
         Line::Mean => Some(summary.mean).filter(|_| summary.better + summary.worse > 0),
@@ -130,6 +131,7 @@ pub(super) fn summary_cell(line: Line, summary: &Summary) -> (String, Tone) {
     };
     match change {
         Some(change) => (text::change(change), toned(change)),
+        None if line == Line::Mean && !summary.is_known() => (UNKNOWN.into(), Tone::Dim),
         None if line == Line::Mean => (NO_CHANGE.into(), Tone::Dim),
         None => (String::new(), Tone::Plain),
     }
@@ -142,7 +144,7 @@ fn both(measured: &Measured) -> String {
 }
 
 /// A number as its metric is written.
-fn value(unit: Unit, number: f64) -> String {
+pub(super) fn value(unit: Unit, number: f64) -> String {
     match unit {
         Unit::Seconds if number < 1.0 => format!("{:.1} ms", number * 1e3),
         Unit::Seconds if number < 100.0 => format!("{number:.2} s"),
@@ -158,7 +160,7 @@ fn change(measured: &Measured) -> (String, Tone) {
         (Verdict::Better, Some(change)) => (text::change(change), Tone::Good),
         (Verdict::Worse, Some(change)) => (text::change(change), Tone::Bad),
         (Verdict::Unknown, Some(change)) => (format!("({})", text::change(change)), Tone::Dim),
-        (Verdict::Unknown, None) => ("?".into(), Tone::Dim),
+        (Verdict::Unknown, None) => (UNKNOWN.into(), Tone::Dim),
         _ => (NO_CHANGE.into(), Tone::Dim),
     }
 }
@@ -195,7 +197,7 @@ pub(super) fn footnotes(comparison: &Comparison) -> Vec<String> {
     lines.extend(comparison.notes.iter().map(|line| format!("note: {}", named(line))));
     let unknown = |workload: &Workload| workload.metrics.iter().any(|measured| measured.verdict == Verdict::Unknown);
     if comparison.workloads.iter().any(unknown) {
-        lines.push("in brackets: too few runs to say whether it is a change".into());
+        lines.push("in brackets: too few runs to say whether it is a change; not in the mean".into());
     }
     lines
 }

@@ -18,7 +18,18 @@ fn side(name: &str) -> Side {
 fn summary(metric: Metric, mean: f64, best: Option<f64>, worst: Option<f64>, counts: [usize; 2]) -> Summary {
     let (best_workload, worst_workload) = (best.map(|_| "run[file=a]".into()), worst.map(|_| "run[file=b]".into()));
     let [better, worse] = counts;
-    Summary { metric, mean, best, best_workload, worst, worst_workload, better, worse, unchanged: 2 - better - worse }
+    Summary {
+        metric,
+        mean,
+        best,
+        best_workload,
+        worst,
+        worst_workload,
+        better,
+        worse,
+        unchanged: 2 - better - worse,
+        unknown: 0,
+    }
 }
 
 fn comparison() -> Comparison {
@@ -115,6 +126,31 @@ fn system_time_is_among_the_details() {
     let text = markdown(&comparison);
     // 0.4 s and a quarter of that.
     assert!(text.contains("| b | system time | 400.0 ms, 1 × | 500.0 ms, 1 × | +25.0 % |"), "{text}");
+}
+
+/// With a run a side nobody knows anything.
+#[test]
+fn what_nobody_knows_is_not_called_no_change() {
+    let mut comparison = comparison();
+    for workload in &mut comparison.workloads {
+        workload.metrics.retain(|measured| measured.metric == Metric::WallTime);
+        workload.metrics[0].verdict = Verdict::Unknown;
+    }
+    comparison.summary =
+        vec![Summary { unchanged: 0, unknown: 2, ..summary(Metric::WallTime, 0.0, None, None, [0, 0]) }];
+    let table = table(&comparison, Look::default());
+    let cells: Vec<Vec<&str>> = table.lines().take(4).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(cells[1], ["a", "78.0", "ms", "→", "59.9", "ms", "(-23.2", "%)"]);
+    assert_eq!(cells[3], ["mean", "?"], "{table}");
+    assert!(!table.contains("no change"), "{table}");
+    assert!(table.contains("in brackets: too few runs to say whether it is a change; not in the mean\n"), "{table}");
+    assert!(markdown(&comparison).contains("| **mean** | | **?** |"));
+    // One of which something is known is enough, and all that there is.
+    comparison.workloads[0].metrics[0].verdict = Verdict::Better;
+    comparison.summary =
+        vec![Summary { unchanged: 0, unknown: 1, ..summary(Metric::WallTime, -0.232, Some(-0.232), None, [1, 0]) }];
+    // From 78.0 ms to 59.9 ms.
+    assert!(markdown(&comparison).contains("| **mean** | | **-23.2 %** |"), "{}", markdown(&comparison));
 }
 
 #[test]
