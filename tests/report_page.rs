@@ -140,9 +140,28 @@ fn its_comparisons_are_those_of_the_json() {
     for (workload, name) in [(0, "half &lt;b&gt;"), (1, "equal")] {
         let row = rows.iter().find(|row| row.content.contains(&format!(">{name}</td>"))).unwrap();
         let metrics = result["workloads"][workload]["metrics"].as_array().unwrap();
-        let changed = metrics.iter().filter(|metric| metric["verdict"] != "no-change");
-        let changes: Vec<f64> = changed.filter_map(|metric| metric["change"].as_f64()).collect();
+        let median = |metric: &Value, side: &str| metric[side]["median"].as_f64().unwrap();
+        let cell = |metric: &Value| -> Vec<f64> {
+            let change = metric["change"].as_f64().filter(|_| metric["verdict"] != "no-change");
+            change.into_iter().chain([median(metric, "base"), median(metric, "candidate")]).collect()
+        };
+        let changes: Vec<f64> = metrics.iter().flat_map(cell).collect();
         assert_eq!(numbers(row), changes, "{name}: {metrics:#?}");
+        // Nothing is told by the pointer alone.
+        assert!(!card.content.contains("title="), "{}", card.content);
+        // Below, a row for each metric, with the interval of both medians where there is one.
+        let bodies = elements(&card.content, "tbody");
+        let body = bodies.iter().find(|body| body.content.contains(&format!(">{name}</th>"))).unwrap();
+        let below: Vec<Element> =
+            elements(&body.content, "tr").into_iter().filter(|row| row.attribute("data-metric").is_some()).collect();
+        assert_eq!(below.len(), metrics.len());
+        for (metric, row) in metrics.iter().zip(&below) {
+            assert_eq!(row.attribute("data-metric").as_deref(), metric["metric"].as_str());
+            assert_eq!(numbers(row)[..2], [median(metric, "base"), median(metric, "candidate")]);
+            let intervals = ["base", "candidate"].iter().filter(|side| !metric[**side]["interval"].is_null()).count();
+            assert_eq!(elements(&row.content, "span").iter().filter(|s| s.content.contains(" – ")).count(), intervals);
+            assert_eq!(row.content.matches(" ×").count(), 2);
+        }
         assert_eq!(elements(&row.content, "td").len(), 1 + metrics.len());
         let instructions = &metrics[0];
         assert_eq!(instructions["metric"], "instructions");
@@ -157,6 +176,11 @@ fn its_comparisons_are_those_of_the_json() {
     let mean = result["summary"][0]["mean"].as_f64().unwrap();
     let row = rows.iter().find(|row| row.attribute("class").as_deref() == Some("key")).unwrap();
     assert!(row.content.contains(&format!(">{:+.1} %</td>", mean * 100.0)), "{mean}: {}", row.content);
+    let paragraphs = elements(&card.content, "p");
+    let spent = paragraphs.iter().find(|p| p.content.starts_with("Budget: ")).unwrap();
+    let budget = &result["budget"];
+    let seconds = ["allowed", "planned", "used"].map(|name| budget[name].as_f64().unwrap());
+    assert_eq!((numbers(spent).as_slice(), seconds[0]), (seconds.as_slice(), 60.0));
     let size = rows.iter().find(|row| row.content.contains(">source</td>")).unwrap();
     let bytes = PROGRAM.len() as f64;
     assert_eq!(numbers(size), [bytes, bytes, 0.0]);
