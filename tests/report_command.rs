@@ -90,6 +90,34 @@ fn what_became_larger_from_run_to_run() {
     let _ = test.cmd("report last~1").code(2).err("there is no run `last~1`: there is 1 run;");
 }
 
+/// On the page of a job nobody has another form at hand.
+#[test]
+fn markdown_has_commands_variables_and_sizes_folded_away() {
+    let test = two();
+    let _ = test.run("").ok();
+    test.change("cat ${first.file} >", "(cat ${first.file}; head -c 502 /dev/zero) >");
+    let _ = test.run("--force").ok().ran("first second");
+    let (json, md) = (report(&test, ""), test.cmd("report --format md").ok().stdout);
+    let (open, folded) = md.split_once("<details>").unwrap();
+    for name in ["first", "second"] {
+        let command = named(&json, name)["steps"][0]["command"].as_str().unwrap().replace(test.dir.as_str(), "[DIR]");
+        let text = format!("<summary>What {name} did</summary>\n\nIt ran because ");
+        assert!(folded.contains(&text) && folded.contains(&format!("```sh\n# run\n{command}\n```\n")), "{md}");
+        assert!(!open.contains(&command), "{open}");
+    }
+    // 1004 bytes, and half as many more.
+    assert!(folded.contains("| output | before | now | change |"), "{md}");
+    assert!(folded.contains("| second.file | 1004 B | 1.5 KiB | +50 % |\n"), "{md}");
+    assert!(folded.contains("| first.file | 4 B | 4 B | ±0 % |\n"), "{md}");
+    assert!(folded.contains("<summary>This run</summary>\n\n```sh\noptbuild run p.toml --force\n```\n"), "{md}");
+    assert!(folded.contains("- in [DIR]\n- pipeline [DIR]/p.toml\n"), "{md}");
+    assert!(folded.contains("| variable | value |\n|:--|:--|\n| size | 1000 |\n"), "{md}");
+    // Each section is one that the summary of a job can leave out.
+    let (opened, closed) = (md.matches("\n<details>").count(), md.matches("\n</details>\n").count());
+    assert_eq!(opened, closed);
+    assert!(md.split("\n</details>\n").all(|part| part.matches("\n<details>").count() <= 1), "{md}");
+}
+
 /// Figures are held against those of the same pipeline with the same variables; who names two runs gets what was asked for, and
 /// is told.
 #[test]

@@ -1,5 +1,7 @@
 //! A report as Markdown, for the page of a CI job or an issue.
 
+mod details;
+
 use super::comparison;
 use super::model::{Bolt, Compared, Failure, Outcome, Profile, Report, Run, Stage, State};
 use super::summary::{Change, table};
@@ -10,7 +12,8 @@ const BARS: usize = 40;
 /// So many of a kind are shown; the rest is in the other forms.
 const MOST: usize = 10;
 
-/// The whole report: a heading, the table, the waterfall, comparisons, profiles, BOLT, failures with the ends of their logs.
+/// The whole report: a heading, the table, failures with the ends of their logs, comparisons; and folded the waterfall, profiles,
+/// BOLT, sizes, the commands of each stage, and what the run was. Nothing that is folded has something folded in it.
 pub fn render(report: &Report) -> String {
     let run = &report.run;
     let mark = match run.outcome {
@@ -43,7 +46,12 @@ pub fn render(report: &Report) -> String {
     text.push_str(&folded("Profiles", &profiles(report)));
     text.push_str(&folded("BOLT", &bolts(report)));
     text.push_str(&folded("Inside of stages", &inner(report)));
+    text.push_str(&folded("Sizes against earlier runs", &details::sizes(report)));
+    for stage in &report.stages {
+        text.push_str(&folded(&format!("What {} did", escape(&stage.name)), &details::stage(stage)));
+    }
     text.push_str(&folded("Tools", &tools(report)));
+    text.push_str(&folded("This run", &details::run(&report.run)));
     text
 }
 
