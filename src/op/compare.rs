@@ -170,9 +170,11 @@ fn declared(words: &[String]) -> Result<Vec<Declared>> {
     }
 }
 
-/// The changes that judgements go by, in percent; 0 where nothing is better.
+/// The changes that judgements go by, in percent; 0 where nothing is better, none where nothing is known.
 fn facts(result: &Comparison) -> Vec<Fact> {
-    let Some(summary) = result.summary_of(result.headline()) else { return Vec::new() };
+    let Some(summary) = result.summary_of(result.headline()).filter(|summary| summary.is_known()) else {
+        return Vec::new();
+    };
     let percent = |name: &'static str, change: f64| Fact { name: name.into(), value: change * 100.0, unit: "%" };
     vec![percent("mean-change", summary.mean), percent("best-change", summary.best.unwrap_or(0.0))]
 }
