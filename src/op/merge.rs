@@ -17,8 +17,8 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Fact;
 use super::stream::store;
+use super::{Fact, tree};
 use crate::profile::{self, Format, ProfileFile, raw::Input};
 use engine::Share;
 use work::Work;
@@ -150,6 +150,7 @@ impl Merge {
             }
             _ => bail!("--output-dir needs --name"),
         };
+        tree::set_mode_of_profile(partial)?;
         fs::rename(partial, &output).with_context(|| format!("cannot write {output}"))
     }
 

@@ -6,8 +6,8 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
-use super::Fact;
 use super::merge::HASH_DIGITS;
+use super::{Fact, tree};
 use crate::profile::bundle::{self, Limits, Wanted};
 
 /// The file beside a profile that says what its bundle said of it.
@@ -63,6 +63,7 @@ impl TakeProfile {
         fs::write(&origin, text).with_context(|| format!("cannot write {origin}"))?;
         let hash = self.blake3.get(..HASH_DIGITS).unwrap_or(&self.blake3).to_ascii_lowercase();
         let output = dir.join(format!("{}-{hash}.{}", self.name, self.extension));
+        tree::set_mode_of_profile(&partial)?;
         fs::rename(&partial, &output).with_context(|| format!("cannot write {output}"))?;
         Ok(vec![Fact::bytes("profile-bytes", entry.bytes)])
     }

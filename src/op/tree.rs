@@ -1,6 +1,7 @@
 //! Copies of files and directory trees, with modes, symbolic links and modification times as they were.
 
-use std::fs::{self, File, FileTimes, Metadata};
+use std::fs::{self, File, FileTimes, Metadata, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -26,6 +27,18 @@ pub(super) fn set_times(path: &Utf8Path, like: &Metadata) -> Result<()> {
     // The owner may set times through a descriptor for reading, whatever the mode says of writing.
     let file = File::open(path).with_context(context)?;
     file.set_times(FileTimes::new().set_modified(modified)).with_context(context)
+}
+
+/// The mode of a merged profile, whatever the umask: the one that who packs it gives it. `x.py dist` makes a hard link to a profile, and
+/// sets this mode on the link, which is the recorded file.
+const PACKED: u32 = 0o644;
+
+/// Gives a merged profile its mode.
+///
+/// # Errors
+/// It is not there, or another user's.
+pub(super) fn set_mode_of_profile(path: &Utf8Path) -> Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(PACKED)).with_context(|| format!("cannot set the mode of {path}"))
 }
 
 /// Copies a tree into a directory that does not exist. `file` puts each file in place.
