@@ -219,7 +219,7 @@ fn place(dir: &Dir, file: &str) -> anyhow::Result<Option<f64>> {
     let [file, target, below, outside] =
         [file, "host/stage2/lib/librustc_driver-*.so", "host", "host/stage2"].map(|name| dir.join(name));
     let args = ["put-in-place", "--file", file.as_str(), "--target", target.as_str(), "--links-below", below.as_str()];
-    let more = ["--keep-original", "--origin-outside", outside.as_str()];
+    let more = ["--keep-original", "--origin-outside", outside.as_str(), "--built-by", "llvm-pgo"];
     Ok(fact(&op(&[&args[..], &more[..]].concat())?, "replaced-names"))
 }
 
@@ -292,4 +292,64 @@ fn restoring_goes_on_after_a_kill() {
     op(&["restore", "--below", dir.join("host").as_str()]).unwrap();
     assert_eq!((read(&origin), read(&seen)), ("built".into(), "built".into()));
     assert_eq!(inode(&origin), inode(&seen));
+}
+
+/// x.py deletes stage 2 before it puts it together, and can be killed at any point of that.
+#[test]
+fn a_library_is_put_in_place_without_the_sysroot_if_it_was_before() {
+    for linked in [true, false] {
+        let dir = build(linked);
+        let origin = dir.join("host/stage1-rustc/t/release/deps/librustc_driver-a1.so");
+        let (stage2, below) = (dir.join("host/stage2"), dir.join("host"));
+        place(&dir, "bolted").unwrap();
+        let none = || fs::remove_dir_all(&stage2).unwrap();
+        let empty = || {
+            none();
+            fs::create_dir_all(stage2.join("lib")).unwrap();
+        };
+        let half = || {
+            empty();
+            dir.write("host/stage2/lib/librustc_driver-a1.so", "bol");
+        };
+        let whole = || assemble(&dir, linked);
+        // What is left by a kill, and by one behind it.
+        for killed in [&none as &dyn Fn(), &empty, &half, &whole] {
+            killed();
+            op(&["restore", "--below", below.as_str()]).unwrap();
+            assert_eq!(read(&origin), "built");
+            for _ in 0..2 {
+                place(&dir, "bolted").unwrap();
+                assert_eq!((read(&origin), read(format!("{origin}.orig"))), ("bolted".into(), "built".into()));
+            }
+            assemble(&dir, linked);
+            assert_eq!(read(stage2.join("lib/librustc_driver-a1.so")), "bolted");
+        }
+        // A kill while it is being put in place.
+        none();
+        fs::write(format!("{origin}.placed"), "").unwrap();
+        op(&["restore", "--below", below.as_str()]).unwrap();
+        place(&dir, "bolted").unwrap();
+        op(&["restore", "--below", below.as_str()]).unwrap();
+        assert_eq!(read(&origin), "built");
+    }
+}
+
+#[test]
+fn a_library_that_was_never_found_or_is_gone_is_refused_with_the_stage_that_builds_it() {
+    let dir = build(true);
+    fs::remove_dir_all(dir.join("host/stage2")).unwrap();
+    let refused = |says: &str| {
+        let message = format!("{:#}", place(&dir, "bolted").unwrap_err());
+        assert!(message.contains(says) && message.contains("--from llvm-pgo"), "{message}");
+    };
+    refused("no note of what it was made from");
+    assemble(&dir, true);
+    place(&dir, "bolted").unwrap();
+    // Of another build: what was noted is no origin of it.
+    fs::remove_dir_all(dir.join("host/stage2")).unwrap();
+    dir.write("host/stage2/lib/librustc_driver-b2.so", "of another version");
+    refused("has no other name outside of");
+    fs::remove_dir_all(dir.join("host/stage2")).unwrap();
+    fs::remove_file(dir.join("host/stage1-rustc/t/release/deps/librustc_driver-a1.so")).unwrap();
+    refused("deps/librustc_driver-a1.so, which it was made from");
 }

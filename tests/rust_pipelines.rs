@@ -72,6 +72,23 @@ fn todays_best_starts_from_every_stage() {
     starts_from_each(&rust);
 }
 
+/// x.py begins by deleting the sysroot in which the libraries are found that BOLT's take the places of.
+#[test]
+fn archives_are_resumed_without_a_sysroot() {
+    let rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    rust.fail_in(Some("dist without stage 2"));
+    rust.run(&[]).failed().says("told to fail");
+    assert_eq!(rust.sh("find .optbuild/workspaces/rust -path '*/stage2/*'"), "");
+    // Once more: what was put in place is put back, and placed again.
+    rust.optbuild(&["resume"]).failed().says("told to fail");
+    rust.fail_in(None);
+    rust.optbuild(&["resume"]).ok();
+    let toolchain = rust.artifact("toolchain.toolchain");
+    for library in ["librustc_driver-*.so", "libLLVM.so.*"] {
+        rust.sh(&format!("readelf -SW '{toolchain}'/lib/{library} | grep -q bolt.org.text"));
+    }
+}
+
 #[test]
 fn a_bolt_that_crashes_is_left_out() {
     let rust = Rust::new("linux-x86_64", Spelling::Of2025);

@@ -2,7 +2,10 @@
 //!
 //! Safe to repeat, and to repeat after a kill at any point: the file asked for is replaced last. `op restore` puts the original back.
 
+mod origin;
+
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, Result, bail};
@@ -29,18 +32,21 @@ pub struct PutInPlace {
     /// Keeps the original beside the target, as `TARGET.orig`.
     #[arg(long)]
     pub keep_original: bool,
+    /// The stage that builds what is replaced, for the message that it is not there.
+    #[arg(long)]
+    pub built_by: Option<String>,
 }
 
 impl PutInPlace {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
-        let target = one(&self.target)?;
-        let mut target = target.canonicalize_utf8().with_context(|| format!("there is no {target} to replace"))?;
-        let mut names = Vec::new();
-        if let Some(outside) = &self.origin_outside {
-            let meta = fs::metadata(&target).with_context(|| format!("cannot look at {target}"))?;
-            names = self.names_of(meta.dev(), meta.ino())?;
-            target = self.origin(&target, outside, &names)?;
-        }
+        let (target, mut names) = match &self.origin_outside {
+            Some(outside) => origin::find(self, outside)?,
+            None => {
+                let missing = || format!("there is no {} to replace", self.target);
+                let target = one(&self.target)?.with_context(missing)?;
+                (target.canonicalize_utf8().with_context(missing)?, Vec::new())
+            }
+        };
         let Some(dir) = target.parent().filter(|_| target.is_file()) else { bail!("{target} is not a file") };
         // Of a name by which the next call finds what a kill leaves.
         let prefix = format!(".put-{}-", target.file_name().unwrap_or_default());
@@ -88,31 +94,6 @@ impl PutInPlace {
         Ok(vec![Fact::new("replaced-names", names.len() + 1, "files")])
     }
 
-    /// The name outside of a directory that a file in it was made from: a link, or where links are refused a copy.
-    fn origin(&self, seen: &Utf8Path, outside: &Utf8Path, names: &[Utf8PathBuf]) -> Result<Utf8PathBuf> {
-        let outside = outside.canonicalize_utf8().with_context(|| format!("there is no directory {outside}"))?;
-        let is_origin = |path: &Utf8Path| !path.starts_with(&outside) && path.file_name() == seen.file_name();
-        if let Some(name) = names.iter().filter(|name| is_origin(name)).min() {
-            return Ok(name.clone());
-        }
-        let content = hash(seen)?;
-        for dir in &self.links_below {
-            let dir = dir.canonicalize_utf8().with_context(|| format!("there is no directory {dir}"))?;
-            for entry in WalkDir::new(&dir).sort_by_file_name() {
-                let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
-                let path = Utf8Path::from_path(entry.path()).filter(|path| is_origin(path) && path.is_file());
-                if let Some(path) = path
-                    && hash(path)? == content
-                {
-                    return Ok(path.to_owned());
-                }
-            }
-        }
-        bail!(
-            "{seen} has no other name outside of {outside}, so what is made from there next would be the original again"
-        )
-    }
-
     fn names_of(&self, device: u64, inode: u64) -> Result<Vec<Utf8PathBuf>> {
         names_below(&self.links_below, device, inode)
     }
@@ -122,13 +103,17 @@ impl PutInPlace {
 pub(super) const ORIGINAL: &str = ".orig";
 pub(super) const PLACED: &str = ".placed";
 
-/// The one file that a path with a `*` matches, besides what this operation has put beside it.
-fn one(target: &Utf8Path) -> Result<Utf8PathBuf> {
+/// The one file that a path with a `*` matches, besides what this operation has put beside it; none if there is none.
+fn one(target: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
     let (Some(dir), Some(name)) = (target.parent(), target.file_name().filter(|name| name.contains('*'))) else {
-        return Ok(target.to_owned());
+        return Ok(target.exists().then(|| target.to_owned()));
     };
     let (before, after) = name.split_once('*').unwrap_or((name, ""));
-    let entries = dir.read_dir_utf8().with_context(|| format!("cannot read the directory {dir}"))?;
+    let entries = match dir.read_dir_utf8() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read the directory {dir}")),
+    };
     let names = entries.flatten().map(|entry| entry.file_name().to_owned());
     let matching = names.filter(|name| {
         let long_enough = name.len() >= before.len() + after.len();
@@ -136,8 +121,8 @@ fn one(target: &Utf8Path) -> Result<Utf8PathBuf> {
         long_enough && name.starts_with(before) && name.ends_with(after) && !own
     });
     match matching.collect::<Vec<_>>().as_slice() {
-        [name] => Ok(dir.join(name)),
-        [] => bail!("there is no {target} to replace"),
+        [name] => Ok(Some(dir.join(name))),
+        [] => Ok(None),
         names => bail!("there is more than one {target} to replace: {}", names.join(", ")),
     }
 }

@@ -144,12 +144,13 @@ impl Op {
     }
 
     /// Puts a file in the place of another one, under all names that it has in a directory. The original is kept beside the name that
-    /// lies outside of a directory which is made anew.
-    pub fn put_in_place(file: &Arg, target: &Arg, links_below: &Arg, outside: &Arg) -> Op {
+    /// lies outside of a directory which is made anew. `built_by` is the stage that builds what is replaced, for messages.
+    pub fn put_in_place(file: &Arg, target: &Arg, links_below: &Arg, outside: &Arg, built_by: Option<&str>) -> Op {
         let args = ["--file".into(), file.clone(), "--target".into(), target.clone()];
         let more = ["--links-below".into(), links_below.clone(), "--keep-original".into()];
         let outside = ["--origin-outside".into(), outside.clone()];
-        Op::new("put-in-place", args.into_iter().chain(more).chain(outside))
+        let built_by = built_by.map(|stage| ["--built-by".into(), stage.into()]);
+        Op::new("put-in-place", args.into_iter().chain(more).chain(outside).chain(built_by.into_iter().flatten()))
     }
 
     /// Measures two builds; `files` are what it writes. No plain tool does that: a script without optbuild says so in their place.

@@ -54,7 +54,8 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
             // What stands in the sysroot has its other names where `dist` takes it from, whatever those directories are called.
             let target = xpy.sysroot().join(dir).join(pattern);
             let file = cx.arg(file)?;
-            cx.step(Step::op(name, Op::put_in_place(&file, &target, &xpy.host_dir(), &xpy.sysroot())));
+            let built_by = cx.stage.predecessor.as_deref();
+            cx.step(Step::op(name, Op::put_in_place(&file, &target, &xpy.host_dir(), &xpy.sysroot(), built_by)));
         }
     }
     if xpy.kind.command == BootstrapCommand::Dist {
