@@ -167,5 +167,14 @@ fn macos_aarch64() {
 fn without_a_checkout() {
     let text = plan("linux-x86_64", &json!({ "host": "x86_64-unknown-linux-gnu" }), &[]);
     assert!(text.contains("/home/user/checkout is no checkout of rust"), "{text}");
+    // That is the cause of all that is not there either.
+    let remedies = text.lines().filter(|line| line.contains("missing: ") && line.contains("/home/user/checkout"));
+    let remedies: std::collections::BTreeSet<&str> = remedies.map(str::trim).collect();
+    assert_eq!(remedies.len(), 1, "{remedies:#?}");
+
+    // There is a checkout, with nothing in src/tools/rustc-perf: in the words of whoever runs the pipeline.
+    let facts = json!({ "host": "x86_64-unknown-linux-gnu", "exists": { "/home/user/checkout/x.py": true } });
+    let text = plan("linux-x86_64", &facts, &[]);
     assert!(text.contains("there is no rustc-perf in /home/user/checkout/src/tools/rustc-perf"), "{text}");
+    assert!(text.contains("`--set rustc-perf=DIR`"), "{text}");
 }

@@ -22,8 +22,8 @@ pub(super) struct Draft {
     pub on: bool,
     pub table: Table,
     pub found: Found,
-    /// As in [`Origin`].
-    pub off_with: Vec<String>,
+    /// Without what `found` says.
+    pub origin: Origin,
     /// None if there is a problem with its keys.
     pub decoded: Option<(Common, Kind)>,
 }
@@ -122,7 +122,7 @@ pub(super) fn assemble(
         let Link { dependencies, predecessor, follows_only } = link;
         let declaration = declarations(&draft);
         let path_vars = draft.found.paths.into_iter().collect();
-        let origin = Origin { emptied: draft.found.emptied, off_with: draft.off_with };
+        let origin = Origin { emptied: draft.found.emptied, ..draft.origin };
         let (common, kind) = draft.decoded?;
         let (supplied, spared) = (None, false);
         Some(Stage {

@@ -19,7 +19,7 @@ use super::substitute::{Names, Owner, Substitution};
 use super::text::{self, Piece, Text};
 use super::tree::{Entry, Node, Table, Value};
 use super::vars::{self, Variables};
-use super::{LoadOptions, Pipeline, ToolDecl, VarValue};
+use super::{LoadOptions, Origin, Pipeline, ToolDecl, VarValue};
 
 /// Reads a pipeline file and those that it extends, gives variables their values, and checks everything that can be checked
 /// without looking at the machine.
@@ -162,7 +162,13 @@ impl Loader<'_> {
             text.variables().first().map(|variable| format!("{variable}={off}"))
         };
         let off_with = [("when", false), ("unless", true)].into_iter().filter_map(switch).collect();
-        Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, off_with, decoded })
+        let variable = |entry: &Entry| match Text::parse(entry.node.as_str()?).ok()?.pieces.as_slice() {
+            [Piece::Var(name)] if names.variables.get(name).is_some() => Some((entry.key.clone(), name.clone())),
+            _ => None,
+        };
+        let variables = table.entries.iter().filter_map(variable).collect();
+        let origin = Origin { off_with, variables, ..Origin::default() };
+        Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, origin, decoded })
     }
 
     fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> IndexMap<String, Text> {

@@ -159,6 +159,18 @@ pub struct Origin {
     pub emptied: Vec<String>,
     /// Variables and values with which the stage would be off: `bolt=false`.
     pub off_with: Vec<String>,
+    /// Keys whose value is that of a variable and nothing else, with its name; those that are left out because it is empty, too.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Stage {
+    /// How somebody says another value for one of its keys, for messages: `--set VARIABLE=VALUE` where a variable stands there.
+    pub fn how_to_set(&self, key: &str, value: &str) -> String {
+        match self.origin.variables.get(key) {
+            Some(variable) => format!("`--set {variable}={value}`"),
+            None => format!("`{key} = \"{value}\"` in the stage `{}`", self.common.name),
+        }
+    }
 }
 
 impl VarValue {

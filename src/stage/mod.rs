@@ -11,6 +11,7 @@ pub mod command;
 pub mod compare;
 mod context;
 pub mod gather;
+mod rust_checkout;
 pub mod rustc_perf;
 pub mod verify;
 pub mod workloads;

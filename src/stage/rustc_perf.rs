@@ -5,7 +5,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Context, PlanError};
+use super::{Context, PlanError, rust_checkout};
 use crate::facts::Facts;
 use crate::pipeline::Text;
 use crate::pipeline::kind::RustcPerf;
@@ -50,11 +50,18 @@ pub(super) fn plan(kind: &RustcPerf, cx: &mut Context) -> Result<(), PlanError> 
         return Err(cx.invalid("source", "where rustc-perf is must be known when the plan is made"));
     };
     if !cx.facts.exists(&path.join("collector")) {
-        cx.gap(
-            format!("there is no rustc-perf in {path}"),
-            "in a git checkout: `git submodule update --init src/tools/rustc-perf`; else clone \
-             https://github.com/rust-lang/rustc-perf and name it with `source`",
-        );
+        let checkout = cx.arg(&kind.checkout)?;
+        let within = cx.known_path(&checkout).filter(|checkout| path.starts_with(checkout));
+        if !within.is_some_and(|checkout| rust_checkout::is_missing(&checkout, cx)) {
+            let named = cx.how_to_set("source", "DIR");
+            cx.gap(
+                format!("there is no rustc-perf in {path}"),
+                format!(
+                    "in a git checkout: `git submodule update --init src/tools/rustc-perf`; else clone \
+                     https://github.com/rust-lang/rustc-perf and name it with {named}"
+                ),
+            );
+        }
     }
     cx.source("rustc-perf", path.clone(), false);
     let benchmarks = benchmarks(cx.facts, Some(&path));

@@ -3,6 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Context;
+use crate::pipeline::Stage;
 use crate::pipeline::kind::Bootstrap;
 use crate::plan::{Arg, Gap};
 use crate::toolchain::llvm;
@@ -78,7 +79,7 @@ pub(super) fn clang(kind: &Bootstrap, cx: &mut Context) -> Result<(Utf8PathBuf, 
             let path = dir.join("bin/clang");
             cx.facts.program(path.as_str()).ok_or_else(|| Gap {
                 what: format!("{path} does not exist"),
-                remedy: "set `host-llvm` to the directory of an LLVM that has bin/clang".into(),
+                remedy: format!("name an LLVM that has bin/clang: {}", built_by(cx).how_to_set("host-llvm", "DIR")),
             })?
         }
         None => cx.find_tool("clang")?,
@@ -95,6 +96,14 @@ pub(super) fn bindir(llvm_config: &Utf8Path, cx: &Context) -> Result<Utf8PathBuf
     let printed = cx.facts.output(&[llvm_config.as_str(), "--bindir"]);
     printed.map(|text| text.trim().into()).ok_or_else(|| Gap {
         what: format!("`{llvm_config} --bindir` does not say where the tools of that LLVM are"),
-        remedy: "set `llvm` to the llvm-config of an LLVM that has its tools".into(),
+        remedy: format!(
+            "name the llvm-config of an LLVM that has its tools: {}",
+            built_by(cx).how_to_set("llvm", "LLVM-CONFIG")
+        ),
     })
+}
+
+/// The stage that runs `x.py`: this one, or the one whose toolchain it trains.
+fn built_by<'a>(cx: &Context<'a>) -> &'a Stage {
+    cx.trained_on(cx.stage).ok().flatten().unwrap_or(cx.stage)
 }

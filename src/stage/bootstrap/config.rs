@@ -44,7 +44,7 @@ impl Config {
         let Some(text) = cx.facts.read(&file) else {
             cx.gap(
                 format!("{file}, which `config-file` names, cannot be read"),
-                "write it, or leave `config-file` out",
+                format!("write it, or name another one ({}), or none", cx.how_to_set("config-file", "FILE")),
             );
             return Ok(config);
         };

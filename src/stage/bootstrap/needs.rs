@@ -27,7 +27,10 @@ fn compilers(xpy: &Xpy, cx: &mut Context) -> Result<(), PlanError> {
     if xpy.kind.pgo.llvm.is_some() && llvm::compiler(cx.facts, &clang) == llvm::Compiler::Gcc {
         return Err(cx.invalid(
             "pgo.llvm",
-            format!("{clang} is gcc; LLVM is built with a profile by clang only: set `host-llvm`"),
+            format!(
+                "{clang} is gcc; LLVM is built with a profile by clang only: {}",
+                cx.how_to_set("host-llvm", "DIR")
+            ),
         ));
     }
     if xpy.llvm_config.is_some() && xpy.kind.pgo.llvm.is_some() {
@@ -50,8 +53,11 @@ fn stage0(xpy: &Xpy, cx: &mut Context) {
         cx.gap(
             format!("{path} is rustc {found}, which cannot build rustc {wanted}"),
             format!(
-                "set `rustc` to a rustc {}.{before} or {}.{}, or leave it out",
-                wanted.major, wanted.major, wanted.minor
+                "name a rustc {}.{before} or {}.{} ({}), or none",
+                wanted.major,
+                wanted.major,
+                wanted.minor,
+                cx.how_to_set("rustc", "PROGRAM")
             ),
         );
     }

@@ -96,6 +96,11 @@ impl<'a> Context<'a> {
         PlanError::Invalid { stage: self.stage.common.name.clone(), key: key.into(), message: message.into() }
     }
 
+    /// How somebody says another value for a key of the stage: [`Stage::how_to_set`].
+    pub fn how_to_set(&self, key: &str, value: &str) -> String {
+        self.stage.how_to_set(key, value)
+    }
+
     /// That a stage has no workloads, and what to do: which variables they come from, or `otherwise`.
     pub fn nothing_to_run(&self, otherwise: &str) -> String {
         let origin = &self.stage.origin;

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 
 use super::Context;
-use crate::pipeline::Text;
+use crate::pipeline::{Piece, Text};
 use crate::plan::{Arg, Command, Gap, Part, ToolUse};
 use crate::stage::PlanError;
 use crate::toolchain;
@@ -36,7 +36,11 @@ impl Context<'_> {
         let arg = self.arg(text)?;
         let Some(path) = self.known_path(&arg) else { return Ok(arg) };
         if !self.facts.exists(&path) {
-            self.gap(format!("{path} does not exist"), "install it, or name another program");
+            let another = match text.pieces.as_slice() {
+                [Piece::Var(name)] => format!("`--set {name}=PROGRAM`"),
+                _ => "name another program".into(),
+            };
+            self.gap(format!("{path} does not exist"), format!("install it, or {another}"));
             return Ok(arg);
         }
         let name = path.file_name().unwrap_or(path.as_str()).to_owned();

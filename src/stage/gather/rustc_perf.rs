@@ -12,7 +12,7 @@ use crate::pipeline::kind::rustc_perf::{CrateList, Training};
 use crate::pipeline::kind::{Gather, RustcPerf};
 use crate::pipeline::{Kind, Text};
 use crate::plan::{Arg, Command, Step, Symbol};
-use crate::stage::{Context, PlanError, rustc_perf};
+use crate::stage::{Context, PlanError, rust_checkout, rustc_perf};
 use crate::toolchain;
 
 /// In an attempt: where the collector runs, and where it puts the crates that it compiles.
@@ -149,9 +149,7 @@ fn listed(kind: &RustcPerf, list: CrateList, cx: &mut Context) -> Result<Vec<Str
     if let Some(names) = crates::listed(cx.facts, &checkout, list) {
         return Ok(names);
     }
-    if !cx.facts.exists(&checkout.join("x.py")) {
-        cx.gap(format!("there is no checkout of rust-lang/rust in {checkout}"), "name one");
-    } else {
+    if !rust_checkout::is_missing(&checkout, cx) {
         cx.gap(
             format!("the checkout in {checkout} does not say which crates are for training"),
             format!("name them with `crates`; lists were looked for in {}", crates::places()),
