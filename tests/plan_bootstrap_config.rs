@@ -3,8 +3,15 @@
 mod bootstrap_support;
 mod common;
 
+use std::collections::BTreeSet;
+
 use bootstrap_support::*;
+use common::Dir;
 use common::pipeline::shown;
+use optbuild::facts::Facts;
+use optbuild::pipeline::{self, LoadOptions};
+use optbuild::plan::StagePlan;
+use optbuild::stage;
 use serde_json::{Value, json};
 
 /// A machine where the user has a configuration of this text.
@@ -183,4 +190,68 @@ fn submodules_of_a_clone_are_left_to_x_py() {
         plan.notes
     );
     assert!(step(&plan, "config").contains("submodules = true"));
+}
+
+/// What rustc 1.85 has there, and what it had in October 2022.
+const CHECK: &str = "        if major >= 18 {\n            return;\n        }\n    }\n    panic!(\"\\n\\nbad LLVM version: {version}, need >=18\\n\\n\")\n}\n";
+const CHECK_2022: &str = "        if major >= 13 {\n            return;\n        }\n    }\n    panic!(\"\\n\\nbad LLVM version: {}, need >=13.0\\n\\n\", version)\n}\n";
+
+#[test]
+fn an_llvm_that_x_py_refuses_is_refused_before_anything_runs() {
+    let mut files = rust_1_85();
+    files["src/bootstrap/src/core/build_steps/llvm.rs"] = json!(CHECK);
+    let mut old = october_2022();
+    old["src/bootstrap/native.rs"] = json!(CHECK_2022);
+    let with = |files: &Value, version: &str| {
+        let mut facts = machine(LINUX, files.clone());
+        facts["outputs"]["/usr/bin/llvm-config-19 --version"] = json!(version);
+        plan_with(&facts, "llvm = \"/usr/bin/llvm-config-19\"").unwrap()
+    };
+    let gaps = |plan: &StagePlan| {
+        plan.gaps.iter().map(|gap| format!("{}; {}", gap.what, gap.remedy)).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(
+        gaps(&with(&files, "17.0.6")),
+        "/usr/bin/llvm-config-19 is of LLVM 17, and x.py takes LLVM 18 and newer \
+         (/rust/src/bootstrap/src/core/build_steps/llvm.rs); name the llvm-config of a newer LLVM: \
+         `llvm = \"LLVM-CONFIG\"` in the stage `s`"
+    );
+    let newer = |plan: &StagePlan| plan.notes.iter().any(|note| note.contains("newer than"));
+    for version in ["18.1.8", "19.1.7"] {
+        let plan = with(&files, version);
+        assert_eq!((gaps(&plan), newer(&plan)), (String::new(), false), "{version}");
+    }
+    let plan = with(&files, "22.1.8");
+    assert_eq!((gaps(&plan), newer(&plan)), (String::new(), true));
+    assert!(gaps(&with(&files, "no version")).contains("does not say of which LLVM"));
+    assert!(gaps(&with(&old, "12.0.1")).contains("LLVM 13 and newer (/rust/src/bootstrap/native.rs)"));
+    assert_eq!(gaps(&with(&old, "13.0.0")), "");
+    // Nothing is known of the checkout.
+    assert_eq!(gaps(&with(&rust_1_85(), "3.9.0")), "");
+}
+
+/// Keys whose values are variables are said by those.
+#[test]
+fn what_to_do_names_the_variable() {
+    let mut files = rust_1_85();
+    files["src/bootstrap/src/core/build_steps/llvm.rs"] = json!(CHECK);
+    let mut facts = machine(LINUX, files);
+    facts["outputs"]["/usr/bin/llvm-config-19 --version"] = json!("17.0.6");
+    facts["exists"]["/rust/x.py"] = json!(true);
+    let text = "name = \"p\"\n[vars]\nouter = { type = \"path\", default = \"/usr/bin/llvm-config-19\" }\n\
+                stage-0 = { type = \"path\", default = \"/old/bin/rustc\" }\n\
+                build-llvm = { type = \"path\", default = \"/nowhere\" }\nmine = { type = \"path\", default = \"/no.toml\" }\n\
+                [[stage]]\nname = \"s\"\nkind = \"bootstrap\"\nworkspace = \"rust\"\ncheckout = \"/rust\"\n\
+                llvm = \"${outer}\"\nrustc = \"${stage-0}\"\nhost-llvm = \"${build-llvm}\"\nconfig-file = \"${mine}\"\n";
+    let dir = Dir::new();
+    let file = dir.write("p.toml", text);
+    let options = LoadOptions { set: &[], env: &|_| None, cwd: dir.path(), host: LINUX, incomplete: false };
+    let pipeline = pipeline::load(&file, &options).unwrap();
+    let facts = Facts::from_json(&facts.to_string()).unwrap();
+    let plan = stage::plan(&pipeline, &facts, "s", &BTreeSet::new()).unwrap();
+    let remedies: Vec<&str> = plan.gaps.iter().map(|gap| gap.remedy.as_str()).collect();
+    for says in ["`--set outer=LLVM-CONFIG`", "`--set stage-0=PROGRAM`", "`--set build-llvm=DIR`", "`--set mine=FILE`"]
+    {
+        assert!(remedies.iter().any(|remedy| remedy.contains(says)), "no {says} in {remedies:#?}");
+    }
 }

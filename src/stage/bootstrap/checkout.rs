@@ -4,6 +4,10 @@
 //! Text is looked for, not parsed: `flags.rs` declares an option as a field (`pub rust_profile_use:`) or, before April 2023, as a
 //! string (`"rust-profile-use"`), and each key of the configuration stands as a string beside its field. Unaware of stages.
 
+mod llvm;
+
+pub(super) use llvm::major as llvm_major;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 
@@ -17,7 +21,6 @@ const CONFIGS: [&str; 2] = ["src/bootstrap/src/core/config/config.rs", "src/boot
 /// Components of the table `pgo`.
 const PGO: &str = "src/bootstrap/src/core/config/toml/pgo.rs";
 const TRACKER: &str = "src/bootstrap/src/utils/change_tracker.rs";
-const LLVM: &str = "src/llvm-project";
 
 /// What was found in the sources of a checkout.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +34,8 @@ pub(super) struct Checkout {
     pub git: bool,
     /// Of the LLVM in it, if that is there.
     pub llvm_major: Option<u64>,
+    /// Of an LLVM that stands outside, if that is known.
+    pub oldest_llvm: Option<llvm::Oldest>,
     /// The last entry of the change tracker: a configuration that names it has seen all changes.
     pub last_change: Option<String>,
     flags: Option<String>,
@@ -62,6 +67,7 @@ impl Checkout {
             channel: read("src/ci/channel").map(|text| text.trim().to_string()),
             git: facts.exists(&path.join(".git")),
             llvm_major: llvm_major(facts, path),
+            oldest_llvm: llvm::oldest(facts, path),
             last_change: tracker.as_deref().and_then(last_change),
             flags: FLAGS.iter().find_map(|below| read(below)),
             config,
@@ -184,16 +190,6 @@ fn allocator(name: &str, value: &str) -> Option<String> {
         return Some((value == "\"jemalloc\"").to_string());
     }
     (name.ends_with(".override-allocator") && value == "true").then(|| "\"jemalloc\"".into())
-}
-
-/// Which LLVM is in a checkout. CMake's file has a line `set(LLVM_VERSION_MAJOR 19)`; it moved with LLVM 19.
-pub(super) fn llvm_major(facts: &Facts, path: &Utf8Path) -> Option<u64> {
-    let files = ["cmake/Modules/LLVMVersion.cmake", "llvm/CMakeLists.txt"];
-    files.iter().find_map(|file| {
-        let text = facts.read(&path.join(LLVM).join(file))?;
-        let line = text.lines().find_map(|line| line.trim().strip_prefix("set(LLVM_VERSION_MAJOR "))?;
-        line.trim_end_matches(')').trim().parse().ok()
-    })
 }
 
 /// The number of the last change, which a configuration names to say that it knows all of them.

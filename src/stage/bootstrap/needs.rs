@@ -12,6 +12,7 @@ const GIB: u64 = 1 << 30;
 /// Adds a gap for each thing that is missing.
 pub(super) fn look(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<(), PlanError> {
     compilers(xpy, cx)?;
+    llvm_outside(xpy, cx);
     stage0(xpy, cx);
     sources(xpy, config, cx);
     if xpy.llvm_config.is_none() {
@@ -42,6 +43,31 @@ fn compilers(xpy: &Xpy, cx: &mut Context) -> Result<(), PlanError> {
         cx.gap(gap.what, gap.remedy);
     }
     Ok(())
+}
+
+/// An LLVM that x.py refuses, which it does only when it builds.
+fn llvm_outside(xpy: &Xpy, cx: &mut Context) {
+    let Some(path) = xpy.llvm_config.as_ref().and_then(|program| cx.known_path(program)) else { return };
+    if !cx.facts.exists(&path) {
+        return;
+    }
+    let checkout = &xpy.checkout;
+    let oldest = checkout.oldest_llvm.map(|oldest| (oldest.major, checkout.path.join(oldest.file)));
+    let named = cx.how_to_set("llvm", "LLVM-CONFIG");
+    match (xpy.rustc_llvm(cx), oldest, checkout.llvm_major) {
+        (None, Some((least, file)), _) => cx.gap(
+            format!("`{path} --version` does not say of which LLVM it is, and x.py takes LLVM {least} and newer ({file})"),
+            format!("name the llvm-config of an LLVM: {named}"),
+        ),
+        (Some(major), Some((least, file)), _) if major < least => cx.gap(
+            format!("{path} is of LLVM {major}, and x.py takes LLVM {least} and newer ({file})"),
+            format!("name the llvm-config of a newer LLVM: {named}"),
+        ),
+        (Some(major), _, Some(own)) if major > own => cx.note(format!(
+            "{path} is of LLVM {major}, newer than the checkout's own LLVM {own}: rustc may not compile with it, which shows when it is built"
+        )),
+        _ => {}
+    }
 }
 
 /// A compiler is built by the version before it, or by itself.
