@@ -255,3 +255,52 @@ fn what_to_do_names_the_variable() {
         assert!(remedies.iter().any(|remedy| remedy.contains(says)), "no {says} in {remedies:#?}");
     }
 }
+
+/// As rustc 1.85 declares what may stand outside of tables.
+const TOP: &str = "#[serde(deny_unknown_fields, rename_all = \"kebab-case\")]\npub(crate) struct TomlConfig {\n    \
+                   #[serde(flatten)]\n    change_id: ChangeIdWrapper,\n    build: Option<Build>,\n    install: Option<Install>,\n    \
+                   llvm: Option<Llvm>,\n    rust: Option<Rust>,\n    target: Option<HashMap<String, TomlTarget>>,\n    \
+                   dist: Option<Dist>,\n    profile: Option<String>,\n}\n";
+
+#[test]
+fn names_that_x_py_does_not_take_are_refused_with_the_nearest() {
+    let planned = |text: &str| {
+        let mut facts = with_config(text);
+        let config = &mut facts["files"]["/rust/src/bootstrap/src/core/config/config.rs"];
+        *config = format!("{TOP}{}", config.as_str().unwrap()).into();
+        plan_with(&facts, FILE)
+    };
+    let refused = |text: &str| planned(text).unwrap_err().to_string();
+    let says = "/home/user/config.toml has what x.py of /rust does not take: ";
+    let message = refused("[rust]\njemaloc = true\nlto = \"thin\"\n[rsut]\nlto = \"fat\"\n");
+    assert!(
+        message.contains(&format!("{says}`rsut` (perhaps `rust`), `rust.jemaloc` (perhaps `rust.jemalloc`)")),
+        "{message}"
+    );
+    // What July 2026 calls it, and something that nothing is like.
+    assert!(refused("[rust]\noverride-allocator = \"jemalloc\"\n").contains("(perhaps `rust.jemalloc`)"));
+    assert!(refused("[build]\nabcdefgh = 1\n").ends_with("`build.abcdefgh`"));
+    assert!(
+        refused("[target.aarch64-apple-ios]\nlinkr = \"ld\"\n").contains("(perhaps `target.aarch64-apple-ios.linker`)")
+    );
+
+    // Tables in tables have names of their own.
+    let good = "change-id = 1\nprofile = \"user\"\n[llvm.build-config]\nLLVM_X = \"1\"\n[target.\"thumbv8m.main-none-eabi\"]\ncc = \"x\"\n";
+    let plan = planned(good).unwrap();
+    assert!(!plan.notes.iter().any(|note| note.contains("config.toml")), "{:?}", plan.notes);
+
+    // A declaration that is not as expected.
+    let mut facts = with_config("[rust]\njemaloc = true\n");
+    let config = &mut facts["files"]["/rust/src/bootstrap/src/core/config/config.rs"];
+    *config = config
+        .as_str()
+        .unwrap()
+        .replace("    struct Rust {", "    struct Rust {\n        #[serde(default)] x: u32,")
+        .into();
+    let plan = plan_with(&facts, FILE).unwrap();
+    assert!(
+        plan.notes.iter().any(|note| note.contains("does not tell whether x.py takes `rust.jemaloc`")),
+        "{:?}",
+        plan.notes
+    );
+}

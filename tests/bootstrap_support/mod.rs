@@ -99,10 +99,21 @@ const BUILD: &[&str] = &[
     "metrics",
     "profiler",
     "bootstrap-cache-path",
+    "verbose",
 ];
 const TARGET: &[&str] = &["cc", "cxx", "ar", "ranlib", "linker", "llvm-config"];
-const LLVM: &[&str] =
-    &["download-ci-llvm", "link-shared", "thin-lto", "cflags", "cxxflags", "ldflags", "ninja", "ccache", "clang-cl"];
+const LLVM: &[&str] = &[
+    "download-ci-llvm",
+    "link-shared",
+    "thin-lto",
+    "cflags",
+    "cxxflags",
+    "ldflags",
+    "ninja",
+    "ccache",
+    "clang-cl",
+    "build-config",
+];
 
 pub fn llvm(major: u64) -> String {
     format!("if(NOT DEFINED LLVM_VERSION_MAJOR)\n  set(LLVM_VERSION_MAJOR {major})\nendif()\n")

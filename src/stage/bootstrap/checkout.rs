@@ -4,6 +4,7 @@
 //! Text is looked for, not parsed: `flags.rs` declares an option as a field (`pub rust_profile_use:`) or, before April 2023, as a
 //! string (`"rust-profile-use"`), and each key of the configuration stands as a string beside its field. Unaware of stages.
 
+mod declared;
 mod llvm;
 
 pub(super) use llvm::major as llvm_major;
@@ -53,6 +54,19 @@ pub(super) enum Spelling {
     Option(&'static str),
 }
 
+/// Whether `x.py` takes a name in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Takes {
+    Yes,
+    /// Not this one; perhaps another one is meant, or is what it is called in this checkout.
+    No {
+        name: String,
+        nearest: Option<String>,
+    },
+    /// The checkout's sources do not say.
+    Unknown,
+}
+
 impl Checkout {
     pub fn look(facts: &Facts, path: &Utf8Path) -> Checkout {
         let read = |below: &str| facts.read(&path.join(below));
@@ -92,25 +106,39 @@ impl Checkout {
     pub fn has_setting(&self, name: &str) -> bool {
         let mut parts = name.split('.');
         let (table, key) = (parts.next().unwrap_or_default(), parts.next_back().unwrap_or_default());
-        let declared = match table {
-            "build" => "Build",
-            "dist" => "Dist",
-            "gcc" => "Gcc",
-            "install" => "Install",
-            "llvm" if !name.starts_with("llvm.build-config.") => "Llvm",
-            "rust" => "Rust",
-            "target" => "TomlTarget",
-            _ => return true,
+        let Some(declared) = declared::of_table(table).filter(|_| !name.starts_with("llvm.build-config.")) else {
+            return true;
         };
-        let Some((_, rest)) = self.config.split_once(&format!("struct {declared} {{")) else {
-            return self.config.is_empty();
-        };
-        // Up to the brace that closes it, which stands on a line of its own.
-        let fields = rest.lines().take_while(|line| line.trim() != "}");
+        let Some(mut fields) = declared::fields(&self.config, declared) else { return self.config.is_empty() };
         let (string, field) = (format!("\"{key}\""), format!("{}:", key.replace('-', "_")));
-        fields
-            .map(str::trim)
-            .any(|line| line.contains(&string) || line.strip_prefix("pub ").unwrap_or(line).starts_with(&field))
+        fields.any(|line| line.contains(&string) || line.strip_prefix("pub ").unwrap_or(line).starts_with(&field))
+    }
+
+    /// Whether `x.py` takes a name in a configuration: a table, with those around it, and a key in it.
+    pub fn takes(&self, tables: &[String], key: &str) -> Takes {
+        let first = tables.first().map_or(key, String::as_str);
+        let Some(declared) = declared::of_table(first).filter(|_| !tables.is_empty()) else {
+            return match declared::top(&self.config) {
+                Some(names) if names.iter().all(|name| name != first) => {
+                    Takes::No { name: first.into(), nearest: nearest(first, names.iter().map(String::as_str)) }
+                }
+                Some(_) => Takes::Yes,
+                None => Takes::Unknown,
+            };
+        };
+        // Below `target` the next is a triple.
+        let within = if first == "target" { 2 } else { 1 };
+        let Some(around) = tables.get(..within) else { return Takes::Unknown };
+        // What stands in a table below is its owner's business: `llvm.build-config`, `build.tool.NAME`.
+        let key = tables.get(within).map_or(key, String::as_str);
+        let Some(keys) = declared::keys(&self.config, declared) else { return Takes::Unknown };
+        if keys.contains(&key) {
+            return Takes::Yes;
+        }
+        let full = |key: &str| format!("{}.{key}", around.join("."));
+        let name = full(key);
+        let renamed = self.setting(&name, "").ok().map(|(other, _)| other).filter(|other| *other != name);
+        Takes::No { nearest: renamed.or_else(|| nearest(key, keys.into_iter()).map(|near| full(&near))), name }
     }
 
     /// How the component is instrumented or built with a profile; the setting where there are both.
@@ -173,6 +201,13 @@ impl Checkout {
             CONFIGS.join(", ")
         ))
     }
+}
+
+/// The name that is meant by a wrong one, if any is near.
+fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let near = names.map(|name| (strsim::damerau_levenshtein(wrong, name), name));
+    let near = near.filter(|(distance, name)| *distance <= name.len().max(wrong.len()) / 4).min();
+    near.map(|(_, name)| name.into())
 }
 
 /// Settings that have another name in older checkouts.

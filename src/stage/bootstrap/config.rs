@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::checkout::Checkout;
+use super::checkout::{Checkout, Takes};
 use super::{Context, PlanError};
 use crate::plan::{Arg, Command, Part, Step, Symbol};
 
@@ -56,6 +56,37 @@ impl Config {
             *value = absolute_includes(value, &file);
         }
         Ok(config)
+    }
+
+    /// Refuses names in the user's file that `x.py` does not take: it says so when it is called for the first time, which may be after
+    /// hours. Where the checkout does not tell, the plan has a note.
+    ///
+    /// # Errors
+    /// All such names.
+    pub fn check_names(&self, checkout: &Checkout, cx: &mut Context) -> Result<(), PlanError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let (mut wrong, mut unknown) = (Vec::new(), Vec::new());
+        for ((tables, key), _) in self.entries.iter().filter(|(_, entry)| entry.origin == Origin::User) {
+            match checkout.takes(tables, key) {
+                Takes::Yes => {}
+                Takes::Unknown => {
+                    unknown.push(format!("`{}`", [tables.as_slice(), std::slice::from_ref(key)].concat().join(".")))
+                }
+                Takes::No { name, nearest } => {
+                    let meant = nearest.map(|nearest| format!(" (perhaps `{nearest}`)")).unwrap_or_default();
+                    wrong.push(format!("`{name}`{meant}"));
+                }
+            }
+        }
+        wrong.dedup();
+        if !wrong.is_empty() {
+            let message = format!("{file} has what x.py of {} does not take: {}", checkout.path, wrong.join(", "));
+            return Err(cx.invalid("config-file", message));
+        }
+        if !unknown.is_empty() && checkout.is_known() {
+            cx.note(format!("the checkout does not tell whether x.py takes {} of {file}", unknown.join(", ")));
+        }
+        Ok(())
     }
 
     fn add_table(&mut self, path: &mut Vec<String>, table: toml::Table) {

@@ -11,6 +11,7 @@ const GIB: u64 = 1 << 30;
 
 /// Adds a gap for each thing that is missing.
 pub(super) fn look(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<(), PlanError> {
+    config.check_names(&xpy.checkout, cx)?;
     compilers(xpy, cx)?;
     llvm_outside(xpy, cx);
     stage0(xpy, cx);
