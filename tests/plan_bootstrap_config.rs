@@ -230,6 +230,16 @@ fn an_llvm_that_x_py_refuses_is_refused_before_anything_runs() {
     assert_eq!(gaps(&with(&rust_1_85(), "3.9.0")), "");
 }
 
+/// The plan of the stage `s` of a pipeline as a file.
+fn plan_of_file(text: &str, facts: &Value) -> StagePlan {
+    let dir = Dir::new();
+    let file = dir.write("p.toml", text);
+    let options = LoadOptions { set: &[], env: &|_| None, cwd: dir.path(), host: LINUX, incomplete: false };
+    let pipeline = pipeline::load(&file, &options).unwrap();
+    let facts = Facts::from_json(&facts.to_string()).unwrap();
+    stage::plan(&pipeline, &facts, "s", &BTreeSet::new()).unwrap()
+}
+
 /// Keys whose values are variables are said by those.
 #[test]
 fn what_to_do_names_the_variable() {
@@ -243,12 +253,7 @@ fn what_to_do_names_the_variable() {
                 build-llvm = { type = \"path\", default = \"/nowhere\" }\nmine = { type = \"path\", default = \"/no.toml\" }\n\
                 [[stage]]\nname = \"s\"\nkind = \"bootstrap\"\nworkspace = \"rust\"\ncheckout = \"/rust\"\n\
                 llvm = \"${outer}\"\nrustc = \"${stage-0}\"\nhost-llvm = \"${build-llvm}\"\nconfig-file = \"${mine}\"\n";
-    let dir = Dir::new();
-    let file = dir.write("p.toml", text);
-    let options = LoadOptions { set: &[], env: &|_| None, cwd: dir.path(), host: LINUX, incomplete: false };
-    let pipeline = pipeline::load(&file, &options).unwrap();
-    let facts = Facts::from_json(&facts.to_string()).unwrap();
-    let plan = stage::plan(&pipeline, &facts, "s", &BTreeSet::new()).unwrap();
+    let plan = plan_of_file(text, &facts);
     let remedies: Vec<&str> = plan.gaps.iter().map(|gap| gap.remedy.as_str()).collect();
     for says in ["`--set outer=LLVM-CONFIG`", "`--set stage-0=PROGRAM`", "`--set build-llvm=DIR`", "`--set mine=FILE`"]
     {
@@ -303,4 +308,25 @@ fn names_that_x_py_does_not_take_are_refused_with_the_nearest() {
         "{:?}",
         plan.notes
     );
+}
+
+/// GNU tar starts xz for the archives that later stages take apart.
+#[test]
+fn what_unpacks_archives_is_asked_for() {
+    let unpacks = "[[stage]]\nname = \"u\"\nkind = \"command\"\nrun = \"tar -xf ${s.archives}/x\"\n";
+    let dist = "name = \"p\"\n[[stage]]\nname = \"s\"\nkind = \"bootstrap\"\nworkspace = \"rust\"\ncheckout = \"/rust\"\n\
+                command = \"dist\"\npaths = [\"rustc\"]\n";
+    let gaps = |keys: &str, xz: bool| {
+        let mut facts = machine(LINUX, rust_1_85());
+        if xz {
+            facts["programs"]["xz"] = "/usr/bin/xz".into();
+        }
+        let plan = plan_of_file(&format!("{dist}{keys}"), &facts);
+        plan.gaps.iter().map(|gap| format!("{}; {}", gap.what, gap.remedy)).collect::<Vec<_>>()
+    };
+    let missing = "`xz` is not in PATH, with which tar unpacks the archives; install it: `apt-get install -y xz-utils`";
+    assert_eq!(gaps(unpacks, false), [missing]);
+    assert_eq!(gaps(unpacks, true), [""; 0]);
+    // Nobody unpacks them.
+    assert_eq!(gaps("", false), [""; 0]);
 }

@@ -55,6 +55,7 @@ fn facts(crates: &[(&str, &str)], collector: &str, files: &[(&str, &str)]) -> Fa
     let names: Vec<&str> = crates.iter().map(|(name, _)| *name).chain(["README.md"]).collect();
     let facts = json!({
         "host": "x86_64-unknown-linux-gnu", "exists": exists(paths), "files": texts, "directories": { dir: names },
+        "programs": { "cc": "/usr/bin/cc" },
     });
     Facts::from_json(&facts.to_string()).unwrap()
 }
@@ -227,4 +228,26 @@ fn on_bolts_instrumentation_each_slot_has_its_toolchain() {
     let shadow = "shadow-1: op shadow --from <built.toolchain> --to <self.out>/slot-1 --replace lib/librustc_driver-*.so --with \
                   <self.scratch>/slot-1/librustc_driver-bolt.so";
     assert!(instrument.contains(shadow), "{instrument}");
+}
+
+/// cargo builds the collector, and build scripts of the crates: with `cc`, if it is not told otherwise.
+#[test]
+fn what_links_is_asked_for() {
+    let without = Facts::from_json(r#"{ "host": "x86_64-unknown-linux-gnu" }"#).unwrap();
+    let windows = Facts::from_json(r#"{ "host": "x86_64-pc-windows-msvc" }"#).unwrap();
+    let text = training("crates = ['regex']");
+    let gaps = |text: &str, stage: &str, facts: &Facts| {
+        let plan = stage::plan(&pipeline(text), facts, stage, &BTreeSet::new()).unwrap();
+        plan.gaps.into_iter().filter(|gap| gap.what.starts_with("`cc`")).map(|gap| gap.remedy).collect::<Vec<_>>()
+    };
+    for stage in ["training", "profile"] {
+        assert_eq!(gaps(&text, stage, &without), ["install it: `apt-get install -y gcc`"]);
+        assert_eq!(gaps(&text, stage, &facts(&CRATES, OF_2025, &[])), [""; 0]);
+        assert_eq!(gaps(&text, stage, &windows), [""; 0]);
+    }
+    let told = text.replace(
+        "checkout = \"/rust\"\nrustc =",
+        "checkout = \"/rust\"\nenv = { CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER = \"clang\" }\nrustc =",
+    );
+    assert_eq!(gaps(&told, "training", &without), [""; 0]);
 }

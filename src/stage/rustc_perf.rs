@@ -44,6 +44,15 @@ pub(super) fn benchmarks(facts: &Facts, source: Option<&Utf8Path>) -> &'static s
     BENCHMARKS.iter().find(there).unwrap_or(&BENCHMARKS[0])
 }
 
+/// cargo links with `cc`, wherever it builds programs: the collector, and build scripts of the crates that are for training.
+pub(super) fn needs_linker(cx: &mut Context) {
+    let given = |name: &String| name.starts_with("CARGO_TARGET_") && name.ends_with("_LINKER");
+    let other = cx.stage.common.env.keys().any(given) || cx.plan.passed_env.keys().any(given);
+    if !other && !cx.facts.host().contains("windows-msvc") {
+        cx.needs_in_path("cc", "with which cargo links programs");
+    }
+}
+
 pub(super) fn plan(kind: &RustcPerf, cx: &mut Context) -> Result<(), PlanError> {
     let (from, path) = source(kind, cx)?;
     let Some(path) = path else {
@@ -63,6 +72,7 @@ pub(super) fn plan(kind: &RustcPerf, cx: &mut Context) -> Result<(), PlanError> 
             );
         }
     }
+    needs_linker(cx);
     cx.source("rustc-perf", path.clone(), false);
     let benchmarks = benchmarks(cx.facts, Some(&path));
 

@@ -87,6 +87,8 @@ pub fn package(manager: Manager, tool: &str, llvm: u64) -> Option<String> {
         (Manager::Apt, "g++" | "c++") => "g++",
         (Manager::Dnf, "g++" | "c++") => "gcc-c++",
         (Manager::Apt | Manager::Dnf | Manager::Pacman, "cc" | "gcc" | "g++" | "c++") => "gcc",
+        (Manager::Apt, "xz") => "xz-utils",
+        (_, "xz") => "xz",
         (Manager::Pacman, "python3") => "python",
         (_, "python3") => "python3",
         // Libraries by their names for pkg-config, with headers.

@@ -4,6 +4,7 @@ use camino::Utf8Path;
 
 use super::config::Config;
 use super::{Context, PlanError, Xpy};
+use crate::pipeline::Stage;
 use crate::pipeline::kind::{BootstrapCommand, Pgo};
 use crate::toolchain::{llvm, packages, version};
 
@@ -20,6 +21,7 @@ pub(super) fn look(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<(), P
         build_tools(xpy, config, cx);
     }
     libraries(xpy, config, cx);
+    archives(xpy, config, cx);
     Ok(())
 }
 
@@ -197,6 +199,18 @@ fn libraries(xpy: &Xpy, config: &Config, cx: &mut Context) {
             let remedy = packages::remedy(cx.facts, missing, package.as_deref());
             cx.gap(format!("`{missing}` is not installed, which the build of {user} needs"), remedy);
         }
+    }
+}
+
+/// What takes archives apart in the stages behind this one: GNU tar starts xz.
+fn archives(xpy: &Xpy, config: &Config, cx: &mut Context) {
+    let own = &cx.stage.common.name;
+    let reads = |stage: &Stage| stage.common.when && stage.dependencies.iter().flatten().any(|name| name == own);
+    let are_read = cx.pipeline.stages.iter().any(reads);
+    let without_xz =
+        config.get(&xpy.checkout, "dist.compression-formats").is_some_and(|formats| !formats.contains("xz"));
+    if xpy.kind.command == BootstrapCommand::Dist && xpy.build.contains("linux") && are_read && !without_xz {
+        cx.needs_in_path("xz", "with which tar unpacks the archives");
     }
 }
 

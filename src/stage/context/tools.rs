@@ -6,7 +6,7 @@ use super::Context;
 use crate::pipeline::{Piece, Text};
 use crate::plan::{Arg, Command, Gap, Part, ToolUse};
 use crate::stage::PlanError;
-use crate::toolchain;
+use crate::toolchain::{self, packages};
 
 impl Context<'_> {
     /// A tool of the pipeline, or one that the kind needs, by its usual name (`clang`, `llvm-bolt`). If it is missing, the plan
@@ -45,6 +45,15 @@ impl Context<'_> {
         }
         let name = path.file_name().unwrap_or(path.as_str()).to_owned();
         Ok(self.tool_at(&name, path))
+    }
+
+    /// A program that others start by its name, for which the plan has a gap where it is not in PATH. It is no input of the stage.
+    pub fn needs_in_path(&mut self, name: &str, what_for: &str) {
+        if self.facts.program(name).is_none() {
+            let package = packages::package(packages::Manager::of(self.facts), name, 0);
+            let remedy = packages::remedy(self.facts, name, package.as_deref());
+            self.gap(format!("`{name}` is not in PATH, {what_for}"), remedy);
+        }
     }
 
     /// A program that is not one of the tools is an input by its content: nobody knows whether it may be asked for its version.

@@ -53,6 +53,7 @@ pub(super) fn expand(
         let message = "`collector` is the output `out` of a stage with `kind = \"rustc-perf\"`";
         return Err(cx.invalid(&key, message));
     };
+    rustc_perf::needs_linker(cx);
     let from = cx.arg(&training.collector)?;
     let (_, source) = rustc_perf::source(kind, cx)?;
     let known = known_crates(cx, source.as_deref());
