@@ -206,7 +206,7 @@ impl Checkout {
 /// The name that is meant by a wrong one, if any is near.
 fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let near = names.map(|name| (strsim::damerau_levenshtein(wrong, name), name));
-    let near = near.filter(|(distance, name)| *distance <= name.len().max(wrong.len()) / 4).min();
+    let near = near.filter(|(distance, name)| *distance <= (name.len().max(wrong.len()) / 4).max(1)).min();
     near.map(|(_, name)| name.into())
 }
 
