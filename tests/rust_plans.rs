@@ -171,6 +171,7 @@ fn without_a_checkout() {
     let remedies = text.lines().filter(|line| line.contains("missing: ") && line.contains("/home/user/checkout"));
     let remedies: std::collections::BTreeSet<&str> = remedies.map(str::trim).collect();
     assert_eq!(remedies.len(), 1, "{remedies:#?}");
+    assert!(text.contains("`--set checkout=DIR`"), "{text}");
 
     // There is a checkout, with nothing in src/tools/rustc-perf: in the words of whoever runs the pipeline.
     let facts = json!({ "host": "x86_64-unknown-linux-gnu", "exists": { "/home/user/checkout/x.py": true } });

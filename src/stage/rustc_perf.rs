@@ -61,7 +61,7 @@ pub(super) fn plan(kind: &RustcPerf, cx: &mut Context) -> Result<(), PlanError> 
     if !cx.facts.exists(&path.join("collector")) {
         let checkout = cx.arg(&kind.checkout)?;
         let within = cx.known_path(&checkout).filter(|checkout| path.starts_with(checkout));
-        if !within.is_some_and(|checkout| rust_checkout::is_missing(&checkout, cx)) {
+        if !within.is_some_and(|checkout| rust_checkout::is_missing(&checkout, cx.stage, cx)) {
             let named = cx.how_to_set("source", "DIR");
             cx.gap(
                 format!("there is no rustc-perf in {path}"),

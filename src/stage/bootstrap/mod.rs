@@ -15,7 +15,7 @@ mod settings;
 
 use camino::Utf8PathBuf;
 
-use super::{Context, PlanError};
+use super::{Context, PlanError, rust_checkout};
 use crate::pipeline::Text;
 use crate::pipeline::kind::Bootstrap;
 use crate::plan::{Arg, Op, Part, Step, Symbol};
@@ -129,10 +129,7 @@ fn source(text: &Text, cx: &mut Context) -> Result<(Arg, Utf8PathBuf), PlanError
         let message = "the path of a checkout of rust; begin with a variable of type path or `${pipeline.dir}`";
         return Err(cx.invalid("checkout", message));
     };
-    if !cx.facts.exists(&path.join("x.py")) {
-        let remedy = "get one (`git clone https://github.com/rust-lang/rust`), or set `checkout` to where it is";
-        cx.gap(format!("{path} is no checkout of rust: it has no x.py"), remedy);
-    }
+    rust_checkout::is_missing(&path, cx.stage, cx);
     cx.source_without("checkout", path.clone(), &NO_SOURCES);
     Ok((source, path))
 }

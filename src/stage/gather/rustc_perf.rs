@@ -10,7 +10,7 @@ use super::crates::{self, Crates};
 use crate::pipeline::kind::gather::Workload as Declared;
 use crate::pipeline::kind::rustc_perf::{CrateList, Training};
 use crate::pipeline::kind::{Gather, RustcPerf};
-use crate::pipeline::{Kind, Text};
+use crate::pipeline::{Kind, Stage, Text};
 use crate::plan::{Arg, Command, Step, Symbol};
 use crate::stage::{Context, PlanError, rust_checkout, rustc_perf};
 use crate::toolchain;
@@ -119,7 +119,8 @@ fn names(
     if names.is_empty()
         && let Some(list) = training.list
     {
-        names = listed(kind, list, cx)?;
+        let by = cx.producer(&training.collector)?.unwrap_or(cx.stage);
+        names = listed(kind, list, by, cx)?;
     }
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
@@ -143,14 +144,14 @@ fn names(
     Ok(names)
 }
 
-/// The checkout's own list.
-fn listed(kind: &RustcPerf, list: CrateList, cx: &mut Context) -> Result<Vec<String>, PlanError> {
+/// The checkout's own list. `by` is the stage that names the checkout.
+fn listed(kind: &RustcPerf, list: CrateList, by: &Stage, cx: &mut Context) -> Result<Vec<String>, PlanError> {
     let checkout = cx.arg(&kind.checkout)?;
     let Some(checkout) = cx.known_path(&checkout) else { return Ok(Vec::new()) };
     if let Some(names) = crates::listed(cx.facts, &checkout, list) {
         return Ok(names);
     }
-    if !rust_checkout::is_missing(&checkout, cx) {
+    if !rust_checkout::is_missing(&checkout, by, cx) {
         cx.gap(
             format!("the checkout in {checkout} does not say which crates are for training"),
             format!("name them with `crates`; lists were looked for in {}", crates::places()),
