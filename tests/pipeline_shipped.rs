@@ -114,3 +114,24 @@ fn what_cannot_be_unpacked_is_told() {
     let error = shipped::find("demo", &files.root(), &files.root().join("file/below")).unwrap_err();
     assert!(matches!(error, FindError::Unpack { .. }), "{error}");
 }
+
+/// The stub checkout's rustc compiles nothing, so the commands by which a library of BOLT's is tried are given to a real one.
+#[test]
+fn the_commands_that_try_a_rustc_compile() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipelines = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines");
+    for name in ["linux-x86_64", "linux-x86_64-system-llvm", "linux-x86_64-2022-10"] {
+        let text = std::fs::read_to_string(format!("{pipelines}/{name}.toml")).unwrap();
+        let commands: Vec<&str> = text.lines().filter(|line| line.contains("--crate-type")).collect();
+        assert!(!commands.is_empty(), "{name}");
+        for (index, line) in commands.into_iter().enumerate() {
+            let out = dir.path().join(format!("{name}-{index}"));
+            let command = line.trim().trim_matches(['"', ',']);
+            let command = command.replace("${self.out}/bin/rustc", "rustc").replace("${pipeline.dir}", pipelines);
+            let command = command.replace("${self.build}", out.to_str().unwrap());
+            let output = std::process::Command::new("sh").args(["-euc", &command]).output().unwrap();
+            assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(out.join("libmacros.so").exists(), "{command}");
+        }
+    }
+}
