@@ -135,3 +135,19 @@ fn the_commands_that_try_a_rustc_compile() {
         }
     }
 }
+
+/// Nor does it run the program that the archives are tested with.
+#[test]
+fn the_program_that_tests_a_toolchain_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    for level in ["0", "3"] {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/rust/program/Cargo.toml");
+        let mut cargo = std::process::Command::new("cargo");
+        cargo.args(["run", "--offline", "--locked", "--manifest-path", manifest, "--target-dir"]).arg(dir.path());
+        let output = cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", level).output().unwrap();
+        assert!(output.status.success(), "{level}: {}", String::from_utf8_lossy(&output.stderr));
+        // The square root of 2, as bc has it.
+        let expected = "1.414213562373 Point { x: 0.5, y: -0.001, name: \"p\" }\n";
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{level}");
+    }
+}

@@ -39,8 +39,11 @@ fn main() {
     text.split(' ').for_each(|word| *words.entry(word).or_default() += 1);
     assert_eq!(words["the"], 3);
 
-    let threads: Vec<_> = (0..4u64).map(|seed| std::thread::spawn(move || (0..1000).fold(seed, |a, b| a ^ (a + b)))).collect();
-    assert_eq!(threads.into_iter().map(|thread| thread.join().unwrap()).count(), 4);
+    let threads: Vec<_> =
+        (0..4u64).map(|by| std::thread::spawn(move || (0..1000).map(|n| n * by).sum::<u64>())).collect();
+    let sums: Vec<u64> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    // 999 × 1,000 / 2, and its multiples.
+    assert_eq!(sums, [0, 499_500, 999_000, 1_498_500]);
 
     std::panic::set_hook(Box::new(|_| {}));
     assert!(std::panic::catch_unwind(|| primes(10)[99]).is_err());
