@@ -3,7 +3,6 @@
 //! A text file beside the directories says with which options they were begun. Unaware of what the options mean.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
@@ -43,7 +42,10 @@ impl ClearIfChanged {
         if before.as_deref() == Some(options.as_bytes()) {
             return Ok(Vec::new());
         }
-        let there = self.there()?;
+        let mut there = Vec::new();
+        for path in &self.clear {
+            there.extend(pattern::there(path).with_context(|| format!("cannot look for {path}"))?);
+        }
         if let (Some(before), true) = (&before, !there.is_empty()) {
             let before = String::from_utf8_lossy(before);
             let gone = before.lines().filter(|line| !options.lines().any(|option| option == *line));
@@ -58,19 +60,6 @@ impl ClearIfChanged {
         fs::create_dir_all(parent).with_context(|| format!("cannot make the directory {parent}"))?;
         disk::write_durably(&self.stamp, options.as_bytes())?;
         Ok(if there.is_empty() { Vec::new() } else { vec![Fact::number("directories-cleared", there.len() as f64)] })
-    }
-
-    /// What there is to remove.
-    fn there(&self) -> Result<Vec<Utf8PathBuf>> {
-        let mut found = Vec::new();
-        for path in &self.clear {
-            match pattern::all(path) {
-                Ok(all) => found.extend(all.into_iter().filter(|path| path.symlink_metadata().is_ok())),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot look for {path}")),
-            }
-        }
-        Ok(found)
     }
 }
 

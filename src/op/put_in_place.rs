@@ -5,7 +5,6 @@
 mod origin;
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
 use super::{Fact, tree};
+use crate::plan::pattern;
 
 /// Replaces a file by another one, keeping its modification time and mode.
 #[derive(Debug, clap::Args)]
@@ -105,25 +105,15 @@ pub(super) const PLACED: &str = ".placed";
 
 /// The one file that a path with a `*` matches, besides what this operation has put beside it; none if there is none.
 fn one(target: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
-    let (Some(dir), Some(name)) = (target.parent(), target.file_name().filter(|name| name.contains('*'))) else {
-        return Ok(target.exists().then(|| target.to_owned()));
-    };
-    let (before, after) = name.split_once('*').unwrap_or((name, ""));
-    let entries = match dir.read_dir_utf8() {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("cannot read the directory {dir}")),
-    };
-    let names = entries.flatten().map(|entry| entry.file_name().to_owned());
-    let matching = names.filter(|name| {
-        let long_enough = name.len() >= before.len() + after.len();
-        let own = name.ends_with(ORIGINAL) || name.ends_with(PLACED);
-        long_enough && name.starts_with(before) && name.ends_with(after) && !own
-    });
-    match matching.collect::<Vec<_>>().as_slice() {
-        [name] => Ok(Some(dir.join(name))),
+    let mut matching = pattern::there(target).with_context(|| format!("cannot look for {target}"))?;
+    matching.retain(|path| !path.as_str().ends_with(ORIGINAL) && !path.as_str().ends_with(PLACED));
+    match matching.as_slice() {
         [] => Ok(None),
-        names => bail!("there is more than one {target} to replace: {}", names.join(", ")),
+        [only] => Ok(Some(only.clone())),
+        several => {
+            let names: Vec<&str> = several.iter().filter_map(|path| path.file_name()).collect();
+            bail!("there is more than one {target} to replace: {}", names.join(", "))
+        }
     }
 }
 

@@ -17,7 +17,10 @@ pub fn is_pattern(path: &Utf8Path) -> bool {
 /// # Errors
 /// No file matches, or more than one, or the directory cannot be read.
 pub fn resolve(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
-    let mut found = all(path)?;
+    if !is_pattern(path) {
+        return Ok(path.to_owned());
+    }
+    let mut found = there(path)?;
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only),
         (Some(_), false) => Err(io::Error::other(format!("more than one file matches {path}"))),
@@ -25,17 +28,23 @@ pub fn resolve(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
     }
 }
 
-/// All files and directories that a pattern matches, in no order; of a path that is no pattern, the path itself.
+/// All that is there of what a pattern matches, in no order; of a path that is no pattern, the path itself. Nothing where there is no
+/// directory.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn all(path: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
+pub fn there(path: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
     let (Some(dir), Some((before, after))) = (path.parent(), path.file_name().and_then(|name| name.split_once('*')))
     else {
-        return Ok(vec![path.to_owned()]);
+        return Ok(Vec::from_iter(path.symlink_metadata().is_ok().then(|| path.to_owned())));
+    };
+    let entries = match dir.read_dir_utf8() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
     };
     let mut found = Vec::new();
-    for entry in dir.read_dir_utf8()? {
+    for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
         if name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after) {

@@ -13,6 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 
 use crate::facts::Facts;
+use crate::pipeline::nearest;
 use crate::toolchain::version;
 
 pub(super) const FLAGS: [&str; 2] = ["src/bootstrap/src/core/config/flags.rs", "src/bootstrap/flags.rs"];
@@ -138,7 +139,7 @@ impl Checkout {
         let full = |key: &str| format!("{}.{key}", around.join("."));
         let name = full(key);
         let renamed = self.setting(&name, "").ok().map(|(other, _)| other).filter(|other| *other != name);
-        Takes::No { nearest: renamed.or_else(|| nearest(key, keys.into_iter()).map(|near| full(&near))), name }
+        Takes::No { nearest: renamed.or_else(|| nearest(key, keys).map(|near| full(&near))), name }
     }
 
     /// How the component is instrumented or built with a profile; the setting where there are both.
@@ -201,13 +202,6 @@ impl Checkout {
             CONFIGS.join(", ")
         ))
     }
-}
-
-/// The name that is meant by a wrong one, if any is near.
-fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let near = names.map(|name| (strsim::damerau_levenshtein(wrong, name), name));
-    let near = near.filter(|(distance, name)| *distance <= (name.len().max(wrong.len()) / 4).max(1)).min();
-    near.map(|(_, name)| name.into())
 }
 
 /// Settings that have another name in older checkouts.
