@@ -94,3 +94,20 @@ fn what_prints_something_prints_it_on_standard_output() {
     let schema: serde_json::Value = test.cmd("schema").ok().json();
     assert!(schema["properties"]["stage"].is_object());
 }
+
+/// What has to be set, one learns by looking.
+#[test]
+fn every_shipped_pipeline_can_be_looked_at_without_its_variables() {
+    let test = Test::new([""]);
+    let listed = test.cmd("list").ok().stdout;
+    let shipped = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines")).unwrap().map(Result::unwrap);
+    let mut looked = 0;
+    for name in shipped.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".toml")?.to_owned())) {
+        assert!(listed.contains(&name), "{name} in {listed}");
+        let shown = test.cmd(&format!("show {name}")).ok().stdout;
+        assert!(shown.contains(&name), "{shown}");
+        looked += 1;
+    }
+    assert!(looked >= 11, "{looked}");
+    assert!(test.cmd("show linux-x86_64-system-llvm").ok().stdout.contains("llvm-config"));
+}

@@ -222,6 +222,8 @@ impl Resolver<'_> {
         }
         let empty = match kind {
             _ if required && !self.options.incomplete => None,
+            // Where an empty path is none.
+            VarType::Path if required => Some(VarValue::Path("…".into())),
             VarType::String => Some(VarValue::String(String::new())),
             VarType::Path => Some(VarValue::Path("".into())),
             VarType::List => Some(VarValue::List(Vec::new())),
