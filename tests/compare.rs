@@ -137,7 +137,14 @@ fn builds_that_do_something_else_are_not_compared() {
     );
     refused("./base ./base -- sh -c '{program} 1; date +%N'", "prints something else each time");
     refused("./base ./base -- {program}", "was killed by SIGSEGV with ./base");
+    // The program is named, and something else is run; with an environment of its own each side may run anything.
+    refused(
+        "./base ./base -- sh -c 'echo {program}'",
+        "does not start [DIR]/./base, so something else would be measured",
+    );
     let quick = "--counter none --rounds 1";
+    let env = format!("{quick} --base-env X=1 --candidate-env X=2 --ignore-output -- sh -c 'echo $X'");
+    let _ = test.cmd(&format!("compare ./base ./other {env}")).ok();
     let _ = test.cmd(&format!("compare ./base ./other {quick} --ignore-output -- {{program}} 1")).ok();
     let both = test.cmd(&format!("compare ./fails ./fails {quick} --allow-failure -- {{program}} 1")).ok();
     assert!(both.stdout.contains("left out: `1`: 1 of at least 6 runs a side"), "{}", both.stdout);

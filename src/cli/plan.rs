@@ -21,6 +21,7 @@ use crate::run::survey::{CannotBegin, Survey, survey};
 /// `optbuild plan`
 pub fn plan(args: &PlanArgs) -> Result<u8> {
     let project = Project::with_facts(&args.pipeline, Mode::Look, args.facts.as_deref())?;
+    project.pipeline.idle.iter().for_each(|idle| super::tell(&format!("note: {idle}")));
     if args.dot || args.mermaid {
         let graph = graph(&project);
         print(&if args.dot { graph_dot(&graph) } else { graph_mermaid(&graph) })?;

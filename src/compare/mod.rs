@@ -8,6 +8,7 @@ mod counting;
 pub mod files;
 pub mod limit;
 mod noise;
+mod opened;
 pub mod options;
 pub mod probe;
 pub mod request;

@@ -9,8 +9,9 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::budget::Clock;
+use super::opened::Opened;
 use super::probe::{Ended, Order, Reading};
-use super::request::{Build, Request, Workload};
+use super::request::{Build, PLACEHOLDER, Request, Workload};
 use super::result::{Identity, Metric};
 use crate::report::text;
 
@@ -75,10 +76,20 @@ fn once(request: &Request, workload: &Workload, build: &Build, dir: &Utf8Path, c
     let invocation = if std::ptr::eq(build, &request.base) { &workload.base } else { &workload.candidate };
     let limit = clock.limit();
     let order = Order { limit: Some(limit), ..Order::new(invocation, dir, false) };
+    // What differs by its environment alone may be measured with any program.
+    let opened = if build.env.is_empty() { Opened::watch(&build.program()) } else { None };
     let reading = order.run(&settings.optbuild)?;
+    let started = opened.is_none_or(|opened| opened.was_opened());
     match &reading.ended {
-        Ended::Code(0) => Ok(reading),
-        Ended::Code(_) if settings.allow_failure => Ok(reading),
+        Ended::Code(status) if *status == 0 || settings.allow_failure => match started {
+            true => Ok(reading),
+            false => bail!(
+                "`{}` does not start {}, so something else would be measured; call the program as `{PLACEHOLDER}`, or by a \
+                 name that leads to it",
+                workload.name,
+                build.program()
+            ),
+        },
         Ended::TooLate => bail!(
             "one run of `{}` takes longer than the budget of {}: with {} it was ended after {}; raise the budget \
              (`--budget`, a stage's `budget`), or let the workload do less",

@@ -10,6 +10,7 @@ use super::canonical;
 use super::check::{self, Draft};
 use super::decode;
 use super::error::{LoadError, Problem};
+use super::idle;
 use super::keys;
 use super::merge;
 use super::read::{Reader, normal, resolved};
@@ -65,6 +66,8 @@ impl Loader<'_> {
         for draft in &drafts {
             check::references(Some(draft), &draft.found.outputs, &drafts, &names, self.problems);
         }
+        let others = [section("tools"), section("outputs")];
+        let idle = idle::idle(section("vars"), stages, others, &drafts, &names);
         let stages = check::assemble(drafts, |draft| canonical::declaration(&draft.table), self.problems)?;
         let word = |key: &str| tree.get(key).and_then(Node::as_str).map(str::to_string);
         Some(Pipeline {
@@ -75,6 +78,7 @@ impl Loader<'_> {
             tools,
             outputs,
             stages,
+            idle,
             hash: self.sources.hash(),
             vars: variables.into_values(),
         })

@@ -10,6 +10,7 @@ mod decode;
 mod defaults;
 mod error;
 mod graph;
+mod idle;
 mod keys;
 pub mod kind;
 mod load;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 pub use common::{Common, OnFailure, StartsFrom};
 pub use error::{LoadError, nearest};
 pub use graph::{Cycle, Graph};
+pub use idle::Idle;
 pub use kind::{Kind, KindName};
 pub use load::load;
 pub use reference::reference;
@@ -76,6 +78,8 @@ pub struct Pipeline {
     pub outputs: IndexMap<String, Text>,
     /// In the order of the file, which is the order in which the work happens.
     pub stages: Vec<Stage>,
+    /// Variables that were set for nothing.
+    pub idle: Vec<Idle>,
     /// Hash of the text of all its files: whether the pipeline changed since a run.
     pub hash: String,
 }
@@ -92,6 +96,8 @@ pub struct Variable {
     pub choices: Vec<String>,
     /// Never shown, logged or written to disk in clear.
     pub secret: bool,
+    /// What set it: `--set NAME`, or a variable of the environment. None: it has its default.
+    pub given: Option<String>,
     pub description: String,
 }
 

@@ -161,11 +161,15 @@ impl Resolver<'_> {
             None => None,
         };
         let (value, origin) = self.choose(given, kind, secret, default, flag("required"), at)?;
-        self.check_choice(&value, choices.as_deref(), secret, origin, at)?;
+        self.check_choice(&value, choices.as_deref(), secret, &origin, at)?;
+        let given = match origin {
+            Origin::Caller(source) => Some(source),
+            Origin::Default(_) => None,
+        };
         let description = table.get("description").and_then(Node::as_str).unwrap_or_default().into();
         let default = table.get("default").filter(|_| !secret).map(as_written);
         let choices = choices.filter(|_| !secret).unwrap_or_default().iter().map(scalar).collect();
-        Some(Variable { value, kind, default, choices, secret, description })
+        Some(Variable { value, kind, default, choices, secret, given, description })
     }
 
     fn kind(&mut self, table: &Table) -> Option<VarType> {
@@ -260,7 +264,7 @@ impl Resolver<'_> {
         value: &VarValue,
         choices: Option<&[VarValue]>,
         secret: bool,
-        origin: Origin,
+        origin: &Origin,
         at: &Range<usize>,
     ) -> Option<()> {
         let Some(choices) = choices else { return Some(()) };
@@ -276,7 +280,9 @@ impl Resolver<'_> {
             Origin::Caller(source) => {
                 Problem::new(format!("`{source}`: {shown} is not among the choices")).mark(at.clone(), "declared here")
             }
-            Origin::Default(span) => Problem::at(format!("{shown} is not among the choices of `{}`", self.name), span),
+            Origin::Default(span) => {
+                Problem::at(format!("{shown} is not among the choices of `{}`", self.name), span.clone())
+            }
         };
         self.problems.push(match super::error::nearest_of(wrong, valid.iter().copied()) {
             _ if secret => problem,

@@ -14,6 +14,7 @@ fn pipeline(tools: &str, llvm: &str) -> Pipeline {
         default: None,
         choices: Vec::new(),
         secret: false,
+        given: None,
         description: String::new(),
     };
     Pipeline {
@@ -25,6 +26,7 @@ fn pipeline(tools: &str, llvm: &str) -> Pipeline {
         tools: toml::from_str::<indexmap::IndexMap<String, ToolDecl>>(tools).unwrap(),
         outputs: Default::default(),
         stages: Vec::new(),
+        idle: Vec::new(),
         hash: String::new(),
     }
 }

@@ -25,6 +25,7 @@ pub fn pipeline(text: &str) -> Pipeline {
         tools: Default::default(),
         outputs,
         stages: stages.into_iter().map(stage).collect(),
+        idle: Vec::new(),
         hash: String::new(),
     }
 }

@@ -33,6 +33,7 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
     let variable = |path: &Utf8Path| Variable {
         value: VarValue::Path(path.to_owned()),
         secret: false,
+        given: None,
         description: String::new(),
         kind: optbuild::pipeline::VarType::Path,
         default: None,
@@ -47,6 +48,7 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         tools: toml::from_str(tools).unwrap(),
         outputs: Default::default(),
         stages: vec![stage],
+        idle: Vec::new(),
         hash: String::new(),
     }
 }

@@ -205,6 +205,7 @@ fn nothing() -> Pipeline {
         tools: IndexMap::new(),
         outputs: IndexMap::new(),
         stages: Vec::new(),
+        idle: Vec::new(),
         hash: String::new(),
     }
 }
