@@ -184,6 +184,7 @@ fn secrets_come_from_the_environment() {
         default: None,
         choices: Vec::new(),
         secret: true,
+        given: None,
         description: String::new(),
     };
     pipeline.vars.insert("api-key".into(), variable);

@@ -79,6 +79,7 @@ impl World {
             default: None,
             choices: Vec::new(),
             secret,
+            given: None,
             description: String::new(),
         };
         let vars = [
@@ -95,6 +96,7 @@ impl World {
             tools: Default::default(),
             outputs: Default::default(),
             stages: vec![stage.clone()],
+            idle: Vec::new(),
             hash: "h".into(),
         };
         let outputs = BTreeMap::from([(lib, "ab".repeat(32))]);
