@@ -17,9 +17,10 @@ use crate::report::info::{
 };
 use crate::report::summary::{StageSummary, Status, profiles};
 use crate::run::alive::is_owner_alive;
-use crate::run::decide::{BEGUN, Judge, Verdict};
+use crate::run::decide::Judge;
 use crate::run::select::{Request, Selection, no_stage, select};
 use crate::run::survey::{Survey, survey};
+use crate::run::verdict::{BEGUN, Verdict};
 use crate::state::fingerprint::{Change, Fingerprint};
 use crate::state::journal;
 use crate::state::record::Record;

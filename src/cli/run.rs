@@ -16,17 +16,18 @@ use super::{history, interrupt, listen, plan, project, survivors};
 use crate::pipeline::shipped;
 use crate::report::summary::closing::Again;
 use crate::run::control::Control;
-use crate::run::decide::Settled;
 use crate::run::environment;
 use crate::run::event::{Event, Outcome, Stamped};
 use crate::run::process;
 use crate::run::publish::{self, Published, publish};
 use crate::run::sampler::Sampler;
-use crate::run::scheduler::{self, Budget, FailurePolicy, RunEnd};
+use crate::run::scheduler::{self, FailurePolicy, RunEnd};
 use crate::run::select::{Request, Selection, select};
+use crate::run::share::Budget;
 use crate::run::stage::Shared;
 use crate::run::step::Events;
 use crate::run::survey::survey;
+use crate::run::verdict::Settled;
 use crate::state::store::LockInfo;
 
 /// `optbuild run`

@@ -8,7 +8,8 @@ use super::read::normal;
 use super::schema::VarType;
 use super::text::{Piece, Text};
 use super::tree::{Node, Value};
-use super::vars::{Resolver, of_type, scalar};
+use super::var_type::{of_type, scalar};
+use super::vars::Resolver;
 
 /// A message, and the part of the text that it is about.
 type Wrong = (Problem, String);

@@ -8,7 +8,7 @@ use super::check::Draft;
 use super::substitute::Names;
 use super::text::{Piece, Text};
 use super::tree::{Node, Table, Value};
-use super::vars::scalar;
+use super::var_type::scalar;
 
 /// A variable that was set for nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,6 +27,7 @@ pub mod supply;
 pub mod text;
 mod tree;
 pub mod value;
+mod var_type;
 mod vars;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,8 @@ use super::source::Sources;
 use super::text::{OutputRef, Piece, Text, TextError};
 use super::tree::{Entry, Node, Table, Value};
 use super::value::split_line;
-use super::vars::{Variables, scalar};
+use super::var_type::scalar;
+use super::vars::Variables;
 use super::{VarValue, Variable};
 
 /// The names that a pipeline declares.

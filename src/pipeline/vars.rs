@@ -16,6 +16,7 @@ use super::shape::Shape;
 use super::source::Sources;
 use super::text::{self, Piece, Text};
 use super::tree::{Node, Table, Value};
+use super::var_type::{as_written, list_items, of_type, scalar};
 use super::{LoadOptions, VarValue, Variable};
 
 /// A variable that was declared.
@@ -51,22 +52,6 @@ impl Variables {
     }
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.declared.iter().map(|declared| declared.name.as_str())
-    }
-}
-
-impl VarType {
-    const ALL: [(VarType, &str); 5] = [
-        (VarType::String, "string"),
-        (VarType::Path, "path"),
-        (VarType::Int, "int"),
-        (VarType::Bool, "bool"),
-        (VarType::List, "list"),
-    ];
-}
-
-impl std::fmt::Display for VarType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(VarType::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))
     }
 }
 
@@ -293,60 +278,9 @@ impl Resolver<'_> {
     }
 }
 
-/// What commas separate; `\\,` is a comma.
-fn list_items(text: &str) -> Vec<String> {
-    let mut items = vec![String::new()];
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        let comma = chars.peek() == Some(&',');
-        match (char, items.last_mut()) {
-            ('\\', Some(item)) if comma => {
-                item.push(',');
-                chars.next();
-            }
-            (',', _) => items.push(String::new()),
-            (char, Some(item)) => item.push(char),
-            (_, None) => {}
-        }
-    }
-    items
-}
-
-/// A default as it stands in the file, a list with commas.
-fn as_written(node: &Node) -> String {
-    match &node.value {
-        Value::String(text) => text.clone(),
-        Value::Integer(number) => number.to_string(),
-        Value::Boolean(value) => value.to_string(),
-        Value::Array(items) => items.iter().map(as_written).collect::<Vec<_>>().join(","),
-        Value::Table(_) | Value::Other(_) => String::new(),
-    }
-}
-
 /// Where a value came from.
 enum Origin {
     /// `--set` or the environment.
     Caller(String),
     Default(Range<usize>),
-}
-
-pub(super) fn of_type(kind: VarType) -> &'static str {
-    match kind {
-        VarType::String => "a string",
-        VarType::Path => "a path, which is written as a string",
-        VarType::Int => "an integer",
-        VarType::Bool => "a boolean: `true` or `false`",
-        VarType::List => "a list of strings",
-    }
-}
-
-/// The value as text. A list has none.
-pub(super) fn scalar(value: &VarValue) -> String {
-    match value {
-        VarValue::Bool(value) => value.to_string(),
-        VarValue::Int(number) => number.to_string(),
-        VarValue::String(text) => text.clone(),
-        VarValue::Path(path) => path.to_string(),
-        VarValue::List(items) => items.join(","),
-    }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
 use super::select::Selection;
+use super::verdict::{BEGUN, SPARED, Settled, Verdict, Work};
 use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage, StartsFrom, Supplied, supply};
 use crate::plan::{PlanError, StagePlan};
 use crate::state::fingerprint::{self, Change, Difference, Fingerprint, Inputs};
@@ -18,75 +19,8 @@ use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
 use crate::state::workspace::{self, Candidate, WorkspaceDecision, WorkspaceState};
 
-/// Why a stage runs that an earlier run began and did not bring to its end.
-pub const BEGUN: &str = "it was begun and not finished";
-
-/// What a stage is that is off because the profile that it is for comes out of a bundle.
-pub const SPARED: &str = "not needed: what it is for comes out of the bundle of `--profiles`";
-
 /// Plans one stage past the stages that are not available.
 pub type Planner<'a> = dyn Fn(&str, &BTreeSet<String>) -> Result<StagePlan, PlanError> + Sync + 'a;
-
-/// What is known of a stage that others depend on.
-#[derive(Debug, Clone)]
-pub enum Settled {
-    /// It has outputs.
-    Done(Arc<Record>),
-    /// It has none, and will have none in this run. Why, as in "stage `a` is switched off".
-    Unavailable { why: String, failed: bool },
-    /// It failed, which is not tolerated, or it lies outside of the selection and its outputs cannot be used. No fallback is
-    /// taken for it: that would change what is built.
-    OutOfReach(String),
-    /// It will run, or might.
-    Open,
-}
-
-/// What is to be done with a stage.
-#[derive(Debug)]
-pub enum Verdict {
-    UpToDate(Arc<Record>, Box<StagePlan>),
-    /// Its record is not up to date, and it is used all the same (`--accept-stale`, `--skip`).
-    Stale(Arc<Record>),
-    Run(Box<Work>),
-    /// Whether it runs depends on what this stage makes.
-    DependsOn(String, Box<StagePlan>),
-    /// Its workspace must be brought into the right state by this stage first.
-    NeedsFirst {
-        stage: String,
-        reason: String,
-        /// The nearest stage that can start: where a selection has to begin that does without another stage before it.
-        begin: String,
-    },
-    /// It cannot have outputs: it is off, skipped, or what it needs has none.
-    Unavailable {
-        why: String,
-        blocked_by: Option<String>,
-        /// Whether references to it take their fallback.
-        fallback: bool,
-    },
-    /// It failed under the same fingerprint, and that was tolerated.
-    FailedBefore(Arc<Record>),
-    /// It lies outside of the selection and has no outputs that can be used.
-    OutOfReach(String),
-}
-
-/// A stage that is ready to run.
-#[derive(Debug)]
-pub struct Work {
-    pub plan: StagePlan,
-    pub fingerprint: Fingerprint,
-    pub inputs: Vec<InputRecord>,
-    /// Where the inputs stand, with their hashes.
-    pub input_paths: BTreeMap<OutputRef, (Utf8PathBuf, String)>,
-    /// Why it runs.
-    pub reasons: Vec<String>,
-    /// Its committed workloads do not count.
-    pub forced: bool,
-    /// The fingerprint of the stage before it in its workspace.
-    pub predecessor: Option<String>,
-    /// The stages behind it in its workspace, which start from what it leaves.
-    pub successors: Vec<String>,
-}
 
 /// Answers for one pipeline and one selection.
 pub struct Judge<'a> {
@@ -106,10 +40,10 @@ impl Judge<'_> {
     pub fn judge(&self, stage: &Stage, settled: &BTreeMap<String, Settled>) -> Result<Verdict> {
         let name = &stage.common.name;
         if stage.spared {
-            return Ok(off(SPARED.into()));
+            return Ok(Verdict::off(SPARED.into()));
         }
         if !stage.common.when {
-            return Ok(off(format!("stage `{name}` is switched off")));
+            return Ok(Verdict::off(format!("stage `{name}` is switched off")));
         }
         let selected = self.selection.stages.contains(name);
         if self.selection.skipped.contains(name) {
@@ -137,7 +71,7 @@ impl Judge<'_> {
             match settled.get(&output.stage) {
                 Some(Settled::Done(record)) => self.input(record, output, &mut inputs, &mut input_paths)?,
                 Some(Settled::OutOfReach(why)) if selected => {
-                    return Ok(cut_off(why, &output.stage));
+                    return Ok(Verdict::cut_off(why, &output.stage));
                 }
                 _ if selected => return Ok(Verdict::DependsOn(output.stage, Box::new(plan))),
                 _ => {
@@ -151,7 +85,7 @@ impl Judge<'_> {
             Some(before) => match settled.get(before) {
                 Some(Settled::Done(record)) => Some(record.fingerprint.id()),
                 Some(Settled::OutOfReach(why)) if selected => {
-                    return Ok(cut_off(why, before));
+                    return Ok(Verdict::cut_off(why, before));
                 }
                 _ if selected => return Ok(Verdict::DependsOn(before.clone(), Box::new(plan))),
                 _ => {
@@ -322,7 +256,7 @@ impl Judge<'_> {
         {
             return Ok(Verdict::Stale(Arc::new(record)));
         }
-        Ok(off(format!("stage `{name}` is skipped and has no recorded outputs")))
+        Ok(Verdict::off(format!("stage `{name}` is skipped and has no recorded outputs")))
     }
 
     /// A stage outside of the selection that is not up to date.
@@ -347,19 +281,9 @@ fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<String, Settled>, selected
         Some(Settled::Unavailable { why, failed: true }) => {
             Some(Verdict::Unavailable { why: why.clone(), blocked_by: Some(need.clone()), fallback: true })
         }
-        Some(Settled::OutOfReach(why)) if selected => Some(cut_off(why, need)),
+        Some(Settled::OutOfReach(why)) if selected => Some(Verdict::cut_off(why, need)),
         _ => None,
     })
-}
-
-/// A stage that does not run, and does not fail.
-fn off(why: String) -> Verdict {
-    Verdict::Unavailable { why, blocked_by: None, fallback: true }
-}
-
-/// A stage that depends on one that is out of reach, and is itself for those that depend on it.
-fn cut_off(why: &str, by: &str) -> Verdict {
-    Verdict::Unavailable { why: why.into(), blocked_by: Some(by.into()), fallback: false }
 }
 
 /// The stages behind this one in its workspace.

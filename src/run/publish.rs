@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::decide::Settled;
 use super::survey::available;
+use super::verdict::Settled;
 use crate::op::capture;
 use crate::pipeline::{Piece, Pipeline, Text};
 use crate::state::disk;

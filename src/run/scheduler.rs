@@ -11,11 +11,13 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::control::GRACE;
-use super::decide::{Judge, Settled, Verdict, Work};
+use super::decide::Judge;
 use super::event::{Event, Outcome, ToolVersion};
+use super::share::{Budget, Share};
 use super::stage::{Shared, StageEnd, execute};
 use super::survey::settle;
-use crate::pipeline::{Graph, OnFailure, OutputRef, Stage};
+use super::verdict::{Settled, Verdict, Work};
+use crate::pipeline::{Graph, OnFailure, Stage};
 use crate::state::record::Record;
 
 /// What happens to the other stages when one fails.
@@ -30,14 +32,6 @@ pub enum FailurePolicy {
     KeepGoing,
 }
 
-/// What a run may use.
-#[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    pub slots: usize,
-    /// In bytes.
-    pub memory: u64,
-}
-
 /// How a run ended.
 #[derive(Debug)]
 pub struct RunEnd {
@@ -47,15 +41,6 @@ pub struct RunEnd {
     pub environment: bool,
     /// Stages failed, and the pipeline tolerates it.
     pub tolerated: bool,
-}
-
-/// A stage that is under way.
-struct Running {
-    slots: usize,
-    memory: u64,
-    exclusive: bool,
-    workspace: Option<String>,
-    inputs: Vec<OutputRef>,
 }
 
 /// The state of a run.
@@ -70,7 +55,7 @@ struct Scheduler<'a, 'j> {
     ready: BTreeMap<String, (u64, Box<Work>)>,
     /// How many stages have ended.
     ends: u64,
-    running: BTreeMap<String, Running>,
+    running: BTreeMap<String, Share>,
     failed: bool,
     environment: bool,
     tolerated: bool,
@@ -229,21 +214,11 @@ impl<'a> Scheduler<'a, '_> {
         Ok(())
     }
 
-    /// What a stage that is ready takes.
-    fn candidate(&self, stage: &Stage, work: &Work) -> Running {
-        let wanted = stage.common.jobs.map(|jobs| jobs as usize).or(work.plan.default_jobs);
-        Running {
-            slots: wanted.unwrap_or(self.budget.slots).clamp(1, self.budget.slots),
-            memory: stage.common.memory.map_or(0, |size| size.as_u64()).min(self.budget.memory),
-            exclusive: stage.common.exclusive || stage.kind.measures(),
-            workspace: stage.common.workspace.clone(),
-            inputs: work.plan.inputs(),
-        }
-    }
-
     fn fits_now(&self, stage: &Stage) -> bool {
         let name = &stage.common.name;
-        self.ready.get(name).is_some_and(|(_, work)| self.fits(name, &self.candidate(stage, work)))
+        self.ready
+            .get(name)
+            .is_some_and(|(_, work)| Share::of(stage, work, self.budget).fits(name, &self.running, self.budget))
     }
 
     fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, stage: &'a Stage)
@@ -252,7 +227,7 @@ impl<'a> Scheduler<'a, '_> {
     {
         let name = &stage.common.name;
         let Some((_, work)) = self.ready.remove(name) else { return };
-        let candidate = self.candidate(stage, &work);
+        let candidate = Share::of(stage, &work, self.budget);
         self.announce(stage, &work, candidate.slots);
         // What a resumed run has wiped once it goes on with.
         let fresh = self.judge.selection.fresh && work.forced;
@@ -265,22 +240,6 @@ impl<'a> Scheduler<'a, '_> {
                 tracing::debug!("stage {} ended after the scheduler", stage.common.name);
             }
         });
-    }
-
-    fn fits(&self, name: &str, candidate: &Running) -> bool {
-        let running = || self.running.values();
-        let slots: usize = running().map(|r| r.slots).sum();
-        let memory: u64 = running().map(|r| r.memory).sum();
-        if self.running.is_empty() {
-            return true;
-        }
-        slots + candidate.slots <= self.budget.slots
-            && memory + candidate.memory <= self.budget.memory
-            && !candidate.exclusive
-            && !running().any(|r| r.exclusive)
-            && !running().any(|r| r.workspace.is_some() && r.workspace == candidate.workspace)
-            // A stage that runs again empties its output directory, from which another one may still read.
-            && !running().any(|r| r.inputs.iter().any(|input| input.stage == name))
     }
 
     fn announce(&self, stage: &Stage, work: &Work, jobs: usize) {

@@ -12,14 +12,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::Control;
-use super::decide::Work;
 use super::event::{Event, Failure, OutputInfo};
 use super::resolve::Resolver;
 use super::step::{Events, Retry, StepError, StepRunner};
+use super::unchanged;
+use super::verdict::Work;
 use crate::pipeline::{OnFailure, Stage};
 use crate::plan::{self, Output, Part, Symbol};
 use crate::state::build_dir::{self, Begin, BuildDir};
-use crate::state::fingerprint::{self, Fingerprint};
+use crate::state::fingerprint::Fingerprint;
 use crate::state::manifest::{Manifest, Times};
 use crate::state::record::{OutputRecord, Record, RecordOutcome};
 use crate::state::sources::Sources;
@@ -71,7 +72,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
     // A panic that nobody catches here would leave the scheduler waiting for this stage for ever.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| execution.run(fresh, began)))
         .unwrap_or_else(|_| Err(Stop::Other(anyhow!("optbuild itself failed, as it says above; please report it"))));
-    let disturbed = matches!(&result, Err(Stop::Other(error)) if error.is::<Disturbed>());
+    let disturbed = matches!(&result, Err(Stop::Other(error)) if error.is::<unchanged::Disturbed>());
     let end = match result {
         Ok(record) => StageEnd::Done(Box::new(record)),
         Err(Stop::Step(StepError::Interrupted)) => StageEnd::Interrupted,
@@ -102,11 +103,6 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
     execution.report(&end, began, tolerated);
     end
 }
-
-/// Something that the stage was made from changed while it ran: nobody knows what its outputs were made from.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Disturbed(String);
 
 /// One stage under way.
 struct Execution<'a> {
@@ -209,9 +205,7 @@ impl Execution<'_> {
         let state = &self.shared.state;
         let name = &self.stage.common.name;
         let id = self.fingerprint().id();
-        self.sources_unchanged()?;
-        self.tools_unchanged()?;
-        self.inputs_unchanged()?;
+        unchanged::check(self.work, self.shared)?;
         let out = state.layout().out(name, &id);
         disk::sync_tree(&out, state.layout().root())?;
         let mut outputs = BTreeMap::new();
@@ -256,58 +250,6 @@ impl Execution<'_> {
             show: output.show,
         };
         Ok((record, (manifest, times)))
-    }
-
-    /// A tree that changed while the stage read it: nobody knows what the outputs were made from.
-    fn sources_unchanged(&self) -> Result<()> {
-        let now = fingerprint::sources_now(&self.work.plan, &self.shared.sources)?;
-        let before = &self.fingerprint().sources;
-        for source in &self.work.plan.sources {
-            if before.get(&source.name) != now.get(&source.name) {
-                return Err(Disturbed(format!(
-                    "`{}` ({}) changed while the stage ran, so it is not known what its outputs were made from; \
-                     run it again, and let nothing write there meanwhile (what the stage itself makes belongs into \
-                     `${{self.out}}` or `${{self.build}}`)",
-                    source.path, source.name
-                ))
-                .into());
-            }
-        }
-        Ok(())
-    }
-
-    /// A build of hours outlasts an upgrade of the compiler that it uses.
-    fn tools_unchanged(&self) -> Result<()> {
-        let now = fingerprint::tools_now(&self.work.plan, &self.shared.sources, &self.shared.tools)?;
-        match now.iter().find(|(part, identity)| self.fingerprint().configuration.get(*part) != Some(*identity)) {
-            None => Ok(()),
-            Some((part, _)) => Err(Disturbed(format!(
-                "the tool `{}` changed while the stage ran, so it is not known with which one its outputs were made; run it \
-                 again",
-                part.trim_start_matches("tool.")
-            ))
-            .into()),
-        }
-    }
-
-    /// What is recorded of the outputs of other stages must be what this stage has read. What was added does not count: it was
-    /// not there when their users were planned.
-    fn inputs_unchanged(&self) -> Result<()> {
-        let state = &self.shared.state;
-        for input in &self.work.inputs {
-            let Some((path, hash)) = self.work.input_paths.get(&input.output_ref()) else { continue };
-            let Some(manifest) = state.manifest(hash)? else { continue };
-            let times = state.times(&input.fingerprint)?;
-            if let Some(change) = manifest.change(times.get(&input.output), path, self.shared.sources.hasher())? {
-                return Err(Disturbed(format!(
-                    "{change}, which is part of output `{}` of stage `{}`; outputs do not change any more when a stage is done. \
-                     Run again: `{}` is made anew; and let this stage work on a copy",
-                    input.output, input.stage, input.stage
-                ))
-                .into());
-            }
-        }
-        Ok(())
     }
 
     /// A failure that is tolerated is not tried again until the fingerprint changes.

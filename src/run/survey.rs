@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::decide::{Judge, Settled, Verdict};
+use super::decide::Judge;
+use super::verdict::{Settled, Verdict};
 use crate::pipeline::{Graph, OutputRef};
 use crate::plan::Gap;
 

@@ -4,6 +4,7 @@
 
 mod build;
 pub mod diff;
+mod events;
 mod facts;
 mod files;
 mod lanes;

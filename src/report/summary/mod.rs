@@ -4,16 +4,18 @@
 
 pub mod alike;
 pub mod closing;
+mod facts;
 mod previous;
 pub mod profiles;
 mod shown;
 pub mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
+pub use facts::Fact;
 pub use previous::{Change, Previous, PreviousStage};
 pub use shown::{Shown, shown};
 
@@ -95,15 +97,6 @@ pub struct Workloads {
     pub total: usize,
     /// Counted by this run or an earlier one.
     pub committed: usize,
-}
-
-/// A number that an operation reported.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fact {
-    pub step: String,
-    pub name: String,
-    pub value: f64,
-    pub unit: String,
 }
 
 impl RunSummary {
@@ -263,64 +256,6 @@ impl Status {
 }
 
 impl StageSummary {
-    /// A step that is tried again reports again: the later number counts.
-    fn add_fact(&mut self, fact: Fact) {
-        match self.facts.iter_mut().find(|known| known.step == fact.step && known.name == fact.name) {
-            Some(known) => *known = fact,
-            None => self.facts.push(fact),
-        }
-    }
-
-    /// One number per name, in the order in which they came, without details. Where several steps reported one, files and bytes are added up;
-    /// of anything else the last one stands.
-    pub fn fact_totals(&self) -> Vec<Fact> {
-        let mut seen = BTreeSet::new();
-        let names = self.facts.iter().filter(|fact| !fact.is_detail() && seen.insert(&fact.name));
-        names
-            .filter_map(|first| {
-                let same: Vec<&Fact> = self.facts.iter().filter(|fact| fact.name == first.name).collect();
-                let mut total = Fact::clone(same.last()?);
-                if matches!(total.unit.as_str(), "bytes" | "files") {
-                    total.value = same.iter().map(|fact| fact.value).sum();
-                }
-                Some(total)
-            })
-            .collect()
-    }
-
-    /// The facts in one line, `24 raw profiles, 1,402 functions`; empty if there are none. What is said in a sentence is not repeated.
-    pub fn fact_line(&self) -> String {
-        let told = profiles::told(self.facts.iter().map(|fact| (fact.step.as_str(), fact.name.as_str(), fact.value)));
-        let mut facts = self.fact_totals();
-        facts.retain(|fact| !told.contains(&fact.step.as_str()));
-        // That there is nothing of something is worth a share, not a number.
-        let told = facts.iter().filter(|fact| fact.value != 0.0 || !fact.unit.is_empty());
-        let texts = told.map(|fact| {
-            // What a build tool says of its own steps: `inner/llvm`.
-            let name = fact.name.strip_prefix("inner/").unwrap_or(&fact.name).replace('-', " ");
-            match fact.unit.as_str() {
-                // What is counted is the name: `7 raw profiles`.
-                "" if !name.ends_with('s') => format!("{name} {}", super::text::quantity(fact.value, "")),
-                unit if matches!(unit, "" | "files") || unit == fact.name => {
-                    let name = if fact.value == 1.0 { name.strip_suffix('s').unwrap_or(&name) } else { &name };
-                    format!("{} {name}", super::text::quantity(fact.value, ""))
-                }
-                // `raw-bytes` of something are said as `2.0 KiB raw`.
-                unit if let Some(what) = name.strip_suffix(" bytes") => {
-                    format!("{} {what}", super::text::quantity(fact.value, unit))
-                }
-                "%" => format!("{} {name}", super::text::quantity(fact.value, "%")),
-                unit => format!("{name} {}", super::text::quantity(fact.value, unit)),
-            }
-        });
-        texts.collect::<Vec<_>>().join(", ")
-    }
-
-    /// What the facts say of profiles.
-    pub fn profile_sentences(&self) -> Vec<String> {
-        profiles::sentences(self.facts.iter().map(|fact| (fact.step.as_str(), fact.name.as_str(), fact.value)))
-    }
-
     /// Its outputs for people: the directory `out` stands for itself only where nothing in it has a name of its own.
     pub fn shown_outputs(&self) -> impl Iterator<Item = &OutputInfo> {
         let alone = self.outputs.iter().all(|output| output.name == "out");
@@ -330,13 +265,6 @@ impl StageSummary {
     /// Bytes of all outputs.
     pub fn bytes(&self) -> u64 {
         self.outputs.iter().map(|output| output.bytes).sum()
-    }
-}
-
-impl Fact {
-    /// Of a group, `GROUP/NAME`: for reports, too much for a line.
-    pub fn is_detail(&self) -> bool {
-        self.name.contains('/')
     }
 }
 
