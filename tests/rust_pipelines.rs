@@ -224,6 +224,14 @@ fn in_the_checkout_itself() {
     rust.run(&["--until", "llvm-profile"]).ok();
 }
 
+/// A rustc of this machine, whose LLVM may be newer than the clang here, has nothing to do with it.
+#[test]
+fn what_this_machine_must_have() {
+    let rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    let looked = rust.call("doctor", &[]).says("rust checkout           ok");
+    assert!(!looked.text.contains("LLVM of rustc"), "{}", looked.text);
+}
+
 #[test]
 fn crates_that_are_not_there() {
     let mut rust = Rust::new("linux-x86_64", Spelling::Of2025);
