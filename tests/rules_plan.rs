@@ -76,6 +76,19 @@ fn the_shell_script_makes_the_same() {
     assert!(same, "{:?}", test.files_below("empty/OUT"));
 }
 
+/// What comes after what it is written up to is not in it; what begins in the middle cannot be written.
+#[test]
+fn the_shell_script_up_to_a_stage() {
+    let test = Test::new([stage("a", "", ""), stage("b", "needs = ['a']", ""), stage("c", "needs = ['b']", "")]);
+    let script = test.cmd("plan p.toml --shell --until b").ok().stdout.replace("[DIR]", test.dir.as_str());
+    test.write("script", &script);
+    test.sh(&format!("PATH={}:$PATH; bash -s -- OUT < script", test.aside.join("bin")));
+    assert_eq!(test.marked(), ["a", "b"]);
+    for words in ["--from b", "--only b", "--skip b", "--force", "--until b --accept-stale"] {
+        let _ = test.cmd(&format!("plan p.toml --shell {words}")).code(2).err("of what selects stages only `--until`");
+    }
+}
+
 #[test]
 fn the_shell_script_stops_at_the_first_error() {
     let test = Test::new([stage("a", "", "false"), stage("b", "needs = ['a']", "")]);

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 
-use super::args::PlanArgs;
-use super::exit::Machine;
+use super::args::{PlanArgs, SelectionArgs};
+use super::exit::{Machine, Usage};
 use super::project::{Mode, Project};
 use super::run::request;
 use crate::pipeline::Stage;
@@ -14,7 +14,7 @@ use crate::plan::{Action, Command, Gap, Op, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
 use crate::report::text;
 use crate::run::environment;
-use crate::run::select::select;
+use crate::run::select::{Selection, select};
 use crate::run::survey::{CannotBegin, Survey, survey};
 use crate::run::verdict::{SPARED, Verdict};
 
@@ -27,11 +27,16 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
         print(&if args.dot { graph_dot(&graph) } else { graph_mermaid(&graph) })?;
         return Ok(0);
     }
+    let selection = select(&project.pipeline, &project.graph, &request(&args.selection))?;
     if args.shell {
-        print(&script(&project)?)?;
+        let SelectionArgs { from, only, skip, force, fresh, accept_stale, until: _ } = &args.selection;
+        if [from, only, skip].iter().any(|stages| !stages.is_empty()) || *force || *fresh || *accept_stale {
+            let what = "a script builds everything from the beginning: beside `--shell`, of what selects stages only `--until`";
+            return Err(Usage(format!("{what} makes sense")).into());
+        }
+        print(&script(&project, &selection)?)?;
         return save_facts(args, &project);
     }
-    let selection = select(&project.pipeline, &project.graph, &request(&args.selection))?;
     let text = if args.facts.is_some() {
         plan_text(&project, None)
     } else {
@@ -82,12 +87,13 @@ pub fn off(project: &Project) -> BTreeSet<String> {
     off.map(|stage| stage.common.name.clone()).collect()
 }
 
-fn script(project: &Project) -> Result<String> {
+/// The selected stages, which are all up to some.
+fn script(project: &Project, selection: &Selection) -> Result<String> {
     let off = off(project);
     let environment = shell::Environment { base: environment::BASE, secret: environment::SECRET };
     let mut plans = Vec::new();
     for name in project.graph.order() {
-        if !off.contains(name) {
+        if !off.contains(name) && selection.stages.contains(name) {
             plans.push(project.plan(name, &off)?);
         }
     }

@@ -216,7 +216,7 @@ pub struct PlanArgs {
     pub pipeline: PipelineArgs,
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// Write the whole pipeline as a bash script, which takes the output directory as its argument
+    /// Write the pipeline, up to the stages of --until, as a bash script, which takes the output directory as its argument
     #[arg(long, group = "form", help_heading = "In which form")]
     pub shell: bool,
     /// Write the graph of stages for Graphviz
