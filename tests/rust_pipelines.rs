@@ -184,6 +184,14 @@ fn packagers_llvm() {
     starts_from_each(&rust);
     let toolchain = rust.artifact("toolchain.toolchain");
     rust.sh(&format!("readelf -SW '{toolchain}'/lib/librustc_driver-*.so | grep -q bolt.org.text"));
+    // Whoever wants to know afterwards what it was worth builds one rustc more, and nothing of this again.
+    let plain = ["--set", "plain=true", "--set", "compare-crates=serde-*"];
+    let ran = rust.run(&[&plain[..], &["--until", "rustc-plain"]].concat()).ok();
+    assert_eq!(ran.began(), ["rustc-plain"], "{}", ran.text);
+    assert_eq!(rust.run(&[]).ok().began(), [""; 0]);
+    rust.call("plan", &plain).ok().says("--crates serde-1.0.136 --perf-profiles Check");
+    let unknown = rust.call("plan", &["--set", "plain=true", "--set", "compare-crates=serd-*"]).failed();
+    unknown.says("stage `compare`, `crates`: this rustc-perf has no crate `serd-*`. The nearest: serde-1.0.136");
 }
 
 #[test]

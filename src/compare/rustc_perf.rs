@@ -16,10 +16,10 @@ use super::request::{Build, Invocation, Workload};
 use crate::op::capture::Capture;
 
 /// Where the crates stand in rustc-perf.
-const CRATES: &str = "collector/compile-benchmarks";
+pub const CRATES: &str = "collector/compile-benchmarks";
 
 /// What is measured when nobody says what: crates of people, not stress tests, that take seconds.
-pub const DEFAULT_CRATES: [&str; 3] = ["bitmaps-3.1.0", "unicode-normalization-0.1.19", "html5ever-0.26.0"];
+pub const DEFAULT_CRATES: [&str; 3] = ["bitmaps-*", "unicode-normalization-*", "html5ever-*"];
 
 /// How a crate is built, as rustc-perf calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize, schemars::JsonSchema)]
@@ -42,6 +42,19 @@ pub struct Selection {
     pub rustc_perf: Utf8PathBuf,
     pub crates: Vec<String>,
     pub profiles: Vec<Profile>,
+    /// Settings for cargo, such as where vendored crates are.
+    pub cargo_config: Vec<String>,
+}
+
+/// The crate that is meant: the one of that name, or, of `NAME-*`, that of the highest version. Versions change with rustc-perf.
+pub fn meant<'n>(name: &str, names: &'n [String]) -> Option<&'n String> {
+    let Some(stem) = name.strip_suffix('*') else { return names.iter().find(|known| *known == name) };
+    let version = |known: &&String| {
+        let version = semver::Version::parse(known.strip_prefix(stem)?).ok()?;
+        // `ripgrep-13.0.0-tiny` is another crate.
+        version.pre.is_empty().then_some(version)
+    };
+    names.iter().filter(|known| version(known).is_some()).max_by_key(version)
 }
 
 /// What rustc-perf says of a crate.
@@ -82,13 +95,13 @@ pub fn workloads(
     fs::set_permissions(&wrapper, mode).with_context(|| format!("cannot make {wrapper} executable"))?;
     let mut workloads = Vec::new();
     for name in &selection.crates {
-        let source = source(&selection.rustc_perf, name)?;
+        let (name, source) = source(&selection.rustc_perf, name)?;
         for profile in &selection.profiles {
             let title = format!("{name} {profile:?}");
             say(&format!("building the dependencies of {title}"));
             let prepared = |side: &Build, which: &str| -> Result<Invocation> {
                 let dir = scratch.join(format!("{name}-{profile:?}-{which}"));
-                prepare(&source, *profile, side, env, &dir, &wrapper)
+                prepare(&source, *profile, side, &selection.cargo_config, env, &dir, &wrapper)
                     .with_context(|| format!("crate {title} with {}", side.name))
             };
             let (base, candidate) = (prepared(base, "base")?, prepared(candidate, "candidate")?);
@@ -103,25 +116,27 @@ fn shown(invocation: &Invocation) -> String {
     format!("{} --crate-name {} …", super::request::PLACEHOLDER, named.map_or("?", String::as_str))
 }
 
-fn source(rustc_perf: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
+/// A crate's whole name, and where it is.
+fn source(rustc_perf: &Utf8Path, name: &str) -> Result<(String, Utf8PathBuf)> {
     let crates = rustc_perf.join(CRATES);
-    let source = crates.join(name);
-    if name.contains('/') || !source.join("perf-config.json").is_file() {
-        let entries = crates.read_dir_utf8();
-        let Ok(entries) = entries else { bail!("there is no {crates}: {rustc_perf} is no checkout of rustc-perf") };
-        let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string()).collect();
-        names.sort();
+    let entries = crates.read_dir_utf8();
+    let Ok(entries) = entries else { bail!("there is no {crates}: {rustc_perf} is no checkout of rustc-perf") };
+    let entries = entries.flatten().filter(|entry| entry.path().join("perf-config.json").is_file());
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string()).collect();
+    names.sort();
+    let Some(found) = meant(name, &names) else {
         let near = crate::pipeline::nearest(name, names.iter().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         bail!("there is no crate `{name}` in {crates}{hint}");
-    }
-    Ok(source)
+    };
+    Ok((found.clone(), crates.join(found)))
 }
 
 fn prepare(
     source: &Utf8Path,
     profile: Profile,
     side: &Build,
+    cargo_config: &[String],
     env: &BTreeMap<String, String>,
     dir: &Utf8Path,
     wrapper: &Utf8Path,
@@ -140,6 +155,7 @@ fn prepare(
         Profile::Opt => command.args(["build", "--release"]),
     };
     command.arg("--manifest-path").arg(&manifest).arg("--target-dir").arg(&target);
+    command.args(cargo_config.iter().flat_map(|setting| ["--config", setting.as_str()]));
     let options = config.cargo_opts.unwrap_or_default();
     let options: Vec<&str> = options.split_whitespace().collect();
     let chosen = options.iter().any(|option| matches!(*option, "--lib" | "--bin"));
@@ -177,4 +193,21 @@ fn recorded(record: &Utf8Path, side: &Build) -> Result<Invocation> {
         env.insert("LD_LIBRARY_PATH".into(), side.path.join("lib").into());
     }
     Ok(Invocation { argv: split(&read("argv")?), env, cwd: read("cwd")?.trim_end().into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meant;
+
+    #[test]
+    fn a_crate_of_whatever_version() {
+        let names = ["html5ever", "html5ever-0.26.0", "html5ever-0.31.0", "html5ever-0.31.0-new-solver", "regex-1.5.5"];
+        let names = names.map(String::from);
+        let meant = |name: &str| meant(name, &names).map(String::as_str);
+        assert_eq!(meant("html5ever"), Some("html5ever"));
+        assert_eq!(meant("html5ever-0.26.0"), Some("html5ever-0.26.0"));
+        assert_eq!(meant("html5ever-*"), Some("html5ever-0.31.0"));
+        assert_eq!(meant("html-*"), None);
+        assert_eq!(meant("regex-1.5.6"), None);
+    }
 }

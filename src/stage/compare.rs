@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use super::crates::Crates;
 use super::workloads::env;
 use super::{Context, PlanError};
 use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Limit;
 use crate::compare::request::{Counter, PLACEHOLDER};
+use crate::compare::rustc_perf::{self, CRATES, DEFAULT_CRATES};
 use crate::pipeline::kind::Compare;
 use crate::pipeline::kind::compare::MeasuredWorkload;
 use crate::pipeline::{CommandLine, Text};
@@ -26,7 +28,7 @@ pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
     }
     args.extend(["--out".into(), Symbol::Out.into(), "--scratch".into(), Symbol::Scratch.into()]);
     options(kind, cx, &mut args)?;
-    rustc_perf(kind, cx, &mut args)?;
+    of_rustc_perf(kind, cx, &mut args)?;
     if kind.counter == Counter::Valgrind {
         cx.tool("valgrind");
     } else if matches!(kind.counter, Counter::Auto) && cx.optional_tool("valgrind").is_none() {
@@ -96,24 +98,50 @@ fn options(kind: &Compare, cx: &Context, args: &mut Vec<Arg>) -> Result<(), Plan
     Ok(())
 }
 
-fn rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Result<(), PlanError> {
+fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Result<(), PlanError> {
     let Some(text) = &kind.rustc_perf else {
-        return match kind.crates.is_empty() && kind.profiles.is_empty() {
+        return match kind.crates.is_empty() && kind.profiles.is_empty() && kind.cargo_config.is_empty() {
             true => Ok(()),
-            false => Err(cx.invalid("rustc-perf", "`crates` and `profiles` are of rustc-perf; say where it lies")),
+            false => {
+                let what = "`crates`, `profiles` and `cargo-config` are of rustc-perf; say where it lies";
+                Err(cx.invalid("rustc-perf", what))
+            }
         };
     };
     let dir = cx.arg(text)?;
-    if let Some(path) = cx.known_path(&dir).filter(|path| !cx.facts.exists(path)) {
+    let path = cx.known_path(&dir);
+    if let Some(path) = path.as_ref().filter(|path| !cx.facts.exists(path)) {
         cx.gap(format!("{path} does not exist"), "get a checkout of rustc-perf, or set `rustc-perf` to it");
     }
+    let known = path.map(|path| Crates::of(cx.facts, path.join(CRATES)));
     cx.tool("cargo");
     args.extend(["--rustc-perf".into(), dir]);
-    for krate in &kind.crates {
-        args.extend(["--crates".into(), cx.arg(krate)?]);
+    for krate in crates(kind, known.as_ref(), cx)? {
+        args.extend(["--crates".into(), krate]);
+    }
+    for setting in &kind.cargo_config {
+        args.extend(["--cargo-config".into(), cx.arg(setting)?]);
     }
     args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), format!("{profile:?}").into()]));
     Ok(())
+}
+
+/// The crates to measure with. That one is not there is said before the builds that are compared have taken hours.
+fn crates(kind: &Compare, known: Option<&Crates>, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
+    let default = DEFAULT_CRATES.map(Text::literal);
+    let wanted = if kind.crates.is_empty() { &default } else { kind.crates.as_slice() };
+    let known = known.filter(|known| !known.names.is_empty());
+    let mut args = Vec::new();
+    for text in wanted {
+        args.push(match (text.as_literal(), known) {
+            (Some(name), Some(known)) => match rustc_perf::meant(&name, &known.names) {
+                Some(found) => found.as_str().into(),
+                None => return Err(cx.invalid("crates", known.missing(&name))),
+            },
+            _ => cx.arg(text)?,
+        });
+    }
+    Ok(args)
 }
 
 fn workload(

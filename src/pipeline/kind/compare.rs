@@ -32,9 +32,12 @@ pub struct Compare {
     pub workloads: Vec<MeasuredWorkload>,
     /// A checkout of rustc-perf, with whose crates two toolchains are measured.
     pub rustc_perf: Option<Text>,
-    /// Which of its crates. Default: three small ones.
+    /// Which of its crates, by their whole names; `NAME-*` is the one of the highest version. Default: three small ones.
     #[serde(default)]
     pub crates: Vec<Text>,
+    /// Settings for cargo where the crates are built (`--config`), such as where vendored crates are.
+    #[serde(default)]
+    pub cargo_config: Vec<Text>,
     /// How its crates are built. Default: `["Check", "Opt"]`.
     #[serde(default)]
     pub profiles: Vec<Profile>,

@@ -6,12 +6,12 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::crates::{self, Crates};
 use crate::pipeline::kind::gather::Workload as Declared;
 use crate::pipeline::kind::rustc_perf::{CrateList, Training};
 use crate::pipeline::kind::{Gather, RustcPerf};
 use crate::pipeline::{Kind, Stage, Text};
 use crate::plan::{Arg, Command, Step, Symbol};
+use crate::stage::crates::{self, Crates};
 use crate::stage::{Context, PlanError, rust_checkout, rustc_perf};
 use crate::toolchain;
 
@@ -130,12 +130,7 @@ fn names(
     }
     for name in &names {
         if !known.names.contains(name) {
-            let nearest = known.nearest(name);
-            let hint = match nearest.is_empty() {
-                true => format!("It has: {}", known.names.join(", ")),
-                false => format!("The nearest: {}", nearest.join(", ")),
-            };
-            return Err(cx.invalid(key, format!("this rustc-perf has no crate `{name}`. {hint}")));
+            return Err(cx.invalid(key, known.missing(name)));
         }
         if known.settings(cx.facts, name).disabled {
             return Err(cx.invalid(key, format!("rustc-perf has the crate `{name}`, but does not build it any more")));

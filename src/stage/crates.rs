@@ -47,8 +47,18 @@ impl Crates {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
+    /// What is said of a crate that is not among them.
+    pub fn missing(&self, name: &str) -> String {
+        let nearest = self.nearest(name);
+        let hint = match nearest.is_empty() {
+            true => format!("It has: {}", self.names.join(", ")),
+            false => format!("The nearest: {}", nearest.join(", ")),
+        };
+        format!("this rustc-perf has no crate `{name}`. {hint}")
+    }
+
     /// The names that are most like one that is not there, nearest first.
-    pub fn nearest(&self, wrong: &str) -> Vec<&str> {
+    fn nearest(&self, wrong: &str) -> Vec<&str> {
         // Versions change with rustc-perf; the name before is what is meant.
         let stem = stem(wrong);
         let distance = |name: &str| {
@@ -78,7 +88,7 @@ impl Crates {
 /// A name without the version behind it.
 fn stem(name: &str) -> &str {
     match name.rsplit_once('-') {
-        Some((stem, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => stem,
+        Some((stem, version)) if version.starts_with(|c: char| c.is_ascii_digit() || c == '*') => stem,
         _ => name,
     }
 }
