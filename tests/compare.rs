@@ -140,11 +140,18 @@ fn builds_that_do_something_else_are_not_compared() {
     // The program is named, and something else is run; with an environment of its own each side may run anything.
     refused(
         "./base ./base -- sh -c 'echo {program}'",
-        "does not start [DIR]/./base, so something else would be measured",
+        "does not start ./base, nor what stands beside it, so something else would be measured",
     );
     let quick = "--counter none --rounds 1";
-    let env = format!("{quick} --base-env X=1 --candidate-env X=2 --ignore-output -- sh -c 'echo $X'");
-    let _ = test.cmd(&format!("compare ./base ./other {env}")).ok();
+    for env in ["--base-env X=1 --candidate-env X=2", "--candidate-env X=2"] {
+        let _ = test.cmd(&format!("compare ./base ./other {quick} {env} --ignore-output -- sh -c 'echo $X'")).ok();
+    }
+    let same = "--base-env X=1 --candidate-env X=1 -- sh -c 'echo {program} > /dev/null'";
+    refused(&format!("./base ./base {same}"), "does not start ./base");
+    // What stands beside it is of the same build; it was listed, and not started.
+    test.sh("mkdir one two; cp base one; cp base two; cp base one/more; cp base two/more");
+    let _ = test.cmd(&format!("compare one/base two/base {quick} -- sh -c '$(dirname {{program}})/more 1'")).ok();
+    refused("one/base two/base -- sh -c 'ls -l $(dirname {program}) > /dev/null'", "does not start one/base");
     let _ = test.cmd(&format!("compare ./base ./other {quick} --ignore-output -- {{program}} 1")).ok();
     let both = test.cmd(&format!("compare ./fails ./fails {quick} --allow-failure -- {{program}} 1")).ok();
     assert!(both.stdout.contains("left out: `1`: 1 of at least 6 runs a side"), "{}", both.stdout);

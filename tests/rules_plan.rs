@@ -85,8 +85,15 @@ fn the_shell_script_up_to_a_stage() {
     test.sh(&format!("PATH={}:$PATH; bash -s -- OUT < script", test.aside.join("bin")));
     assert_eq!(test.marked(), ["a", "b"]);
     for words in ["--from b", "--only b", "--skip b", "--force", "--until b --accept-stale"] {
-        let _ = test.cmd(&format!("plan p.toml --shell {words}")).code(2).err("of what selects stages only `--until`");
+        let _ = test.cmd(&format!("plan p.toml --shell {words}")).code(2).err("of what selects stages, only `--until`");
     }
+    for form in ["--dot --until b", "--mermaid --only b"] {
+        let _ = test.cmd(&format!("plan p.toml {form}")).code(2).err("draw all stages");
+    }
+    let _ = test.cmd("plan p.toml --record-facts facts").ok();
+    let shown = test.cmd("plan p.toml --facts facts --until b").ok().out("b (command)").stdout;
+    assert!(!shown.contains("c (command)"), "{shown}");
+    let _ = test.cmd("plan p.toml --facts facts --from b").code(2).err("says nothing of what was built");
 }
 
 #[test]

@@ -108,6 +108,19 @@ fn linux_x86_64() {
     assert_snapshot!(plan("linux-x86_64", &facts, &[]));
 }
 
+/// What comes behind the archives when somebody wants to know what they are worth.
+#[test]
+fn beside_a_plain_build() {
+    let behind = |pipeline: &str, more: &[&str]| {
+        let set = [&["plain=true", "compare-crates=serde-*,serde-1.0.136"], more].concat();
+        let text = plan(pipeline, &recorded(), &set);
+        text[text.find("rustc-plain (").unwrap()..].to_string()
+    };
+    assert_snapshot!("beside_a_plain_build", behind("linux-x86_64", &[]));
+    let llvm = ["llvm-config=/usr/lib/llvm-19/bin/llvm-config"];
+    assert_snapshot!("beside_a_plain_build_on_an_external_llvm", behind("linux-x86_64-system-llvm", &llvm));
+}
+
 /// The same checkout with an x.py of July 2026.
 #[test]
 fn linux_x86_64_tools() {

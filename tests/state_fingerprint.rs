@@ -96,7 +96,7 @@ impl World {
             tools: Default::default(),
             outputs: Default::default(),
             stages: vec![stage.clone()],
-            idle: Vec::new(),
+            used: Default::default(),
             hash: "h".into(),
         };
         let outputs = BTreeMap::from([(lib, "ab".repeat(32))]);

@@ -21,7 +21,8 @@ use crate::run::verdict::{SPARED, Verdict};
 /// `optbuild plan`
 pub fn plan(args: &PlanArgs) -> Result<u8> {
     let project = Project::with_facts(&args.pipeline, Mode::Look, args.facts.as_deref())?;
-    project.pipeline.idle.iter().for_each(|idle| super::tell(&format!("note: {idle}")));
+    project.pipeline.idle().iter().for_each(|idle| super::tell(&format!("note: {idle}")));
+    forms(args)?;
     if args.dot || args.mermaid {
         let graph = graph(&project);
         print(&if args.dot { graph_dot(&graph) } else { graph_mermaid(&graph) })?;
@@ -29,16 +30,11 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
     }
     let selection = select(&project.pipeline, &project.graph, &request(&args.selection))?;
     if args.shell {
-        let SelectionArgs { from, only, skip, force, fresh, accept_stale, until: _ } = &args.selection;
-        if [from, only, skip].iter().any(|stages| !stages.is_empty()) || *force || *fresh || *accept_stale {
-            let what = "a script builds everything from the beginning: beside `--shell`, of what selects stages only `--until`";
-            return Err(Usage(format!("{what} makes sense")).into());
-        }
         print(&script(&project, &selection)?)?;
         return save_facts(args, &project);
     }
     let text = if args.facts.is_some() {
-        plan_text(&project, None)
+        plan_text(&project, &selection, None)
     } else {
         let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
         let mut judge = project.judge(&selection, &planner);
@@ -47,11 +43,27 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
             let problem = explained(problem, &args.pipeline.pipeline);
             anstream::eprintln!("`optbuild run` would not begin: {problem:#}");
         }
-        plan_text(&project, Some(&survey))
+        plan_text(&project, &selection, Some(&survey))
     };
     print(&text?)?;
     project.save_caches();
     save_facts(args, &project)
+}
+
+/// Refuses what selects stages where it has no meaning, instead of overlooking it.
+fn forms(args: &PlanArgs) -> Result<()> {
+    let SelectionArgs { from, until, only, skip, force, fresh, accept_stale } = &args.selection;
+    let records = [from, only, skip].iter().any(|stages| !stages.is_empty()) || *force || *fresh || *accept_stale;
+    let what = match () {
+        () if args.dot || args.mermaid => "`--dot` and `--mermaid` draw all stages: nothing that selects some",
+        () if args.shell => "a script builds everything from the beginning: of what selects stages, only `--until`",
+        () if args.facts.is_some() => {
+            "`--facts` says nothing of what was built: of what selects stages, only `--until`"
+        }
+        () => return Ok(()),
+    };
+    let until = (args.dot || args.mermaid) && !until.is_empty();
+    if records || until { Err(Usage(format!("{what} makes sense with it")).into()) } else { Ok(()) }
 }
 
 /// With what can be done about it. `pipeline` is how the pipeline was named.
@@ -101,11 +113,14 @@ fn script(project: &Project, selection: &Selection) -> Result<String> {
 }
 
 /// The plan as text. Without a survey, what would run is not known and all of it is shown.
-fn plan_text(project: &Project, survey: Option<&Survey>) -> Result<String> {
+fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) -> Result<String> {
     let off = off(project);
     let mut text = String::new();
     for name in project.graph.order() {
         let Some(stage) = project.pipeline.stage(name) else { continue };
+        if survey.is_none() && stage.common.when && !selection.stages.contains(name) {
+            continue;
+        }
         let verdict = survey.and_then(|survey| survey.stages.iter().find(|(n, _)| n == name)).map(|(_, v)| v);
         let answer =
             verdict.map(answer).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });

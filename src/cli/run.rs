@@ -115,7 +115,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
 
     let supplied = project.pipeline.stages.iter().filter_map(|stage| stage.supplied.as_ref());
     if !args.execution.quiet {
-        project.pipeline.idle.iter().for_each(|idle| super::tell(&format!("note: {idle}")));
+        project.pipeline.idle().iter().for_each(|idle| super::tell(&format!("note: {idle}")));
         supplied.flat_map(|supplied| &supplied.notes).for_each(|note| super::tell(&format!("note: {note}")));
     }
     let selection = selection(&project, &args.selection, origin)?;

@@ -44,12 +44,15 @@ pub struct Options {
     /// Measure two toolchains with the crates of this checkout of rustc-perf
     #[arg(long, value_name = "DIR", help_heading = "What is run")]
     pub rustc_perf: Option<Utf8PathBuf>,
-    /// Which of its crates, by their whole names, or `NAME-*` for any version [default: bitmaps-*,unicode-normalization-*,html5ever-*]
+    /// Which of its crates, by their whole names, or `NAME-*` for the highest version [default: helloworld,inflate,html5ever-*]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "rustc_perf", help_heading = "What is run")]
     pub crates: Vec<String>,
     /// rustc-perf's profiles, in which they are built [default: Check,Opt]
     #[arg(long, value_enum, value_delimiter = ',', requires = "rustc_perf", help_heading = "What is run")]
     pub perf_profiles: Vec<Profile>,
+    /// The cargo that builds them [default: the one in PATH]
+    #[arg(long, value_name = "PROGRAM", requires = "rustc_perf", help_heading = "What is run")]
+    pub cargo: Option<Utf8PathBuf>,
     /// A setting for cargo where they are built (`cargo --config`), such as where vendored crates are; may be given more than once
     #[arg(long, value_name = "SETTING", requires = "rustc_perf", help_heading = "What is run")]
     pub cargo_config: Vec<String>,
@@ -86,7 +89,8 @@ impl Options {
         };
         let profiles =
             if self.perf_profiles.is_empty() { vec![Profile::Check, Profile::Opt] } else { self.perf_profiles.clone() };
-        Some(Selection { rustc_perf, crates, profiles, cargo_config: self.cargo_config.clone() })
+        let cargo = self.cargo.clone().unwrap_or_else(|| "cargo".into());
+        Some(Selection { rustc_perf, crates, profiles, cargo, cargo_config: self.cargo_config.clone() })
     }
 
     /// What `--fail-above` says of a result.

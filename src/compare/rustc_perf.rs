@@ -3,7 +3,7 @@
 //! Each side builds a copy of a crate once, with its own rustc, because no rustc reads the libraries of another one. A wrapper
 //! writes down how cargo calls the last rustc, and that call is repeated. Unaware of how it is measured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
@@ -15,11 +15,16 @@ use serde::Deserialize;
 use super::request::{Build, Invocation, Workload};
 use crate::op::capture::Capture;
 
-/// Where the crates stand in rustc-perf.
-pub const CRATES: &str = "collector/compile-benchmarks";
+/// Where the crates stand in rustc-perf, the newest place first.
+pub const CRATES: [&str; 2] = ["collector/compile-benchmarks", "collector/benchmarks"];
 
 /// What is measured when nobody says what: crates of people, not stress tests, that take seconds.
-pub const DEFAULT_CRATES: [&str; 3] = ["bitmaps-*", "unicode-normalization-*", "html5ever-*"];
+/// None that rust-lang/rust trains its releases with, nor that those depend on.
+pub const DEFAULT_CRATES: [&str; 3] = ["helloworld", "inflate", "html5ever-*"];
+
+/// cargo looks in all directories above for a workspace that a package belongs to, except in and above those of this name. The
+/// scratch directory may lie in a checkout, which is a workspace.
+const BELOW: &str = "target/package";
 
 /// How a crate is built, as rustc-perf calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize, schemars::JsonSchema)]
@@ -42,17 +47,19 @@ pub struct Selection {
     pub rustc_perf: Utf8PathBuf,
     pub crates: Vec<String>,
     pub profiles: Vec<Profile>,
+    /// What builds them: a path, or a name that is looked for in PATH.
+    pub cargo: Utf8PathBuf,
     /// Settings for cargo, such as where vendored crates are.
     pub cargo_config: Vec<String>,
 }
 
 /// The crate that is meant: the one of that name, or, of `NAME-*`, that of the highest version. Versions change with rustc-perf.
 pub fn meant<'n>(name: &str, names: &'n [String]) -> Option<&'n String> {
-    let Some(stem) = name.strip_suffix('*') else { return names.iter().find(|known| *known == name) };
-    let version = |known: &&String| {
-        let version = semver::Version::parse(known.strip_prefix(stem)?).ok()?;
-        // `ripgrep-13.0.0-tiny` is another crate.
-        version.pre.is_empty().then_some(version)
+    let Some(stem) = name.strip_suffix("-*") else { return names.iter().find(|known| *known == name) };
+    // `ripgrep-13.0.0-tiny` is another crate.
+    let version = |known: &&String| -> Option<Vec<u64>> {
+        let numbers = known.strip_prefix(stem)?.strip_prefix('-')?.split('.');
+        numbers.map(|number| number.parse().ok()).collect()
     };
     names.iter().filter(|known| version(known).is_some()).max_by_key(version)
 }
@@ -63,6 +70,9 @@ struct Config {
     artifact: Option<String>,
     cargo_opts: Option<String>,
     cargo_toml: Option<String>,
+    /// Kept for the record; nothing builds it any more.
+    #[serde(default)]
+    disabled: bool,
 }
 
 /// Writes down how it is called for the package that cargo was asked to build.
@@ -94,14 +104,18 @@ pub fn workloads(
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(&wrapper, mode).with_context(|| format!("cannot make {wrapper} executable"))?;
     let mut workloads = Vec::new();
+    let mut seen = BTreeSet::new();
     for name in &selection.crates {
         let (name, source) = source(&selection.rustc_perf, name)?;
+        if !seen.insert(name.clone()) {
+            continue;
+        }
         for profile in &selection.profiles {
             let title = format!("{name} {profile:?}");
             say(&format!("building the dependencies of {title}"));
             let prepared = |side: &Build, which: &str| -> Result<Invocation> {
-                let dir = scratch.join(format!("{name}-{profile:?}-{which}"));
-                prepare(&source, *profile, side, &selection.cargo_config, env, &dir, &wrapper)
+                let dir = scratch.join(BELOW).join(format!("{name}-{profile:?}-{which}"));
+                prepare(&source, *profile, side, selection, env, &dir, &wrapper)
                     .with_context(|| format!("crate {title} with {}", side.name))
             };
             let (base, candidate) = (prepared(base, "base")?, prepared(candidate, "candidate")?);
@@ -118,10 +132,14 @@ fn shown(invocation: &Invocation) -> String {
 
 /// A crate's whole name, and where it is.
 fn source(rustc_perf: &Utf8Path, name: &str) -> Result<(String, Utf8PathBuf)> {
-    let crates = rustc_perf.join(CRATES);
+    let places = CRATES.map(|place| rustc_perf.join(place));
+    let crates = places.iter().find(|place| place.is_dir()).unwrap_or(&places[0]);
     let entries = crates.read_dir_utf8();
     let Ok(entries) = entries else { bail!("there is no {crates}: {rustc_perf} is no checkout of rustc-perf") };
-    let entries = entries.flatten().filter(|entry| entry.path().join("perf-config.json").is_file());
+    let entries = entries.flatten().filter(|entry| {
+        let config = fs::read_to_string(entry.path().join("perf-config.json"));
+        config.is_ok_and(|text| !serde_json::from_str::<Config>(&text).is_ok_and(|config| config.disabled))
+    });
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string()).collect();
     names.sort();
     let Some(found) = meant(name, &names) else {
@@ -136,7 +154,7 @@ fn prepare(
     source: &Utf8Path,
     profile: Profile,
     side: &Build,
-    cargo_config: &[String],
+    selection: &Selection,
     env: &BTreeMap<String, String>,
     dir: &Utf8Path,
     wrapper: &Utf8Path,
@@ -148,14 +166,14 @@ fn prepare(
     Capture { from: vec![source.to_owned()], to: copy.clone(), ..Capture::default() }.copy()?;
 
     let manifest = copy.join(config.cargo_toml.as_deref().unwrap_or("Cargo.toml"));
-    let mut command = Command::new("cargo");
+    let mut command = Command::new(&selection.cargo);
     match profile {
         Profile::Check => command.arg("check"),
         Profile::Debug => command.arg("build"),
         Profile::Opt => command.args(["build", "--release"]),
     };
     command.arg("--manifest-path").arg(&manifest).arg("--target-dir").arg(&target);
-    command.args(cargo_config.iter().flat_map(|setting| ["--config", setting.as_str()]));
+    command.args(selection.cargo_config.iter().flat_map(|setting| ["--config", setting.as_str()]));
     let options = config.cargo_opts.unwrap_or_default();
     let options: Vec<&str> = options.split_whitespace().collect();
     let chosen = options.iter().any(|option| matches!(*option, "--lib" | "--bin"));
@@ -168,7 +186,7 @@ fn prepare(
     command.env("OPTBUILD_RECORD", &record).env("CARGO_INCREMENTAL", "0");
     // So that it is not built by the toolchain that rust-toolchain.toml or a proxy in PATH would choose.
     command.current_dir(&copy).stdin(Stdio::null());
-    let output = command.output().context("cannot start cargo, which is looked for in PATH")?;
+    let output = command.output().with_context(|| format!("cannot start {}", selection.cargo))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = said.lines().collect();
@@ -201,13 +219,22 @@ mod tests {
 
     #[test]
     fn a_crate_of_whatever_version() {
-        let names = ["html5ever", "html5ever-0.26.0", "html5ever-0.31.0", "html5ever-0.31.0-new-solver", "regex-1.5.5"];
+        let names = [
+            "html5ever",
+            "html5ever-0.4.0",
+            "html5ever-0.26.0",
+            "html5ever-0.27.0-tiny",
+            "regex-1.5.5",
+            "webrender-2022",
+        ];
         let names = names.map(String::from);
         let meant = |name: &str| meant(name, &names).map(String::as_str);
         assert_eq!(meant("html5ever"), Some("html5ever"));
         assert_eq!(meant("html5ever-0.26.0"), Some("html5ever-0.26.0"));
-        assert_eq!(meant("html5ever-*"), Some("html5ever-0.31.0"));
+        assert_eq!(meant("html5ever-*"), Some("html5ever-0.26.0"));
+        assert_eq!(meant("webrender-*"), Some("webrender-2022"));
         assert_eq!(meant("html-*"), None);
+        assert_eq!(meant("html*"), None);
         assert_eq!(meant("regex-1.5.6"), None);
     }
 }

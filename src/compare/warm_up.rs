@@ -76,18 +76,19 @@ fn once(request: &Request, workload: &Workload, build: &Build, dir: &Utf8Path, c
     let invocation = if std::ptr::eq(build, &request.base) { &workload.base } else { &workload.candidate };
     let limit = clock.limit();
     let order = Order { limit: Some(limit), ..Order::new(invocation, dir, false) };
-    // What differs by its environment alone may be measured with any program.
-    let opened = if build.env.is_empty() { Opened::watch(&build.program()) } else { None };
+    let other = if std::ptr::eq(build, &request.base) { &request.candidate } else { &request.base };
+    // Builds that differ by their environment may be measured with any program.
+    let opened = if build.env == other.env { Opened::watch(build, other) } else { None };
     let reading = order.run(&settings.optbuild)?;
-    let started = opened.is_none_or(|opened| opened.was_opened());
+    let started = opened.is_none_or(|opened| opened.any());
     match &reading.ended {
         Ended::Code(status) if *status == 0 || settings.allow_failure => match started {
             true => Ok(reading),
             false => bail!(
-                "`{}` does not start {}, so something else would be measured; call the program as `{PLACEHOLDER}`, or by a \
-                 name that leads to it",
+                "`{}` does not start {}, nor what stands beside it, so something else would be measured; call the program as \
+                 `{PLACEHOLDER}`, or by a name that leads to it",
                 workload.name,
-                build.program()
+                build.name
             ),
         },
         Ended::TooLate => bail!(

@@ -3,6 +3,8 @@
 //! The one place that knows the order of the work: read and merge, give variables their values, replace references, decode
 //! stages, check that they fit together. Each part collects problems and goes on as far as that makes sense.
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Component, Utf8Path};
 use indexmap::IndexMap;
 
@@ -61,13 +63,13 @@ impl Loader<'_> {
         let stages = tree.get("stage").and_then(Node::as_array).unwrap_or_default();
         let names = names(&variables, self.sources, section("tools"), stages);
         let tools = self.tools(section("tools"), &names);
-        let drafts: Vec<Draft> = stages.iter().filter_map(|stage| self.draft(stage, &names)).collect();
+        let vars = section("vars");
+        let drafts: Vec<Draft> = stages.iter().filter_map(|stage| self.draft(stage, &names, vars)).collect();
         let outputs = self.outputs(section("outputs"), &drafts, &names);
         for draft in &drafts {
             check::references(Some(draft), &draft.found.outputs, &drafts, &names, self.problems);
         }
-        let others = [section("tools"), section("outputs")];
-        let idle = idle::idle(section("vars"), stages, others, &drafts, &names);
+        let used = used(vars, [section("tools"), section("outputs")], stages, &variables);
         let stages = check::assemble(drafts, |draft| canonical::declaration(&draft.table), self.problems)?;
         let word = |key: &str| tree.get(key).and_then(Node::as_str).map(str::to_string);
         Some(Pipeline {
@@ -78,7 +80,7 @@ impl Loader<'_> {
             tools,
             outputs,
             stages,
-            idle,
+            used,
             hash: self.sources.hash(),
             vars: variables.into_values(),
         })
@@ -143,7 +145,7 @@ impl Loader<'_> {
         tools
     }
 
-    fn draft(&mut self, stage: &Node, names: &Names) -> Option<Draft> {
+    fn draft(&mut self, stage: &Node, names: &Names, vars: &Table) -> Option<Draft> {
         let table = stage.as_table()?;
         let (name, at) = merge::stage_name(stage).unwrap_or(("", &stage.span));
         if table.get("name").and_then(Node::as_str).is_some() {
@@ -171,7 +173,8 @@ impl Loader<'_> {
             _ => None,
         };
         let variables = table.entries.iter().filter_map(variable).collect();
-        let origin = Origin { off_with, variables, ..Origin::default() };
+        let uses = idle::uses([stage], vars, names.variables);
+        let origin = Origin { off_with, variables, uses, ..Origin::default() };
         Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, origin, decoded })
     }
 
@@ -206,6 +209,13 @@ impl Loader<'_> {
         }
         outputs
     }
+}
+
+/// The variables that count whatever is on.
+fn used(vars: &Table, sections: [&Table; 2], stages: &[Node], variables: &Variables) -> BTreeSet<String> {
+    let switches = stages.iter().flat_map(|stage| ["when", "unless"].into_iter().filter_map(|key| stage.get(key)));
+    let sections = sections.into_iter().flat_map(|section| section.entries.iter().map(|entry| &entry.node));
+    idle::uses(switches.chain(sections), vars, variables)
 }
 
 /// What the pipeline declares.

@@ -30,7 +30,7 @@ pub mod value;
 mod var_type;
 mod vars;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
@@ -79,8 +79,8 @@ pub struct Pipeline {
     pub outputs: IndexMap<String, Text>,
     /// In the order of the file, which is the order in which the work happens.
     pub stages: Vec<Stage>,
-    /// Variables that were set for nothing.
-    pub idle: Vec<Idle>,
+    /// Variables that tools, outputs and the switches of stages refer to: they are used whatever is on.
+    pub used: BTreeSet<String>,
     /// Hash of the text of all its files: whether the pipeline changed since a run.
     pub hash: String,
 }
@@ -168,6 +168,8 @@ pub struct Origin {
     pub off_with: Vec<String>,
     /// Keys whose value is that of a variable and nothing else, with its name; those that are left out because it is empty, too.
     pub variables: BTreeMap<String, String>,
+    /// All variables that it refers to, by way of others' defaults as well.
+    pub uses: BTreeSet<String>,
 }
 
 impl Stage {

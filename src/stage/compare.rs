@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 
 use super::crates::Crates;
+use super::rustc_perf::benchmarks;
 use super::workloads::env;
 use super::{Context, PlanError};
 use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Limit;
 use crate::compare::request::{Counter, PLACEHOLDER};
-use crate::compare::rustc_perf::{self, CRATES, DEFAULT_CRATES};
+use crate::compare::rustc_perf::{self, DEFAULT_CRATES};
 use crate::pipeline::kind::Compare;
 use crate::pipeline::kind::compare::MeasuredWorkload;
 use crate::pipeline::{CommandLine, Text};
@@ -100,21 +101,30 @@ fn options(kind: &Compare, cx: &Context, args: &mut Vec<Arg>) -> Result<(), Plan
 
 fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Result<(), PlanError> {
     let Some(text) = &kind.rustc_perf else {
-        return match kind.crates.is_empty() && kind.profiles.is_empty() && kind.cargo_config.is_empty() {
+        return match kind.crates.is_empty()
+            && kind.profiles.is_empty()
+            && kind.cargo_config.is_empty()
+            && kind.cargo.is_none()
+        {
             true => Ok(()),
             false => {
-                let what = "`crates`, `profiles` and `cargo-config` are of rustc-perf; say where it lies";
+                let what = "`crates`, `profiles`, `cargo` and `cargo-config` are of rustc-perf; say where it lies";
                 Err(cx.invalid("rustc-perf", what))
             }
         };
     };
     let dir = cx.arg(text)?;
     let path = cx.known_path(&dir);
-    if let Some(path) = path.as_ref().filter(|path| !cx.facts.exists(path)) {
-        cx.gap(format!("{path} does not exist"), "get a checkout of rustc-perf, or set `rustc-perf` to it");
+    let lacks = |path: &&camino::Utf8PathBuf| !cx.facts.exists(&path.join(benchmarks(cx.facts, Some(path))));
+    if let Some(path) = path.as_ref().filter(lacks) {
+        cx.gap(format!("there is no rustc-perf in {path}"), "get a checkout of rustc-perf, or set `rustc-perf` to it");
     }
-    let known = path.map(|path| Crates::of(cx.facts, path.join(CRATES)));
-    cx.tool("cargo");
+    let known = path.map(|path| Crates::of(cx.facts, path.join(benchmarks(cx.facts, Some(&path)))));
+    let cargo = match &kind.cargo {
+        Some(text) => cx.program(text)?,
+        None => cx.tool("cargo"),
+    };
+    args.extend(["--cargo".into(), cargo]);
     args.extend(["--rustc-perf".into(), dir]);
     for krate in crates(kind, known.as_ref(), cx)? {
         args.extend(["--crates".into(), krate]);
@@ -130,16 +140,23 @@ fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Resul
 fn crates(kind: &Compare, known: Option<&Crates>, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
     let default = DEFAULT_CRATES.map(Text::literal);
     let wanted = if kind.crates.is_empty() { &default } else { kind.crates.as_slice() };
-    let known = known.filter(|known| !known.names.is_empty());
-    let mut args = Vec::new();
+    let built = |known: &Crates| -> Vec<String> {
+        let kept = |name: &&String| !known.settings(cx.facts, name).disabled;
+        known.names.iter().filter(kept).cloned().collect()
+    };
+    let built = known.filter(|known| !known.names.is_empty()).map(|known| (known, built(known)));
+    let mut args: Vec<Arg> = Vec::new();
     for text in wanted {
-        args.push(match (text.as_literal(), known) {
-            (Some(name), Some(known)) => match rustc_perf::meant(&name, &known.names) {
+        let arg = match (text.as_literal(), &built) {
+            (Some(name), Some((known, built))) => match rustc_perf::meant(&name, built) {
                 Some(found) => found.as_str().into(),
                 None => return Err(cx.invalid("crates", known.missing(&name))),
             },
             _ => cx.arg(text)?,
-        });
+        };
+        if !args.contains(&arg) {
+            args.push(arg);
+        }
     }
     Ok(args)
 }

@@ -6,14 +6,12 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Context, PlanError, rust_checkout};
+use crate::compare::rustc_perf::CRATES;
 use crate::facts::Facts;
 use crate::pipeline::Text;
 use crate::pipeline::kind::RustcPerf;
 use crate::plan::{Arg, Command, Op, Output, Step, Symbol};
 use crate::toolchain;
-
-/// Where the crates are, newest first.
-const BENCHMARKS: [&str; 2] = ["collector/compile-benchmarks", "collector/benchmarks"];
 
 /// The web site: it depends on a repository on the network, and the collector does not need it.
 const SITE: &str = "site";
@@ -41,7 +39,7 @@ pub(super) fn source(kind: &RustcPerf, cx: &mut Context) -> Result<(Arg, Option<
 /// Where the crates are, below rustc-perf.
 pub(super) fn benchmarks(facts: &Facts, source: Option<&Utf8Path>) -> &'static str {
     let there = |dir: &&&str| source.is_some_and(|source| facts.exists(&source.join(dir)));
-    BENCHMARKS.iter().find(there).unwrap_or(&BENCHMARKS[0])
+    CRATES.iter().find(there).unwrap_or(&CRATES[0])
 }
 
 /// cargo links with `cc`, wherever it builds programs: the collector, and build scripts of the crates that are for training.

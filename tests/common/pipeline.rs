@@ -25,7 +25,7 @@ pub fn pipeline(text: &str) -> Pipeline {
         tools: Default::default(),
         outputs,
         stages: stages.into_iter().map(stage).collect(),
-        idle: Vec::new(),
+        used: Default::default(),
         hash: String::new(),
     }
 }

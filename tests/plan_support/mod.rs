@@ -48,7 +48,7 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         tools: toml::from_str(tools).unwrap(),
         outputs: Default::default(),
         stages: vec![stage],
-        idle: Vec::new(),
+        used: Default::default(),
         hash: String::new(),
     }
 }

@@ -35,6 +35,8 @@ pub struct Compare {
     /// Which of its crates, by their whole names; `NAME-*` is the one of the highest version. Default: three small ones.
     #[serde(default)]
     pub crates: Vec<Text>,
+    /// The cargo that builds the crates, on both sides. Default: the one in PATH.
+    pub cargo: Option<Text>,
     /// Settings for cargo where the crates are built (`--config`), such as where vendored crates are.
     #[serde(default)]
     pub cargo_config: Vec<Text>,

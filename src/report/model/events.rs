@@ -10,7 +10,7 @@ use super::{Outcome, Step, StepKind, Tool};
 use crate::report::summary::RunSummary;
 use crate::run::event::{self, Event, Stamped};
 
-/// What the events say that a summary leaves out: when.
+/// The steps of each stage with their times, and what the run was begun with.
 pub(super) struct Events<'a> {
     pub summary: &'a RunSummary,
     pub started: Timestamp,

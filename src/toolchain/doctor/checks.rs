@@ -107,11 +107,11 @@ fn branch_records_row(facts: &Facts, stages: &[String]) -> DoctorRow {
 /// Profiles and bitcode go from rustc to LLVM's tools, which read those of older LLVMs only.
 fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: bool, rows: &mut Vec<DoctorRow>) {
     // The stage-0 compiler of a checkout of rust is called so, too, and its LLVM reads nothing.
-    let builds_rust = |plan: &&StagePlan| {
+    let with_stage_0 = |plan: &&StagePlan| {
         let kind = pipeline.stage(&plan.stage).map(|stage| &stage.kind);
         matches!(kind, Some(Kind::Bootstrap(_) | Kind::RustcPerf(_)))
     };
-    let with_rustc = |plan: &&StagePlan| plan.tools.iter().any(|tool| tool.name == "rustc") && !builds_rust(plan);
+    let with_rustc = |plan: &&StagePlan| plan.tools.iter().any(|tool| tool.name == "rustc") && !with_stage_0(plan);
     let stages: Vec<String> = plans.iter().filter(with_rustc).map(|plan| plan.stage.clone()).collect();
     if stages.is_empty() && !all {
         return;

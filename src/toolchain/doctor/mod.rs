@@ -205,7 +205,7 @@ fn nothing() -> Pipeline {
         tools: IndexMap::new(),
         outputs: IndexMap::new(),
         stages: Vec::new(),
-        idle: Vec::new(),
+        used: Default::default(),
         hash: String::new(),
     }
 }
