@@ -59,7 +59,7 @@ fn figures_stand_where_they_are_looked_for() {
     let said = test.run("--until optimized").ok().stderr;
     // `cold` is never run; the loop is, 400 times.
     let gathered = "3 functions, 33 % never run, largest count 400, read by LLVM 22 and newer";
-    let used = "100 % of 3 functions have a profile";
+    let used = "100 % of 3 functions in the program have a profile";
     let tell = |said: &str| {
         for sentence in [gathered, used] {
             assert!(said.contains(sentence), "no `{sentence}` in:\n{said}");
@@ -100,7 +100,7 @@ fn the_profile_of_another_program_is_refused() {
     test.change("source = \"${pipeline.dir}/two\"", "source = \"${pipeline.dir}/two\"\nmax-unprofiled = \"100%\"");
     let said = test.run("--until foreign").ok().stderr;
     assert!(
-        said.contains("0 % of 3 functions have a profile; 2 compiled without, 1 compiled with that of other code"),
+        said.contains("0 % of 3 functions in the program have a profile; of all that was compiled, 2 without, 1 with one of other code"),
         "{said}"
     );
     test.change("max-unprofiled = \"100%\"", "max-unprofiled = \"all\"");

@@ -168,8 +168,8 @@ fn without_bolt() {
     let mut rust = Rust::new("linux-x86_64", Spelling::Of2025);
     rust.set.push("bolt=false".into());
     // Each of the two libraries has one function that is not inlined.
-    let ran = rust.run(&[]).ok().says("rustc-pgo          rustc: 100 % of 1 function have a profile");
-    ran.says("llvm-pgo           llvm: 100 % of 1 function have a profile");
+    let ran = rust.run(&[]).ok().says("rustc-pgo          rustc: 100 % of 1 function in the program have a profile");
+    ran.says("llvm-pgo           llvm: 100 % of 1 function in the program have a profile");
     let toolchain = rust.artifact("toolchain.toolchain");
     for library in ["librustc_driver-*.so", "libLLVM.so.*"] {
         rust.sh(&format!("! readelf -SW '{toolchain}'/lib/{library} | grep -Eq 'bolt.org.text|rela.text'"));

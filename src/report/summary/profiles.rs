@@ -5,7 +5,7 @@
 use super::super::text;
 
 /// Of a profile that was gathered: `310 functions, 76 % never run, largest count 9,829,101, read by LLVM 22 and newer`. Of a build that
-/// used one: `98.2 % of 1,425 functions have a profile …`. None: there is nothing of profiles among the
+/// used one: `98.2 % of 1,425 functions in the program have a profile …`. None: there is nothing of profiles among the
 /// facts.
 fn sentence<'a>(facts: impl IntoIterator<Item = (&'a str, f64)>) -> Option<String> {
     let facts: Vec<(&str, f64)> = facts.into_iter().collect();
@@ -56,24 +56,29 @@ fn gathered(of: impl Fn(&str) -> Option<f64>, largest: f64) -> String {
 }
 
 fn used(of: impl Fn(&str) -> Option<f64>, without: f64) -> String {
-    let numbers = [(without, "without"), (of("mismatched-functions").unwrap_or(0.0), "with that of other code")];
+    let numbers = [(without, "without"), (of("mismatched-functions").unwrap_or(0.0), "with one of other code")];
     let told = numbers.iter().filter(|(number, _)| *number > 0.0);
-    let rest = told.map(|(number, what)| format!("{} compiled {what}", text::count(*number as u64)));
+    let rest = told.map(|(number, what)| format!("{} {what}", text::count(*number as u64)));
     let rest = rest.collect::<Vec<_>>().join(", ");
     match (of("without-profile"), of("functions-in-program")) {
         (Some(percent), Some(all)) => {
-            let functions = text::plural(all as usize, "function");
-            let have = format!("{} % of {functions} have a profile", trimmed(100.0 - percent));
-            if rest.is_empty() { have } else { format!("{have}; {rest}") }
+            let have = format!("{} in the program have a profile", share(percent, all));
+            // Much that is compiled is in no program.
+            if rest.is_empty() { have } else { format!("{have}; of all that was compiled, {rest}") }
         }
         _ if rest.is_empty() => "every function that was compiled has a profile".into(),
-        _ => format!("of the functions, {rest}"),
+        _ => format!("of all that was compiled, {rest}"),
     }
 }
 
-fn trimmed(percent: f64) -> String {
-    let text = format!("{percent:.1}");
-    text.strip_suffix(".0").map(ToOwned::to_owned).unwrap_or(text)
+/// Those that are left when a share has none. A few of many are no rounded 100 %.
+fn share(percent_without: f64, all: f64) -> String {
+    let functions = text::plural(all as usize, "function");
+    let without = (all * percent_without / 100.0).round();
+    match format!("{:.1}", 100.0 - percent_without).as_str() {
+        "100.0" if without > 0.0 => format!("all but {} of {functions}", text::count(without as u64)),
+        with => format!("{} % of {functions}", with.strip_suffix(".0").unwrap_or(with)),
+    }
 }
 
 #[cfg(test)]
@@ -90,18 +95,25 @@ mod tests {
         // 1,400 of 1,425 are 98.245… %.
         let with = [("functions-in-program", 1425.0), ("without-profile", 100.0 * 25.0 / 1425.0)];
         let counted = [("functions-without-profile", 23.0), ("mismatched-functions", 2.0)];
-        let text = "98.2 % of 1,425 functions have a profile; 23 compiled without, 2 compiled with that of other code";
+        let text = "98.2 % of 1,425 functions in the program have a profile; of all that was compiled, 23 without, 2 with one of \
+                    other code";
         assert_eq!(sentence(with.into_iter().chain(counted)).unwrap(), text);
-        let text = "of the functions, 23 compiled without, 2 compiled with that of other code";
+        let text = "of all that was compiled, 23 without, 2 with one of other code";
         assert_eq!(sentence(counted).unwrap(), text);
         let all = [("functions-in-program", 3.0), ("without-profile", 0.0), ("functions-without-profile", 0.0)];
-        assert_eq!(sentence(all).unwrap(), "100 % of 3 functions have a profile");
+        assert_eq!(sentence(all).unwrap(), "100 % of 3 functions in the program have a profile");
+        // llc of LLVM 19, of which two functions have none.
+        let two = [("functions-in-program", 70_012.0), ("without-profile", 200.0 / 70_012.0)];
+        let two = two.into_iter().chain([("functions-without-profile", 6184.0)]);
+        let text =
+            "all but 2 of 70,012 functions in the program have a profile; of all that was compiled, 6,184 without";
+        assert_eq!(sentence(two).unwrap(), text);
         assert_eq!(sentence([("size", 1.0)]), None);
         let (rustc, llvm) = ("check-profile-use-rustc", "check-profile-use-llvm");
         let name = "functions-without-profile";
         let told = sentences([("x.py", "inner/llvm", 3.0), (rustc, name, 1.0), (llvm, name, 0.0)]);
         let expected =
-            ["rustc: of the functions, 1 compiled without", "llvm: every function that was compiled has a profile"];
+            ["rustc: of all that was compiled, 1 without", "llvm: every function that was compiled has a profile"];
         assert_eq!(told, expected);
     }
 }
