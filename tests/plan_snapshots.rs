@@ -131,10 +131,13 @@ fn clang_from_a_checkout() {
     assert_snapshot!(plan);
     let beside = test.cmd(&format!("plan {file} {set} --set plain=true --set bolt=false")).ok().stdout;
     assert_snapshot!("clang_beside_a_plain_build", difference(&plan, &beside));
-    // The variant that is small enough to be tried.
-    let file = repository().join("tests/fixtures/llvm/tblgen.toml");
-    let small = test.cmd(&format!("plan {file} {set}")).ok().stdout;
-    assert_snapshot!("tblgen_from_a_checkout", difference(&plan, &small));
+    // The variants that are small enough to be tried.
+    for name in ["tblgen", "llc"] {
+        let file = repository().join(format!("tests/fixtures/llvm/{name}.toml"));
+        let frontend = if name == "llc" { "--set frontend=/usr/bin/clang-19" } else { "" };
+        let small = test.cmd(&format!("plan {file} {set} {frontend}")).ok().stdout;
+        assert_snapshot!(format!("{name}_from_a_checkout"), difference(&plan, &small));
+    }
 }
 
 /// Any cargo program: a package, and what is different with a crate of the registry.
