@@ -13,18 +13,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::request::{Build, Invocation, Workload};
+use crate::facts::Facts;
 use crate::op::capture::Capture;
-
-/// Where the crates stand in rustc-perf, the newest place first.
-pub const CRATES: [&str; 2] = ["collector/compile-benchmarks", "collector/benchmarks"];
+use crate::toolchain::rustc_perf::{Crates, NO_WORKSPACE_ABOVE};
 
 /// What is measured when nobody says what: crates of people, not stress tests, that take seconds.
 /// None that rust-lang/rust trains its releases with, nor that those depend on.
 pub const DEFAULT_CRATES: [&str; 3] = ["helloworld", "inflate", "html5ever-*"];
-
-/// cargo looks in all directories above for a workspace that a package belongs to, except in and above those of this name. The
-/// scratch directory may lie in a checkout, which is a workspace.
-const BELOW: &str = "target/package";
 
 /// How a crate is built, as rustc-perf calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize, schemars::JsonSchema)]
@@ -53,26 +48,12 @@ pub struct Selection {
     pub cargo_config: Vec<String>,
 }
 
-/// The crate that is meant: the one of that name, or, of `NAME-*`, that of the highest version. Versions change with rustc-perf.
-pub fn meant<'n>(name: &str, names: &'n [String]) -> Option<&'n String> {
-    let Some(stem) = name.strip_suffix("-*") else { return names.iter().find(|known| *known == name) };
-    // `ripgrep-13.0.0-tiny` is another crate.
-    let version = |known: &&String| -> Option<Vec<u64>> {
-        let numbers = known.strip_prefix(stem)?.strip_prefix('-')?.split('.');
-        numbers.map(|number| number.parse().ok()).collect()
-    };
-    names.iter().filter(|known| version(known).is_some()).max_by_key(version)
-}
-
 /// What rustc-perf says of a crate.
 #[derive(Debug, Default, Deserialize)]
 struct Config {
     artifact: Option<String>,
     cargo_opts: Option<String>,
     cargo_toml: Option<String>,
-    /// Kept for the record; nothing builds it any more.
-    #[serde(default)]
-    disabled: bool,
 }
 
 /// Writes down how it is called for the package that cargo was asked to build.
@@ -103,18 +84,24 @@ pub fn workloads(
     fs::write(&wrapper, WRAPPER).with_context(|| format!("cannot write {wrapper}"))?;
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(&wrapper, mode).with_context(|| format!("cannot make {wrapper} executable"))?;
+    let facts = Facts::live();
+    let known = Crates::of(&facts, &selection.rustc_perf);
+    if known.names.is_empty() {
+        bail!("there are no crates in {}: it is no checkout of rustc-perf", selection.rustc_perf);
+    }
     let mut workloads = Vec::new();
     let mut seen = BTreeSet::new();
     for name in &selection.crates {
-        let (name, source) = source(&selection.rustc_perf, name)?;
-        if !seen.insert(name.clone()) {
+        let name = known.find(&facts, name).map_err(anyhow::Error::msg)?;
+        if !seen.insert(name) {
             continue;
         }
+        let source = known.path(name);
         for profile in &selection.profiles {
             let title = format!("{name} {profile:?}");
             say(&format!("building the dependencies of {title}"));
             let prepared = |side: &Build, which: &str| -> Result<Invocation> {
-                let dir = scratch.join(BELOW).join(format!("{name}-{profile:?}-{which}"));
+                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{profile:?}-{which}"));
                 prepare(&source, *profile, side, selection, env, &dir, &wrapper)
                     .with_context(|| format!("crate {title} with {}", side.name))
             };
@@ -128,26 +115,6 @@ pub fn workloads(
 fn shown(invocation: &Invocation) -> String {
     let named = invocation.argv.iter().skip_while(|word| *word != "--crate-name").nth(1);
     format!("{} --crate-name {} …", super::request::PLACEHOLDER, named.map_or("?", String::as_str))
-}
-
-/// A crate's whole name, and where it is.
-fn source(rustc_perf: &Utf8Path, name: &str) -> Result<(String, Utf8PathBuf)> {
-    let places = CRATES.map(|place| rustc_perf.join(place));
-    let crates = places.iter().find(|place| place.is_dir()).unwrap_or(&places[0]);
-    let entries = crates.read_dir_utf8();
-    let Ok(entries) = entries else { bail!("there is no {crates}: {rustc_perf} is no checkout of rustc-perf") };
-    let entries = entries.flatten().filter(|entry| {
-        let config = fs::read_to_string(entry.path().join("perf-config.json"));
-        config.is_ok_and(|text| !serde_json::from_str::<Config>(&text).is_ok_and(|config| config.disabled))
-    });
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string()).collect();
-    names.sort();
-    let Some(found) = meant(name, &names) else {
-        let near = crate::pipeline::nearest(name, names.iter().map(String::as_str));
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        bail!("there is no crate `{name}` in {crates}{hint}");
-    };
-    Ok((found.clone(), crates.join(found)))
 }
 
 fn prepare(
@@ -211,30 +178,4 @@ fn recorded(record: &Utf8Path, side: &Build) -> Result<Invocation> {
         env.insert("LD_LIBRARY_PATH".into(), side.path.join("lib").into());
     }
     Ok(Invocation { argv: split(&read("argv")?), env, cwd: read("cwd")?.trim_end().into() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::meant;
-
-    #[test]
-    fn a_crate_of_whatever_version() {
-        let names = [
-            "html5ever",
-            "html5ever-0.4.0",
-            "html5ever-0.26.0",
-            "html5ever-0.27.0-tiny",
-            "regex-1.5.5",
-            "webrender-2022",
-        ];
-        let names = names.map(String::from);
-        let meant = |name: &str| meant(name, &names).map(String::as_str);
-        assert_eq!(meant("html5ever"), Some("html5ever"));
-        assert_eq!(meant("html5ever-0.26.0"), Some("html5ever-0.26.0"));
-        assert_eq!(meant("html5ever-*"), Some("html5ever-0.26.0"));
-        assert_eq!(meant("webrender-*"), Some("webrender-2022"));
-        assert_eq!(meant("html-*"), None);
-        assert_eq!(meant("html*"), None);
-        assert_eq!(meant("regex-1.5.6"), None);
-    }
 }

@@ -4,18 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use super::crates::Crates;
-use super::rustc_perf::benchmarks;
 use super::workloads::env;
 use super::{Context, PlanError};
 use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Limit;
 use crate::compare::request::{Counter, PLACEHOLDER};
-use crate::compare::rustc_perf::{self, DEFAULT_CRATES};
+use crate::compare::rustc_perf::DEFAULT_CRATES;
 use crate::pipeline::kind::Compare;
 use crate::pipeline::kind::compare::MeasuredWorkload;
 use crate::pipeline::{CommandLine, Text};
 use crate::plan::{Arg, Op, Output, Part, Step, Symbol};
+use crate::toolchain::rustc_perf::{Crates, benchmarks};
 
 pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
     if kind.workloads.is_empty() && kind.rustc_perf.is_none() {
@@ -119,7 +118,7 @@ fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Resul
     if let Some(path) = path.as_ref().filter(lacks) {
         cx.gap(format!("there is no rustc-perf in {path}"), "get a checkout of rustc-perf, or set `rustc-perf` to it");
     }
-    let known = path.map(|path| Crates::of(cx.facts, path.join(benchmarks(cx.facts, Some(&path)))));
+    let known = path.map(|path| Crates::of(cx.facts, &path));
     let cargo = match &kind.cargo {
         Some(text) => cx.program(text)?,
         None => cx.tool("cargo"),
@@ -140,17 +139,13 @@ fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Resul
 fn crates(kind: &Compare, known: Option<&Crates>, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
     let default = DEFAULT_CRATES.map(Text::literal);
     let wanted = if kind.crates.is_empty() { &default } else { kind.crates.as_slice() };
-    let built = |known: &Crates| -> Vec<String> {
-        let kept = |name: &&String| !known.settings(cx.facts, name).disabled;
-        known.names.iter().filter(kept).cloned().collect()
-    };
-    let built = known.filter(|known| !known.names.is_empty()).map(|known| (known, built(known)));
+    let known = known.filter(|known| !known.names.is_empty());
     let mut args: Vec<Arg> = Vec::new();
     for text in wanted {
-        let arg = match (text.as_literal(), &built) {
-            (Some(name), Some((known, built))) => match rustc_perf::meant(&name, built) {
-                Some(found) => found.as_str().into(),
-                None => return Err(cx.invalid("crates", known.missing(&name))),
+        let arg = match (text.as_literal(), known) {
+            (Some(name), Some(known)) => match known.find(cx.facts, &name) {
+                Ok(found) => found.into(),
+                Err(message) => return Err(cx.invalid("crates", message)),
             },
             _ => cx.arg(text)?,
         };

@@ -3,6 +3,7 @@
 //! Each attempt of a workload has a directory of its own. What its processes write is merged while they run, by the pool's
 //! companion; in the end the attempts that count are merged. Unaware of how attempts are run and committed.
 
+mod crate_lists;
 mod instrumented;
 mod rustc_perf;
 mod sampling;

@@ -10,7 +10,6 @@ pub mod cmake;
 pub mod command;
 pub mod compare;
 mod context;
-mod crates;
 pub mod gather;
 mod rust_checkout;
 pub mod rustc_perf;

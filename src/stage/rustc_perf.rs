@@ -3,15 +3,14 @@
 //! The collector looks for `collector/compile-benchmarks` where it runs, and for `rustc-fake` beside itself. Unaware of what is
 //! trained with it.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use super::{Context, PlanError, rust_checkout};
-use crate::compare::rustc_perf::CRATES;
-use crate::facts::Facts;
 use crate::pipeline::Text;
 use crate::pipeline::kind::RustcPerf;
 use crate::plan::{Arg, Command, Op, Output, Step, Symbol};
 use crate::toolchain;
+use crate::toolchain::rustc_perf::benchmarks;
 
 /// The web site: it depends on a repository on the network, and the collector does not need it.
 const SITE: &str = "site";
@@ -34,12 +33,6 @@ pub(super) fn source(kind: &RustcPerf, cx: &mut Context) -> Result<(Arg, Option<
     };
     let path = cx.known_path(&arg);
     Ok((arg, path))
-}
-
-/// Where the crates are, below rustc-perf.
-pub(super) fn benchmarks(facts: &Facts, source: Option<&Utf8Path>) -> &'static str {
-    let there = |dir: &&&str| source.is_some_and(|source| facts.exists(&source.join(dir)));
-    CRATES.iter().find(there).unwrap_or(&CRATES[0])
 }
 
 /// cargo links with `cc`, wherever it builds programs: the collector, and build scripts of the crates that are for training.

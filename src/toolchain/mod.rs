@@ -7,6 +7,7 @@ pub mod install;
 pub mod llvm;
 pub mod packages;
 pub mod rust;
+pub mod rustc_perf;
 mod search;
 pub mod version;
 

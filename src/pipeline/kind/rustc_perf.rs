@@ -33,7 +33,7 @@ pub struct Training {
     /// The list of crates that the checkout has for this purpose: `rustc` or `llvm`. Names change with rustc-perf, and the list
     /// with them.
     pub list: Option<CrateList>,
-    /// Crates in place of the list, by their whole names.
+    /// Crates in place of the list, by their whole names; `NAME-*` is the one of the highest version.
     #[serde(default)]
     pub crates: Vec<Text>,
     /// What the crates are built as: `Check`, `Debug`, `Opt`, `Doc`. Default: the first three. `Doc` runs rustdoc.

@@ -6,20 +6,23 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::crate_lists;
 use crate::pipeline::kind::gather::Workload as Declared;
 use crate::pipeline::kind::rustc_perf::{CrateList, Training};
 use crate::pipeline::kind::{Gather, RustcPerf};
 use crate::pipeline::{Kind, Stage, Text};
 use crate::plan::{Arg, Command, Step, Symbol};
-use crate::stage::crates::{self, Crates};
 use crate::stage::{Context, PlanError, rust_checkout, rustc_perf};
 use crate::toolchain;
+use crate::toolchain::rustc_perf::{Crates, NO_WORKSPACE_ABOVE};
 
-/// In an attempt: where the collector runs, and where it puts the crates that it compiles.
+/// In an attempt: where the collector runs.
 const CWD: &str = "cwd";
-/// cargo looks in all directories above for a workspace that a package belongs to, except in and above those of this name. The
-/// state directory may lie in a checkout, which is a workspace.
-const TMP: &str = "tmp/target/package";
+
+/// In an attempt: where the collector puts the crates that it compiles.
+fn tmp() -> Arg {
+    Arg::from(Symbol::Attempt).join("tmp").join(NO_WORKSPACE_ABOVE)
+}
 
 /// What the collector's source says about its options.
 struct Options {
@@ -56,7 +59,7 @@ pub(super) fn expand(
     rustc_perf::needs_linker(cx);
     let from = cx.arg(&training.collector)?;
     let (_, source) = rustc_perf::source(kind, cx)?;
-    let known = known_crates(cx, source.as_deref());
+    let known = source.as_deref().map(|source| Crates::of(cx.facts, source)).unwrap_or_default();
     let options = options(cx, source.as_deref());
     let names = names(training, kind, &known, &key, cx)?;
 
@@ -88,17 +91,12 @@ pub(super) fn expand(
     let attempt = Arg::from(Symbol::Attempt);
     let script = "mkdir -p \"$1\" \"$2\" && ln -sfn \"$3\" \"$2/collector\"";
     let argv = ["sh", "-euc", script, "sh"].map(Arg::from).into_iter();
-    let more = [attempt.clone().join(TMP), attempt.clone().join(CWD), from.clone().join("collector")];
+    let more = [tmp(), attempt.clone().join(CWD), from.clone().join("collector")];
     let prepare = Step::command("directories", cx.command(argv.chain(more).collect()));
     // Of a crate that failed, the collector keeps what it compiled.
     let argv = ["rm", "-rf"].map(Arg::from).into_iter().chain([attempt.join("tmp")]);
     let finish = Step::command("remove", cx.command(argv.collect()));
     Ok(Expanded { commands, collector: from, prepare, finish })
-}
-
-fn known_crates(cx: &Context, source: Option<&Utf8Path>) -> Crates {
-    let dir = source.map(|source| source.join(rustc_perf::benchmarks(cx.facts, Some(source))));
-    Crates::of(cx.facts, dir.unwrap_or_default())
 }
 
 /// The crates to compile, each of which rustc-perf must have.
@@ -122,20 +120,15 @@ fn names(
         let by = cx.producer(&training.collector)?.unwrap_or(cx.stage);
         names = listed(kind, list, by, cx)?;
     }
-    let mut seen = std::collections::BTreeSet::new();
-    names.retain(|name| seen.insert(name.clone()));
     if known.names.is_empty() {
         cx.note("the crates of rustc-perf are not known here, so their names are not checked");
-        return Ok(names);
-    }
-    for name in &names {
-        if !known.names.contains(name) {
-            return Err(cx.invalid(key, known.missing(name)));
-        }
-        if known.settings(cx.facts, name).disabled {
-            return Err(cx.invalid(key, format!("rustc-perf has the crate `{name}`, but does not build it any more")));
+    } else {
+        for name in &mut names {
+            *name = known.find(cx.facts, name).map_err(|message| cx.invalid(key, message))?.into();
         }
     }
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     Ok(names)
 }
 
@@ -143,13 +136,13 @@ fn names(
 fn listed(kind: &RustcPerf, list: CrateList, by: &Stage, cx: &mut Context) -> Result<Vec<String>, PlanError> {
     let checkout = cx.arg(&kind.checkout)?;
     let Some(checkout) = cx.known_path(&checkout) else { return Ok(Vec::new()) };
-    if let Some(names) = crates::listed(cx.facts, &checkout, list) {
+    if let Some(names) = crate_lists::listed(cx.facts, &checkout, list) {
         return Ok(names);
     }
     if !rust_checkout::is_missing(&checkout, by, cx) {
         cx.gap(
             format!("the checkout in {checkout} does not say which crates are for training"),
-            format!("name them with `crates`; lists were looked for in {}", crates::places()),
+            format!("name them with `crates`; lists were looked for in {}", crate_lists::places()),
         );
     }
     Ok(Vec::new())
@@ -212,7 +205,7 @@ impl Shared<'_> {
         }
         let mut command = Command { cwd: attempt.clone().join(CWD), ..cx.command(argv) };
         // The collector's temporary files are whole builds: on the disk of the state, and gone with the attempt.
-        command.env.insert("TMPDIR".into(), attempt.join(TMP));
+        command.env.insert("TMPDIR".into(), tmp());
         for (variable, value) in [("RUST_LOG", "collector=debug"), ("RUSTC_BOOTSTRAP", "1")] {
             command.env.entry(variable.into()).or_insert(value.into());
         }

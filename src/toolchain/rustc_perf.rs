@@ -1,21 +1,27 @@
-//! Which crates of rustc-perf there are, and which of them a checkout of rust-lang/rust trains on.
+//! A checkout of rustc-perf: where its crates are, and how each is built. The collector trains with them, and toolchains are
+//! compared with them.
 //!
-//! Both change with the checkout, so both are read from it. Unaware of how they are compiled.
+//! Names change with rustc-perf, so they are read from it. Unaware of how the crates are compiled.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::facts::Facts;
-use crate::pipeline::kind::rustc_perf::CrateList;
 
-/// Where the lists stand: since 2024, before that, and in the Python of 2022.
-const FILES: [&str; 4] = [
-    "src/build_helper/src/lib.rs",
-    "src/tools/build_helper/src/lib.rs",
-    "src/tools/opt-dist/src/training.rs",
-    "src/ci/stage-build.py",
-];
+/// Where the crates stand in rustc-perf, the newest place first.
+const PLACES: [&str; 2] = ["collector/compile-benchmarks", "collector/benchmarks"];
+
+/// A directory to build copies of crates below. cargo looks in all directories above for a workspace that a package belongs to,
+/// except in and above those of this name; the state directory may lie in a checkout, which is a workspace.
+pub const NO_WORKSPACE_ABOVE: &str = "target/package";
+
+/// Where the crates are, below rustc-perf.
+pub fn benchmarks(facts: &Facts, rustc_perf: Option<&Utf8Path>) -> &'static str {
+    let there = |dir: &&&str| rustc_perf.is_some_and(|checkout| facts.exists(&checkout.join(dir)));
+    PLACES.iter().find(there).unwrap_or(&PLACES[0])
+}
 
 /// The crates that the collector finds: their directories say how each is built.
+#[derive(Debug, Default)]
 pub struct Crates {
     dir: Utf8PathBuf,
     /// Sorted. Empty where nothing is known of them.
@@ -34,21 +40,51 @@ pub struct Settings {
 }
 
 impl Crates {
-    pub fn of(facts: &Facts, dir: Utf8PathBuf) -> Crates {
+    /// Those of a checkout of rustc-perf.
+    pub fn of(facts: &Facts, rustc_perf: &Utf8Path) -> Crates {
+        let dir = rustc_perf.join(benchmarks(facts, Some(rustc_perf)));
         let mut names = facts.list(&dir);
         names.retain(|name| facts.exists(&dir.join(name).join("perf-config.json")));
         Crates { dir, names }
     }
 
+    /// The directory of a crate that is among them.
+    pub fn path(&self, name: &str) -> Utf8PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The crate that is meant: the one of that name, or, of `NAME-*`, that of the highest version. Versions change with rustc-perf.
+    ///
+    /// # Errors
+    /// What is to be said when there is none, or it is not built any more.
+    pub fn find(&self, facts: &Facts, name: &str) -> Result<&str, String> {
+        let disabled = |name: &str| self.settings(facts, name).disabled;
+        if let Some(stem) = name.strip_suffix("-*") {
+            // `ripgrep-13.0.0-tiny` is another crate.
+            let version = |known: &&str| -> Option<Vec<u64>> {
+                let numbers = known.strip_prefix(stem)?.strip_prefix('-')?.split('.');
+                numbers.map(|number| number.parse().ok()).collect()
+            };
+            let versions = self.names.iter().map(String::as_str).filter(|known| version(known).is_some());
+            return versions.filter(|known| !disabled(known)).max_by_key(version).ok_or_else(|| self.missing(name));
+        }
+        match self.names.iter().find(|known| *known == name) {
+            Some(_) if disabled(name) => {
+                Err(format!("rustc-perf has the crate `{name}`, but does not build it any more"))
+            }
+            Some(found) => Ok(found),
+            None => Err(self.missing(name)),
+        }
+    }
+
     /// How a crate is built.
     pub fn settings(&self, facts: &Facts, name: &str) -> Settings {
-        let text = facts.read(&self.dir.join(name).join("perf-config.json")).unwrap_or_default();
+        let text = facts.read(&self.path(name).join("perf-config.json")).unwrap_or_default();
         // The collector complains of what is wrong in it.
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// What is said of a crate that is not among them.
-    pub fn missing(&self, name: &str) -> String {
+    fn missing(&self, name: &str) -> String {
         let nearest = self.nearest(name);
         let hint = match nearest.is_empty() {
             true => format!("It has: {}", self.names.join(", ")),
@@ -93,54 +129,30 @@ fn stem(name: &str) -> &str {
     }
 }
 
-/// The crates that the checkout trains on; none if it has no such list.
-pub fn listed(facts: &Facts, checkout: &Utf8Path, list: CrateList) -> Option<Vec<String>> {
-    let name = match list {
-        CrateList::Rustc => "RUSTC_PGO_CRATES",
-        CrateList::Llvm => "LLVM_PGO_CRATES",
-    };
-    FILES.iter().find_map(|file| strings(&facts.read(&checkout.join(file))?, name))
-}
-
-/// Where the lists are looked for.
-pub fn places() -> String {
-    FILES.join(", ")
-}
-
-/// The strings of a constant array, in Rust or Python: `NAME… = &["a", "b"]`.
-fn strings(source: &str, name: &str) -> Option<Vec<String>> {
-    source.match_indices(name).find_map(|(at, _)| {
-        let behind = &source[at + name.len()..];
-        // The type may have brackets too, but the value stands behind the sign. A use of the constant has none before its line ends.
-        let sign = behind.find('=').filter(|sign| !behind[..*sign].contains(['\n', '(']))?;
-        let value = &behind[sign..];
-        let open = value.find('[')?;
-        let close = open + value[open..].find(']')?;
-        let lines = value[open + 1..close].lines();
-        let code: String = lines.map(|line| line.split("//").next().unwrap_or_default()).collect();
-        let strings: Vec<String> = code.split('"').skip(1).step_by(2).map(Into::into).collect();
-        (!strings.is_empty()).then_some(strings)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn lists_in_rust_and_python() {
-        let rust = "use x::LLVM_PGO_CRATES;\nfn f() { g(LLVM_PGO_CRATES) }\n\
-                    pub const LLVM_PGO_CRATES: &[&str] = &[\n    \"syn-1.0.89\", // \"old\"\n    \"cargo-0.60.0\",\n];\n\
-                    const RUSTC_PGO_CRATES: [&str; 1] = [\"externs\"];";
-        assert_eq!(strings(rust, "LLVM_PGO_CRATES").unwrap(), ["syn-1.0.89", "cargo-0.60.0"]);
-        assert_eq!(strings(rust, "RUSTC_PGO_CRATES").unwrap(), ["externs"]);
-        let python = "LLVM_PGO_CRATES = [\n  \"syn-1.0.89\",\n  \"clap-3.1.6\"\n]\ngather(LLVM_PGO_CRATES)\n";
-        assert_eq!(strings(python, "LLVM_PGO_CRATES").unwrap(), ["syn-1.0.89", "clap-3.1.6"]);
-        assert_eq!(strings(python, "RUSTC_PGO_CRATES"), None);
-    }
-
     fn crates(names: &[&str]) -> Crates {
         Crates { dir: "/p".into(), names: names.iter().map(|name| name.to_string()).collect() }
+    }
+
+    #[test]
+    fn a_crate_of_whatever_version() {
+        let names = ["html5ever", "html5ever-0.4.0", "html5ever-0.26.0", "html5ever-0.28.0", "html5ever-0.27.0-tiny"];
+        let crates = crates(&[&names[..], &["regex-1.5.5", "webrender-2022"]].concat());
+        let given =
+            serde_json::json!({ "files": { "/p/html5ever-0.28.0/perf-config.json": "{ \"disabled\": true }" } });
+        let facts = Facts::from_json(&given.to_string()).unwrap();
+        let find = |name: &str| crates.find(&facts, name);
+        assert_eq!(find("html5ever"), Ok("html5ever"));
+        assert_eq!(find("html5ever-0.4.0"), Ok("html5ever-0.4.0"));
+        assert_eq!(find("html5ever-*"), Ok("html5ever-0.26.0"));
+        assert_eq!(find("webrender-*"), Ok("webrender-2022"));
+        assert!(find("html5ever-0.28.0").unwrap_err().contains("does not build it any more"));
+        for none in ["html-*", "html*", "regex-1.5.6"] {
+            assert!(find(none).unwrap_err().starts_with(&format!("this rustc-perf has no crate `{none}`.")));
+        }
     }
 
     #[test]
