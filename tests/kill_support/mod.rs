@@ -1,6 +1,7 @@
 //! What the tests that kill runs share: a project directory, a run under way that can be killed, and a search for what is left.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod crash;
 pub mod pipelines;
 
 use std::collections::BTreeMap;

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use optbuild::report::model::Report;
 use optbuild::report::{Console, ConsoleOptions, Listener, Mode};
 use optbuild::run::event::{Event, Failure, Outcome, OutputInfo, Stamped, Usage};
+use serde_json::Value;
 
 /// 2022-10-04 14:02:11 UTC, the second when the scripted runs begin.
 pub const BEGIN: i64 = 1_664_892_131;
@@ -168,4 +170,26 @@ pub fn shown(options: ConsoleOptions, events: &[Stamped]) -> String {
     }
     console.finish().unwrap();
     buffer.text()
+}
+
+/// A report has what its schema says, and nothing else.
+pub fn follows_schema(report: &Value) {
+    let mut schema = Report::schema().to_value();
+    closed(&mut schema);
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let wrong: Vec<String> =
+        validator.iter_errors(report).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert_eq!(wrong, [""; 0]);
+}
+
+/// Lets no object have properties that the schema does not name: readers ignore them, writers have to declare them.
+fn closed(schema: &mut Value) {
+    if let Some(object) = schema.as_object_mut() {
+        if object.contains_key("properties") {
+            object.entry("additionalProperties").or_insert(false.into());
+        }
+        object.values_mut().for_each(closed);
+    } else if let Some(items) = schema.as_array_mut() {
+        items.iter_mut().for_each(closed);
+    }
 }
