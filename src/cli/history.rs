@@ -1,96 +1,126 @@
-//! What the last run in a state directory was asked to do.
-
-use std::collections::BTreeSet;
+//! `optbuild history`: the runs in a state directory, and what changed from one to another.
 
 use anyhow::{Context as _, Result};
-use camino::Utf8PathBuf;
-use clap::Parser;
 
-use super::args::{Cli, Command, PipelineArgs, RunArgs};
+use super::args::{HistoryArgs, HistoryCommand, HistoryDiffArgs};
 use super::exit::Usage;
-use crate::run::event::{Event, Outcome, Stamped};
+use super::plan::print;
+use super::{last_run, project};
+use crate::report::info::{RunRow, diff_table, history_table};
+use crate::report::model::diff::Diff;
+use crate::report::model::load;
+use crate::report::summary::RunSummary;
+use crate::report::summary::alike::Subject;
+use crate::state::journal;
 use crate::state::layout::Layout;
-use crate::state::{build_dir, journal};
 
-/// The last run.
-pub struct LastRun {
-    pub run: String,
-    pub pipeline: PipelineArgs,
-    /// Its whole command line.
-    pub args: RunArgs,
-    /// The same as words.
-    pub words: Vec<String>,
-    cwd: Utf8PathBuf,
-    /// Hash of the pipeline's files at that time.
-    pub pipeline_hash: String,
-    /// Stages that it was told to begin afresh, and has not begun.
-    pub still_forced: BTreeSet<String>,
-    /// None if it was killed.
-    pub outcome: Option<Outcome>,
+/// `optbuild history`
+pub fn history(args: &HistoryArgs) -> Result<u8> {
+    match &args.command {
+        Some(HistoryCommand::Diff(args)) => diff(args),
+        None => list(args),
+    }
 }
 
-/// The name and the events of the last run that did anything. One that was killed before it could say what it is has done nothing.
-pub fn last_begun(layout: &Layout) -> Result<Option<(String, Vec<Stamped>)>> {
-    for run in journal::runs(layout)?.into_iter().rev() {
-        let (events, warning) = journal::read(&layout.journal(&run))?;
-        if let Some(warning) = warning {
+fn list(args: &HistoryArgs) -> Result<u8> {
+    let layout = project::existing_state(args.common.state_dir.as_deref())?;
+    let mut rows = Vec::new();
+    for run in journal::runs(&layout)?.into_iter().rev() {
+        if rows.len() == args.number {
+            break;
+        }
+        let read = load::read(&layout, &run)?;
+        if let Some(warning) = read.warning {
             tracing::debug!("{warning}");
         }
-        if !events.is_empty() {
-            return Ok(Some((run, events)));
+        if !read.events.is_empty() {
+            let summary = RunSummary { running: read.running, ..RunSummary::of(&read.events) };
+            rows.push(RunRow::of(&run, &summary));
         }
     }
-    Ok(None)
+    rows.reverse();
+    if rows.is_empty() && args.number > 0 {
+        return Err(last_run::nothing_run(&layout));
+    }
+    if args.common.json {
+        print(&(serde_json::to_string_pretty(&rows).context("the runs cannot be written as JSON")? + "\n"))?;
+    } else {
+        print(&history_table(&rows, &jiff::tz::TimeZone::system(), super::look()))?;
+    }
+    Ok(0)
 }
 
-/// Reads the journal of the last run.
-pub fn last_run(layout: &Layout) -> Result<LastRun> {
-    let Some((run, events)) = last_begun(layout)? else {
-        return Err(Usage(format!("nothing was run yet with the state directory {}", layout.root())).into());
+fn diff(args: &HistoryDiffArgs) -> Result<u8> {
+    let layout = project::existing_state(args.common.state_dir.as_deref())?;
+    let to = find(&layout, Some(&args.to))?;
+    let from = match &args.from {
+        Some(name) => find(&layout, Some(name))?,
+        None => before(&layout, &to)?,
     };
-    let path = layout.journal(&run);
-    let (word_list, pipeline_hash, forced, cwd) = events
-        .iter()
-        .find_map(|stamped| match &stamped.event {
-            Event::RunStarted { args, pipeline_hash, forced, cwd, .. } => {
-                Some((args.clone(), pipeline_hash.clone(), forced.clone(), cwd.clone()))
+    let diff = Diff::of(&load::report(&layout, &from)?, &load::report(&layout, &to)?);
+    if args.common.json {
+        print(&(serde_json::to_string_pretty(&diff).context("the changes cannot be written as JSON")? + "\n"))?;
+    } else {
+        print(&diff_table(&diff, args.all, super::look()))?;
+    }
+    Ok(0)
+}
+
+/// The last run of the same pipeline before that one.
+fn before(layout: &Layout, run: &str) -> Result<String> {
+    let summary = |name: &str| -> Result<_> { Ok(RunSummary::of(&load::read(layout, name)?.events)) };
+    let of = summary(run)?;
+    for name in journal::runs(layout)?.into_iter().rev().filter(|name| name.as_str() < run) {
+        if Subject::of(&summary(&name)?).same_pipeline(Subject::of(&of)) {
+            return Ok(name);
+        }
+    }
+    let (pipeline, file) = (of.pipeline, of.file);
+    Err(Usage(format!(
+        "{run} is the first run of the pipeline {pipeline} ({file}), there is none to compare it with; \
+         `optbuild history diff A B` compares any two"
+    ))
+    .into())
+}
+
+/// The run that is meant: by its name, a part of it, `last`, or `last~N`. None: the last one.
+pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<String> {
+    let mut runs = journal::runs(layout)?;
+    let wanted = wanted.unwrap_or("last");
+    let back = match wanted.strip_prefix("last") {
+        Some("") => Some(0),
+        Some(rest) => rest.strip_prefix('~').and_then(|number| number.parse::<usize>().ok()),
+        None => None,
+    };
+    if let Some(back) = back {
+        // One that was killed before it could say what it is has done nothing.
+        let mut begun = Vec::new();
+        while let Some(run) = runs.pop() {
+            if std::fs::metadata(layout.journal(&run)).is_ok_and(|found| found.len() > 0) {
+                begun.push(run);
+                if begun.len() > back {
+                    break;
+                }
             }
-            _ => None,
-        })
-        .with_context(|| format!("{path} does not say what was run; start it with `optbuild run`"))?;
-    let words = ["optbuild".to_string()].into_iter().chain(word_list.iter().cloned());
-    let cli = Cli::try_parse_from(words)
-        .with_context(|| format!("{path} was written by another version of optbuild; start with `optbuild run`"))?;
-    let Command::Run(args) = cli.command else {
-        return Err(Usage(format!("{path} does not hold a run; start it with `optbuild run`")).into());
-    };
-    let mut still_forced = BTreeSet::new();
-    for stage in forced {
-        // Not by the journal, which says that a stage starts a moment before or after it does.
-        if !build_dir::begun_afresh(layout, &stage, &run)? {
-            still_forced.insert(stage);
         }
+        return match (begun.get(back), begun.len()) {
+            (Some(run), _) => Ok(run.clone()),
+            (None, 0) => Err(last_run::nothing_run(layout)),
+            (None, number) => {
+                let are = if number == 1 { "is" } else { "are" };
+                let runs = crate::report::text::plural(number, "run");
+                Err(Usage(format!("there is no run `{wanted}`: there {are} {runs}; `optbuild history` lists them"))
+                    .into())
+            }
+        };
     }
-    let outcome = events.iter().find_map(|stamped| match &stamped.event {
-        Event::RunFinished { outcome, .. } => Some(*outcome),
-        _ => None,
-    });
-    Ok(LastRun {
-        run,
-        pipeline: args.pipeline.clone(),
-        args,
-        words: word_list,
-        cwd,
-        pipeline_hash,
-        still_forced,
-        outcome,
-    })
-}
-
-impl LastRun {
-    /// Paths on its command line are relative to where it was begun.
-    pub fn enter_directory(&self) -> Result<()> {
-        std::env::set_current_dir(&self.cwd)
-            .with_context(|| format!("the run was begun in {}, which cannot be entered", self.cwd))
+    let found: Vec<&String> = runs.iter().filter(|run| *run == wanted || run.contains(wanted)).collect();
+    match found.as_slice() {
+        [run] => Ok((*run).clone()),
+        [] => Err(Usage(format!("there is no run `{wanted}`; `optbuild history` lists them")).into()),
+        several => {
+            let names: Vec<&str> = several.iter().take(5).map(|run| run.as_str()).collect();
+            Err(Usage(format!("`{wanted}` may be one of several runs: {}", names.join(", "))).into())
+        }
     }
 }

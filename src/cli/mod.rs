@@ -8,6 +8,7 @@ pub mod exit;
 mod history;
 mod info;
 mod interrupt;
+mod last_run;
 mod listen;
 mod logs;
 mod machine;
@@ -18,7 +19,6 @@ pub mod profile;
 mod project;
 mod report;
 mod run;
-mod runs;
 mod supply;
 mod survivors;
 
@@ -83,7 +83,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Artifacts(args) => info::artifacts(&args),
         Command::Logs(args) => logs::logs(&args),
         Command::Report(args) => report::report(&args),
-        Command::History(args) => runs::history(&args),
+        Command::History(args) => history::history(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Merge(args) => merge::merge(&args),
         Command::Profile { profile: command } => profile::profile(&command),

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::{LastRunArgs, PipelineArgs, Settings};
 use super::exit::{BadFile, Usage};
-use super::{history, supply};
+use super::{last_run, supply};
 use crate::facts::Facts;
 use crate::pipeline::{self, Graph, LoadOptions, Pipeline, shipped};
 use crate::plan::{PlanError, StagePlan};
@@ -129,7 +129,7 @@ impl Project {
 fn last_run_args(settings: &Settings) -> Result<PipelineArgs> {
     let cwd = current_dir()?;
     let layout = existing_state(settings.state_dir.as_deref())?;
-    let last = history::last_run(&layout)?;
+    let last = last_run::last_run(&layout)?;
     last.enter_directory()?;
     let mut pipeline = last.pipeline;
     if let Some(bundle) = &settings.profiles {

@@ -5,7 +5,7 @@ use camino::Utf8Path;
 
 use super::args::{ReportArgs, ReportFormat};
 use super::plan::print;
-use super::{project, runs};
+use super::{history, project};
 use crate::report::model::{Report, load};
 use crate::report::{html, markdown, trace};
 
@@ -15,7 +15,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
         return super::man::print_schema(&Report::schema());
     }
     let layout = project::existing_state(args.state_dir.as_deref())?;
-    let run = runs::find(&layout, args.run.as_deref())?;
+    let run = history::find(&layout, args.run.as_deref())?;
     let report = load::report(&layout, &run)?;
     if let Some(file) = &args.trace {
         let text = serde_json::to_string(&trace::render(&report)).context("the trace cannot be written as JSON")?;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs, SelectionArgs};
 use super::exit::{FAILED, INTERRUPTED, MACHINE, Machine};
 use super::project::{Mode, Project};
-use super::{history, interrupt, listen, plan, project, survivors};
+use super::{interrupt, last_run, listen, plan, project, survivors};
 use crate::pipeline::shipped;
 use crate::report::summary::closing::Again;
 use crate::run::control::Control;
@@ -51,7 +51,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 /// `optbuild resume`
 pub fn resume(args: &ResumeArgs) -> Result<u8> {
     let layout = project::existing_state(args.state_dir.as_deref())?;
-    let last = history::last_run(&layout)?;
+    let last = last_run::last_run(&layout)?;
     if last.outcome == Some(Outcome::Done) {
         super::tell(&format!("the last run ({}) is done; `optbuild run` begins another", last.run));
         return Ok(0);

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::history;
+use super::last_run;
 use crate::run::event::Event;
 use crate::run::process;
 use crate::state::layout::Layout;
 
 /// Returns when nothing of the last run is left. Supervisors end their commands when a run is killed; this waits for them.
 pub fn end(layout: &Layout) -> Result<()> {
-    let Some((_, events)) = history::last_begun(layout)? else { return Ok(()) };
+    let Some((_, events)) = last_run::last_begun(layout)? else { return Ok(()) };
     let mut supervisors = BTreeMap::new();
     for stamped in events {
         match stamped.event {

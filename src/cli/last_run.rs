@@ -1,0 +1,102 @@
+//! What the last run in a state directory was asked to do.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
+use clap::Parser;
+
+use super::args::{Cli, Command, PipelineArgs, RunArgs};
+use super::exit::Usage;
+use crate::run::event::{Event, Outcome, Stamped};
+use crate::state::layout::Layout;
+use crate::state::{build_dir, journal};
+
+/// The last run.
+pub struct LastRun {
+    pub run: String,
+    pub pipeline: PipelineArgs,
+    /// Its whole command line.
+    pub args: RunArgs,
+    /// The same as words.
+    pub words: Vec<String>,
+    cwd: Utf8PathBuf,
+    /// Hash of the pipeline's files at that time.
+    pub pipeline_hash: String,
+    /// Stages that it was told to begin afresh, and has not begun.
+    pub still_forced: BTreeSet<String>,
+    /// None if it was killed.
+    pub outcome: Option<Outcome>,
+}
+
+/// The name and the events of the last run that did anything. One that was killed before it could say what it is has done nothing.
+pub fn last_begun(layout: &Layout) -> Result<Option<(String, Vec<Stamped>)>> {
+    for run in journal::runs(layout)?.into_iter().rev() {
+        let (events, warning) = journal::read(&layout.journal(&run))?;
+        if let Some(warning) = warning {
+            tracing::debug!("{warning}");
+        }
+        if !events.is_empty() {
+            return Ok(Some((run, events)));
+        }
+    }
+    Ok(None)
+}
+
+/// What is said where a run is asked for and there is none.
+pub fn nothing_run(layout: &Layout) -> anyhow::Error {
+    let what = format!("nothing was run yet with the state directory {}", layout.root());
+    Usage(format!("{what}; `optbuild run PIPELINE` begins a run, `--state-dir` names another directory")).into()
+}
+
+/// Reads the journal of the last run.
+pub fn last_run(layout: &Layout) -> Result<LastRun> {
+    let Some((run, events)) = last_begun(layout)? else {
+        return Err(nothing_run(layout));
+    };
+    let path = layout.journal(&run);
+    let (word_list, pipeline_hash, forced, cwd) = events
+        .iter()
+        .find_map(|stamped| match &stamped.event {
+            Event::RunStarted { args, pipeline_hash, forced, cwd, .. } => {
+                Some((args.clone(), pipeline_hash.clone(), forced.clone(), cwd.clone()))
+            }
+            _ => None,
+        })
+        .with_context(|| format!("{path} does not say what was run; start it with `optbuild run`"))?;
+    let words = ["optbuild".to_string()].into_iter().chain(word_list.iter().cloned());
+    let cli = Cli::try_parse_from(words)
+        .with_context(|| format!("{path} was written by another version of optbuild; start with `optbuild run`"))?;
+    let Command::Run(args) = cli.command else {
+        return Err(Usage(format!("{path} does not hold a run; start it with `optbuild run`")).into());
+    };
+    let mut still_forced = BTreeSet::new();
+    for stage in forced {
+        // Not by the journal, which says that a stage starts a moment before or after it does.
+        if !build_dir::begun_afresh(layout, &stage, &run)? {
+            still_forced.insert(stage);
+        }
+    }
+    let outcome = events.iter().find_map(|stamped| match &stamped.event {
+        Event::RunFinished { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    Ok(LastRun {
+        run,
+        pipeline: args.pipeline.clone(),
+        args,
+        words: word_list,
+        cwd,
+        pipeline_hash,
+        still_forced,
+        outcome,
+    })
+}
+
+impl LastRun {
+    /// Paths on its command line are relative to where it was begun.
+    pub fn enter_directory(&self) -> Result<()> {
+        std::env::set_current_dir(&self.cwd)
+            .with_context(|| format!("the run was begun in {}, which cannot be entered", self.cwd))
+    }
+}
