@@ -134,6 +134,31 @@ shell       done         30.0 s  █▉       38 %  bin 3.0 MiB      time +25 %
     assert_eq!(&text[..expected.len()], expected);
 }
 
+/// As x.py's `metrics.json` says it; a hundredth of the stage is the least that is shown.
+#[test]
+fn steps_of_a_build_tool_stand_below_their_stage() {
+    let summary = RunSummary::of(&[
+        at(0, run_started(&["rustc", "test"])),
+        at(0, fact("rustc", "metrics", "inner/std", 80.0, "s")),
+        at(0, fact("rustc", "metrics", "inner/llvm", 900.0, "s")),
+        at(0, fact("rustc", "metrics-2", "inner/std", 10.0, "s")),
+        at(0, fact("rustc", "metrics", "inner/tools", 29.0, "s")),
+        at(3000, done("rustc", 3000.0, vec![output("toolchain", 1 << 20)])),
+        at(3750, done("test", 750.0, vec![])),
+        at(3750, run_finished(Outcome::Done, 3750.0)),
+    ]);
+    let expected = "\
+stage   status   duration  share  outputs
+rustc   done    50 m 00 s   80 %  toolchain 1.0 MiB
+  llvm          15 m 00 s
+  std            1 m 30 s
+test    done    12 m 30 s   20 %
+";
+    let style = Style { width: 80, paint: Paint::PLAIN, bars: false };
+    let text = table::render(&summary, None, style);
+    assert_eq!(&text[..expected.len()], expected);
+}
+
 #[test]
 fn no_line_is_wider_than_the_terminal_or_ends_in_spaces() {
     for width in [60, 80, 100, 140, 200] {

@@ -68,7 +68,10 @@ fn todays_best_fails_in_every_stage_and_is_resumed() {
 #[test]
 fn todays_best_starts_from_every_stage() {
     let rust = Rust::new("linux-x86_64", Spelling::Of2025);
-    rust.run(&[]).ok().says("put in place: out/linux-x86_64/archives");
+    let first = rust.run(&[]).ok().says("put in place: out/linux-x86_64/archives");
+    // What the stub's metrics.json says of each of its calls: rustc and LLVM, each instrumented and with its profile, and the archives.
+    let times = first.text.lines().filter(|line| line.split_whitespace().eq(["llvm", "1.5", "s"])).count();
+    assert_eq!(times, 5, "{}", first.text);
     starts_from_each(&rust);
 }
 

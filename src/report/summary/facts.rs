@@ -48,8 +48,7 @@ impl StageSummary {
         // That there is nothing of something is worth a share, not a number.
         let told = facts.iter().filter(|fact| fact.value != 0.0 || !fact.unit.is_empty());
         let texts = told.map(|fact| {
-            // What a build tool says of its own steps: `inner/llvm`.
-            let name = fact.name.strip_prefix("inner/").unwrap_or(&fact.name).replace('-', " ");
+            let name = fact.name.replace('-', " ");
             match fact.unit.as_str() {
                 // What is counted is the name: `7 raw profiles`.
                 "" if !name.ends_with('s') => format!("{name} {}", text::quantity(fact.value, "")),
@@ -66,6 +65,24 @@ impl StageSummary {
             }
         });
         texts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What a build tool says of its own steps, `inner/llvm`, in seconds: the longest first, without those of which there is nothing to
+    /// see beside the stage's own duration.
+    pub fn inner(&self) -> Vec<(&str, f64)> {
+        const LEAST: f64 = 0.01;
+        let mut inner: Vec<(&str, f64)> = Vec::new();
+        for (name, seconds) in
+            self.facts.iter().filter_map(|fact| Some((fact.name.strip_prefix("inner/")?, fact.value)))
+        {
+            match inner.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += seconds,
+                None => inner.push((name, seconds)),
+            }
+        }
+        inner.retain(|(_, seconds)| *seconds >= LEAST * self.duration);
+        inner.sort_by(|a, b| b.1.total_cmp(&a.1));
+        inner
     }
 
     /// What the facts say of profiles.

@@ -85,6 +85,10 @@ fn fill(run: &RunSummary, rows: &[&StageSummary], previous: Option<&Previous>, l
             (outputs(stage, layout.flat), Tone::Plain),
             (change.map(|change| change_text(&change, layout.long, layout.flat)).unwrap_or_default(), Tone::Plain),
         ]);
+        for (name, seconds) in stage.inner() {
+            let cells = [format!("  {name}"), String::new(), text::duration(seconds)];
+            grid.row(cells.into_iter().chain(std::iter::repeat_n(String::new(), 3)).map(|cell| (cell, Tone::Dim)));
+        }
     }
     grid.compact()
 }
