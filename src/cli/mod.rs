@@ -11,7 +11,6 @@ mod interrupt;
 mod last_run;
 mod listen;
 mod logs;
-mod machine;
 mod man;
 mod merge;
 mod plan;

@@ -13,6 +13,7 @@ use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs, SelectionArgs};
 use super::exit::{FAILED, INTERRUPTED, MACHINE, Machine};
 use super::project::{Mode, Project};
 use super::{interrupt, last_run, listen, plan, project, survivors};
+use crate::facts::{Facts, Memory};
 use crate::pipeline::shipped;
 use crate::report::summary::closing::Again;
 use crate::run::control::Control;
@@ -128,7 +129,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let (sender, receiver) = channel();
     let events = Events(sender);
     let (run, mut options) = listen::Options::new(args, &project, again(args, &project, &origin.cwd))?;
-    let budget = budget(&args.execution);
+    let budget = budget(&args.execution, &project.facts);
     let started = Stamped { time: Timestamp::now(), event: started(&project, &selection, origin, &run, budget) };
     options.begin(&started)?;
     let listener = std::thread::spawn(move || listen::listen(started, receiver, options));
@@ -262,12 +263,12 @@ fn is_secret(project: &Project, setting: &str) -> bool {
     project.pipeline.vars.get(name).is_some_and(|variable| variable.secret)
 }
 
-fn budget(args: &ExecutionArgs) -> Budget {
+fn budget(args: &ExecutionArgs, facts: &Facts) -> Budget {
     let slots = match args.jobs {
         Some(jobs) => jobs as usize,
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    Budget { slots, memory: super::machine::available_memory().unwrap_or(u64::MAX) }
+    Budget { slots, memory: Memory::of(facts).map_or(u64::MAX, |memory| memory.available) }
 }
 
 /// This program, which supervises commands and runs operations.

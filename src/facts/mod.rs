@@ -7,6 +7,7 @@
 mod cache;
 mod host;
 mod live;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,6 +18,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use cache::OutputCache;
+pub use memory::Memory;
 
 /// Answers about the world.
 #[derive(Debug, Default)]

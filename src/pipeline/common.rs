@@ -64,7 +64,8 @@ pub struct Common {
     /// How many of the run's `-j` slots the stage takes; also `${jobs}`. Default: all. Not in the fingerprint.
     #[schemars(with = "Option<super::OrVar<u32>>")]
     pub jobs: Option<u32>,
-    /// How much memory must be free before the stage starts, as `8 GiB`. Not in the fingerprint.
+    /// How much memory the stage takes, as `8 GiB`: it waits until others leave it that much, and `optbuild doctor` says where there is
+    /// less. Not in the fingerprint.
     #[serde(default, deserialize_with = "super::value::size")]
     #[schemars(with = "Option<String>")]
     pub memory: Option<ByteSize>,

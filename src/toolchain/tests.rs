@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::doctor::{Status, doctor};
 use super::*;
-use crate::pipeline::{ToolDecl, VarType, VarValue, Variable};
+use crate::pipeline::{LoadOptions, ToolDecl, VarType, VarValue, Variable};
 use crate::plan::{StagePlan, ToolUse};
 
 fn pipeline(tools: &str, llvm: &str) -> Pipeline {
@@ -228,6 +228,38 @@ fn doctor_finds_what_a_pipeline_lacks() {
     let root = machine(&[("sudo", "/usr/bin/sudo")], &[("id -u", "0\n")]);
     assert_eq!(install::install_command(&root, &rows).unwrap()[0], ["apt-get", "update"]);
     assert_eq!(install::install_command(&root, &[]), None);
+}
+
+/// Swap space is memory as well, if a slow one.
+#[test]
+fn doctor_compares_memory_with_the_largest_stage() {
+    let stage =
+        |name: &str, rest: &str| format!("[[stage]]\nname = \"{name}\"\nkind = \"command\"\nrun = \"true\"\n{rest}\n");
+    let stages = [
+        stage("small", "memory = \"1 GiB\""),
+        stage("large", "memory = \"14 GiB\""),
+        stage("off", "memory = \"99 GiB\"\nwhen = false"),
+        stage("any", ""),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let dir = camino::Utf8Path::from_path(dir.path()).unwrap();
+    std::fs::write(dir.join("p.toml"), stages.concat()).unwrap();
+    let options =
+        LoadOptions { set: &[], env: &|_| None, cwd: dir, host: "x86_64-unknown-linux-gnu", incomplete: false };
+    let stages = crate::pipeline::load(&dir.join("p.toml"), &options).unwrap();
+    let row = |available: u64, swap: u64| {
+        let meminfo = format!("MemAvailable: {} kB\nSwapFree: {} kB\n", available << 20, swap << 20);
+        let facts = facts(json!({ "files": { "/proc/meminfo": meminfo } }));
+        doctor(&facts, Some(&stages), &[]).into_iter().find(|row| row.tool == "memory").unwrap()
+    };
+    let enough = row(14, 0);
+    assert_eq!((enough.status, enough.version.as_deref()), (Status::Ok, Some("14.0 GiB available")));
+    assert_eq!(
+        (enough.requirement.as_deref(), enough.needed_for),
+        (Some("14.0 GiB"), vec!["small".into(), "large".into()])
+    );
+    assert_eq!(row(13, 1).status, Status::Ok);
+    assert_eq!(row(13, 0).status, Status::Missing);
 }
 
 /// What the README's doctor table is made of, on a machine with everything.

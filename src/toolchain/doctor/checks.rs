@@ -1,7 +1,9 @@
-//! What stages need besides programs: runtime libraries, branch records, disk space, and LLVMs that fit each other.
+//! What stages need besides programs: runtime libraries, branch records, memory, disk space, and LLVMs that fit each other.
+
+use bytesize::ByteSize;
 
 use super::{DoctorRow, Status, checkout, good};
-use crate::facts::Facts;
+use crate::facts::{Facts, Memory};
 use crate::pipeline::kind::{Pgo, bolt::Action, gather::Method};
 use crate::pipeline::{Kind, Pipeline};
 use crate::plan::StagePlan;
@@ -21,6 +23,7 @@ pub(super) fn add(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: 
     }
     rust_llvm_row(facts, pipeline, plans, all, rows);
     checkout::add(facts, pipeline, plans, rows);
+    rows.extend(memory_row(facts, pipeline));
     rows.extend(disk_row(facts, LEAST_SPACE_KIB.max(checkout::space(plans) / 1024)));
 }
 
@@ -139,16 +142,35 @@ fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: b
     rows.push(row);
 }
 
+/// What the largest stage says that it takes. One that has less is ended by the kernel, after hours.
+fn memory_row(facts: &Facts, pipeline: &Pipeline) -> Option<DoctorRow> {
+    let on = pipeline.stages.iter().filter(|stage| stage.common.when);
+    let stages: Vec<_> = on.filter_map(|stage| Some((stage.common.memory?, &stage.common.name))).collect();
+    let needed = stages.iter().map(|(size, _)| *size).max()?;
+    let memory = Memory::of(facts)?;
+    let mut row = DoctorRow {
+        version: Some(format!("{} available", ByteSize::b(memory.available).display().iec())),
+        requirement: Some(needed.display().iec().to_string()),
+        needed_for: stages.into_iter().map(|(_, name)| name.clone()).collect(),
+        ..good("memory")
+    };
+    if memory.available + memory.swap < needed.as_u64() {
+        row.status = Status::Missing;
+        row.remedy = Some("end other programs, add swap space, or switch these stages off".into());
+    }
+    Some(row)
+}
+
 /// The file system of the current directory, where state directories are by default.
 fn disk_row(facts: &Facts, needed: u64) -> Option<DoctorRow> {
     let text = facts.output(&["df", "-Pk", "."])?;
     // POSIX: the fourth column is what is available, in units of 1024 bytes.
     let free: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
     let mut row = good("disk space");
-    row.version = Some(format!("{} free", bytesize::ByteSize::kib(free).display().iec()));
+    row.version = Some(format!("{} free", ByteSize::kib(free).display().iec()));
     if free < needed {
         row.status = Status::Missing;
-        row.requirement = Some(bytesize::ByteSize::kib(needed).display().iec().to_string());
+        row.requirement = Some(ByteSize::kib(needed).display().iec().to_string());
         row.remedy = Some("free some, or put the state elsewhere with `--state-dir`".into());
     }
     Some(row)
