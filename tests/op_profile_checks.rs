@@ -223,6 +223,28 @@ fn a_build_with_the_profile_of_another_program() {
     }
 }
 
+/// x.py's log has what clang says of LLVM and what rustc says of itself.
+#[test]
+fn one_log_of_two_components() {
+    let dir = trained_c();
+    dir.write("r.rs", RUST);
+    dir.write("extra.c", "int extra(int n) { return n > 3 ? n * n : 7; }\n");
+    dir.sh("echo '__attribute__((noinline)) int more(int n) { return n > 3 ? n * n : work(n); }' >> lib.c");
+    let rust = "rustc -Copt-level=3 -Cprofile-use=$PWD/p.profdata -Cllvm-args=-pgo-warn-missing-function r.rs -o r";
+    let build = format!("clang {USE} lib.c main.c -o out/prog; clang {USE} -c extra.c; {rust}");
+    let without = |component: &[&str]| {
+        let facts = used(&dir, &build, component).unwrap();
+        fact(&facts, "functions-without-profile").unwrap()
+    };
+    let all = without(&[]);
+    let said = dir.sh("grep -o 'available for function [^ ]*' logs/03-build.log | sort -u | wc -l");
+    assert_eq!(all, String::from_utf8(said.stdout).unwrap().trim().parse::<f64>().unwrap());
+    assert_eq!(without(&["--component", "llvm"]), 2.0, "`more` and `extra`");
+    // `more` is found in what was built.
+    assert_eq!(without(&["--component", "rustc"]), all - 1.0);
+    assert!(all > 4.0, "{all}");
+}
+
 #[test]
 fn rust_says_the_same() {
     let dir = Dir::new();

@@ -120,6 +120,17 @@ fn what_another_stage_needs_stays() {
     assert_eq!(before(&one, "dist"), Some("two-instrumented"));
 }
 
+/// As x.py's stages: one that starts from later states as well follows the stage that is left before it.
+#[test]
+fn a_stage_that_starts_from_later_states_follows_what_is_left() {
+    let chain = CHAIN.replace("name = \"dist\"", "name = \"dist\"\nstarts-from = \"later\"");
+    let mut pipeline = Files::one(&chain).load("p.toml");
+    assert_eq!(before(&pipeline, "dist"), Some("two-instrumented"));
+    pipeline.supply(vec![profile("rustc-pgo"), profile("llvm-pgo")]).unwrap();
+    assert_eq!(before(&pipeline, "dist"), Some("compiler"));
+    assert_eq!(pipeline.stage("dist").unwrap().dependencies, [["one"], ["two"], ["compiler"]]);
+}
+
 #[test]
 fn a_supplied_stage_is_known_by_its_profile_alone() {
     let (one, mut other) = (with(&["rustc-pgo"]), Files::one(&CHAIN.replace("${helper.out}", "x")).load("p.toml"));

@@ -197,6 +197,16 @@ fn a_stage_that_is_off_is_nobodys_predecessor() {
     let _ = test.run("--only three").code(2).err("`--from one`");
 }
 
+/// Its state is not there, and will not be.
+#[test]
+fn a_stage_whose_predecessor_did_not_come_to_its_end_does_not_pass_for_done() {
+    let test = Test::new([sharing("one", "on-failure = 'continue'", "false"), sharing("two", "", "")]);
+    let _ = test.run("").ok().ran("one").err("blocked (one has no output)");
+    let _ = test.run("--strict --from one").code(1).ran("one").err("blocked (one has no output)");
+    let test = Test::new([sharing("one", "", ""), sharing("two", "", "")]);
+    let _ = test.run("--skip one").code(2).err("stage `two` cannot run: stage `one` is skipped").ran("");
+}
+
 #[test]
 fn only_one_stage_at_a_time_works_in_a_workspace() {
     let stages = ["one", "two"].map(|name| sharing(name, "starts-from = 'any'\njobs = 1", &format!("span {name} 0.2")));

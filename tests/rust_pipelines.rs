@@ -122,6 +122,19 @@ fn bolt_after_a_build_without_it() {
     relocations("");
 }
 
+/// x.py builds LLVM with all warnings off, unless told: clang would use nothing of such a profile, and say nothing.
+#[test]
+fn a_profile_of_another_llvm_is_refused() {
+    let rust = Rust::new("linux-x86_64", Spelling::Of2025);
+    rust.run(&["--until", "llvm-profile"]).ok();
+    rust.optbuild(&["profile", "export", "-o", "profiles.tar.zst"]).ok();
+    let all = rust.run(&["--profiles", "profiles.tar.zst"]).ok().says("put in place: out/linux-x86_64/archives");
+    assert!(!all.began().contains(&"llvm-instrumented"), "{}", all.text);
+    rust.sh("sed -i 's/if (level == 0)/while (hash % 3 == 1) hash = hash * 5 + level; &/' checkout/src/llvm-project/llvm/llvm.c");
+    let ran = rust.run(&["--profiles", "profiles.tar.zst", "--until", "llvm-pgo"]).failed();
+    ran.says("llvm-pgo: failed in check-profile-use-llvm").says("the compiler says: 1 other code there");
+}
+
 /// Without git x.py does not see that LLVM's sources have changed.
 #[test]
 fn a_patched_llvm_is_built_again() {

@@ -64,12 +64,13 @@ struct Found {
 
 impl CheckProfileUse {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
-        let warnings = self.warnings()?;
+        let symbols = self.symbols()?;
+        let mut warnings = self.warnings()?;
+        warnings.retain(|name| self.concerns(name, &symbols));
         let mut known: HashSet<String> = HashSet::new();
         list(&self.tool, &self.profile, Level::First, |function| {
             known.insert(linkage_name(function.name).to_owned());
         })?;
-        let symbols = self.symbols()?;
         let mut found = Found::default();
         for symbol in &symbols {
             let names = [symbol.as_str(), records::original_name(symbol)];
@@ -170,6 +171,13 @@ impl CheckProfileUse {
             self.profile,
             self.max_unprofiled,
         )
+    }
+
+    /// Whether what is said of a function is said of this component: one log tells of all. LLVM is C++, all else is Rust, or is found in
+    /// what was built.
+    fn concerns(&self, function: &str, symbols: &HashSet<String>) -> bool {
+        let component = self.component.as_deref();
+        component.is_none_or(|component| symbols.contains(function) || is_rust(function) == (component != "llvm"))
     }
 
     /// What the compiler said in this run, and before in this build directory.

@@ -167,7 +167,7 @@ impl Pipeline {
         let mut last: BTreeMap<String, String> = BTreeMap::new();
         for stage in &mut self.stages {
             let Some(workspace) = stage.common.workspace.clone().filter(|_| stage.common.when) else { continue };
-            if stage.common.starts_from == StartsFrom::Predecessor {
+            if stage.common.starts_from != StartsFrom::Any {
                 let before = last.get(&workspace).cloned();
                 if before != stage.predecessor {
                     if let Some(old) = stage.predecessor.take().filter(|_| stage.follows_only) {

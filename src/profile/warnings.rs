@@ -39,6 +39,12 @@ impl Warnings {
         }
     }
 
+    /// Leaves out what is said of other functions.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.missing.retain(|name| keep(name));
+        self.mismatched.retain(|name| keep(name));
+    }
+
     /// How many functions have counts of other code in the profile.
     pub fn mismatched_functions(&self) -> u64 {
         self.mismatched.len() as u64 + self.unnamed

@@ -87,6 +87,14 @@ impl Judge<'_> {
                 Some(Settled::OutOfReach(why)) if selected => {
                     return Ok(Verdict::cut_off(why, before));
                 }
+                // It will not leave the state that this one starts from.
+                Some(Settled::Unavailable { why, .. }) if selected => {
+                    return Ok(Verdict::Unavailable {
+                        why: why.clone(),
+                        blocked_by: Some(before.clone()),
+                        fallback: true,
+                    });
+                }
                 _ if selected => return Ok(Verdict::DependsOn(before.clone(), Box::new(plan))),
                 _ => {
                     let why = format!("stage `{before}`, whose workspace it goes on with, is not up to date");

@@ -89,7 +89,11 @@ pub fn run(judge: &mut Judge, graph: &Graph, shared: &Shared, budget: Budget, po
         (false, true) => Outcome::Failed,
         (false, false) => Outcome::Done,
     };
-    result.map(|()| RunEnd {
+    result?;
+    if outcome == Outcome::Done {
+        scheduler.nothing_is_left()?;
+    }
+    Ok(RunEnd {
         outcome,
         settled: scheduler.settled,
         environment: scheduler.environment,
@@ -153,6 +157,22 @@ impl<'a> Scheduler<'a, '_> {
             }
         }
         Ok(false)
+    }
+
+    /// Every selected stage has come to an end of some kind: what has not run must not pass for done.
+    fn nothing_is_left(&self) -> Result<()> {
+        let open = |name: &&str| matches!(self.settled.get(*name), None | Some(Settled::Open));
+        let selected = self.graph.order().iter().map(String::as_str);
+        let left: Vec<&str> =
+            selected.filter(|name| self.judge.selection.stages.contains(*name)).filter(open).collect();
+        anyhow::ensure!(
+            left.is_empty(),
+            "nothing runs any more, and {} not run: {}. That is an error in optbuild; please report it with what \
+             `optbuild plan` prints. What was built is kept",
+            if left.len() == 1 { "a stage has" } else { "stages have" },
+            left.join(", ")
+        );
+        Ok(())
     }
 
     /// Of each group of alternatives the first that is not known to be unavailable must have outputs.
