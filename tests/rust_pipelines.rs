@@ -135,6 +135,34 @@ fn a_profile_of_another_llvm_is_refused() {
     ran.says("llvm-pgo: failed in check-profile-use-llvm").says("the compiler says: 1 other code there");
 }
 
+/// With a bundle of its own profiles, on a machine that has built nothing: what only gathers is left out, all else comes to its end.
+fn goes_on_with_a_bundle(pipeline: &'static str, needless: &[&str]) {
+    let rust = Rust::new(pipeline, Spelling::Of2025);
+    rust.run(&[]).ok();
+    rust.optbuild(&["profile", "export", "-o", "profiles.tar.zst"]).ok();
+    rust.sh("rm -r .optbuild");
+    let all = rust.stages();
+    let ran =
+        rust.run(&["--profiles", "profiles.tar.zst"]).ok().says(&format!("put in place: out/{pipeline}/archives"));
+    let mut began: Vec<&str> = ran.began();
+    began.extend(needless);
+    began.sort();
+    let mut all: Vec<&str> = all.iter().map(String::as_str).collect();
+    all.sort();
+    assert_eq!(began, all, "{}", ran.text);
+}
+
+#[test]
+fn october_2022_goes_on_with_a_bundle() {
+    let needless = ["training", "llvm-instrumented", "rustc-instrumented", "llvm-bolt-instrumented"];
+    goes_on_with_a_bundle("linux-x86_64-2022-10", &needless);
+}
+
+#[test]
+fn a_packaged_llvm_goes_on_with_a_bundle() {
+    goes_on_with_a_bundle("linux-x86_64-system-llvm", &["training", "rustc-instrumented", "driver-instrumented"]);
+}
+
 /// Without git x.py does not see that LLVM's sources have changed.
 #[test]
 fn a_patched_llvm_is_built_again() {
