@@ -207,6 +207,22 @@ fn a_stage_whose_predecessor_did_not_come_to_its_end_does_not_pass_for_done() {
     let _ = test.run("--skip one").code(2).err("stage `two` cannot run: stage `one` is skipped").ran("");
 }
 
+/// `user` is ready and waits for a slot when `first` has to run once more for the sake of `last`, of which nobody knew before `slow` was
+/// done.
+#[test]
+fn a_stage_that_waits_is_not_forgotten_when_what_it_uses_runs_again() {
+    let test = Test::new([
+        sharing("first", "jobs = 1", ""),
+        stage("slow", "#slow", "printenv X > ${self.out}/f || true"),
+        sharing("last", "", "cat ${slow.out}/f"),
+        stage("user", "jobs = 1\n#user", "cat ${first.log}"),
+    ]);
+    let _ = test.run("-j 2").ok();
+    change(&test, "#slow");
+    change(&test, "#user");
+    let _ = test.run("-j 2").ok().ran("slow first last user");
+}
+
 #[test]
 fn only_one_stage_at_a_time_works_in_a_workspace() {
     let stages = ["one", "two"].map(|name| sharing(name, "starts-from = 'any'\njobs = 1", &format!("span {name} 0.2")));

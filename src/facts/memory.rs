@@ -7,7 +7,7 @@ use super::Facts;
 pub struct Memory {
     /// What can be used without swapping, or what the memory cgroup allows if that is less.
     pub available: u64,
-    /// Free swap space.
+    /// Free swap space; none where a cgroup sets a limit, as that says nothing of swapping.
     pub swap: u64,
 }
 
@@ -21,9 +21,12 @@ impl Memory {
         };
         let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
         // `max` is no number: no limit.
-        let limits = limits.iter().filter_map(|&file| facts.read(file.into())?.trim().parse::<u64>().ok());
-        let available = limits.chain([field("MemAvailable")?]).min()?;
-        Some(Memory { available, swap: field("SwapFree").unwrap_or(0) })
+        let limit = limits.iter().filter_map(|&file| facts.read(file.into())?.trim().parse::<u64>().ok()).min();
+        let available = field("MemAvailable")?;
+        Some(match limit.filter(|limit| *limit < available) {
+            Some(limit) => Memory { available: limit, swap: 0 },
+            None => Memory { available, swap: field("SwapFree").unwrap_or(0) },
+        })
     }
 }
 
@@ -44,7 +47,7 @@ mod tests {
         let memory = |kib: u64, swap: u64| Some(Memory { available: kib * 1024, swap: swap * 1024 });
         assert_eq!(of(json!({ "/proc/meminfo": meminfo })), memory(600, 7));
         assert_eq!(of(json!({ "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.max": "max\n" })), memory(600, 7));
-        assert_eq!(of(json!({ "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.max": "102400\n" })), memory(100, 7));
+        assert_eq!(of(json!({ "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.max": "102400\n" })), memory(100, 0));
         assert_eq!(of(json!({ "/proc/meminfo": "MemAvailable: 2 kB\n" })), memory(2, 0));
         assert_eq!(of(json!({})), None);
     }

@@ -173,11 +173,14 @@ impl CheckProfileUse {
         )
     }
 
-    /// Whether what is said of a function is said of this component: one log tells of all. LLVM is C++, all else is Rust, or is found in
-    /// what was built.
+    /// Whether what is said of a function is said of this component: one log tells of all. LLVM is C++, all else is Rust, or has an
+    /// unmangled name and is found in what was built.
     fn concerns(&self, function: &str, symbols: &HashSet<String>) -> bool {
         let component = self.component.as_deref();
-        component.is_none_or(|component| symbols.contains(function) || is_rust(function) == (component != "llvm"))
+        component.is_none_or(|component| match component {
+            "llvm" => !is_rust(function),
+            _ => is_rust(function) || !function.starts_with("_Z") && symbols.contains(function),
+        })
     }
 
     /// What the compiler said in this run, and before in this build directory.

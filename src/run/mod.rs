@@ -2,6 +2,7 @@
 //! All that leaves it are events.
 
 pub mod alive;
+mod announce;
 mod companion;
 pub mod control;
 pub mod decide;

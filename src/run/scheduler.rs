@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::announce::announce;
 use super::control::GRACE;
 use super::decide::Judge;
-use super::event::{Event, Outcome, ToolVersion};
+use super::event::{Event, Outcome};
 use super::share::{Budget, Share};
 use super::stage::{Shared, StageEnd, execute};
 use super::survey::settle;
@@ -137,13 +138,13 @@ impl<'a> Scheduler<'a, '_> {
                 continue;
             }
             let Some(stage) = self.judge.pipeline.stage(name) else { continue };
-            if !self.ready.contains_key(name) {
-                if !self.dependencies_settled(stage) {
-                    continue;
-                }
-                if !self.decide(stage)? {
-                    return Ok(true);
-                }
+            // One that it was ready with may have to run again meanwhile, for the sake of a workspace.
+            if !self.dependencies_settled(stage) {
+                self.ready.remove(name);
+                continue;
+            }
+            if !self.ready.contains_key(name) && !self.decide(stage)? {
+                return Ok(true);
             }
             if self.fits_now(stage) {
                 // It may have waited for hours: sources, tools and its workspace are what they are now.
@@ -167,8 +168,8 @@ impl<'a> Scheduler<'a, '_> {
             selected.filter(|name| self.judge.selection.stages.contains(*name)).filter(open).collect();
         anyhow::ensure!(
             left.is_empty(),
-            "nothing runs any more, and {} not run: {}. That is an error in optbuild; please report it with what \
-             `optbuild plan` prints. What was built is kept",
+            "nothing runs any more, and {} not run: {}. That is an error in optbuild: please report it with the journal of this run. \
+             What was built is kept, and `optbuild resume` goes on",
             if left.len() == 1 { "a stage has" } else { "stages have" },
             left.join(", ")
         );
@@ -248,7 +249,7 @@ impl<'a> Scheduler<'a, '_> {
         let name = &stage.common.name;
         let Some((_, work)) = self.ready.remove(name) else { return };
         let candidate = Share::of(stage, &work, self.budget);
-        self.announce(stage, &work, candidate.slots);
+        announce(self.shared, stage, &work, candidate.slots);
         // What a resumed run has wiped once it goes on with.
         let fresh = self.judge.selection.fresh && work.forced;
         let (shared, done) = (self.shared, self.done.clone());
@@ -260,37 +261,6 @@ impl<'a> Scheduler<'a, '_> {
                 tracing::debug!("stage {} ended after the scheduler", stage.common.name);
             }
         });
-    }
-
-    fn announce(&self, stage: &Stage, work: &Work, jobs: usize) {
-        let name = &stage.common.name;
-        let expected = match self.shared.state.current(name) {
-            // A stage of another pipeline may have the same name.
-            Ok(record) => record.filter(|record| record.pipeline == self.shared.pipeline).map(|record| record.duration),
-            Err(error) => {
-                self.send(Event::Note { stage: name.clone(), text: error.to_string() });
-                None
-            }
-        };
-        self.send(Event::StageStarted {
-            stage: name.clone(),
-            fingerprint: work.fingerprint.id(),
-            reasons: work.reasons.clone(),
-            expected,
-            jobs,
-        });
-        let tools = work.plan.tools.iter().map(|tool| ToolVersion {
-            name: tool.name.clone(),
-            path: tool.path.clone(),
-            version: self.shared.tools.version(tool),
-        });
-        let tools: Vec<ToolVersion> = tools.collect();
-        if !tools.is_empty() {
-            self.send(Event::ToolsUsed { stage: name.clone(), tools });
-        }
-        for note in &work.plan.notes {
-            self.send(Event::Note { stage: name.clone(), text: note.clone() });
-        }
     }
 
     fn ended(&mut self, name: &str, end: StageEnd) {

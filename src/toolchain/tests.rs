@@ -258,8 +258,13 @@ fn doctor_compares_memory_with_the_largest_stage() {
         (enough.requirement.as_deref(), enough.needed_for),
         (Some("14.0 GiB"), vec!["small".into(), "large".into()])
     );
-    assert_eq!(row(13, 1).status, Status::Ok);
-    assert_eq!(row(13, 0).status, Status::Missing);
+    let swapping = row(13, 1);
+    assert_eq!(
+        (swapping.status, swapping.version.as_deref()),
+        (Status::Ok, Some("13.0 GiB available, 1.0 GiB of swap"))
+    );
+    let little = row(13, 0);
+    assert_eq!((little.status, little.needed_for), (Status::Missing, vec!["large".into()]));
 }
 
 /// What the README's doctor table is made of, on a machine with everything.

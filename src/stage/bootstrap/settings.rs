@@ -51,13 +51,10 @@ pub(super) fn derive(xpy: &Xpy, cx: &mut Context) -> Result<Config, PlanError> {
     }
     needed(&mut config, xpy, cx)?;
     if matches!(xpy.kind.pgo.llvm, Some(Pgo::Use(_))) {
-        // Else x.py gives clang `-w`, which silences as well what it says of functions whose counts are of other code.
-        let name = "llvm.enable-warnings";
-        if !config.need(&xpy.checkout, name, "true".into(), "`pgo.llvm`: clang says what has no counts", cx)? {
-            cx.note(format!(
-                "this checkout's x.py has no `{name}`, so functions of LLVM with counts of other code are not known"
-            ));
-        }
+        // Else x.py gives clang `-w`, which silences as well what it says of functions whose counts are of other code. Before there was
+        // the setting (rust 1.70), warnings were on.
+        let because = "`pgo.llvm`: clang says which counts are of other code";
+        config.need(&xpy.checkout, "llvm.enable-warnings", "true".into(), because, cx)?;
         for name in ["llvm.cflags", "llvm.cxxflags"] {
             config.put_before(&xpy.checkout, name, llvm::WARN_UNPROFILED, cx);
         }

@@ -145,16 +145,21 @@ fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: b
 /// What the largest stage says that it takes. One that has less is ended by the kernel, after hours.
 fn memory_row(facts: &Facts, pipeline: &Pipeline) -> Option<DoctorRow> {
     let on = pipeline.stages.iter().filter(|stage| stage.common.when);
-    let stages: Vec<_> = on.filter_map(|stage| Some((stage.common.memory?, &stage.common.name))).collect();
+    let mut stages: Vec<_> = on.filter_map(|stage| Some((stage.common.memory?, &stage.common.name))).collect();
     let needed = stages.iter().map(|(size, _)| *size).max()?;
     let memory = Memory::of(facts)?;
+    let all = memory.available + memory.swap;
+    let iec = |bytes: u64| ByteSize::b(bytes).display().iec();
+    let swap = if memory.swap > 0 { format!(", {} of swap", iec(memory.swap)) } else { String::new() };
+    let missing = all < needed.as_u64();
+    stages.retain(|(size, _)| !missing || size.as_u64() > all);
     let mut row = DoctorRow {
-        version: Some(format!("{} available", ByteSize::b(memory.available).display().iec())),
+        version: Some(format!("{} available{swap}", iec(memory.available))),
         requirement: Some(needed.display().iec().to_string()),
         needed_for: stages.into_iter().map(|(_, name)| name.clone()).collect(),
         ..good("memory")
     };
-    if memory.available + memory.swap < needed.as_u64() {
+    if missing {
         row.status = Status::Missing;
         row.remedy = Some("end other programs, add swap space, or switch these stages off".into());
     }

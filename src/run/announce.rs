@@ -1,0 +1,38 @@
+//! What is said of a stage when it starts.
+
+use super::event::{Event, ToolVersion};
+use super::stage::Shared;
+use super::verdict::Work;
+use crate::pipeline::Stage;
+
+/// Says that a stage starts, why, with which tools, and what its plan has to note.
+pub fn announce(shared: &Shared, stage: &Stage, work: &Work, jobs: usize) {
+    let name = &stage.common.name;
+    let expected = match shared.state.current(name) {
+        // A stage of another pipeline may have the same name.
+        Ok(record) => record.filter(|record| record.pipeline == shared.pipeline).map(|record| record.duration),
+        Err(error) => {
+            shared.events.send(Event::Note { stage: name.clone(), text: error.to_string() });
+            None
+        }
+    };
+    shared.events.send(Event::StageStarted {
+        stage: name.clone(),
+        fingerprint: work.fingerprint.id(),
+        reasons: work.reasons.clone(),
+        expected,
+        jobs,
+    });
+    let tools = work.plan.tools.iter().map(|tool| ToolVersion {
+        name: tool.name.clone(),
+        path: tool.path.clone(),
+        version: shared.tools.version(tool),
+    });
+    let tools: Vec<ToolVersion> = tools.collect();
+    if !tools.is_empty() {
+        shared.events.send(Event::ToolsUsed { stage: name.clone(), tools });
+    }
+    for note in &work.plan.notes {
+        shared.events.send(Event::Note { stage: name.clone(), text: note.clone() });
+    }
+}
