@@ -207,6 +207,15 @@ fn rustdoc_and_cargo_too() {
     old.run(&[]).failed().says("this checkout's x.py cannot: it has no `pgo.rustdoc`");
 }
 
+/// Nothing in it asks for the processor: on another one the stub comes to its end as well.
+#[test]
+fn arm_without_bolt() {
+    let rust = Rust::new("linux-aarch64", Spelling::Of2025);
+    fails_and_is_resumed(&rust);
+    assert!(!rust.stages().iter().any(|stage| stage.contains("bolt")));
+    rust.sh("ls out/linux-aarch64/archives/rustc-*");
+}
+
 #[test]
 fn without_bolt() {
     let mut rust = Rust::new("linux-x86_64", Spelling::Of2025);
