@@ -1,5 +1,6 @@
 //! Hands the events of a run to its listeners, on a thread of their own: the journal first, then what people and CI systems see.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -61,6 +62,11 @@ impl Options {
             Err(error) => tracing::warn!("what changed since earlier runs is not shown: {error}"),
         }
         Ok(())
+    }
+
+    /// Seconds that stages took in earlier runs that this one can be compared with.
+    pub fn took(&self) -> BTreeMap<String, f64> {
+        self.previous.stages.iter().map(|(name, stage)| (name.clone(), stage.duration)).collect()
     }
 }
 

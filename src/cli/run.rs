@@ -132,6 +132,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let budget = budget(&args.execution, &project.facts);
     let started = Stamped { time: Timestamp::now(), event: started(&project, &selection, origin, &run, budget) };
     options.begin(&started)?;
+    let took = options.took();
     let listener = std::thread::spawn(move || listen::listen(started, receiver, options));
     control.begin();
 
@@ -147,6 +148,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
         base_env,
         run: run.clone(),
         pipeline: project.pipeline.name.clone(),
+        took,
     };
     let policy = match (args.execution.keep_going, args.execution.fail_fast) {
         (true, _) => FailurePolicy::KeepGoing,

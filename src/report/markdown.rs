@@ -81,7 +81,7 @@ fn change(stage: &Stage) -> Option<String> {
         let bytes = output.before().filter(|bytes| *bytes != output.bytes)?;
         Some((output.name.clone(), bytes, output.bytes))
     });
-    let change = Change { duration: (before.duration, stage.duration), sizes: sizes.collect() };
+    let change = Change { duration: (before.duration, stage.in_all()), sizes: sizes.collect() };
     Some(table::change_text(&change, true, true))
 }
 

@@ -5,8 +5,8 @@ use super::stage::Shared;
 use super::verdict::Work;
 use crate::pipeline::Stage;
 
-/// Says that a stage starts, why, with which tools, and what its plan has to note.
-pub fn announce(shared: &Shared, stage: &Stage, work: &Work, jobs: usize) {
+/// Says that a stage starts, why, with which tools, and what its plan has to note. `earlier`: see [`Event::StageStarted`].
+pub fn announce(shared: &Shared, stage: &Stage, work: &Work, jobs: usize, earlier: f64) {
     let name = &stage.common.name;
     let expected = match shared.state.current(name) {
         // A stage of another pipeline may have the same name.
@@ -16,11 +16,14 @@ pub fn announce(shared: &Shared, stage: &Stage, work: &Work, jobs: usize) {
             None
         }
     };
+    // A stage that rebuilds a workspace takes away the records of those behind it.
+    let expected = expected.or_else(|| shared.took.get(name).copied());
     shared.events.send(Event::StageStarted {
         stage: name.clone(),
         fingerprint: work.fingerprint.id(),
         reasons: work.reasons.clone(),
         expected,
+        earlier,
         jobs,
     });
     let tools = work.plan.tools.iter().map(|tool| ToolVersion {

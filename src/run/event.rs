@@ -61,8 +61,11 @@ pub enum Event {
         fingerprint: String,
         /// Why it runs, in words.
         reasons: Vec<String>,
-        /// How long it took the last time.
+        /// How long it took the last time, in all runs that worked on it.
         expected: Option<f64>,
+        /// How long earlier runs worked on what it goes on with.
+        #[serde(default)]
+        earlier: f64,
         jobs: usize,
     },
     /// The programs that a stage runs, as they call themselves.

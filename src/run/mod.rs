@@ -6,6 +6,7 @@ mod announce;
 mod companion;
 pub mod control;
 pub mod decide;
+mod earlier;
 pub mod environment;
 pub mod event;
 mod launch;

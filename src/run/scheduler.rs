@@ -13,6 +13,7 @@ use anyhow::Result;
 use super::announce::announce;
 use super::control::GRACE;
 use super::decide::Judge;
+use super::earlier;
 use super::event::{Event, Outcome};
 use super::share::{Budget, Share};
 use super::stage::{Shared, StageEnd, execute};
@@ -249,14 +250,15 @@ impl<'a> Scheduler<'a, '_> {
         let name = &stage.common.name;
         let Some((_, work)) = self.ready.remove(name) else { return };
         let candidate = Share::of(stage, &work, self.budget);
-        announce(self.shared, stage, &work, candidate.slots);
         // What a resumed run has wiped once it goes on with.
         let fresh = self.judge.selection.fresh && work.forced;
+        let earlier = earlier::seconds(self.shared, stage, &work);
+        announce(self.shared, stage, &work, candidate.slots, earlier);
         let (shared, done) = (self.shared, self.done.clone());
         let slots = candidate.slots;
         self.running.insert(name.clone(), candidate);
         scope.spawn(move || {
-            let end = execute(shared, stage, *work, slots, fresh);
+            let end = execute(shared, stage, *work, slots, fresh, earlier);
             if done.send((stage.common.name.clone(), end)).is_err() {
                 tracing::debug!("stage {} ended after the scheduler", stage.common.name);
             }

@@ -40,6 +40,8 @@ pub struct Shared {
     pub base_env: BTreeMap<String, String>,
     pub run: String,
     pub pipeline: String,
+    /// Seconds that stages took in earlier runs.
+    pub took: BTreeMap<String, f64>,
 }
 
 /// How a stage ended.
@@ -50,8 +52,8 @@ pub enum StageEnd {
     Interrupted,
 }
 
-/// Runs a stage in `slots` slots, and tells the listeners how it ended.
-pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: bool) -> StageEnd {
+/// Runs a stage in `slots` slots, and tells the listeners how it ended. `earlier`: seconds that it was worked on before.
+pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: bool, earlier: f64) -> StageEnd {
     let began = Instant::now();
     let name = stage.common.name.clone();
     let tolerated = stage.common.on_failure == OnFailure::Continue;
@@ -68,7 +70,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         log_number: AtomicU32::new(1),
         busy: Mutex::new(0.0),
     };
-    let execution = Execution { shared, stage, work: &work, runner: &runner };
+    let execution = Execution { shared, stage, work: &work, runner: &runner, earlier };
     // A panic that nobody catches here would leave the scheduler waiting for this stage for ever.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| execution.run(fresh, began)))
         .unwrap_or_else(|_| Err(Stop::Other(anyhow!("optbuild itself failed, as it says above; please report it"))));
@@ -110,6 +112,7 @@ struct Execution<'a> {
     stage: &'a Stage,
     work: &'a Work,
     runner: &'a StepRunner,
+    earlier: f64,
 }
 
 /// Why a stage did not come to its record.
@@ -225,7 +228,7 @@ impl Execution<'_> {
             outputs,
             inputs: self.work.inputs.clone(),
             finished: Timestamp::now(),
-            duration: began.elapsed().as_secs_f64(),
+            duration: self.earlier + began.elapsed().as_secs_f64(),
             facts: self.runner.facts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
         state.put_record(&record, &manifests)?;
@@ -264,7 +267,7 @@ impl Execution<'_> {
             outputs: BTreeMap::new(),
             inputs: self.work.inputs.clone(),
             finished: Timestamp::now(),
-            duration: began.elapsed().as_secs_f64(),
+            duration: self.earlier + began.elapsed().as_secs_f64(),
             facts: Vec::new(),
         };
         self.shared.state.put_record(&record, &BTreeMap::new())?;

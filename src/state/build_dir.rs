@@ -115,6 +115,11 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
     Ok(Prepared { build, continues })
 }
 
+/// The run that began the stage last, if it was under this fingerprint.
+pub fn begun_by(layout: &Layout, stage: &str, fingerprint: &str) -> Result<Option<String>, DiskError> {
+    Ok(begun(layout, stage)?.filter(|begun| begun.fingerprint == fingerprint).map(|begun| begun.run))
+}
+
 /// Whether a run that was told to begin the stage afresh has done so. Its old record is gone by then.
 pub fn begun_afresh(layout: &Layout, stage: &str, run: &str) -> Result<bool, DiskError> {
     Ok(begun(layout, stage)?.is_some_and(|begun| begun.forced && begun.run == run))

@@ -26,7 +26,7 @@ pub struct Record {
     /// The outputs of other stages that it was made from.
     pub inputs: Vec<InputRecord>,
     pub finished: Timestamp,
-    /// Seconds.
+    /// Seconds, with those of earlier runs that it went on from.
     pub duration: f64,
     /// What operations reported, in order.
     pub facts: Vec<FactRecord>,

@@ -46,7 +46,7 @@ pub fn up_to_date(stage: &str, saved: f64) -> Event {
 
 pub fn started(stage: &str, expected: Option<f64>) -> Event {
     let reasons = vec!["it was never done".into()];
-    Event::StageStarted { stage: stage.into(), fingerprint: "f".into(), reasons, expected, jobs: 2 }
+    Event::StageStarted { stage: stage.into(), fingerprint: "f".into(), reasons, expected, earlier: 0.0, jobs: 2 }
 }
 
 pub fn step_started(stage: &str, step: &str) -> Event {

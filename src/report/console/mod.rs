@@ -111,7 +111,7 @@ pub struct Console {
 struct Running {
     name: String,
     since: Instant,
-    /// Seconds.
+    /// Seconds that may be left of it, when it began.
     expected: Option<f64>,
     /// Under way, in the order of their start, with their logs.
     steps: Vec<(String, Utf8PathBuf)>,

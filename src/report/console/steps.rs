@@ -33,8 +33,8 @@ impl Console {
                 };
                 self.timed(stamped, &line)
             }
-            Event::StageStarted { stage, reasons, expected, .. } => {
-                self.stage_started(stamped, stage, reasons, *expected)
+            Event::StageStarted { stage, reasons, expected, earlier, .. } => {
+                self.stage_started(stamped, stage, reasons, *expected, *earlier)
             }
             Event::Note { stage, text } if self.verbose() => self.in_stage(stamped, stage, &format!("note: {text}")),
             Event::StepStarted { stage, step, command, log, .. } => {
@@ -93,12 +93,13 @@ impl Console {
         stage: &str,
         reasons: &[String],
         expected: Option<f64>,
+        earlier: f64,
     ) -> anyhow::Result<()> {
         self.running.retain(|running| running.name != stage);
         self.running.push(Running {
             name: stage.to_owned(),
             since: Instant::now(),
-            expected,
+            expected: expected.map(|seconds| seconds - earlier).filter(|seconds| *seconds > 0.0),
             steps: Vec::new(),
             pool: None,
             group: String::new(),
@@ -106,8 +107,9 @@ impl Console {
         if self.quiet() {
             return Ok(());
         }
+        let goes_on = (earlier >= 1.0).then(|| format!(", goes on after {}", text::duration(earlier)));
         let last = expected.map(|seconds| format!(", took {} the last time", text::duration(seconds)));
-        let last = last.unwrap_or_default();
+        let last = goes_on.into_iter().chain(last).collect::<String>();
         if !self.terminal() {
             self.timed(stamped, &format!("{stage}: started{last}"))?;
         } else if self.verbose() {

@@ -27,6 +27,7 @@ fn stage_of(stage: &Stage, running: bool) -> Markup {
             @if let Some(made) = &stage.made {
                 p { "Made in " (parts::seconds(made.duration)) @if !made.run.is_empty() { " by run " code { (made.run) } } "." }
             }
+            @if stage.earlier > 0.0 { p { "Earlier runs had worked on it for " (parts::seconds(stage.earlier)) "." } }
             @if !stage.reasons.is_empty() { p { "It ran because " (stage.reasons.join("; ")) "." } }
             @if stage.workloads.total > 0 {
                 p { (parts::count(stage.workloads.committed as u64)) " of " (text::plural(stage.workloads.total, "workload")) " count." }

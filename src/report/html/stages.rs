@@ -25,7 +25,7 @@ pub(super) fn section(report: &Report) -> Option<Markup> {
                         @if stage.start.is_some() {
                             td.num.duration { (parts::seconds(stage.duration)) }
                             td.share { (parts::bar(stage.duration, wall)) (text::percent(stage.duration, wall)) }
-                            @if before { td.num { @if let Some(before) = &stage.before { (parts::change(before.duration, stage.duration)) } } }
+                            @if before { td.num { @if let Some(before) = &stage.before { (parts::change(before.duration, stage.in_all())) } } }
                         } @else if let Some(made) = &stage.made {
                             td.num.dim.saved { (parts::seconds(made.duration)) }
                             td.dim { "saved" }

@@ -36,6 +36,9 @@ pub(super) fn stage(stage: &Stage) -> String {
     if !stage.reasons.is_empty() {
         details.push_str(&format!("It ran because {}.\n\n", escape(&stage.reasons.join("; "))));
     }
+    if stage.earlier > 0.0 {
+        details.push_str(&format!("Earlier runs had worked on it for {}.\n\n", text::duration(stage.earlier)));
+    }
     stage.notes.iter().for_each(|note| details.push_str(&format!("- {}\n", escape(note))));
     if !stage.notes.is_empty() {
         details.push('\n');

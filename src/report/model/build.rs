@@ -71,6 +71,7 @@ fn take_over(stage: &mut Stage, past: &Past) {
             made: Some(Made { run: run.clone(), duration }),
             start: None,
             duration: 0.0,
+            earlier: 0.0,
             hashing: 0.0,
             failure: None,
             reasons: Vec::new(),
@@ -142,6 +143,7 @@ impl Events<'_> {
             made,
             start,
             duration,
+            earlier: stage.earlier,
             hashing: stage.hashing,
             user: stage.usage.user,
             system: stage.usage.system,
@@ -167,7 +169,7 @@ impl Events<'_> {
 fn before(past: &Past, stage: &str) -> Option<Before> {
     past.earlier.iter().rev().find_map(|run| {
         let stage = run.get(stage).filter(|stage| stage.status == Status::Done)?;
-        Some(Before { run: run.run.clone(), duration: stage.duration })
+        Some(Before { run: run.run.clone(), duration: stage.in_all() })
     })
 }
 

@@ -19,6 +19,9 @@ pub struct Stage {
     /// When it began; none if it did not.
     pub start: Option<f64>,
     pub duration: f64,
+    /// How long earlier runs worked on what it went on with.
+    #[serde(default)]
+    pub earlier: f64,
     /// Of the duration: in which none of its commands ran.
     pub hashing: f64,
     /// Sums over all its steps, with those that were tried again.
@@ -189,10 +192,16 @@ pub struct Failure {
 #[serde(rename_all = "kebab-case")]
 pub struct Before {
     pub run: String,
+    /// Of that run, and of those that had worked on it before.
     pub duration: f64,
 }
 
 impl Stage {
+    /// Seconds of all runs that worked on it.
+    pub fn in_all(&self) -> f64 {
+        self.earlier + self.duration
+    }
+
     pub fn cpu(&self) -> f64 {
         self.user + self.system
     }

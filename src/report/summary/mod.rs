@@ -50,6 +50,8 @@ pub struct StageSummary {
     pub name: String,
     pub status: Status,
     pub duration: f64,
+    /// Seconds that earlier runs worked on what this one went on with.
+    pub earlier: f64,
     pub hashing: f64,
     pub outputs: Vec<OutputInfo>,
     /// Sums over all its steps, with those that were tried again; of `peak_memory` the largest.
@@ -138,9 +140,10 @@ impl RunSummary {
                 self.stage(stage).status = Status::Skipped { reason: reason.clone() };
             }
             Event::StageBlocked { stage, by } => self.stage(stage).status = Status::Blocked { by: by.clone() },
-            Event::StageStarted { stage, reasons, .. } => {
+            Event::StageStarted { stage, reasons, earlier, .. } => {
                 let stage = self.stage(stage);
                 stage.status = Status::Running;
+                stage.earlier = *earlier;
                 stage.reasons.clone_from(reasons);
             }
             Event::Note { stage, text } => self.stage(stage).notes.push(text.clone()),
@@ -230,6 +233,13 @@ impl RunSummary {
         self.outcome == Some(Outcome::Done)
             && self.stages.iter().any(|stage| matches!(stage.status, Status::UpToDate { .. }))
             && !self.stages.iter().any(|stage| stage.status.ran() || matches!(stage.status, Status::Blocked { .. }))
+    }
+}
+
+impl StageSummary {
+    /// Seconds of all runs that worked on it.
+    pub fn in_all(&self) -> f64 {
+        self.earlier + self.duration
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Previous {
 /// A stage when it was last done.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PreviousStage {
-    /// Seconds.
+    /// Seconds, of all runs that worked on it.
     pub duration: f64,
     /// Output to bytes.
     pub outputs: BTreeMap<String, u64>,
@@ -23,7 +23,7 @@ pub struct PreviousStage {
 /// How a stage differs from the last time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Seconds: the last time, and now.
+    /// Seconds, of all runs that worked on it: the last time, and now.
     pub duration: (f64, f64),
     /// Outputs whose size differs: name, bytes the last time, bytes now. Those that are shown to people, and none of a comparison.
     pub sizes: Vec<(String, u64, u64)>,
@@ -34,7 +34,7 @@ impl Previous {
     pub fn add(&mut self, run: &RunSummary) {
         for stage in run.with(|status| *status == Status::Done) {
             let outputs = stage.outputs.iter().map(|output| (output.name.clone(), output.bytes)).collect();
-            self.stages.insert(stage.name.clone(), PreviousStage { duration: stage.duration, outputs });
+            self.stages.insert(stage.name.clone(), PreviousStage { duration: stage.in_all(), outputs });
         }
     }
 
@@ -47,7 +47,7 @@ impl Previous {
             let bytes = *before.outputs.get(&output.name)?;
             (bytes != output.bytes).then(|| (output.name.clone(), bytes, output.bytes))
         });
-        Some(Change { duration: (before.duration, stage.duration), sizes: sizes.collect() })
+        Some(Change { duration: (before.duration, stage.in_all()), sizes: sizes.collect() })
     }
 }
 

@@ -1,0 +1,107 @@
+//! How long earlier runs worked on what a stage goes on with, so that a stage that was stopped twice does not pass for a short one.
+
+use crate::pipeline::Stage;
+use crate::state::disk::DiskError;
+use crate::state::{build_dir, journal, workspace};
+
+use super::event::{Event, Outcome, Stamped};
+use super::stage::Shared;
+use super::verdict::Work;
+
+/// Seconds that earlier runs worked on a stage under the same fingerprint without coming to its record; 0 where it begins anew.
+pub fn seconds(shared: &Shared, stage: &Stage, work: &Work) -> f64 {
+    if work.forced {
+        return 0.0;
+    }
+    spent(shared, stage, work).unwrap_or_else(|error| {
+        let text = format!("how long earlier runs worked on it is not known: {error}");
+        shared.events.send(Event::Note { stage: stage.common.name.clone(), text });
+        0.0
+    })
+}
+
+fn spent(shared: &Shared, stage: &Stage, work: &Work) -> Result<f64, DiskError> {
+    let (name, fingerprint, layout) = (&stage.common.name, work.fingerprint.id(), shared.state.layout());
+    if let Some(workspace) = &stage.common.workspace {
+        let state = workspace::read(layout, workspace)?;
+        // Another stage has changed the workspace since: nothing of what was done there is left.
+        if !state.is_some_and(|state| state.dirty && state.stage == *name && state.fingerprint == fingerprint) {
+            return Ok(0.0);
+        }
+    }
+    let Some(run) = build_dir::begun_by(layout, name, &fingerprint)? else { return Ok(0.0) };
+    let (events, _) = journal::read(&layout.journal(&run))?;
+    Ok(unfinished(&events, name, &fingerprint))
+}
+
+/// What a run spent on a stage that it did not finish, with what had been spent before it.
+fn unfinished(events: &[Stamped], name: &str, wanted: &str) -> f64 {
+    let began = events.iter().rev().find_map(|stamped| match &stamped.event {
+        Event::StageStarted { stage, fingerprint, earlier, .. } if stage == name && fingerprint == wanted => {
+            Some((stamped.time, *earlier))
+        }
+        _ => None,
+    });
+    let (Some((began, earlier)), Some(last)) = (began, events.last()) else { return 0.0 };
+    let ended =
+        events.iter().rev().take_while(|stamped| stamped.time >= began).find_map(|stamped| match &stamped.event {
+            Event::StageFinished { stage, outcome, duration, .. } if stage == name => Some((*outcome, *duration)),
+            _ => None,
+        });
+    match ended {
+        // Its record is gone, or its outputs are.
+        Some((Outcome::Done, _)) => 0.0,
+        Some((_, duration)) => earlier + duration,
+        // The run was killed: what it said last is the end that is known.
+        None => earlier + last.time.duration_since(began).as_secs_f64().max(0.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+
+    fn at(seconds: i64, event: Event) -> Stamped {
+        Stamped { time: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds), event }
+    }
+
+    fn started(seconds: i64, stage: &str, fingerprint: &str, earlier: f64) -> Stamped {
+        let (stage, fingerprint) = (stage.into(), fingerprint.into());
+        at(seconds, Event::StageStarted { stage, fingerprint, reasons: Vec::new(), expected: None, earlier, jobs: 1 })
+    }
+
+    fn finished(seconds: i64, stage: &str, outcome: Outcome, duration: f64) -> Stamped {
+        let stage = stage.into();
+        let (hashing, outputs, failure, tolerated) = (0.0, Vec::new(), None, false);
+        at(seconds, Event::StageFinished { stage, outcome, duration, hashing, outputs, failure, tolerated })
+    }
+
+    fn noted(seconds: i64, stage: &str) -> Stamped {
+        at(seconds, Event::Note { stage: stage.into(), text: String::new() })
+    }
+
+    #[test]
+    fn what_was_stopped_counts_with_what_came_before_it() {
+        let events =
+            [started(10, "build", "f", 7.0), finished(30, "build", Outcome::Interrupted, 20.5), noted(40, "x")];
+        assert_eq!(unfinished(&events, "build", "f"), 27.5);
+        let events = [started(10, "build", "f", 0.0), finished(13, "build", Outcome::Failed, 3.0)];
+        assert_eq!(unfinished(&events, "build", "f"), 3.0);
+    }
+
+    #[test]
+    fn a_killed_run_counts_up_to_its_last_word() {
+        let events = [started(10, "build", "f", 7.0), started(11, "other", "f", 0.0), noted(40, "other")];
+        assert_eq!(unfinished(&events, "build", "f"), 37.0);
+    }
+
+    #[test]
+    fn what_was_done_or_is_of_other_sources_does_not_count() {
+        let events = [started(10, "build", "f", 7.0), finished(30, "build", Outcome::Done, 20.0)];
+        assert_eq!(unfinished(&events, "build", "f"), 0.0);
+        assert_eq!(unfinished(&events, "build", "g"), 0.0);
+        assert_eq!(unfinished(&[], "build", "f"), 0.0);
+    }
+}
