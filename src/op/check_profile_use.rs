@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::listing::{Level, list};
-use super::{Fact, Share};
+use super::{Fact, Share, unfinished};
 use crate::plan::pattern;
 use crate::profile::demangle::is_rust;
 use crate::profile::listing::linkage_name;
@@ -183,7 +183,7 @@ impl CheckProfileUse {
         })
     }
 
-    /// What the compiler said in this run, and before in this build directory.
+    /// What the compiler said in this run, in those that it goes on from, and before in this build directory.
     fn warnings(&self) -> Result<Warnings> {
         let mut warnings = Warnings::default();
         let kept = self.keep.as_ref().map(|dir| match &self.component {
@@ -198,7 +198,11 @@ impl CheckProfileUse {
                 warnings = Warnings::kept(text);
             }
         }
-        for log in logs_of_step(&self.logs, &self.step)? {
+        let mut logs = logs_of_step(&self.logs, &self.step)?;
+        if kept.is_some() {
+            logs.extend(unfinished::logs(&self.logs, &self.step, &self.profile)?);
+        }
+        for log in logs {
             let file = fs::File::open(&log).with_context(|| format!("cannot read the log {log}"))?;
             let mut lines = BufReader::new(file);
             let mut line = Vec::new();

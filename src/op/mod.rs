@@ -29,6 +29,7 @@ mod stream;
 mod strip_like;
 mod take_profile;
 mod tree;
+mod unfinished;
 
 use std::borrow::Cow;
 use std::io::Write;

@@ -1,0 +1,52 @@
+//! The logs of earlier runs that a build goes on from. What a stopped build has compiled it has warned of, and does not again.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::check_profile_use::logs_of_step;
+use crate::run::event::{Event, Outcome, Stamped};
+use crate::state::journal;
+use crate::state::layout::Layout;
+
+/// Logs of a step in runs that have begun its stage with this profile since it was last done. `logs` is where this run has those of the
+/// stage; nothing is found where that is not in a state directory.
+pub fn logs(logs: &Utf8Path, step: &str, profile: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let Some((layout, run, stage)) = place(logs) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for earlier in journal::runs(&layout)?.into_iter().rev().filter(|name| *name < run) {
+        let logs = layout.logs(&earlier, &stage);
+        if !logs.is_dir() {
+            continue;
+        }
+        let (events, _) = journal::read(&layout.journal(&earlier))?;
+        if was_done(&events, &stage) {
+            break;
+        }
+        if uses(&events, &stage, profile) {
+            found.extend(logs_of_step(&logs, step).with_context(|| format!("cannot read {logs}"))?);
+        }
+    }
+    Ok(found)
+}
+
+/// The state directory, the run and the stage whose logs stand there.
+fn place(logs: &Utf8Path) -> Option<(Layout, String, String)> {
+    let stage = logs.file_name()?;
+    let run = logs.parent()?.parent()?;
+    let layout = Layout::new(run.parent()?.parent()?);
+    let name = run.file_name()?;
+    (layout.logs(name, stage) == logs).then(|| (layout, name.into(), stage.into()))
+}
+
+fn was_done(events: &[Stamped], name: &str) -> bool {
+    events.iter().any(
+        |stamped| matches!(&stamped.event, Event::StageFinished { stage, outcome: Outcome::Done, .. } if stage == name),
+    )
+}
+
+/// Whether a command of the stage names the profile: the name of a gathered one has the hash of its content in it.
+fn uses(events: &[Stamped], name: &str, profile: &Utf8Path) -> bool {
+    events.iter().any(|stamped| {
+        matches!(&stamped.event, Event::StepStarted { stage, command, .. } if stage == name && command.contains(profile.as_str()))
+    })
+}
