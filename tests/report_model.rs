@@ -141,6 +141,32 @@ fn what_became_larger() {
     assert_eq!(Diff::of(&end(1, 1), &end(1, 1)).changes, []);
 }
 
+#[test]
+fn a_stage_that_was_resumed_took_what_all_its_runs_took() {
+    let end = |earlier: f64, seconds: i64| {
+        let mut begun = started("lib", None);
+        if let Event::StageStarted { earlier: before, .. } = &mut begun {
+            *before = earlier;
+        }
+        let events = [
+            at(0, run_started(&["lib"])),
+            at(0, begun),
+            at(seconds, step_finished("lib", "build", seconds as f64)),
+            at(seconds, done("lib", seconds as f64, vec![])),
+            at(seconds, run_finished(event::Outcome::Done, seconds as f64)),
+        ];
+        Report::of(&events, &Past::default(), None)
+    };
+    assert_eq!(Diff::of(&end(0.0, 100), &end(70.0, 30)).changes, []);
+    let slower = Diff::of(&end(0.0, 100), &end(170.0, 30)).changes;
+    // What the other 170 seconds used is not known.
+    let changes: Vec<_> = slower.iter().map(|change| (change.quantity, change.before, change.after)).collect();
+    assert_eq!(changes, [(Quantity::Duration, 100.0, 200.0)]);
+    let resumed = end(170.0, 30);
+    let markdown = markdown::render(&resumed);
+    assert!(markdown.contains("Earlier runs had worked on it for 2 m 50 s."), "{markdown}");
+}
+
 /// What a comparison writes is as long as its figures: that is no change of what was built.
 #[test]
 fn results_of_comparisons_have_no_size_and_shares_differ_in_points() {

@@ -71,7 +71,6 @@ fn take_over(stage: &mut Stage, past: &Past) {
             made: Some(Made { run: run.clone(), duration }),
             start: None,
             duration: 0.0,
-            earlier: 0.0,
             hashing: 0.0,
             failure: None,
             reasons: Vec::new(),

@@ -62,7 +62,7 @@ pub struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quantity {
-    /// Wall time of a stage.
+    /// Wall time of a stage, of all runs that worked on it.
     Duration,
     Cpu,
     /// Of the largest process.
@@ -145,11 +145,13 @@ fn subject(of: &Report) -> Subject<'_> {
 }
 
 fn changes(before: &Stage, after: &Stage) -> Vec<Change> {
-    let mut pairs = vec![
-        (Quantity::Duration, String::new(), "s".to_owned(), took(before), took(after)),
-        (Quantity::Cpu, String::new(), "s".to_owned(), before.cpu(), after.cpu()),
-        (Quantity::PeakMemory, String::new(), "bytes".to_owned(), before.peak_memory as f64, after.peak_memory as f64),
-    ];
+    let mut pairs = vec![(Quantity::Duration, String::new(), "s".to_owned(), took(before), took(after))];
+    // What earlier runs used of it is not known, and the last part is not the whole.
+    if before.earlier == 0.0 && after.earlier == 0.0 {
+        let memory = [before, after].map(|stage| stage.peak_memory as f64);
+        pairs.push((Quantity::Cpu, String::new(), "s".to_owned(), before.cpu(), after.cpu()));
+        pairs.push((Quantity::PeakMemory, String::new(), "bytes".to_owned(), memory[0], memory[1]));
+    }
     for output in after.shown_outputs().filter(|_| !after.measures()) {
         if let Some(known) = before.outputs.iter().find(|known| known.name == output.name) {
             let (old, new) = (known.bytes as f64, output.bytes as f64);
@@ -179,7 +181,7 @@ fn changes(before: &Stage, after: &Stage) -> Vec<Change> {
 fn took(stage: &Stage) -> f64 {
     match (&stage.made, stage.state) {
         (Some(made), State::UpToDate) => made.duration,
-        _ => stage.duration,
+        _ => stage.in_all(),
     }
 }
 
