@@ -216,10 +216,18 @@ fn assemble(dir: &Dir, linked: bool) {
 }
 
 fn place(dir: &Dir, file: &str) -> anyhow::Result<Option<f64>> {
-    let [file, target, below, outside] =
-        [file, "host/stage2/lib/librustc_driver-*.so", "host", "host/stage2"].map(|name| dir.join(name));
+    let [file, target, below, outside, stage1] =
+        [file, "host/stage2/lib/librustc_driver-*.so", "host", "host/stage2", "host/stage1"].map(|name| dir.join(name));
     let args = ["put-in-place", "--file", file.as_str(), "--target", target.as_str(), "--links-below", below.as_str()];
-    let more = ["--keep-original", "--origin-outside", outside.as_str(), "--built-by", "llvm-pgo"];
+    let more = [
+        "--keep-original",
+        "--origin-outside",
+        outside.as_str(),
+        "--origin-outside",
+        stage1.as_str(),
+        "--built-by",
+        "llvm-pgo",
+    ];
     Ok(fact(&op(&[&args[..], &more[..]].concat())?, "replaced-names"))
 }
 
@@ -239,7 +247,7 @@ fn a_library_is_put_in_place_at_its_origin() {
             assemble(&dir, linked);
             assert_eq!(read(&seen), "bolted");
         }
-        let kept = dir.join("host/stage1-rustc/t/release/deps/librustc_driver-a1.so.orig");
+        let kept = dir.join("host/optbuild-originals/librustc_driver-a1.so.orig");
         assert_eq!((read(&kept), inode(&kept)), ("built".into(), before));
 
         let below = dir.join("host");
@@ -280,6 +288,50 @@ fn a_library_without_an_origin_is_refused() {
     assert!(place(&dir, "bolted").unwrap_err().to_string().contains("more than one"));
 }
 
+/// `x.py dist` puts the sysroot of stage 1 together anew as well, and with it goes every file that it does not know.
+#[test]
+fn an_original_outlives_what_the_build_tool_deletes() {
+    let dir = build(true);
+    let origin = dir.join("host/stage1-rustc/t/release/deps/librustc_driver-a1.so");
+    let sysroot = dir.join("host/stage1/lib/rustlib/t/lib");
+    let assemble_stage1 = || {
+        let _ = fs::remove_dir_all(&sysroot);
+        fs::create_dir_all(&sysroot).unwrap();
+        fs::hard_link(&origin, sysroot.join("librustc_driver-a1.so")).unwrap();
+    };
+    assemble_stage1();
+    assert_eq!(place(&dir, "bolted").unwrap(), Some(3.0));
+    assemble_stage1();
+    assemble(&dir, true);
+    let below = dir.join("host");
+    let restored = op(&["restore", "--below", below.as_str()]).unwrap();
+    assert_eq!(fact(&restored, "restored-names"), Some(3.0));
+    let names =
+        [origin.clone(), sysroot.join("librustc_driver-a1.so"), dir.join("host/stage2/lib/librustc_driver-a1.so")];
+    assert_eq!(names.map(|name| read(&name)), ["built"; 3]);
+
+    // Even if the place itself is deleted, and the sysroots are what is left; and if nothing is.
+    for left in [true, false] {
+        place(&dir, "bolted").unwrap();
+        fs::remove_file(&origin).unwrap();
+        if !left {
+            fs::remove_dir_all(&sysroot).unwrap();
+            fs::remove_dir_all(dir.join("host/stage2")).unwrap();
+        }
+        op(&["restore", "--below", below.as_str()]).unwrap();
+        assert_eq!(read(&origin), "built");
+        assemble_stage1();
+        assemble(&dir, true);
+    }
+
+    // What was built again is not overwritten.
+    place(&dir, "bolted").unwrap();
+    fs::remove_file(&origin).unwrap();
+    fs::write(&origin, "built again").unwrap();
+    op(&["restore", "--below", below.as_str()]).unwrap();
+    assert_eq!(read(&origin), "built again");
+}
+
 /// A kill between the names leaves some of them with the original.
 #[test]
 fn restoring_goes_on_after_a_kill() {
@@ -288,7 +340,7 @@ fn restoring_goes_on_after_a_kill() {
     let [origin, seen] = ["stage1-rustc/t/release/deps", "stage2/lib"]
         .map(|name| dir.join("host").join(name).join("librustc_driver-a1.so"));
     fs::remove_file(&seen).unwrap();
-    fs::hard_link(format!("{origin}.orig"), &seen).unwrap();
+    fs::hard_link(dir.join("host/optbuild-originals/librustc_driver-a1.so.orig"), &seen).unwrap();
     op(&["restore", "--below", dir.join("host").as_str()]).unwrap();
     assert_eq!((read(&origin), read(&seen)), ("built".into(), "built".into()));
     assert_eq!(inode(&origin), inode(&seen));
@@ -319,14 +371,15 @@ fn a_library_is_put_in_place_without_the_sysroot_if_it_was_before() {
             assert_eq!(read(&origin), "built");
             for _ in 0..2 {
                 place(&dir, "bolted").unwrap();
-                assert_eq!((read(&origin), read(format!("{origin}.orig"))), ("bolted".into(), "built".into()));
+                let kept = dir.join("host/optbuild-originals/librustc_driver-a1.so.orig");
+                assert_eq!((read(&origin), read(kept)), ("bolted".into(), "built".into()));
             }
             assemble(&dir, linked);
             assert_eq!(read(stage2.join("lib/librustc_driver-a1.so")), "bolted");
         }
         // A kill while it is being put in place.
         none();
-        fs::write(format!("{origin}.placed"), "").unwrap();
+        fs::write(dir.join("host/optbuild-originals/librustc_driver-a1.so.placed"), "").unwrap();
         op(&["restore", "--below", below.as_str()]).unwrap();
         place(&dir, "bolted").unwrap();
         op(&["restore", "--below", below.as_str()]).unwrap();

@@ -111,7 +111,7 @@ fn put_in_place_takes_all_names_and_keeps_the_original() {
         op(&[&args[..], &["--keep-original"]].concat()).unwrap()
     };
     let other = dir.join("tree/rustlib/libLLVM.so.22");
-    let original = dir.join("tree/lib/libLLVM.so.22.orig");
+    let original = dir.join("tree/optbuild-originals/libLLVM.so.22.orig");
     for _ in 0..2 {
         assert_eq!(fact(&put("new"), "replaced-names"), Some(2.0));
         assert_eq!(
@@ -141,9 +141,11 @@ fn put_in_place_goes_on_after_a_kill() {
     let target = dir.join("tree/lib/libLLVM.so.22");
     let other = dir.join("tree/rustlib/libLLVM.so.22");
     // As it is when the target was replaced and another name was not.
-    fs::hard_link(&target, dir.join("tree/lib/libLLVM.so.22.orig")).unwrap();
+    fs::create_dir(dir.join("tree/optbuild-originals")).unwrap();
+    fs::hard_link(&target, dir.join("tree/optbuild-originals/libLLVM.so.22.orig")).unwrap();
     let wanted = blake3::hash(b"instrumented").to_hex();
-    dir.write("tree/lib/libLLVM.so.22.placed", wanted.as_str());
+    let note = serde_json::json!({ "target": target, "hash": wanted.as_str() });
+    dir.write("tree/optbuild-originals/libLLVM.so.22.placed", note.to_string());
     fs::remove_file(&target).unwrap();
     fs::copy(dir.join("new"), &target).unwrap();
     dir.write("tree/lib/.put-libLLVM.so.22-abc123/new", "instrumented");
@@ -152,7 +154,7 @@ fn put_in_place_goes_on_after_a_kill() {
     op(&[&args[..], &["--keep-original"]].concat()).unwrap();
     assert!(!dir.join("tree/lib/.put-libLLVM.so.22-abc123").exists());
     assert_eq!((read(&target), read(&other)), ("instrumented".into(), "instrumented".into()));
-    assert_eq!(read(dir.join("tree/lib/libLLVM.so.22.orig")), "original");
+    assert_eq!(read(dir.join("tree/optbuild-originals/libLLVM.so.22.orig")), "original");
 }
 
 #[test]

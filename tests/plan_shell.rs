@@ -199,7 +199,8 @@ fn secrets_come_from_the_environment() {
 fn what_plain_tools_cannot_do_calls_optbuild() {
     let dir = Dir::new();
     let out = Arg::from(Symbol::Out);
-    let (pipeline, plans) = one(vec![Step::op("place", Op::put_in_place(&out, &out, &out, &out, None))]);
+    let (pipeline, plans) =
+        one(vec![Step::op("place", Op::put_in_place(&out, &out, &out, std::slice::from_ref(&out), None))]);
     let text = script(&pipeline, &plans, ENVIRONMENT);
     let output = bash(&text, &[dir.path().as_str()], &[("OPTBUILD", "echo")]);
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("op put-in-place --file /"), "{}", stderr(&output));

@@ -60,7 +60,7 @@ fn todays_best_fails_in_every_stage_and_is_resumed() {
     for library in ["librustc_driver-*.so", "libLLVM.so.*"] {
         rust.sh(&format!("readelf -SW '{toolchain}'/lib/{library} | grep -q bolt.org.text"));
     }
-    // In the build directory the originals are beside them.
+    // In the build directory the originals are kept.
     let kept = rust.sh("find .optbuild/workspaces/rust -name '*.orig'");
     assert_eq!(kept.lines().count(), 2, "{kept}");
 }

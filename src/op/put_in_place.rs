@@ -9,10 +9,12 @@ use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use super::{Fact, tree};
 use crate::plan::pattern;
+use crate::state::disk;
 
 /// Replaces a file by another one, keeping its modification time and mode.
 #[derive(Debug, clap::Args)]
@@ -26,10 +28,12 @@ pub struct PutInPlace {
     /// Replaces all names below this directory that the target's inode has. Can be repeated.
     #[arg(long)]
     pub links_below: Vec<Utf8PathBuf>,
-    /// A directory that is made anew out of files with more names: the target is the name of the same file outside of it.
+    /// A directory that is made anew out of files with more names: the target is the name of the same file outside of it. Can be
+    /// repeated; those that are not there do not matter.
     #[arg(long)]
-    pub origin_outside: Option<Utf8PathBuf>,
-    /// Keeps the original beside the target, as `TARGET.orig`.
+    pub origin_outside: Vec<Utf8PathBuf>,
+    /// Keeps the original, as `NAME.orig` in the directory `optbuild-originals` of the first of `links_below`: build tools empty
+    /// their own directories.
     #[arg(long)]
     pub keep_original: bool,
     /// The stage that builds what is replaced, for the message that it is not there.
@@ -39,27 +43,29 @@ pub struct PutInPlace {
 
 impl PutInPlace {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
-        let (target, mut names) = match &self.origin_outside {
-            Some(outside) => origin::find(self, outside)?,
-            None => {
-                let missing = || format!("there is no {} to replace", self.target);
-                let target = one(&self.target)?.with_context(missing)?;
-                (target.canonicalize_utf8().with_context(missing)?, Vec::new())
-            }
+        let (target, mut names) = if self.origin_outside.is_empty() {
+            let missing = || format!("there is no {} to replace", self.target);
+            let target = one(&self.target)?.with_context(missing)?;
+            (target.canonicalize_utf8().with_context(missing)?, Vec::new())
+        } else {
+            origin::find(self)?
         };
         let Some(dir) = target.parent().filter(|_| target.is_file()) else { bail!("{target} is not a file") };
+        let file_name = target.file_name().unwrap_or_default();
         // Of a name by which the next call finds what a kill leaves.
-        let prefix = format!(".put-{}-", target.file_name().unwrap_or_default());
+        let prefix = format!(".put-{file_name}-");
         sweep(dir, &prefix)?;
-        let original = Utf8PathBuf::from(format!("{target}{ORIGINAL}"));
-        let placed = Utf8PathBuf::from(format!("{target}{PLACED}"));
+        let originals = self.links_below.first().map_or_else(|| dir.to_owned(), |below| below.join(ORIGINALS));
+        let original = originals.join(format!("{file_name}{ORIGINAL}"));
+        let placed = originals.join(format!("{file_name}{PLACED}"));
 
         let wanted = hash(&self.file)?;
         let present = hash(&target)?;
-        let before = fs::read_to_string(&placed).unwrap_or_default();
+        let before = Placed::read(&placed)?.unwrap_or_default();
         // What stands there is an original unless this operation has put it there.
-        let is_original = present != wanted && present != before;
+        let is_original = present != wanted && present != before.hash;
         let meta = fs::metadata(&target).with_context(|| format!("cannot look at {target}"))?;
+        fs::create_dir_all(&originals).with_context(|| format!("cannot make the directory {originals}"))?;
         if self.keep_original && is_original {
             tree::remove(&original)?;
             let kept = fs::hard_link(&target, &original);
@@ -83,7 +89,7 @@ impl PutInPlace {
         tree::set_times(&new, &meta)?;
         fs::set_permissions(&new, meta.permissions()).with_context(|| format!("cannot set the mode of {new}"))?;
         fs::File::open(&new).and_then(|file| file.sync_all()).with_context(|| format!("cannot sync {new}"))?;
-        fs::write(&placed, &wanted).with_context(|| format!("cannot write {placed}"))?;
+        Placed { target: target.clone(), hash: wanted }.write(&placed)?;
 
         for (index, name) in names.iter().enumerate() {
             let link = aside.join(format!("link-{index}"));
@@ -99,9 +105,33 @@ impl PutInPlace {
     }
 }
 
-/// Ends the name of the original, and of a note of the hash of what stands in its place.
+/// Where originals are kept, in the directory in which names are looked for.
+pub(super) const ORIGINALS: &str = "optbuild-originals";
+/// Ends the name of the original, and of the note of what stands in its place.
 pub(super) const ORIGINAL: &str = ".orig";
 pub(super) const PLACED: &str = ".placed";
+
+/// The note of what stands in the place of an original.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Placed {
+    /// The place.
+    pub target: Utf8PathBuf,
+    /// Of the content that was put there.
+    pub hash: String,
+}
+
+impl Placed {
+    /// None if nothing was put there. Half a note is none: it is written before anything is replaced.
+    pub(super) fn read(note: &Utf8Path) -> Result<Option<Placed>> {
+        let bytes = disk::read_if_there(note)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    fn write(&self, note: &Utf8Path) -> Result<()> {
+        let text = serde_json::to_vec(self).with_context(|| format!("cannot write {note}"))?;
+        Ok(disk::write_durably(note, &text)?)
+    }
+}
 
 /// The one file that a path with a `*` matches, besides what this operation has put beside it; none if there is none.
 fn one(target: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
@@ -144,7 +174,7 @@ fn sweep(dir: &Utf8Path, prefix: &str) -> Result<()> {
     Ok(())
 }
 
-fn hash(path: &Utf8Path) -> Result<String> {
+pub(super) fn hash(path: &Utf8Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let file = fs::File::open(path).with_context(|| format!("cannot open {path}"))?;
     hasher.update_reader(file).with_context(|| format!("cannot read {path}"))?;

@@ -15,11 +15,11 @@ use crate::state::disk;
 /// Begins the name of a note, in the directory in which names are looked for.
 const NOTE: &str = "origin-of-";
 
-/// The name outside of `outside` of the file that `args.target` names, and all names that it has.
+/// The name outside of `args.origin_outside` of the file that `args.target` names, and all names that it has.
 ///
 /// # Errors
 /// There is none, or more than one file that is meant; and nothing that is still there was noted before.
-pub(super) fn find(args: &PutInPlace, outside: &Utf8Path) -> Result<(Utf8PathBuf, Vec<Utf8PathBuf>)> {
+pub(super) fn find(args: &PutInPlace) -> Result<(Utf8PathBuf, Vec<Utf8PathBuf>)> {
     let Some(seen) = one(&args.target)? else {
         return match noted(args)? {
             Some(origin) if origin.is_file() => Ok((origin, Vec::new())),
@@ -32,7 +32,7 @@ pub(super) fn find(args: &PutInPlace, outside: &Utf8Path) -> Result<(Utf8PathBuf
         };
     };
     let seen = seen.canonicalize_utf8().with_context(|| format!("cannot find {seen}"))?;
-    let outside = outside.canonicalize_utf8().with_context(|| format!("there is no directory {outside}"))?;
+    let outside = args.origin_outside.iter().filter_map(|dir| dir.canonicalize_utf8().ok()).collect::<Vec<_>>();
     let meta = fs::metadata(&seen).with_context(|| format!("cannot look at {seen}"))?;
     let names = names_below(&args.links_below, meta.dev(), meta.ino())?;
     if let Some(origin) = other_name(&args.links_below, &seen, &outside, &names)? {
@@ -43,7 +43,8 @@ pub(super) fn find(args: &PutInPlace, outside: &Utf8Path) -> Result<(Utf8PathBuf
     match noted(args)? {
         Some(origin) if origin.is_file() && origin.file_name() == seen.file_name() => Ok((origin, names)),
         _ => bail!(
-            "{seen} has no other name outside of {outside}, so what is made from there next would be the original again{}",
+            "{seen} has no other name outside of {}, so what is made from there next would be the original again{}",
+            outside.iter().map(|dir| dir.as_str()).collect::<Vec<_>>().join(", "),
             remedy(args)
         ),
     }
@@ -60,10 +61,11 @@ fn remedy(args: &PutInPlace) -> String {
 fn other_name(
     below: &[Utf8PathBuf],
     seen: &Utf8Path,
-    outside: &Utf8Path,
+    outside: &[Utf8PathBuf],
     names: &[Utf8PathBuf],
 ) -> Result<Option<Utf8PathBuf>> {
-    let is_origin = |path: &Utf8Path| !path.starts_with(outside) && path.file_name() == seen.file_name();
+    let is_origin =
+        |path: &Utf8Path| !outside.iter().any(|dir| path.starts_with(dir)) && path.file_name() == seen.file_name();
     if let Some(name) = names.iter().filter(|name| is_origin(name)).min() {
         return Ok(Some(name.clone()));
     }

@@ -143,12 +143,12 @@ impl Op {
         Op::new("copy-workspace", args).in_shell(lines)
     }
 
-    /// Puts a file in the place of another one, under all names that it has in a directory. The original is kept beside the name that
-    /// lies outside of a directory which is made anew. `built_by` is the stage that builds what is replaced, for messages.
-    pub fn put_in_place(file: &Arg, target: &Arg, links_below: &Arg, outside: &Arg, built_by: Option<&str>) -> Op {
+    /// Puts a file in the place of another one, under all names that it has in a directory. Its place is the name that
+    /// lies outside of directories which are made anew. `built_by` is the stage that builds what is replaced, for messages.
+    pub fn put_in_place(file: &Arg, target: &Arg, links_below: &Arg, outside: &[Arg], built_by: Option<&str>) -> Op {
         let args = ["--file".into(), file.clone(), "--target".into(), target.clone()];
         let more = ["--links-below".into(), links_below.clone(), "--keep-original".into()];
-        let outside = ["--origin-outside".into(), outside.clone()];
+        let outside = outside.iter().flat_map(|dir| ["--origin-outside".into(), dir.clone()]);
         let built_by = built_by.map(|stage| ["--built-by".into(), stage.into()]);
         Op::new("put-in-place", args.into_iter().chain(more).chain(outside).chain(built_by.into_iter().flatten()))
     }

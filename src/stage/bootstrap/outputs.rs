@@ -48,6 +48,7 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
     may_place(xpy, cx)?;
     let Libraries { dir, driver, llvm } = libraries(&xpy.host, xpy.checkout.llvm_major);
     let place = &xpy.kind.place;
+    let assembled = ASSEMBLED.map(|name| xpy.host_dir().join(name));
     for (name, file, pattern) in [("place-llvm", &place.llvm, llvm), ("place-rustc", &place.rustc, driver)] {
         let file = file.as_ref().filter(|file| !is_empty(file));
         if let Some(file) = file {
@@ -55,7 +56,7 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
             let target = xpy.sysroot().join(dir).join(pattern);
             let file = cx.arg(file)?;
             let built_by = cx.stage.predecessor.as_deref();
-            cx.step(Step::op(name, Op::put_in_place(&file, &target, &xpy.host_dir(), &xpy.sysroot(), built_by)));
+            cx.step(Step::op(name, Op::put_in_place(&file, &target, &xpy.host_dir(), &assembled, built_by)));
         }
     }
     if xpy.kind.command == BootstrapCommand::Dist {
@@ -66,6 +67,10 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
     }
     Ok(())
 }
+
+/// Directories that `x.py` puts together out of hard links, some in every call (`stage1/lib/rustlib` in that of `dist`), and so deletes first.
+const ASSEMBLED: [&str; 8] =
+    ["stage0", "stage0-sysroot", "stage1", "stage1-sysroot", "stage2", "stage2-sysroot", "stage3", "tmp"];
 
 /// What cannot be put in place.
 fn may_place(xpy: &Xpy, cx: &Context) -> Result<(), PlanError> {
