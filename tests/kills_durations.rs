@@ -56,7 +56,8 @@ fn a_stage_that_was_killed_and_interrupted_took_all_three_runs() {
     assert!(close(before[1], spans[0].1), "{spans:?}");
     assert!(close(before[2], spans[0].1 + spans[1].1), "{spans:?}");
     let took = project.record("second").unwrap()["duration"].as_f64().unwrap();
-    assert!(close(took, before[2] + spans[2].1), "{took} {spans:?}");
+    // The event counts the writing of the record, the record cannot.
+    assert!(took >= before[2] && took <= before[2] + spans[2].1, "{took} {spans:?}");
     // The others were done in the first run.
     assert!(took > project.record("first").unwrap()["duration"].as_f64().unwrap());
     let said = before[2] >= 1.0;

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 const ONE: &str = "\
 int main(int c, char **v) { int s = 0; for (int i = 0; i < 1000; i++) s += i % 3 ? c : s; return s == 12345; }
 ";
+const OTHER: &str = "int main(int c, char **v) { if (c > 3) return 7; return v[0][0] == 'x'; }\n";
 /// The name is that of the other program's function, the code is not.
 const TWO: &str = "\
 int late(int);
@@ -100,4 +101,28 @@ fn what_was_warned_of_before_a_kill_counts() {
     let ended = project.succeed(&["resume"]);
     assert!(!warned(&project), "main.c was compiled again, and this tests nothing");
     assert!(ended.output.contains(SAID), "{}", ended.output);
+}
+
+/// What a build was warned of that is no longer there says nothing of the one in its place.
+#[test]
+fn what_was_warned_of_in_a_directory_that_was_emptied_does_not_count() {
+    let project = project();
+    let path = project.dir.join("pipeline.toml");
+    let pipeline = fs::read_to_string(&path).unwrap();
+    let limit = "max-unprofiled = \"100%\"\n";
+    let define = "define = { CMAKE_C_FLAGS = \"-DOTHER\" }\n";
+    let same = pipeline.replace("/two\"", "/one\"");
+    fs::write(project.dir.join("one/main.c"), format!("#ifdef OTHER\n{OTHER}#else\n{ONE}#endif\n")).unwrap();
+    fs::write(&path, same.replace(limit, define)).unwrap();
+    let refused = project.finish(&["run"]);
+    assert_eq!(refused.code(), Some(1), "{}", refused.output);
+    assert!(refused.output.contains("none of the 1 functions of the program has counts"), "{}", refused.output);
+    fs::write(&path, same.replace(limit, "")).unwrap();
+    let ended = project.succeed(&["run"]);
+    let said = "100 % of 1 function in the program have a profile";
+    assert!(ended.output.contains(said), "{}", ended.output);
+    // The same with `--fresh`, which has nothing but the runs before it to mislead it.
+    fs::write(&path, same.replace(limit, "")).unwrap();
+    let ended = project.succeed(&["run", "--only", "foreign", "--fresh"]);
+    assert!(ended.output.contains(said), "{}", ended.output);
 }

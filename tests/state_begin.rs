@@ -47,6 +47,10 @@ fn has(directory: &Utf8Path) -> bool {
     directory.join("file").exists()
 }
 
+fn since(layout: &Layout) -> Option<String> {
+    build_dir::since(layout, "gather").unwrap()
+}
+
 #[test]
 fn an_interrupted_stage_continues_under_the_same_fingerprint() {
     let (_directory, state) = temporary();
@@ -59,6 +63,21 @@ fn an_interrupted_stage_continues_under_the_same_fingerprint() {
     assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: true });
     assert!(has(&layout.build("gather")) && has(&layout.committed("gather")));
     assert!(!has(&layout.attempts("gather")) && !has(&layout.scratch("gather")));
+    assert_eq!(since(layout).as_deref(), Some("r1"));
+    // What it goes on with is there, under the same fingerprint, and of the same places.
+    let left_by = |id: &str, places| build_dir::left_by(layout, "gather", id, places).unwrap();
+    let id = same.id();
+    assert_eq!(left_by(&id, Some("")).as_deref(), Some("r2"));
+    assert_eq!(left_by(&id, None).as_deref(), Some("r2"));
+    assert_eq!(left_by(&id, Some("/elsewhere")), None);
+    assert_eq!(left_by(&fingerprint("c", "s2").id(), Some("")), None);
+    fs::remove_dir_all(layout.build("gather")).unwrap();
+    assert_eq!(left_by(&id, Some("")), None);
+    build_dir::prepare(layout, begin(&same, "r3")).unwrap();
+    assert_eq!(since(layout).as_deref(), Some("r3"));
+    work(layout);
+    build_dir::prepare(layout, begin(&same, "r4")).unwrap();
+    assert_eq!(since(layout).as_deref(), Some("r3"));
 }
 
 #[test]
@@ -69,6 +88,7 @@ fn a_changed_source_keeps_the_build_directory_and_drops_workloads() {
     work(layout);
     let prepared = build_dir::prepare(layout, begin(&fingerprint("c", "s2"), "r2")).unwrap();
     assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: false });
+    assert_eq!(since(layout).as_deref(), Some("r1"));
     assert!(has(&layout.build("gather")) && !has(&layout.committed("gather")));
 }
 
@@ -80,6 +100,7 @@ fn a_changed_configuration_wipes() {
     work(layout);
     let prepared = build_dir::prepare(layout, begin(&fingerprint("c2", "s"), "r2")).unwrap();
     assert_eq!(prepared, Prepared { build: BuildDir::Wiped, continues: false });
+    assert_eq!(since(layout).as_deref(), Some("r2"));
     assert!(!has(&layout.build("gather")) && !has(&layout.committed("gather")));
     // Nobody knows what a build directory without a note was begun with.
     for note in ["", "{\"configuration\":"] {

@@ -211,7 +211,8 @@ impl CheckProfileUse {
                 line.clear();
             }
         }
-        if let Some(kept) = kept {
+        if let (Some(kept), Some(dir)) = (kept, &self.keep) {
+            fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {dir}"))?;
             fs::write(&kept, format!("{title}\n{}", warnings.to_text()))
                 .with_context(|| format!("cannot write {kept}"))?;
         }

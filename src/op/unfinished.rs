@@ -5,20 +5,25 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::check_profile_use::logs_of_step;
 use crate::run::event::{Event, Outcome, Stamped};
-use crate::state::journal;
 use crate::state::layout::Layout;
+use crate::state::{build_dir, journal};
 
-/// Logs of a step in runs that have begun its stage with this profile since it was last done. `logs` is where this run has those of the
-/// stage; nothing is found where that is not in a state directory.
+/// Events that are looked at, as a journal names them: of a long run they are a small part.
+const KINDS: [&str; 2] = ["\"step-started\"", "\"stage-finished\""];
+
+/// Logs of a step in runs that have begun its stage with this profile since it was last done, or since its build directory was emptied.
+/// `logs` is where this run has those of the stage; nothing is found where that is not in a state directory.
 pub fn logs(logs: &Utf8Path, step: &str, profile: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let Some((layout, run, stage)) = place(logs) else { return Ok(Vec::new()) };
+    let Some(since) = build_dir::since(&layout, &stage)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    for earlier in journal::runs(&layout)?.into_iter().rev().filter(|name| *name < run) {
+    for earlier in journal::runs(&layout)?.into_iter().rev().filter(|name| (&since..&run).contains(&name)) {
         let logs = layout.logs(&earlier, &stage);
         if !logs.is_dir() {
             continue;
         }
-        let (events, _) = journal::read(&layout.journal(&earlier))?;
+        let told = |line: &str| KINDS.iter().any(|kind| line.contains(kind));
+        let (events, _) = journal::read_where(&layout.journal(&earlier), told)?;
         if was_done(&events, &stage) {
             break;
         }

@@ -5,7 +5,7 @@ use crate::state::disk::DiskError;
 use crate::state::{build_dir, journal, workspace};
 
 use super::event::{Event, Outcome, Stamped};
-use super::stage::Shared;
+use super::stage::{Shared, places};
 use super::verdict::Work;
 
 /// Seconds that earlier runs worked on a stage under the same fingerprint without coming to its record; 0 where it begins anew.
@@ -29,25 +29,25 @@ fn spent(shared: &Shared, stage: &Stage, work: &Work) -> Result<f64, DiskError> 
             return Ok(0.0);
         }
     }
-    let Some(run) = build_dir::begun_by(layout, name, &fingerprint)? else { return Ok(0.0) };
+    let places = stage.common.workspace.is_none().then(|| places(work));
+    let Some(run) = build_dir::left_by(layout, name, &fingerprint, places.as_deref())? else { return Ok(0.0) };
     let (events, _) = journal::read(&layout.journal(&run))?;
     Ok(unfinished(&events, name, &fingerprint))
 }
 
 /// What a run spent on a stage that it did not finish, with what had been spent before it.
 fn unfinished(events: &[Stamped], name: &str, wanted: &str) -> f64 {
-    let began = events.iter().rev().find_map(|stamped| match &stamped.event {
+    let begun = events.iter().enumerate().rev().find_map(|(index, stamped)| match &stamped.event {
         Event::StageStarted { stage, fingerprint, earlier, .. } if stage == name && fingerprint == wanted => {
-            Some((stamped.time, *earlier))
+            Some((index, stamped.time, *earlier))
         }
         _ => None,
     });
-    let (Some((began, earlier)), Some(last)) = (began, events.last()) else { return 0.0 };
-    let ended =
-        events.iter().rev().take_while(|stamped| stamped.time >= began).find_map(|stamped| match &stamped.event {
-            Event::StageFinished { stage, outcome, duration, .. } if stage == name => Some((*outcome, *duration)),
-            _ => None,
-        });
+    let (Some((index, began, earlier)), Some(last)) = (begun, events.last()) else { return 0.0 };
+    let ended = events[index..].iter().find_map(|stamped| match &stamped.event {
+        Event::StageFinished { stage, outcome, duration, .. } if stage == name => Some((*outcome, *duration)),
+        _ => None,
+    });
     match ended {
         // Its record is gone, or its outputs are.
         Some((Outcome::Done, _)) => 0.0,
@@ -95,6 +95,15 @@ mod tests {
     fn a_killed_run_counts_up_to_its_last_word() {
         let events = [started(10, "build", "f", 7.0), started(11, "other", "f", 0.0), noted(40, "other")];
         assert_eq!(unfinished(&events, "build", "f"), 37.0);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_matter_to_what_ended() {
+        let events = [started(3000, "build", "f", 7.0), finished(10, "build", Outcome::Failed, 20.0)];
+        assert_eq!(unfinished(&events, "build", "f"), 27.0);
+        let events = [started(3000, "build", "f", 7.0), finished(10, "build", Outcome::Done, 20.0)];
+        assert_eq!(unfinished(&events, "build", "f"), 0.0);
+        assert_eq!(unfinished(&[started(3000, "build", "f", 7.0), noted(10, "build")], "build", "f"), 7.0);
     }
 
     #[test]

@@ -306,7 +306,7 @@ impl Execution<'_> {
 }
 
 /// The paths that build tools write into their build directories, which are of no use to them elsewhere.
-fn places(work: &Work) -> String {
+pub(super) fn places(work: &Work) -> String {
     let mut places: BTreeSet<&Utf8Path> = work.input_paths.values().map(|(path, _)| path.as_path()).collect();
     work.plan.each_arg(&mut |arg| {
         places.extend(arg.parts.iter().filter_map(|part| match part {

@@ -53,6 +53,9 @@ struct Begun {
     places: String,
     fingerprint: String,
     run: String,
+    /// The first run that built with this configuration in this directory; empty where an older optbuild did not say.
+    #[serde(default)]
+    since: String,
     /// The run began the stage afresh already: a second time in the same run it continues.
     forced: bool,
 }
@@ -67,11 +70,12 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
     let before = begun(layout, begin.stage)?;
     let afresh = (begin.forced || begin.fresh)
         && !before.as_ref().is_some_and(|before| before.forced && before.run == begin.run);
-    let now = Begun {
+    let mut now = Begun {
         configuration: begin.fingerprint.configuration_id(),
-        places: format!("{stage}\n{}", begin.places),
+        places: with_own(layout, begin.stage, begin.places),
         fingerprint: begin.fingerprint.id(),
         run: begin.run.to_string(),
+        since: begin.run.to_string(),
         forced: begin.forced || begin.fresh,
     };
 
@@ -108,6 +112,11 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
             }
         }
     };
+    if let Some(before) = before.as_ref().filter(|before| before.configuration == now.configuration)
+        && build == BuildDir::Kept
+    {
+        now.since.clone_from(&before.since);
+    }
     if before.as_ref() != Some(&now) {
         let path = layout.build_state(begin.stage);
         disk::write_durably(&path, &serde_json::to_vec(&now).at("write", &path)?)?;
@@ -115,9 +124,28 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
     Ok(Prepared { build, continues })
 }
 
-/// The run that began the stage last, if it was under this fingerprint.
-pub fn begun_by(layout: &Layout, stage: &str, fingerprint: &str) -> Result<Option<String>, DiskError> {
-    Ok(begun(layout, stage)?.filter(|begun| begun.fingerprint == fingerprint).map(|begun| begun.run))
+/// The run that began a stage last, if the stage goes on with what that run left: under the same fingerprint and, in a build directory
+/// of its own, with the same `places`. None of them: it works in a workspace.
+pub fn left_by(
+    layout: &Layout,
+    stage: &str,
+    fingerprint: &str,
+    places: Option<&str>,
+) -> Result<Option<String>, DiskError> {
+    let kept = |begun: &Begun| {
+        places.is_none_or(|places| begun.places == with_own(layout, stage, places) && layout.build(stage).exists())
+    };
+    Ok(begun(layout, stage)?.filter(|begun| begun.fingerprint == fingerprint && kept(begun)).map(|begun| begun.run))
+}
+
+/// The first run that built with the stage's present configuration in its present build directory. None if it was never begun;
+/// empty if that is not known.
+pub fn since(layout: &Layout, stage: &str) -> Result<Option<String>, DiskError> {
+    Ok(begun(layout, stage)?.map(|begun| begun.since))
+}
+
+fn with_own(layout: &Layout, stage: &str, places: &str) -> String {
+    format!("{}\n{places}", layout.stage(stage))
 }
 
 /// Whether a run that was told to begin the stage afresh has done so. Its old record is gone by then.

@@ -69,12 +69,17 @@ impl Journal {
 /// The events of a journal, and a warning when some of it cannot be read. An unfinished last line is no reason for one; a run
 /// that was killed before it had a journal has no events.
 pub fn read(path: &Utf8Path) -> Result<(Vec<Stamped>, Option<String>), DiskError> {
+    read_where(path, |_| true)
+}
+
+/// The same of the lines that are wanted.
+pub fn read_where(path: &Utf8Path, wanted: impl Fn(&str) -> bool) -> Result<(Vec<Stamped>, Option<String>), DiskError> {
     let bytes = disk::read_if_there(path)?.unwrap_or_default();
     let mut events = Vec::new();
     let mut damaged = Vec::new();
     let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
     while let Some((number, line)) = lines.next() {
-        if line.is_empty() {
+        if line.is_empty() || std::str::from_utf8(line).is_ok_and(|line| !wanted(line)) {
             continue;
         }
         match serde_json::from_slice(line) {

@@ -13,6 +13,8 @@ pub struct ProfileUse {
     pub tool: Arg,
     /// The step that compiled.
     pub step: &'static str,
+    /// Where warnings are kept: a directory that is emptied when all has to be compiled again.
+    pub keep: Arg,
     /// What was built: a linked file, or a directory. Its name may be a pattern (see [`super::pattern`]).
     pub built: Arg,
     /// Which part of the build has this profile, where others have profiles of their own.
@@ -22,8 +24,8 @@ pub struct ProfileUse {
 impl ProfileUse {
     /// All of what the step `build` made.
     pub fn of_all(profile: &Arg, tool: &Arg) -> ProfileUse {
-        let built = Symbol::Out.into();
-        ProfileUse { profile: profile.clone(), tool: tool.clone(), step: "build", built, component: None }
+        let (keep, built) = (Symbol::Build.into(), Symbol::Out.into());
+        ProfileUse { profile: profile.clone(), tool: tool.clone(), step: "build", keep, built, component: None }
     }
 }
 
@@ -94,7 +96,7 @@ impl Op {
     pub fn check_profile_use(check: &ProfileUse, max_unprofiled: Option<&str>, max_mismatched: Option<&str>) -> Op {
         let mut args: Vec<Arg> = vec!["--profile".into(), check.profile.clone(), "--tool".into(), check.tool.clone()];
         args.extend(["--logs".into(), Symbol::Logs.into(), "--step".into(), check.step.into()]);
-        args.extend(["--keep".into(), Symbol::Build.into(), "--built".into(), check.built.clone()]);
+        args.extend(["--keep".into(), check.keep.clone(), "--built".into(), check.built.clone()]);
         let component = check.component.map(|component| ("--component", component));
         let limits = [("--max-unprofiled", max_unprofiled), ("--max-mismatched", max_mismatched)];
         let limits = limits.into_iter().filter_map(|(option, value)| Some((option, value?)));

@@ -109,10 +109,11 @@ impl Console {
         }
         let goes_on = (earlier >= 1.0).then(|| format!(", goes on after {}", text::duration(earlier)));
         let last = expected.map(|seconds| format!(", took {} the last time", text::duration(seconds)));
+        let said = self.verbose() || goes_on.is_some();
         let last = goes_on.into_iter().chain(last).collect::<String>();
         if !self.terminal() {
             self.timed(stamped, &format!("{stage}: started{last}"))?;
-        } else if self.verbose() {
+        } else if said {
             let line = self.paint.busy(&format!("> {stage} started{last}"));
             self.print(&line)?;
         }

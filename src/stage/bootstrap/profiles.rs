@@ -81,7 +81,13 @@ pub(super) fn count(used: &[Used], xpy: &Xpy, cx: &mut Context) -> Result<(), Pl
             Some(library) if packs => xpy.sysroot().join(library),
             _ => Arg::from(Symbol::Out).join(&library),
         };
-        let check = ProfileUse { profile: profile.clone(), tool, step: "x.py", built, component: Some(*component) };
+        // LLVM is cleared away where it has to be built with other options.
+        let keep = match *component {
+            "llvm" => xpy.host_dir().join("llvm"),
+            _ => Symbol::Build.into(),
+        };
+        let (profile, component) = (profile.clone(), Some(*component));
+        let check = ProfileUse { profile, tool, step: "x.py", keep, built, component };
         cx.check_profile_use(&check, xpy.kind.max_unprofiled.as_ref())?;
     }
     Ok(())
