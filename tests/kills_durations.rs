@@ -26,6 +26,15 @@ fn span(project: &Project, run: &str, stage: &str) -> (Value, f64) {
     (begun, length)
 }
 
+/// Runs it up to a stage, and interrupts it there after a while.
+fn interrupt(project: &Project, args: &[&str], stage: &str) {
+    let run = project.start(args);
+    project.reached(stage);
+    std::thread::sleep(Duration::from_millis(300));
+    run.signal(Signal::TERM);
+    assert_eq!(run.ended().code(), Some(130));
+}
+
 fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < 0.05
 }
@@ -40,11 +49,7 @@ fn a_stage_that_was_killed_and_interrupted_took_all_three_runs() {
     assert!(eventually(|| !project.last_events("sampled").is_empty()));
     run.kill();
     project.nothing_left();
-    let run = project.start(&["resume"]);
-    project.reached("second");
-    std::thread::sleep(Duration::from_millis(300));
-    run.signal(Signal::TERM);
-    assert_eq!(run.ended().code(), Some(130));
+    interrupt(&project, &["resume"], "second");
     project.release("second");
     let ended = project.succeed(&["resume"]);
 
@@ -75,11 +80,7 @@ fn a_stage_that_was_killed_and_interrupted_took_all_three_runs() {
 fn a_workspace_that_another_stage_has_changed_is_nothing_to_go_on_with() {
     let project = Project::new(&pipeline());
     project.hold("second");
-    let run = project.start(&["run", "-j", "1"]);
-    project.reached("second");
-    std::thread::sleep(Duration::from_millis(300));
-    run.signal(Signal::TERM);
-    assert_eq!(run.ended().code(), Some(130));
+    interrupt(&project, &["run", "-j", "1"], "second");
     project.release("second");
     project.succeed(&["run", "--only", "first"]);
     project.succeed(&["run"]);
@@ -93,11 +94,7 @@ fn what_was_forced_counts_from_there() {
     let project = Project::new(&pipeline());
     project.succeed(&["run"]);
     project.hold("last");
-    let run = project.start(&["run", "--from", "last"]);
-    project.reached("last");
-    std::thread::sleep(Duration::from_millis(300));
-    run.signal(Signal::TERM);
-    assert_eq!(run.ended().code(), Some(130));
+    interrupt(&project, &["run", "--from", "last"], "last");
     project.release("last");
     project.succeed(&["resume"]);
     let runs = project.runs();

@@ -25,15 +25,15 @@ pub struct PutInPlace {
     /// The file whose place it takes: a path, whose last component can have a `*` that one file matches.
     #[arg(long)]
     pub target: Utf8PathBuf,
-    /// Replaces all names below this directory that the target's inode has. Can be repeated.
+    /// Replaces all names below this directory that the target's inode has.
     #[arg(long)]
-    pub links_below: Vec<Utf8PathBuf>,
+    pub links_below: Utf8PathBuf,
     /// A directory that is made anew out of files with more names: the target is the name of the same file outside of it. Can be
     /// repeated; those that are not there do not matter.
     #[arg(long)]
     pub origin_outside: Vec<Utf8PathBuf>,
-    /// Keeps the original, as `NAME.orig` in the directory `optbuild-originals` of the first of `links_below`: build tools empty
-    /// their own directories.
+    /// Keeps the original, as `NAME.orig` in the directory `optbuild-originals` of `links_below`: build tools empty their own
+    /// directories.
     #[arg(long)]
     pub keep_original: bool,
     /// The stage that builds what is replaced, for the message that it is not there.
@@ -55,7 +55,10 @@ impl PutInPlace {
         // Of a name by which the next call finds what a kill leaves.
         let prefix = format!(".put-{file_name}-");
         sweep(dir, &prefix)?;
-        let originals = self.links_below.first().map_or_else(|| dir.to_owned(), |below| below.join(ORIGINALS));
+        // As the names below it will be found, of which the original must not be one.
+        let below = self.links_below.canonicalize_utf8();
+        let below = below.with_context(|| format!("there is no directory {}", self.links_below))?;
+        let originals = below.join(ORIGINALS);
         let original = originals.join(format!("{file_name}{ORIGINAL}"));
         let placed = originals.join(format!("{file_name}{PLACED}"));
 
@@ -72,10 +75,10 @@ impl PutInPlace {
             kept.with_context(|| format!("cannot keep the original as {original}"))?;
         }
 
-        names.extend(self.names_of(meta.dev(), meta.ino())?);
+        names.extend(names_below(&below, meta.dev(), meta.ino())?);
         // After a kill the other names may still be those of the original, or already those of the new file.
         if let Ok(kept) = fs::metadata(&original) {
-            names.extend(self.names_of(kept.dev(), kept.ino())?);
+            names.extend(names_below(&below, kept.dev(), kept.ino())?);
         }
         names.retain(|name| *name != target && *name != original);
         names.sort();
@@ -98,10 +101,6 @@ impl PutInPlace {
         }
         fs::rename(&new, &target).with_context(|| format!("cannot replace {target}"))?;
         Ok(vec![Fact::new("replaced-names", names.len() + 1, "files")])
-    }
-
-    fn names_of(&self, device: u64, inode: u64) -> Result<Vec<Utf8PathBuf>> {
-        names_below(&self.links_below, device, inode)
     }
 }
 
@@ -133,10 +132,9 @@ impl Placed {
     }
 }
 
-/// The one file that a path with a `*` matches, besides what this operation has put beside it; none if there is none.
+/// The one file that a path with a `*` matches; none if there is none.
 fn one(target: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
-    let mut matching = pattern::there(target).with_context(|| format!("cannot look for {target}"))?;
-    matching.retain(|path| !path.as_str().ends_with(ORIGINAL) && !path.as_str().ends_with(PLACED));
+    let matching = pattern::there(target).with_context(|| format!("cannot look for {target}"))?;
     match matching.as_slice() {
         [] => Ok(None),
         [only] => Ok(Some(only.clone())),
@@ -147,20 +145,18 @@ fn one(target: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
     }
 }
 
-/// All names below directories that a file has.
-pub(super) fn names_below(dirs: &[Utf8PathBuf], device: u64, inode: u64) -> Result<Vec<Utf8PathBuf>> {
+/// All names below a directory that a file has.
+pub(super) fn names_below(dir: &Utf8Path, device: u64, inode: u64) -> Result<Vec<Utf8PathBuf>> {
     let mut names = Vec::new();
-    for dir in dirs {
-        let dir = dir.canonicalize_utf8().with_context(|| format!("there is no directory {dir}"))?;
-        for entry in WalkDir::new(&dir) {
-            let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
-            let meta = entry.metadata().with_context(|| format!("cannot look at {}", entry.path().display()))?;
-            if meta.is_file() && (meta.dev(), meta.ino()) == (device, inode) {
-                let Ok(path) = Utf8PathBuf::from_path_buf(entry.into_path()) else {
-                    bail!("a name of the file below {dir} is not UTF-8");
-                };
-                names.push(path);
-            }
+    let dir = dir.canonicalize_utf8().with_context(|| format!("there is no directory {dir}"))?;
+    for entry in WalkDir::new(&dir) {
+        let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
+        let meta = entry.metadata().with_context(|| format!("cannot look at {}", entry.path().display()))?;
+        if meta.is_file() && (meta.dev(), meta.ino()) == (device, inode) {
+            let Ok(path) = Utf8PathBuf::from_path_buf(entry.into_path()) else {
+                bail!("a name of the file below {dir} is not UTF-8");
+            };
+            names.push(path);
         }
     }
     Ok(names)

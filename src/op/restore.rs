@@ -46,7 +46,7 @@ impl Restore {
         let mut names = match self.one_name(placed)? {
             Some(name) => {
                 let meta = fs::metadata(&name).with_context(|| format!("cannot look at {name}"))?;
-                names_below(std::slice::from_ref(&self.below), meta.dev(), meta.ino())?
+                names_below(&self.below, meta.dev(), meta.ino())?
             }
             None => Vec::new(),
         };

@@ -59,7 +59,7 @@ fn remedy(args: &PutInPlace) -> String {
 
 /// A link to the same file, or where links are refused a file with the same content.
 fn other_name(
-    below: &[Utf8PathBuf],
+    below: &Utf8Path,
     seen: &Utf8Path,
     outside: &[Utf8PathBuf],
     names: &[Utf8PathBuf],
@@ -70,16 +70,14 @@ fn other_name(
         return Ok(Some(name.clone()));
     }
     let content = hash(seen)?;
-    for dir in below {
-        let dir = dir.canonicalize_utf8().with_context(|| format!("there is no directory {dir}"))?;
-        for entry in WalkDir::new(&dir).sort_by_file_name() {
-            let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
-            let path = Utf8Path::from_path(entry.path()).filter(|path| is_origin(path) && path.is_file());
-            if let Some(path) = path
-                && hash(path)? == content
-            {
-                return Ok(Some(path.to_owned()));
-            }
+    let dir = below.canonicalize_utf8().with_context(|| format!("there is no directory {below}"))?;
+    for entry in WalkDir::new(&dir).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("cannot read the directory {dir}"))?;
+        let path = Utf8Path::from_path(entry.path()).filter(|path| is_origin(path) && path.is_file());
+        if let Some(path) = path
+            && hash(path)? == content
+        {
+            return Ok(Some(path.to_owned()));
         }
     }
     Ok(None)
@@ -88,7 +86,7 @@ fn other_name(
 /// Where the note is: not in the directory that is deleted, nor beside the origin, which is not known without it.
 fn note_of(args: &PutInPlace) -> Option<Utf8PathBuf> {
     let name = args.target.file_name()?.replace('*', "any");
-    Some(args.links_below.first()?.join(format!("{NOTE}{name}")))
+    Some(args.links_below.join(format!("{NOTE}{name}")))
 }
 
 fn note(args: &PutInPlace, origin: &Utf8Path) -> Result<()> {
