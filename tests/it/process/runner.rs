@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::support::{NOTHING, OPTBUILD, Place, TREE, TREE_SIZE, eventually, kill, launch};
-use optbuild::run::process::{Process, RUN_VARIABLE, end_survivors, is_alive};
+use optbuild::proc::tree::is_alive;
+use optbuild::run::process::{Process, RUN_VARIABLE, end_survivors};
 use rustix::process::Signal;
 
 /// Set for the copy of this test program that plays the runner.

@@ -1,9 +1,9 @@
 //! Comparisons in reports: taken from what stages made, with what they are sure of and no more.
 
 use super::support::*;
+use optbuild::event;
 use optbuild::report::model::{Past, Report};
 use optbuild::report::{html, markdown};
-use optbuild::run::event;
 use serde_json::Value;
 
 /// As `docs` of comparisons have it: two workloads, one better, one the same.

@@ -2,8 +2,8 @@
 
 use super::support::*;
 use indicatif::{InMemoryTerm, ProgressDrawTarget};
+use optbuild::event::{Event, Outcome, Stamped};
 use optbuild::report::{Console, ConsoleOptions, Listener, Mode, Previous, RunSummary, Verbosity};
-use optbuild::run::event::{Event, Outcome, Stamped};
 
 fn nothing() -> Vec<Stamped> {
     let names: Vec<String> = (1..=14).map(|number| format!("s{number}")).collect();

@@ -1,12 +1,12 @@
 //! The model of a report, from scripted events; its schema; and the trace.
 
 use super::support::*;
+use optbuild::event::{self, Event, Stamped, ToolVersion, TreeSample};
 use optbuild::report::info::{Look, diff_table};
 use optbuild::report::model::diff::{Diff, Quantity, Verdict};
 use optbuild::report::model::{Outcome, Past, Report, Stage, State, StepKind};
 use optbuild::report::summary::Previous;
 use optbuild::report::{RunSummary, html, markdown, trace};
-use optbuild::run::event::{self, Event, Stamped, ToolVersion, TreeSample};
 
 fn sampled(stage: &str, step: &str, cpu: f64, memory: u64) -> Event {
     let trees = vec![TreeSample { stage: stage.into(), step: step.into(), cpu, memory, processes: 1 }];

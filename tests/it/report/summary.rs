@@ -1,13 +1,13 @@
 //! The arithmetic of summaries, and the table at several widths.
 
 use super::support::*;
+use optbuild::event::{Event, Outcome, Stamped, Usage};
 use optbuild::report::model::{Past, Report};
 use optbuild::report::paint::Paint;
 use optbuild::report::summary::Status;
 use optbuild::report::summary::closing::{Again, verdict};
 use optbuild::report::summary::table::{self, Style};
 use optbuild::report::{Listener, Previous, RunSummary, github::StepSummary, json::Json, markdown};
-use optbuild::run::event::{Event, Outcome, Stamped, Usage};
 
 fn run() -> Vec<Stamped> {
     vec![
