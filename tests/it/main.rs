@@ -129,7 +129,6 @@ mod stream {
     mod damage;
     mod gather;
     mod pids;
-    mod support;
 }
 mod user {
     mod guide;

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use super::support::{PROGRAM, json, metric};
-use crate::support::Test;
+use crate::support::processes::{all, eventually, has_ended, parent};
+use crate::support::{OPTBUILD, Test, needs};
 use serde_json::Value;
 
 /// Programs with the macros of `PROGRAM` as given, in the directory.
@@ -27,8 +28,11 @@ fn test(programs: &[(&str, &str)]) -> Test {
 /// The candidate does half of the base's work: what starting takes is little beside it.
 #[test]
 fn half_of_the_work_is_half_of_the_instructions() {
+    if !needs::instruction_counts() {
+        return;
+    }
     let test = test(&[("base", "WORK=2"), ("half", "WORK=1 MEMORY=33554432")]);
-    let ran = test.cmd("compare ./base ./half --rounds 6 --budget 2m --json --workload 'long={program} 20000000'").ok();
+    let ran = test.cmd("compare ./base ./half --rounds 6 --budget 9h --json --workload 'long={program} 20000000'").ok();
     let result = json(&ran);
     let instructions = metric(&result, 0, "instructions");
     let change = instructions["change"].as_f64().unwrap();
@@ -64,9 +68,12 @@ fn half_of_the_work_is_half_of_the_instructions() {
 
 #[test]
 fn the_same_program_has_no_change() {
+    if !needs::instruction_counts() {
+        return;
+    }
     let test = test(&[("one", "")]);
     std::fs::copy(test.path("one"), test.path("two")).unwrap();
-    let ran = test.cmd("compare ./one ./two --rounds 6 --budget 1m --json --fail-above 0% -- {program} 100000").ok();
+    let ran = test.cmd("compare ./one ./two --rounds 6 --budget 9h --json --fail-above 0% -- {program} 100000").ok();
     let result = json(&ran);
     assert_eq!(metric(&result, 0, "instructions")["verdict"], "no-change");
     assert_eq!(result["workloads"][0]["name"], "100000");
@@ -74,9 +81,12 @@ fn the_same_program_has_no_change() {
 
 #[test]
 fn a_table_markdown_and_a_limit() {
+    if !needs::instruction_counts() {
+        return;
+    }
     let test = test(&[("base", "WORK=1"), ("slow", "WORK=2")]);
     let words =
-        "compare ./base ./slow --rounds 6 --budget 1m --workload 'a={program} 300000' --workload 'b={program} 600000'";
+        "compare ./base ./slow --rounds 6 --budget 9h --workload 'a={program} 300000' --workload 'b={program} 600000'";
     let table = test.cmd(words).ok().stdout;
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].starts_with("workload ") && lines[0].contains("instructions"), "{table}");
@@ -165,7 +175,7 @@ fn what_makes_no_sense_is_told_at_once() {
 #[test]
 fn a_budget_that_is_over_before_it_began() {
     let test = test(&[("a", "")]);
-    let ran = test.cmd("compare ./a ./a --budget 1ms -- {program} 1");
+    let ran = test.cmd("compare ./a ./a --budget 9hs -- {program} 1");
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("over before anything was measured"), "{}", ran.stderr);
 }
@@ -174,7 +184,7 @@ fn a_budget_that_is_over_before_it_began() {
 #[test]
 fn a_first_run_that_takes_longer_than_the_budget() {
     let test = Test::new([""]);
-    let slow = test.program("slow", &format!("sleep 300 & echo $! > {}/pid\nwait", test.aside));
+    let slow = test.program("slow", &format!("sleep 3000 & echo $! > {}/pid\nwait", test.aside));
     let ran = test.cmd(&format!("compare {slow} {slow} --budget 500ms -- {{program}}"));
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     assert!(ran.stderr.contains("one run of `run` takes longer than the budget of 0.50 s: with "), "{}", ran.stderr);
@@ -191,10 +201,10 @@ fn what_is_measured_ends_with_the_comparison() {
         let pid = test.aside.join("pid");
         // In a group of its own as well: only its parent tells whose it is.
         let script = format!(
-            "setsid sh -c 'sleep 300; true' & sh -c 'echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 300; true'"
+            "setsid sh -c 'sleep 3000; true' & sh -c 'echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 3000; true'"
         );
         let slow = test.program("slow", &script);
-        let mut compare = Command::new(crate::support::OPTBUILD);
+        let mut compare = Command::new(OPTBUILD);
         compare.args(["compare", slow.as_str(), slow.as_str(), "--", "{program}"]).current_dir(&test.dir);
         let mut compare = compare.stderr(std::process::Stdio::null()).spawn().unwrap();
         assert!(eventually(|| pid.exists()), "it was not started");
@@ -213,10 +223,10 @@ fn what_is_measured_ends_with_the_comparison() {
 fn nothing_goes_on_behind_a_run_and_nothing_stays() {
     let test = test(&[("a", "")]);
     test.sh("mkdir tmp; cp a b");
-    let command = "{program} 1; sleep 300 & echo $! >> pids";
-    let words = format!("--counter none --rounds 2 --budget 20s -- sh -c '{command}'");
+    let command = "{program} 1; sleep 3000 & echo $! >> pids";
+    let words = format!("--counter none --rounds 2 --budget 9h -- sh -c '{command}'");
     // Whoever reads what it says has gone after the first line.
-    test.sh(&format!("TMPDIR=$PWD/tmp {} compare ./a ./b {words} 2>&1 | head -n 1 > first", crate::support::OPTBUILD));
+    test.sh(&format!("TMPDIR=$PWD/tmp {} compare ./a ./b {words} 2>&1 | head -n 1 > first", OPTBUILD));
     assert!(!test.read("first").is_empty());
     let pids = test.read("pids");
     // The first runs, and two rounds.
@@ -225,42 +235,24 @@ fn nothing_goes_on_behind_a_run_and_nothing_stays() {
     assert_eq!(test.files_below("tmp"), Vec::<camino::Utf8PathBuf>::new());
 }
 
-fn eventually(mut happens: impl FnMut() -> bool) -> bool {
-    (0..2000).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        happens()
-    })
-}
-
-/// Whether a process ends soon. What nobody waits for stays as a zombie where process 1 is no init.
+/// Whether a process ends.
 fn ends(pid: &str) -> bool {
-    eventually(|| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.is_empty() || status.contains("\nState:\tZ")
-    })
+    eventually(|| has_ended(pid.trim().parse().unwrap()))
 }
 
 /// The processes below one.
 fn below(pid: u32) -> Vec<String> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let stats = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
-    // `PID (NAME) STATE PARENT …`, where the name may have anything in it.
-    let parents: Vec<(String, String)> = stats
-        .filter_map(|stat| {
-            let (pid, rest) = stat.split_once(' ')?;
-            Some((pid.into(), rest.rsplit_once(") ")?.1.split(' ').nth(1)?.into()))
-        })
-        .collect();
-    let mut found = vec![pid.to_string()];
+    let parents: Vec<(i32, Option<i32>)> = all().into_iter().map(|pid| (pid, parent(pid))).collect();
+    let mut found = vec![pid as i32];
     // Parents may be listed after their children.
     for _ in 0..5 {
         for (pid, parent) in &parents {
-            if found.contains(parent) && !found.contains(pid) {
-                found.push(pid.clone());
+            if parent.is_some_and(|parent| found.contains(&parent)) && !found.contains(pid) {
+                found.push(*pid);
             }
         }
     }
-    found.split_off(1)
+    found.iter().skip(1).map(ToString::to_string).collect()
 }
 
 /// Each side has an environment of its own, which decides what the same program does.

@@ -6,6 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::support::kill::{Ended, Project, pipelines};
+use crate::support::needs;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// A file system in memory, at a directory.
@@ -16,12 +17,9 @@ struct Disk {
 impl Disk {
     fn mount(dir: &Utf8Path, options: &str) -> Option<Disk> {
         fs::create_dir_all(dir).unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "optbuild-test", dir.as_str()]).output();
-        if mount.is_ok_and(|mount| mount.status.success()) {
-            return Some(Disk { dir: dir.to_owned() });
-        }
-        println!("not tested: this user cannot mount a file system");
-        None
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "optbuild-test", dir.as_str()]);
+        needs::mounted(&mut mount).then(|| Disk { dir: dir.to_owned() })
     }
 
     fn remount(&self, options: &str) {
@@ -246,7 +244,7 @@ fn a_limit_of_file_sizes() {
         let script = format!("ulimit -f {blocks}; exec \"$@\"");
         command
             .args(["-c", &script, "sh"])
-            .arg(crate::support::kill::OPTBUILD)
+            .arg(crate::support::OPTBUILD)
             .arg(args[0])
             .arg("pipeline.toml")
             .args(&args[1..]);

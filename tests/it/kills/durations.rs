@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::support::kill::Project;
 use crate::support::kill::crash::pipeline;
-use crate::support::kill::{Project, eventually};
+use crate::support::processes::eventually;
 use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::Value;

@@ -2,33 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::kill::{Project, eventually, pipelines, tree};
-use camino::Utf8Path;
-
-/// A pipeline with that gather stage, and nothing else that matters.
-fn gather(keys: &str, workloads: &[(&str, &str, &str)]) -> Project {
-    let outputs = "name = \"gather\"\n\n[outputs]\nprofile = \"${gather.profile}\"\n\n";
-    Project::new(&format!("{outputs}{}{}", pipelines::program(), pipelines::gather(keys, workloads)))
-}
-
-/// The counts of a function's blocks, as llvm-profdata shows them.
-fn counts(profile: &Utf8Path, function: &str) -> Vec<u64> {
-    let mut command = std::process::Command::new("llvm-profdata-22");
-    let output = command.args(["show", "--counts", "--function", function, profile.as_str()]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let line = text.lines().find_map(|line| line.trim().strip_prefix("Block counts: ["));
-    let line = line.unwrap_or_else(|| panic!("{function} is not in {profile}: {text}"));
-    line.trim_end_matches(']').split(", ").filter(|count| !count.is_empty()).map(|n| n.parse().unwrap()).collect()
-}
-
-/// Checks the stage's profile. `loop N` calls `step` N times, and that calls `twice` two times.
-fn has_steps(project: &Project, steps: u64) {
-    let profile = project.output("gather", "profile");
-    assert_eq!(counts(&profile, "step"), [steps]);
-    assert_eq!(counts(&profile, "twice"), [2 * steps]);
-    // The published file is the same.
-    assert_eq!(project.outputs()["gather/profile"], std::fs::read(&profile).unwrap());
-}
+use crate::support::kill::gather::{counts, gather, has_steps};
+use crate::support::kill::{Project, pipelines, tree};
+use crate::support::processes::{eventually, patiently};
 
 /// What the record has of a workload.
 fn facts(project: &Project, workload: &str) -> BTreeMap<String, f64> {
@@ -108,10 +84,16 @@ fn an_attempt_that_was_killed_does_not_count() {
 #[test]
 fn an_attempt_that_timed_out_does_not_count() {
     let script = "if [ -e \"$LC_DIR/once\" ]; then ${program.loop} 3; else touch \"$LC_DIR/once\"; ${program.loop} 1000 hang; fi\n";
-    let project = gather("retries = 1", &[("slow", "timeout = \"2s\"", script)]);
-    project.succeed(&["run"]);
-    has_steps(&project, 3);
-    project.nothing_left();
+    patiently(|scale| {
+        let timeout = format!("timeout = \"{}s\"", 2 * scale);
+        let project = gather("retries = 1", &[("slow", &timeout, script)]);
+        if project.finish(&["run"]).code() != Some(0) {
+            return false;
+        }
+        has_steps(&project, 3);
+        project.nothing_left();
+        true
+    });
 }
 
 /// Without retries left the stage fails, and nothing of the attempt stays; what was committed does.
@@ -136,16 +118,26 @@ fn the_last_failed_attempt_leaves_nothing() {
 /// A workload that may fail says so; then what it wrote counts.
 #[test]
 fn profiles_of_a_failure_are_kept_where_that_is_said() {
+    patiently(profiles_of_a_failure_are_kept);
+}
+
+/// False: there was not enough time for the workload that hangs to write its profile.
+fn profiles_of_a_failure_are_kept(scale: u32) -> bool {
+    let slow = format!("keep-profiles = true\ntimeout = \"{}s\"", 2 * scale);
     let workloads = [
         ("fails", "keep-profiles = true", "${program.loop} 10 fail\n"),
         ("crashes", "keep-profiles = true", "exec ${program.loop} 20 abort\n"),
-        ("slow", "keep-profiles = true\ntimeout = \"2s\"", "${program.loop} 40 hang\n"),
+        ("slow", &slow, "${program.loop} 40 hang\n"),
     ];
     let project = gather("retries = 1", &workloads);
     project.succeed(&["run"]);
+    if counts(&project.output("gather", "profile"), "step") == [30] {
+        return false;
+    }
     has_steps(&project, 70);
     // It counts as it is: there is no second attempt.
     assert_eq!(project.last_events("retrying").len(), 0);
+    true
 }
 
 /// A run that is killed continues at the workload, which begins anew.

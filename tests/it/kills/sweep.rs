@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use crate::support::kill::{OPTBUILD, Project, pipelines, tree};
+use crate::support::OPTBUILD;
+use crate::support::kill::{Project, pipelines, tree};
 use rustix::process::Signal;
 
 /// Numbers that look random, and are the same in each run of the test.

@@ -1,7 +1,7 @@
 //! What is found out of profiles after they are gathered, and after a build has used them: with real programs.
 
 use crate::support::dir::{Dir, LIBRARY, LLVM, PROGRAM, error, fact, op};
-use crate::support::profile::{libraries, llvm};
+use crate::support::needs;
 
 const OTHER: &str = "\
 #include <stdio.h>
@@ -85,8 +85,8 @@ fn a_profile_belongs_to_its_build() {
     ];
     // Records of LLVM 14 are of another size; llvm-profdata 22 does not read its raw profiles.
     for major in [14, 19] {
-        if let Some(bin) = llvm(major) {
-            let libraries = libraries(&bin);
+        if let Some(bin) = needs::llvm(major) {
+            let libraries = needs::libraries(&bin);
             let path = format!("export PATH={bin}:$PATH LD_LIBRARY_PATH={libraries}");
             builds.push(("older", format!("{path}; clang -O2 -fprofile-generate o.c -o prog")));
         }

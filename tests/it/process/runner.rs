@@ -1,12 +1,14 @@
 //! When the runner is killed, nothing of its commands' trees is left.
 //!
-//! This program starts no command itself: as a runner, it would take the orphans of those it kills for its own.
+//! The runners are processes of their own. This one starts no command itself: as a runner, it would take the orphans of those it kills
+//! for its own.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use super::support::{NOTHING, OPTBUILD, Place, TREE, TREE_SIZE, eventually, kill, launch};
+use super::support::{NOTHING, Place, TREE, TREE_SIZE, launch};
+use crate::support::OPTBUILD;
+use crate::support::processes::{eventually, signal};
 use optbuild::proc::tree::is_alive;
 use optbuild::run::process::{Process, RUN_VARIABLE, end_survivors};
 use rustix::process::Signal;
@@ -32,7 +34,7 @@ fn start_runner(place: &Place) -> (std::process::Child, u32, u64) {
     let child = command.spawn().unwrap();
     place.wait_running(TREE_SIZE);
     place.wait_file("started");
-    assert!(eventually(Duration::from_secs(5), || !std::fs::read(place.dir.join("started")).unwrap().is_empty()));
+    assert!(eventually(|| !std::fs::read(place.dir.join("started")).unwrap().is_empty()));
     let started = std::fs::read_to_string(place.dir.join("started")).unwrap();
     let (pid, start_time) = started.split_once(' ').unwrap();
     (child, pid.parse().unwrap(), start_time.parse().unwrap())
@@ -44,7 +46,7 @@ fn sigkill_of_the_runner_leaves_nothing() {
     let (mut runner, supervisor, start_time) = start_runner(&place);
     assert!(is_alive(supervisor, start_time));
     assert!(!is_alive(supervisor, start_time + 1));
-    kill(runner.id(), Signal::KILL);
+    signal(runner.id() as i32, Signal::KILL);
     runner.wait().unwrap();
     // A new run does nothing before the old one's supervisor is done.
     end_survivors(&place.dir, &[(supervisor, start_time)]).unwrap();
@@ -59,7 +61,7 @@ fn sigkill_of_the_runners_group_leaves_nothing() {
     rustix::process::kill_process_group(rustix::process::Pid::from_raw(runner.id() as i32).unwrap(), Signal::KILL)
         .unwrap();
     runner.wait().unwrap();
-    assert!(eventually(Duration::from_secs(20), || place.running().is_empty()), "{:?}", place.running());
+    assert!(eventually(|| place.running().is_empty()), "{:?}", place.running());
 }
 
 #[test]
@@ -67,9 +69,9 @@ fn a_new_run_ends_what_a_killed_supervisor_left() {
     let place = Place::new();
     let (mut runner, supervisor, start_time) = start_runner(&place);
     // Both at once: the runner is stopped, so it cannot end the orphans.
-    kill(runner.id(), Signal::STOP);
-    kill(supervisor, Signal::KILL);
-    kill(runner.id(), Signal::KILL);
+    signal(runner.id() as i32, Signal::STOP);
+    signal(supervisor as i32, Signal::KILL);
+    signal(runner.id() as i32, Signal::KILL);
     runner.wait().unwrap();
     // Its child died with it. The rest lives on, in sessions of three processes.
     end_survivors("/another/directory".into(), &[(supervisor, start_time)]).unwrap();

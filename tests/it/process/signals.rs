@@ -3,9 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
-use super::support::{eventually, kill, state};
+use crate::support::processes::{HANG, eventually, signal, state};
 use optbuild::run::signals;
 use rustix::process::Signal;
 
@@ -20,9 +19,9 @@ fn handler() {
             let signals = signals::install().unwrap();
             eprintln!("told: ready");
             // Until the other side is content, or something is wrong.
-            while let Ok(signal) = signals.recv_timeout(Duration::from_secs(60)) {
-                eprintln!("told: {signal:?}");
-                match signal {
+            while let Ok(told) = signals.recv_timeout(HANG) {
+                eprintln!("told: {told:?}");
+                match told {
                     signals::Signal::Pause => signals::stop_self().unwrap(),
                     signals::Signal::Kill => return,
                     _ => {}
@@ -55,22 +54,22 @@ fn signals_become_values() {
     let mut child = start("print", "");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert_eq!(next(&mut lines), "ready");
-    let pid = child.id();
+    let pid = child.id() as i32;
 
-    kill(pid, Signal::TSTP);
+    signal(pid, Signal::TSTP);
     assert_eq!(next(&mut lines), "Pause");
-    assert!(eventually(Duration::from_secs(10), || state(pid as i32) == Some('T')));
-    kill(pid, Signal::CONT);
+    assert!(eventually(|| state(pid) == Some('T')));
+    signal(pid, Signal::CONT);
     assert_eq!(next(&mut lines), "Continue");
 
-    for (signal, told) in [
+    for (sent, told) in [
         (Signal::HUP, "Interrupt(1)"),
         (Signal::TERM, "Interrupt(15)"),
         (Signal::INT, "Interrupt(2)"),
         (Signal::TERM, "Interrupt(15)"),
         (Signal::INT, "Kill"),
     ] {
-        kill(pid, signal);
+        signal(pid, sent);
         assert_eq!(next(&mut lines), told);
     }
     assert!(child.wait().unwrap().success());
@@ -81,11 +80,11 @@ fn what_was_ignored_stays_ignored() {
     let mut child = start("print", "trap '' HUP;");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert_eq!(next(&mut lines), "ready");
-    for signal in [Signal::HUP, Signal::INT] {
-        kill(child.id(), signal);
+    for sent in [Signal::HUP, Signal::INT] {
+        signal(child.id() as i32, sent);
     }
     assert_eq!(next(&mut lines), "Interrupt(2)");
-    kill(child.id(), Signal::KILL);
+    signal(child.id() as i32, Signal::KILL);
     child.wait().unwrap();
 }
 

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::sync::OnceLock;
 
-use crate::support::Test;
 use crate::support::real::{artifact, fixture, sh};
+use crate::support::{Test, needs};
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The fixture as it was built, in a git repository, and the bundle of its profiles.
@@ -349,14 +349,38 @@ fn bundles_that_are_refused() {
     role("profile", "../x");
     let _ = test.run(&with).code(2).err("`../x` cannot be a role");
 
-    // A compiler that cannot read the profile.
+    // A compiler that cannot read the profile: LLVM 22 writes version 13, and 99 stands for what comes.
     test.write("p.toml", &pipeline);
-    test.change("clang = \">=22\"", "clang = \">=19, <20\"");
-    let ran = test.run(&with).code(2).err("has the indexed version 13, and clang 19 reads versions up to 12");
+    let profile = parts.join("profiles/profile.profdata");
+    let mut bytes = std::fs::read(&profile).unwrap();
+    let is = blake3::hash(&bytes).to_hex().to_string();
+    assert_eq!(bytes[8], 13);
+    bytes[8] = 99;
+    let becomes = blake3::hash(&bytes).to_hex().to_string();
+    std::fs::write(&profile, bytes).unwrap();
+    let manifest = std::fs::read_to_string(parts.join("manifest.json")).unwrap();
+    assert!(manifest.contains(&is) && manifest.contains("\"version\": 13"), "{manifest}");
+    let manifest = manifest.replace(&is, &becomes).replace("\"version\": 13", "\"version\": 99");
+    std::fs::write(parts.join("manifest.json"), manifest).unwrap();
+    packed(&parts, all, &bad);
+    let ran = test.run(&format!("--profiles {bad}")).code(2);
+    let ran = ran.err("has the indexed version 99, and clang 22 reads versions up to 13");
     assert_eq!(done(&ran.stderr), [""; 0]);
 
     let _ =
         fixture("hotcold").cmd("profile export p.toml -o x.tar.zst").code(2).err("none of its gather stages has run");
+}
+
+/// The same between two versions of LLVM that are there.
+#[test]
+fn a_bundle_for_an_older_compiler() {
+    let Some(_) = needs::llvm(19) else { return };
+    let Built { bundle, .. } = built();
+    let test = fixture("hotcold");
+    test.change("clang = \">=22\"", "clang = \">=19, <20\"");
+    let ran = test.run(&format!("--profiles {bundle}")).code(2);
+    let ran = ran.err("has the indexed version 13, and clang 19 reads versions up to 12");
+    assert_eq!(done(&ran.stderr), [""; 0]);
 }
 
 /// The layout of rust's own archives: roles and nothing else, so that llvm-bolt's word decides.

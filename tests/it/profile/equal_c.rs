@@ -1,7 +1,8 @@
 //! Raw profiles of C programs, added up, give the very file that llvm-profdata makes of them.
 
 use crate::support::dir::{Dir, LLVM};
-use crate::support::profile::{VALUES, assert_equal, compare, files, llvm, run};
+use crate::support::needs;
+use crate::support::profile::{VALUES, assert_equal, compare, files, run};
 
 fn values(bin: &str, flags: &str, times: usize) -> Dir {
     let dir = Dir::new();
@@ -143,7 +144,7 @@ fn calls_into_libc() {
 #[test]
 fn other_versions_of_llvm() {
     for major in [14, 16, 19] {
-        let Some(bin) = llvm(major) else { continue };
+        let Some(bin) = needs::llvm(major) else { continue };
         for flags in [
             "-O2 -fprofile-generate",
             "-O2 -fprofile-generate -mllvm -disable-vp=true",

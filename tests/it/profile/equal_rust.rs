@@ -1,7 +1,8 @@
 //! Raw profiles of C++ and Rust programs, added up, give the very file that llvm-profdata makes of them.
 
 use crate::support::dir::{Dir, LLVM};
-use crate::support::profile::{assert_equal, compare, files, llvm, run};
+use crate::support::needs;
+use crate::support::profile::{assert_equal, compare, files, run};
 
 const CPP: &str = r#"
 #include <cstdlib>
@@ -52,7 +53,7 @@ fn main() {
 #[test]
 fn cplusplus_of_other_versions() {
     for major in [14, 16, 19] {
-        let Some(bin) = llvm(major) else { continue };
+        let Some(bin) = needs::llvm(major) else { continue };
         let dir = Dir::new();
         dir.write("prog.cc", CPP);
         run(&dir, &bin, "$CC++ -O2 -fprofile-generate prog.cc -o prog", 12);

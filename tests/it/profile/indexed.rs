@@ -1,7 +1,8 @@
 //! What optbuild writes as a merged profile is byte for byte what llvm-profdata writes of the same raw profiles.
 
 use crate::support::dir::{Dir, LLVM};
-use crate::support::profile::{VALUES, files, llvm, run, tool};
+use crate::support::needs;
+use crate::support::profile::{VALUES, files, run, tool};
 use camino::Utf8PathBuf;
 use optbuild::profile::header::Header;
 use optbuild::profile::{indexed, raw};
@@ -39,7 +40,7 @@ const FLAGS: [&str; 6] = [
 #[test]
 fn programs_in_c() {
     for (major, version) in [(22, 13), (19, 12)] {
-        let Some(bin) = (if major == 22 { Some(LLVM.to_string()) } else { llvm(major) }) else { continue };
+        let Some(bin) = (if major == 22 { Some(LLVM.to_string()) } else { needs::llvm(major) }) else { continue };
         for flags in FLAGS {
             let dir = Dir::new();
             dir.write("prog.c", VALUES);

@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use crate::support::dir::{Dir, LLVM};
+use crate::support::processes::{eventually, write_program};
 use crate::support::profile::{VALUES, run, tool};
 
 fn optbuild(dir: &Dir, args: &[&str]) -> (Output, String) {
@@ -128,14 +129,12 @@ fn what_an_earlier_merge_left_does_not_count_again() {
     }
     dir.sh("cmp once.profdata raw/all.profdata; rm raw/all.profdata");
     // One that is killed while llvm-profdata runs leaves sums.
-    dir.write("slow/llvm-profdata", "#!/bin/sh\necho $$ > pid; mv pid started; exec sleep 60\n");
-    dir.sh("chmod +x slow/llvm-profdata; rm -rf cache");
+    dir.sh("mkdir slow; rm -rf cache");
+    write_program(&dir.join("slow/llvm-profdata"), "#!/bin/sh\necho $$ > pid; mv pid started; exec sleep 3000\n");
     let mut killed = Command::new(env!("CARGO_BIN_EXE_optbuild"));
     killed.args(["merge", "--profdata", "slow/llvm-profdata", "-o", "raw/all.profdata", "raw"]).current_dir(dir.path());
     let mut child = killed.env("XDG_CACHE_HOME", dir.join("cache")).spawn().unwrap();
-    while !dir.join("started").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    assert!(eventually(|| dir.join("started").exists()));
     child.kill().unwrap();
     child.wait().unwrap();
     dir.sh("kill $(cat started); ls -d raw/.merge-*; touch -d '1 minute ago' raw/.merge-*");

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::support::dir::{Dir, LIBRARY, LLVM, PROGRAM};
+use crate::support::needs;
 use serde_json::Value;
 
 /// Runs optbuild with nothing of LLVM in PATH: it has to find what reads a profile.
@@ -160,12 +161,10 @@ fn what_cannot_be_shown() {
 /// Both inputs of a merge need a tool that reads them.
 #[test]
 fn a_merged_profile_of_a_newer_llvm() {
+    let Some(old) = needs::llvm(19) else { return };
     let dir = trained();
-    let old = "/usr/lib/llvm-19/bin/llvm-profdata";
-    if !std::path::Path::new(old).exists() {
-        return;
-    }
-    let args = ["merge", "--profdata", old, "-o", "out.profdata", "30.profdata", "500.profdata"];
+    let old = format!("{old}/llvm-profdata");
+    let args = ["merge", "--profdata", &old, "-o", "out.profdata", "30.profdata", "500.profdata"];
     let (code, said) = optbuild(&dir, &args);
     assert_eq!(code, Some(1), "{said}");
     let parts = [

@@ -1,8 +1,8 @@
 //! Builds that would quietly have been worth nothing are refused, with the remedy.
 
 use crate::support::Test;
+use crate::support::needs;
 use crate::support::real::fixture;
-use camino::Utf8Path;
 
 /// What the run of a stage says, which must fail and leave no record.
 #[track_caller]
@@ -43,12 +43,10 @@ fn what_cannot_come_to_good_is_refused() {
     says(&text, &["libwork.so is stripped", "Keep them until BOLT is done"]);
 }
 
-/// LLVM 22 writes raw profiles of version 10, LLVM 14 reads version 8. Only where LLVM 14 is installed.
+/// LLVM 22 writes raw profiles of version 10, LLVM 14 reads version 8.
 #[test]
 fn raw_profiles_of_another_version_are_refused() {
-    if !Utf8Path::new("/usr/bin/llvm-profdata-14").exists() {
-        return;
-    }
+    let Some(_) = needs::llvm(14) else { return };
     let test = fixture("hotcold");
     test.write("p.toml", &test.read("refused.toml"));
     let text = refused(&test, "no-reader");

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::support::needs;
 use camino::Utf8Path;
 
 /// Chromium.
@@ -16,16 +17,8 @@ pub struct Page {
 }
 
 impl Browser {
-    /// None, with a word why, where there is none. CI installs it.
     pub fn find() -> Option<Browser> {
-        let runs =
-            |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
-        let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(runs);
-        if found.is_none() {
-            assert!(std::env::var_os("CI").is_none(), "CI has to install chromium: see .ci/run");
-            eprintln!("left out: there is no chromium here");
-        }
-        found.map(Browser)
+        needs::chromium().map(Browser)
     }
 
     /// Opens a file, and waits until it is loaded.

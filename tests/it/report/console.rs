@@ -312,11 +312,18 @@ fn settle(console: &mut Console) {
 
 #[test]
 fn a_terminal_has_a_moving_line_per_stage() {
-    let (screen, mut console) = terminal(80);
-    for event in &good()[..6] {
-        console.event(event).unwrap();
-    }
-    settle(&mut console);
+    // A line says for how many seconds its stage has been running: once more, if that was more than none.
+    let (screen, mut console) = loop {
+        let began = std::time::Instant::now();
+        let (screen, mut console) = terminal(80);
+        for event in &good()[..6] {
+            console.event(event).unwrap();
+        }
+        settle(&mut console);
+        if began.elapsed().as_secs() == 0 {
+            break (screen, console);
+        }
+    };
     let lines: Vec<String> = screen.contents().lines().map(str::to_owned).collect();
     assert_eq!(lines[0], "= lib: up to date");
     // The first character turns.

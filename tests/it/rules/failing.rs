@@ -1,5 +1,6 @@
 //! What a failure means: for the stage, for those that depend on it, for the run.
 
+use crate::support::processes::patiently;
 use crate::support::{Test, stage};
 
 #[test]
@@ -157,8 +158,8 @@ fn when_a_stage_fails_no_new_stage_starts_and_running_ones_finish() {
     let run = test.start("-j 2");
     run.wait_for("a").wait_for("b");
     test.open("a");
-    // `b` waits long enough for the failure of `a` to be known.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    // `b` waits until the failure of `a` is known.
+    run.wait_for_event(&["\"stage-finished\"", "\"stage\":\"a\"", "\"failed\""]);
     test.open("b");
     let _ = run.end().code(1).ran_sorted("a b b-end");
     test.program("fail-once", "true");
@@ -239,24 +240,30 @@ fn nothing_is_repeated_after_an_interrupt() {
 #[test]
 fn a_timeout_is_a_failure() {
     let test = Test::new([stage("a", "timeout = '200ms'", "gate never; mark late")]);
-    let _ = test.run("").code(1).ran("a").err("its timeout of 0.20 s");
+    let ran = test.run("").code(1).err("its timeout of 0.20 s");
+    assert!(!ran.marks.contains(&"late".to_owned()), "{:?}", ran.marks);
 }
 
 #[test]
 fn a_timeout_counts_the_running_time_of_one_attempt() {
-    let test =
-        Test::new([stage("a", "timeout = '2s'\nretries = 2", "echo >> runs; sleep 0.8; [ $(wc -l < runs) = 3 ]")]);
-    test.run("").runs("a a a");
+    // All three together take longer than the timeout, each of them less than half of it.
+    patiently(|scale| {
+        let keys = format!("timeout = '{}s'\nretries = 2", 2 * scale);
+        let sleep = 0.8 * f64::from(scale);
+        let test = Test::new([stage("a", &keys, &format!("echo >> runs; sleep {sleep}; [ $(wc -l < runs) = 3 ]"))]);
+        let ran = test.run("");
+        ran.code == Some(0) && ran.marks == ["a", "a", "a"]
+    });
 }
 
 #[test]
 fn an_attempt_that_took_too_long_is_repeated() {
-    let test = Test::new([stage(
-        "a",
-        "timeout = '300ms'\nretries = 1",
-        "echo >> runs; [ $(wc -l < runs) = 2 ] || gate never",
-    )]);
-    test.run("").runs("a a");
+    patiently(|scale| {
+        let keys = format!("timeout = '{}ms'\nretries = 1", 300 * scale);
+        let test = Test::new([stage("a", &keys, "echo >> runs; [ $(wc -l < runs) = 2 ] || gate never")]);
+        let ran = test.run("");
+        ran.code == Some(0) && ran.marks == ["a", "a"]
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The whole plan of every shipped pipeline of rustc, from what was recorded on Linux with the stub checkout, and for machines that are not
 //! there.
 //!
-//! To record anew, on a machine with LLVM 22 and 19: `RECORD_FACTS=1 cargo test --test rust_plans`, and look at the difference of
+//! To record anew, on a machine with LLVM 22 and 19: `RECORD_FACTS=1 cargo test --test it rust::plans`, and look at the difference of
 //! `tests/fixtures/facts/rust-linux.json` before it is kept.
 
 use std::process::Command;
@@ -40,7 +40,7 @@ fn recorded() -> Value {
 fn record() {
     let mut all = json!({});
     for pipeline in ["linux-x86_64", "linux-x86_64-system-llvm", "linux-x86_64-2022-10", "linux-x86_64-2022-01"] {
-        let mut rust = Rust::new(pipeline, Spelling::Of2025);
+        let mut rust = Rust::new(pipeline, Spelling::Of2025).unwrap();
         std::fs::write(rust.path("checkout/src/version"), "1.85.0\n").unwrap();
         for (set, value) in [("host-llvm=", "/usr/lib/llvm-22"), ("llvm-config=", "/usr/lib/llvm-19/bin/llvm-config")] {
             rust.set

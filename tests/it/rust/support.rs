@@ -7,7 +7,9 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-const OPTBUILD: &str = env!("CARGO_BIN_EXE_optbuild");
+use crate::support::processes::write_program;
+use crate::support::{OPTBUILD, needs};
+
 pub const LLVM: &str = "/usr/lib/llvm-22";
 
 /// Which x.py.
@@ -33,7 +35,11 @@ pub struct Ran {
 }
 
 impl Rust {
-    pub fn new(pipeline: &'static str, spelling: Spelling) -> Rust {
+    /// None where x.py's stand-in cannot run.
+    pub fn new(pipeline: &'static str, spelling: Spelling) -> Option<Rust> {
+        if !(needs::python() && needs::xz()) {
+            return None;
+        }
         let dir = tempfile::Builder::new().prefix("a rust ").tempdir().unwrap();
         let root = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
         let fixtures = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rust");
@@ -50,8 +56,7 @@ impl Rust {
         let script = |path: &str, text: String| {
             let path = root.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
-            make_executable(&path);
+            write_program(&path, &format!("#!/bin/sh\n{text}"));
         };
         script("stage0/bin/rustc", "exec rustc \"$@\"\n".into());
         script("stage0/bin/cargo", format!("{fail}exec cargo \"$@\"\n"));
@@ -83,7 +88,7 @@ impl Rust {
             let components = set.iter_mut().find(|set| set.starts_with("components=")).unwrap();
             *components = "components=rustc,rust-std,cargo,rust-src".into();
         }
-        Rust { dir, pipeline, set }
+        Some(Rust { dir, pipeline, set })
     }
 
     pub fn path(&self, below: &str) -> Utf8PathBuf {
@@ -183,9 +188,4 @@ fn copy(from: &Utf8Path, to: &Utf8Path) {
     std::fs::create_dir_all(to).unwrap();
     let status = Command::new("cp").args(["-r", &format!("{from}/."), to.as_str()]).status().unwrap();
     assert!(status.success());
-}
-
-fn make_executable(path: &Utf8Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }

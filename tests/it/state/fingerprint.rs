@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::processes::write_program;
 use camino::{Utf8Path, Utf8PathBuf};
 use optbuild::pipeline::VarType;
 use optbuild::pipeline::kind::{Command as CommandKind, Kind, KindName};
@@ -32,8 +33,7 @@ impl World {
         let root = Utf8PathBuf::from_path_buf(directory.path().canonicalize().unwrap()).unwrap();
         fs::create_dir(root.join("src")).unwrap();
         fs::write(root.join("src/a.c"), "a").unwrap();
-        fs::write(root.join("tool"), "#!/bin/sh\necho tool 1.0\n").unwrap();
-        fs::set_permissions(root.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&root.join("tool"), "#!/bin/sh\necho tool 1.0\n");
         let lib = OutputRef { stage: "lib".into(), output: "out".into() };
         let command = Command {
             argv: vec![
@@ -243,8 +243,7 @@ fn a_source_that_changes_during_a_stage_is_noticed() {
 /// A tool that notes every time that it is started.
 fn counting_tool(directory: &Utf8Path) -> ToolUse {
     let path = directory.join("counting");
-    fs::write(&path, format!("#!/bin/sh\necho x >> {directory}/count\necho 1.0\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&path, &format!("#!/bin/sh\necho x >> {directory}/count\necho 1.0\n"));
     ToolUse { name: "counting".into(), path }
 }
 
@@ -267,7 +266,7 @@ fn a_tool_that_did_not_change_is_not_started() {
     let link = ToolUse { name: "link".into(), path: world.root().join("link") };
     assert_eq!(ToolIdentities::open(&cache).unwrap().identity(&link, &hasher).unwrap(), identity);
     let text = fs::read_to_string(&tool.path).unwrap();
-    fs::write(&tool.path, text.replace("1.0", "1.1")).unwrap();
+    write_program(&tool.path, &text.replace("1.0", "1.1"));
     assert_ne!(ToolIdentities::open(&cache).unwrap().identity(&tool, &hasher).unwrap(), identity);
     assert_eq!(count(), 3);
     fs::write(&cache, "damaged").unwrap();
@@ -281,17 +280,20 @@ fn a_tool_that_did_not_change_is_not_started() {
 fn a_tool_without_a_version_is_its_content() {
     let world = World::new();
     let path = world.root().join("silent");
-    fs::write(&path, "#!/bin/sh\nexit 3\n").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let identity = |text: &str| {
-        fs::write(&path, text).unwrap();
+        write_program(&path, text);
         let tool = ToolUse { name: "silent".into(), path: path.clone() };
         ToolIdentities::default().identity(&tool, &Hasher::without_cache()).unwrap()
     };
     assert_ne!(identity("#!/bin/sh\nexit 3\n"), identity("#!/bin/sh\nexit 4\n"));
     // Not even a program.
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(identity("data"), identity("data"));
+    let data = |text: &str| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&path, text).unwrap();
+        let tool = ToolUse { name: "silent".into(), path: path.clone() };
+        ToolIdentities::default().identity(&tool, &Hasher::without_cache()).unwrap()
+    };
+    assert_eq!(data("data"), data("data"));
 }
 
 /// Which files stand behind a tool, from the cache's file.

@@ -1,6 +1,6 @@
 //! Damaged profiles, found while workloads run: set aside with their reasons, limited, and no reason to lose the others.
 
-use super::support::{fact, gather, has_steps};
+use crate::support::kill::gather::{bolt, calls, fact, gather, has_steps};
 use crate::support::kill::tree;
 
 #[test]
@@ -92,9 +92,9 @@ fn damaged_profiles_have_one_limit() {
 fn a_malformed_profile_of_bolt_is_set_aside() {
     let script = "dir=$(dirname \"$(cat \"$(dirname ${instr.file}).path\")\")\n${instr.file} 3\n\
                   echo garbage line > \"$dir/prof.x.fdata\"\n${instr.file} 4\n";
-    let project = super::support::bolt(1, &[("a", "", script)]).with("jobs = 1\n", "jobs = 1\nmax-damaged = \"50%\"\n");
+    let project = bolt(1, &[("a", "", script)]).with("jobs = 1\n", "jobs = 1\nmax-damaged = \"50%\"\n");
     project.succeed(&["run"]);
-    assert_eq!(super::support::calls(&project.output("gather", "profile"), "step"), 7);
+    assert_eq!(calls(&project.output("gather", "profile"), "step"), 7);
     assert_eq!(fact(&project, "a-stream-merge", "merged-profiles"), Some(2.0));
     let quarantine = tree(&project.state().join("stages/gather/committed/a/quarantine"));
     let (_, reason) = quarantine.iter().find(|(name, _)| name.ends_with("prof.x.fdata.reason")).unwrap();
@@ -107,7 +107,7 @@ fn a_malformed_profile_of_bolt_is_set_aside() {
 fn profiles_of_bolt_that_do_not_fit_to_each_other() {
     let script = "dir=$(dirname \"$(cat \"$(dirname ${instr.file}).path\")\")\n${instr.file} 3\n\
                   printf 'no_lbr cycles\\n1 main 0 4\\n' > \"$dir/prof.x.fdata\"\n";
-    let project = super::support::bolt(1, &[("a", "", script)]);
+    let project = bolt(1, &[("a", "", script)]);
     let ended = project.finish(&["run"]);
     assert_eq!(ended.code(), Some(1), "{}", ended.output);
     for part in ["cannot mix profile with and without no_lbr", ".fdata: "] {

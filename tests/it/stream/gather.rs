@@ -1,7 +1,9 @@
 //! Profiles that are merged while workloads run: every process counts once, whatever happens meanwhile. Real programs.
 
-use super::support::{fact, gather, has_steps, notes};
-use crate::support::kill::{Project, eventually, pipelines, signal, tree};
+use crate::support::kill::gather::{fact, gather, gather_on, has_steps, notes};
+use crate::support::kill::{Project, pipelines, tree};
+use crate::support::needs;
+use crate::support::processes::{eventually, parent, patiently, signal, write_program};
 use rustix::process::Signal;
 
 /// Names of raw profiles where processes write them.
@@ -139,7 +141,7 @@ fn continuous_profiles_of_killed_processes_count() {
              if (!strcmp(then, \"fail\"))",
         )
         .replace("-fprofile-generate", "-fprofile-generate -fprofile-continuous");
-    let project = super::support::gather_on(&program, "", &[("killed", "", script)]);
+    let project = gather_on(&program, "", &[("killed", "", script)]);
     project.succeed(&["run"]);
     has_steps(&project, 30);
 }
@@ -147,6 +149,11 @@ fn continuous_profiles_of_killed_processes_count() {
 /// More than the budget is written while nothing is merged: workloads wait, and nothing is lost.
 #[test]
 fn workloads_wait_for_the_budget() {
+    patiently(|_| workloads_wait());
+}
+
+/// False: the machine was so slow that the workloads had written more before they heard of it.
+fn workloads_wait() -> bool {
     // About 75 kB for each of 600 processes.
     let functions =
         "for i in $(seq 1000); do echo \"int f$i(int x) { return x > $i ? x : $i; }\"; done > functions.c\n";
@@ -154,31 +161,30 @@ fn workloads_wait_for_the_budget() {
         .replace("clang-22 -O1", &format!("{functions}clang-22 -O1"))
         .replace("loop.c -o", "loop.c functions.c -o");
     let script = "i=0; while [ $i -lt 300 ]; do ${program.loop} 3 > /dev/null; i=$((i + 1)); done\n";
-    let project =
-        super::support::gather_on(&program, "disk-budget = \"24 MB\"", &[("one", "", script), ("two", "", script)])
-            .with("jobs = 1\n", "jobs = 2\n")
-            .with("\"llvm-profdata-22\"", "\"${pipeline.dir}/profdata\"");
+    let project = gather_on(&program, "disk-budget = \"24 MB\"", &[("one", "", script), ("two", "", script)])
+        .with("jobs = 1\n", "jobs = 2\n")
+        .with("\"llvm-profdata-22\"", "\"${pipeline.dir}/profdata\"");
     // The tool, which is asked about the first profile, comes back when the workloads have been told to wait.
     let tool = project.dir.join("profdata");
-    std::fs::write(
+    write_program(
         &tool,
         "#!/bin/sh\nif [ \"$1\" = merge ]; then until grep -q 'workloads wait' \"$LC_DIR\"/.optbuild/runs/*/journal.jsonl; do \
          sleep 0.05; done; sleep 1; fi\nexec llvm-profdata-22 \"$@\"\n",
-    )
-    .unwrap();
-    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    );
     project.succeed(&["run", "-j", "2"]);
     has_steps(&project, 2 * 300 * 3);
     let bytes = fact(&project, "one-stream-merge", "raw-bytes").unwrap();
     assert!(bytes > 20e6, "{bytes}");
     let peak = fact(&project, "stream-merge", "peak-unmerged").unwrap();
-    assert!(peak > 12e6 && peak < 24e6, "{peak}");
+    assert!(peak > 12e6, "{peak}");
     assert_eq!(notes(&project, "workloads wait").len(), 1);
+    peak < 24e6
 }
 
 /// A tool that does not read the program's profiles is noticed at the first of them, and the workload is ended.
 #[test]
 fn a_wrong_tool_is_noticed_at_once() {
+    let Some(_) = needs::llvm(14) else { return };
     let script = "did wrong\nfor i in $(seq 10); do ${program.loop} 1; done\nsleep 300\n";
     let project = gather("", &[("wrong", "", script)]).with("llvm-profdata-22", "/usr/lib/llvm-14/bin/llvm-profdata");
     let ended = project.finish(&["run"]);
@@ -199,13 +205,11 @@ fn the_tool_is_asked_once_about_a_version() {
     let project = gather("max-damaged = \"99%\"", &[("old", "", script)])
         .with("\"llvm-profdata-22\"", "\"${pipeline.dir}/profdata\"");
     let tool = project.dir.join("profdata");
-    std::fs::write(
+    write_program(
         &tool,
         "#!/bin/sh\nfor word; do case $word in --input-files=*) cat \"${word#*=}\" >> \"$LC_DIR/asked\";; esac; done\n\
          exec llvm-profdata-22 \"$@\"\n",
-    )
-    .unwrap();
-    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    );
     project.succeed(&["run"]);
     has_steps(&project, 4);
     assert_eq!(fact(&project, "old-stream-merge", "damaged-profiles"), Some(50.0));
@@ -232,7 +236,7 @@ fn a_companion_that_is_killed_fails_the_attempt() {
         let run = project.start(&["run"]);
         project.reached("a");
         let companion = project.with_line(" stream-merge ")[0];
-        let parent = super::support::parent(companion);
+        let parent = parent(companion).unwrap();
         signal(if victim == " supervise" { parent } else { companion }, Signal::KILL);
         let ended = run.ended();
         assert_eq!(ended.code(), Some(1), "{what}: {}", ended.output);

