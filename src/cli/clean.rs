@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use camino::Utf8Path;
-use jiff::Timestamp;
 
 use super::args::{CleanArgs, GcArgs};
 use super::exit::Usage;
+use super::output::tell;
 use super::project::{Mode, existing_state, open_state};
-use super::survivors;
 use crate::fs::disk;
-use crate::state::store::{Lock, LockInfo, State};
+use crate::run::session;
+use crate::state::store::{Lock, State};
 use crate::state::{build_dir, gc, workspace};
 use crate::text;
 
@@ -18,9 +18,7 @@ fn open(state_dir: Option<&Utf8Path>, command: &str) -> Result<(std::sync::Arc<S
     let Some(state) = open_state(&layout, Mode::Look)? else {
         return Err(Usage(format!("there is no state directory {}", layout.root())).into());
     };
-    let info = LockInfo { pid: std::process::id(), command: command.into(), since: Timestamp::now() };
-    let lock = state.lock(&info)?;
-    survivors::end(&layout)?;
+    let lock = session::lock(&state, command.into())?;
     Ok((state, lock))
 }
 
@@ -49,7 +47,7 @@ pub fn clean(args: &CleanArgs) -> Result<u8> {
         build_dir::clean(layout, stage)?;
     }
     let after = gc::sizes(layout).total();
-    anstream::eprintln!("{} freed, {} in use", text::size(before.saturating_sub(after)), text::size(after));
+    tell(&format!("{} freed, {} in use", text::size(before.saturating_sub(after)), text::size(after)));
     Ok(0)
 }
 

@@ -1,6 +1,6 @@
 //! `list`, `show`, `explain`, `status` and `artifacts`: what is declared, and what was built.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
@@ -17,11 +17,9 @@ use crate::report::info::{
     artifacts_table, explain_text, list_table, pipeline_table, status_table,
 };
 use crate::report::summary::{StageSummary, Status, profiles};
-use crate::run::alive::is_owner_alive;
-use crate::run::decide::Judge;
+use crate::run::decide::{BEGUN, Judge, Survey, Verdict, survey};
+use crate::run::earlier::is_owner_alive;
 use crate::run::select::{Request, Selection, no_stage, select};
-use crate::run::survey::{Survey, survey};
-use crate::run::verdict::{BEGUN, Verdict};
 use crate::state::fingerprint::{Change, Fingerprint};
 use crate::state::journal;
 use crate::state::record::Record;
@@ -110,9 +108,8 @@ fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
 /// Looks at every stage as a run without flags would.
 fn look_at<T>(project: &Project, then: impl FnOnce(&Survey, &Judge) -> Result<T>) -> Result<T> {
     let selection: Selection = select(&project.pipeline, &project.graph, &Request::default())?;
-    let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
-    let mut judge = project.judge(&selection, &planner);
-    let survey = survey(&mut judge, &project.graph)?;
+    let mut judge = Judge::new(project, &selection);
+    let survey = survey(&mut judge)?;
     project.save_caches();
     then(&survey, &judge)
 }

@@ -10,7 +10,7 @@ use super::args::LogsArgs;
 use super::exit::Usage;
 use super::project::existing_state;
 use crate::event::{Event, Stamped};
-use crate::run::alive::is_under_way;
+use crate::run::earlier::is_under_way;
 use crate::state::journal;
 use crate::state::layout::Layout;
 

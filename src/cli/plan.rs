@@ -7,28 +7,29 @@ use anyhow::{Context as _, Result};
 
 use super::args::{PlanArgs, SelectionArgs};
 use super::exit::{Machine, Usage};
-use super::project::{Mode, Project};
-use super::run::request;
+pub use super::output::print;
+use super::output::tell;
+use super::project::{Mode, Project, current_dir};
 use crate::pipeline::Stage;
 use crate::plan::{Action, Command, Gap, Op, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
+use crate::run::decide::{CannotBegin, Judge, SPARED, Survey, Verdict, survey};
 use crate::run::environment;
 use crate::run::select::{Selection, select};
-use crate::run::survey::{CannotBegin, Survey, survey};
-use crate::run::verdict::{SPARED, Verdict};
 use crate::text;
+use crate::text::shell::quote;
 
 /// `optbuild plan`
 pub fn plan(args: &PlanArgs) -> Result<u8> {
-    let project = Project::with_facts(&args.pipeline, Mode::Look, args.facts.as_deref())?;
-    project.pipeline.idle().iter().for_each(|idle| super::tell(&format!("note: {idle}")));
+    let project = Project::open_in(&current_dir()?, &args.pipeline, Mode::Look, args.facts.as_deref())?;
+    project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
     forms(args)?;
     if args.dot || args.mermaid {
         let graph = graph(&project);
         print(&if args.dot { graph_dot(&graph) } else { graph_mermaid(&graph) })?;
         return Ok(0);
     }
-    let selection = select(&project.pipeline, &project.graph, &request(&args.selection))?;
+    let selection = select(&project.pipeline, &project.graph, &args.selection.request())?;
     if args.shell {
         print(&script(&project, &selection)?)?;
         return save_facts(args, &project);
@@ -36,12 +37,10 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
     let text = if args.facts.is_some() {
         plan_text(&project, &selection, None)
     } else {
-        let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
-        let mut judge = project.judge(&selection, &planner);
-        let survey = survey(&mut judge, &project.graph)?;
-        if let Err(problem) = survey.check(&judge) {
-            let problem = explained(problem, &args.pipeline.pipeline);
-            anstream::eprintln!("`optbuild run` would not begin: {problem:#}");
+        let survey = survey(&mut Judge::new(&project, &selection))?;
+        if let Err(problem) = survey.check(&selection) {
+            let problem = explained(problem.into(), &args.pipeline.pipeline);
+            tell(&format!("`optbuild run` would not begin: {problem:#}"));
         }
         plan_text(&project, &selection, Some(&survey))
     };
@@ -67,15 +66,14 @@ fn forms(args: &PlanArgs) -> Result<()> {
 }
 
 /// With what can be done about it. `pipeline` is how the pipeline was named.
-pub fn explained(problem: CannotBegin, pipeline: &str) -> anyhow::Error {
+pub fn explained(problem: anyhow::Error, pipeline: &str) -> anyhow::Error {
     let installs = |gap: &Gap| gap.remedy.contains("install");
-    match problem {
-        CannotBegin::Gaps(gaps) if gaps.iter().any(|(_, gap)| installs(gap)) => {
-            let problem = CannotBegin::Gaps(gaps);
-            let word = shlex::try_quote(pipeline).unwrap_or(pipeline.into());
+    match problem.downcast_ref::<CannotBegin>() {
+        Some(CannotBegin::Gaps(gaps)) if gaps.iter().any(|(_, gap)| installs(gap)) => {
+            let word = quote(pipeline);
             Machine(format!("{problem}\n`optbuild doctor {word} --install` installs what a package manager has")).into()
         }
-        problem => problem.into(),
+        _ => problem,
     }
 }
 
@@ -84,13 +82,6 @@ fn save_facts(args: &PlanArgs, project: &Project) -> Result<u8> {
         std::fs::write(file, project.facts.to_json()).with_context(|| format!("cannot write {file}"))?;
     }
     Ok(0)
-}
-
-/// Writes to standard output.
-pub fn print(text: &str) -> Result<()> {
-    use std::io::Write as _;
-    let mut stdout = anstream::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write to standard output")
 }
 
 /// Stages that are off have no outputs whatever runs.
@@ -249,7 +240,7 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.into();
     }
-    shlex::try_quote(word).map(|word| word.into_owned()).unwrap_or_else(|_| word.into())
+    quote(word)
 }
 
 fn graph(project: &Project) -> Graph {

@@ -18,8 +18,7 @@ use super::counters::Counters;
 use super::request::Invocation;
 use super::result::Metric;
 use super::watch::{Watch, end_tree};
-use crate::run::process::Launch;
-use crate::run::supervisor::spawn;
+use crate::run::process::{Launch, spawn};
 
 /// What is to be run. What was printed before into the files is replaced.
 #[derive(Debug, Clone, Serialize, Deserialize)]

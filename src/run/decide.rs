@@ -8,37 +8,114 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
+use super::project::Project;
 use super::select::Selection;
-use super::verdict::{BEGUN, SPARED, Settled, Verdict, Work};
 use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage, StartsFrom, Supplied, supply};
-use crate::plan::{PlanError, StagePlan};
+use crate::plan::{Gap, PlanError, StagePlan};
 use crate::state::fingerprint::{self, Change, Difference, Fingerprint, Inputs};
 use crate::state::record::{InputRecord, Record, RecordOutcome};
-use crate::state::sources::Sources;
 use crate::state::store::State;
-use crate::state::tools::ToolIdentities;
 use crate::state::workspace::{self, Candidate, WorkspaceDecision, WorkspaceState};
 
-/// Plans one stage past the stages that are not available.
-pub type Planner<'a> = dyn Fn(&str, &BTreeSet<String>) -> Result<StagePlan, PlanError> + Sync + 'a;
+/// Why a stage runs that an earlier run began and did not bring to its end.
+pub const BEGUN: &str = "it was begun and not finished";
 
-/// Answers for one pipeline and one selection.
+/// What a stage is that is off because the profile that it is for comes out of a bundle.
+pub const SPARED: &str = "not needed: what it is for comes out of the bundle of `--profiles`";
+
+/// What is known of a stage that others depend on.
+#[derive(Debug, Clone)]
+pub enum Settled {
+    /// It has outputs.
+    Done(Arc<Record>),
+    /// It has none, and will have none in this run. Why, as in "stage `a` is switched off".
+    Unavailable { why: String, failed: bool },
+    /// It failed, which is not tolerated, or it lies outside of the selection and its outputs cannot be used. No fallback is
+    /// taken for it: that would change what is built.
+    OutOfReach(String),
+    /// It will run, or might.
+    Open,
+}
+
+/// What is to be done with a stage.
+#[derive(Debug)]
+pub enum Verdict {
+    UpToDate(Arc<Record>, Box<StagePlan>),
+    /// Its record is not up to date, and it is used all the same (`--accept-stale`, `--skip`).
+    Stale(Arc<Record>),
+    Run(Box<Work>),
+    /// Whether it runs depends on what this stage makes.
+    DependsOn(String, Box<StagePlan>),
+    /// Its workspace must be brought into the right state by this stage first.
+    NeedsFirst {
+        stage: String,
+        reason: String,
+        /// The nearest stage that can start: where a selection has to begin that does without another stage before it.
+        begin: String,
+    },
+    /// It cannot have outputs: it is off, skipped, or what it needs has none.
+    Unavailable {
+        why: String,
+        blocked_by: Option<String>,
+        /// Whether references to it take their fallback.
+        fallback: bool,
+    },
+    /// It failed under the same fingerprint, and that was tolerated.
+    FailedBefore(Arc<Record>),
+    /// It lies outside of the selection and has no outputs that can be used.
+    OutOfReach(String),
+}
+
+/// A stage that is ready to run.
+#[derive(Debug)]
+pub struct Work {
+    pub plan: StagePlan,
+    pub fingerprint: Fingerprint,
+    pub inputs: Vec<InputRecord>,
+    /// Where the inputs stand, with their hashes.
+    pub input_paths: BTreeMap<OutputRef, (Utf8PathBuf, String)>,
+    /// Why it runs.
+    pub reasons: Vec<String>,
+    /// Its committed workloads do not count.
+    pub forced: bool,
+    /// The fingerprint of the stage before it in its workspace.
+    pub predecessor: Option<String>,
+    /// The stages behind it in its workspace, which start from what it leaves.
+    pub successors: Vec<String>,
+}
+
+impl Verdict {
+    /// A stage that does not run, and does not fail.
+    pub fn off(why: String) -> Verdict {
+        Verdict::Unavailable { why, blocked_by: None, fallback: true }
+    }
+
+    /// A stage that depends on one that is out of reach, and is itself for those that depend on it.
+    pub fn cut_off(why: &str, by: &str) -> Verdict {
+        Verdict::Unavailable { why: why.into(), blocked_by: Some(by.into()), fallback: false }
+    }
+}
+
+/// Answers for one project and one selection.
 pub struct Judge<'a> {
-    pub pipeline: &'a Pipeline,
-    pub planner: &'a Planner<'a>,
-    /// None as long as nothing was ever run.
-    pub state: Option<&'a State>,
-    pub sources: &'a Sources,
-    pub tools: &'a ToolIdentities,
+    pub project: &'a Project,
     pub selection: &'a Selection,
     /// Stages that run again for the sake of their workspace, and why.
     pub rerun: BTreeMap<String, String>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    pub fn new(project: &'a Project, selection: &'a Selection) -> Judge<'a> {
+        Judge { project, selection, rerun: BTreeMap::new() }
+    }
+
+    fn state(&self) -> Option<&'a State> {
+        self.project.state.as_deref()
+    }
+
     /// Decides about a stage. Every stage that it depends on must be settled, or open.
     pub fn judge(&self, stage: &Stage, settled: &BTreeMap<String, Settled>) -> Result<Verdict> {
-        let name = &stage.common.name;
+        let (name, project) = (&stage.common.name, self.project);
         if stage.spared {
             return Ok(Verdict::off(SPARED.into()));
         }
@@ -54,7 +131,7 @@ impl Judge<'_> {
         }
         let unavailable: BTreeSet<String> =
             settled.iter().filter(|(_, s)| matches!(s, Settled::Unavailable { .. })).map(|(n, _)| n.clone()).collect();
-        let plan = match (self.planner)(name, &unavailable) {
+        let plan = match self.project.plan(name, &unavailable) {
             Ok(plan) => plan,
             Err(PlanError::Blocked { by, .. }) => {
                 let why = match settled.get(&by) {
@@ -104,9 +181,9 @@ impl Judge<'_> {
         };
         let hashes = input_paths.iter().map(|(output, (_, hash))| (output.clone(), hash.clone())).collect();
         let from = Inputs { outputs: &hashes, predecessor: predecessor.as_deref() };
-        let fingerprint = fingerprint::compute(stage, &plan, self.pipeline, from, self.sources, self.tools)
+        let fingerprint = fingerprint::compute(stage, &plan, &project.pipeline, from, &project.sources, &project.tools)
             .with_context(|| format!("stage `{name}`"))?;
-        let successors = successors(self.pipeline, stage);
+        let successors = successors(&project.pipeline, stage);
         let reasons = Vec::new();
         let work = Work { plan, fingerprint, inputs, input_paths, reasons, forced: false, predecessor, successors };
         self.compare(stage, work, settled)
@@ -125,7 +202,7 @@ impl Judge<'_> {
                 output.stage, output.output, output.stage
             )
         })?;
-        let root = self.state.map(|state| state.layout().root().to_owned()).unwrap_or_default();
+        let root = self.project.layout.root();
         inputs.push(InputRecord {
             stage: output.stage.clone(),
             output: output.output.clone(),
@@ -162,7 +239,7 @@ impl Judge<'_> {
         if !selected {
             return self.outside(name, &work.reasons.join("; "));
         }
-        if let (Some(state), Some(workspace)) = (self.state, &stage.common.workspace) {
+        if let (Some(state), Some(workspace)) = (self.state(), &stage.common.workspace) {
             let candidate = Candidate {
                 stage: name,
                 fingerprint: &work.fingerprint.id(),
@@ -185,7 +262,7 @@ impl Judge<'_> {
     fn nearest_start(&self, stage: &str, left: Option<&WorkspaceState>, settled: &BTreeMap<String, Settled>) -> String {
         let mut nearest = stage;
         while let Some((stage, before)) =
-            self.pipeline.stage(nearest).and_then(|s| Some((s, s.predecessor.as_deref()?)))
+            self.project.pipeline.stage(nearest).and_then(|s| Some((s, s.predecessor.as_deref()?)))
         {
             let record = match settled.get(before) {
                 Some(Settled::Done(record)) => Some(record.fingerprint.id()),
@@ -204,14 +281,14 @@ impl Judge<'_> {
     }
 
     fn record(&self, fingerprint: &str) -> Result<Option<Record>> {
-        match self.state {
+        match self.state() {
             Some(state) => Ok(state.record(fingerprint)?),
             None => Ok(None),
         }
     }
 
     fn current(&self, stage: &str) -> Result<Option<Record>> {
-        match self.state {
+        match self.state() {
             Some(state) => Ok(state.current(stage)?),
             None => Ok(None),
         }
@@ -219,7 +296,7 @@ impl Judge<'_> {
 
     /// What is wrong with a record's outputs.
     fn damage(&self, record: &Record) -> Result<Option<String>> {
-        let Some(state) = self.state else { return Ok(None) };
+        let Some(state) = self.state() else { return Ok(None) };
         let times = state.times(&record.fingerprint.id())?;
         for (name, output) in &record.outputs {
             if !output.portable && record.made_in != state.layout().root() {
@@ -229,7 +306,7 @@ impl Judge<'_> {
                 return Ok(Some(format!("the manifest of its output `{name}` is gone")));
             };
             let path = state.layout().root().join(&output.path);
-            if let Some(difference) = manifest.difference(times.get(name), &path, self.sources.hasher())? {
+            if let Some(difference) = manifest.difference(times.get(name), &path, self.project.sources.hasher())? {
                 return Ok(Some(difference));
             }
         }
@@ -239,7 +316,7 @@ impl Judge<'_> {
     fn reasons(&self, stage: &Stage, fingerprint: &Fingerprint) -> Result<Vec<String>> {
         let name = &stage.common.name;
         let old = self.current(name)?;
-        let begun = old.is_none() && self.state.is_some_and(|state| state.layout().build_state(name).exists());
+        let begun = old.is_none() && self.state().is_some_and(|state| state.layout().build_state(name).exists());
         if let Some(Supplied { role, bundle, .. }) = stage.supplied.as_ref().filter(|_| !begun) {
             return Ok(vec![format!("its profile comes out of {bundle} (role `{role}`)")]);
         }
@@ -315,4 +392,135 @@ fn describe(difference: &Difference) -> String {
         Change::Added { .. } => format!("{part} is new"),
         Change::Removed { .. } => format!("{part} is gone"),
     }
+}
+
+/// The verdicts on all stages, in the order in which they would run.
+#[derive(Debug)]
+pub struct Survey {
+    pub stages: Vec<(String, Verdict)>,
+}
+
+/// What keeps a run from beginning.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotBegin {
+    /// Exit code 3.
+    #[error("{}", gaps(.0))]
+    Gaps(Vec<(String, Gap)>),
+    /// Exit code 2.
+    #[error("{0}")]
+    OutOfReach(String),
+}
+
+fn gaps(gaps: &[(String, Gap)]) -> String {
+    let mut text = String::from("this machine lacks what the pipeline needs:");
+    let mut by_gap: BTreeMap<&Gap, Vec<&str>> = BTreeMap::new();
+    for (stage, gap) in gaps {
+        by_gap.entry(gap).or_default().push(stage);
+    }
+    for (gap, stages) in by_gap {
+        text.push_str(&format!("\n  {} (for {})", gap.what, stages.join(", ")));
+        if !gap.remedy.is_empty() {
+            text.push_str(&format!("\n    {}", gap.remedy));
+        }
+    }
+    text
+}
+
+/// Judges all stages. A stage that a workspace needs again is noted in the judge, and everything is judged once more.
+pub fn survey(judge: &mut Judge) -> Result<Survey> {
+    let project = judge.project;
+    'again: loop {
+        let mut settled = BTreeMap::new();
+        let mut stages = Vec::new();
+        for name in project.graph.order() {
+            let Some(stage) = project.pipeline.stage(name) else { continue };
+            let verdict = judge.judge(stage, &settled)?;
+            if let Verdict::NeedsFirst { stage: first, reason, .. } = &verdict
+                && judge.selection.stages.contains(first)
+                && !judge.rerun.contains_key(first)
+            {
+                judge.rerun.insert(first.clone(), reason.clone());
+                continue 'again;
+            }
+            settled.insert(name.to_owned(), settle(&verdict));
+            stages.push((name.to_owned(), verdict));
+        }
+        return Ok(Survey { stages });
+    }
+}
+
+/// What the stages behind may expect of a stage with this verdict, as long as it has not run.
+pub fn settle(verdict: &Verdict) -> Settled {
+    match verdict {
+        Verdict::UpToDate(record, _) | Verdict::Stale(record) => Settled::Done(record.clone()),
+        Verdict::Run(_) | Verdict::DependsOn(..) | Verdict::NeedsFirst { .. } => Settled::Open,
+        Verdict::Unavailable { why, fallback: false, .. } => Settled::OutOfReach(why.clone()),
+        Verdict::Unavailable { why, blocked_by, .. } => {
+            Settled::Unavailable { why: why.clone(), failed: blocked_by.is_some() }
+        }
+        Verdict::FailedBefore(record) => {
+            Settled::Unavailable { why: format!("stage `{}` failed, which was tolerated", record.stage), failed: true }
+        }
+        Verdict::OutOfReach(why) => Settled::OutOfReach(why.clone()),
+    }
+}
+
+impl Survey {
+    /// What would go wrong after the run has begun, said before it begins.
+    pub fn check(&self, selection: &Selection) -> Result<(), CannotBegin> {
+        let selected = |name: &str| selection.stages.contains(name);
+        let mut missing = Vec::new();
+        let mut problems = Vec::new();
+        let mut blocked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, verdict) in &self.stages {
+            match verdict {
+                Verdict::Run(work) => missing.extend(work.plan.gaps.iter().map(|gap| (name.clone(), gap.clone()))),
+                Verdict::DependsOn(_, plan) if selected(name) => {
+                    missing.extend(plan.gaps.iter().map(|gap| (name.clone(), gap.clone())));
+                }
+                Verdict::NeedsFirst { stage, reason, begin } if selected(name) && !selected(stage) => {
+                    problems.push(format!("{reason}; begin with `--from {begin}`"));
+                }
+                Verdict::Unavailable { why, blocked_by: Some(by), .. } if selected(name) && !self.failed_before(by) => {
+                    blocked.entry(why).or_default().push(name);
+                }
+                _ => {}
+            }
+        }
+        problems.extend(blocked.iter().map(|(why, stages)| match stages.as_slice() {
+            [stage] => format!("stage `{stage}` cannot run: {why}"),
+            [stage, more @ ..] => format!("stage `{stage}` and {} behind it cannot run: {why}", more.len()),
+            [] => String::new(),
+        }));
+        if !problems.is_empty() {
+            return Err(CannotBegin::OutOfReach(problems.join("\n")));
+        }
+        if !missing.is_empty() {
+            return Err(CannotBegin::Gaps(missing));
+        }
+        Ok(())
+    }
+
+    /// Whether a stage is unavailable only because of a failure that the pipeline tolerates.
+    fn failed_before(&self, name: &str) -> bool {
+        self.stages.iter().any(|(stage, verdict)| {
+            stage == name
+                && match verdict {
+                    Verdict::FailedBefore(_) => true,
+                    Verdict::Unavailable { blocked_by: Some(by), .. } => self.failed_before(by),
+                    _ => false,
+                }
+        })
+    }
+}
+
+/// The first of the alternatives that has been made.
+pub fn available<'a>(
+    candidates: &'a [OutputRef],
+    settled: &BTreeMap<String, Settled>,
+) -> Option<(&'a OutputRef, Arc<Record>)> {
+    candidates.iter().find_map(|candidate| match settled.get(&candidate.stage) {
+        Some(Settled::Done(record)) => Some((candidate, record.clone())),
+        _ => None,
+    })
 }

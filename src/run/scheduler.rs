@@ -10,16 +10,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::announce::announce;
 use super::control::GRACE;
-use super::decide::Judge;
+use super::decide::{Judge, Settled, Verdict, Work, settle};
 use super::earlier;
-use super::share::{Budget, Share};
+use super::project::Project;
 use super::stage::{Shared, StageEnd, execute};
-use super::survey::settle;
-use super::verdict::{Settled, Verdict, Work};
-use crate::event::{Event, Outcome};
-use crate::pipeline::{Graph, OnFailure, Stage};
+use crate::event::{Event, Outcome, ToolVersion};
+use crate::pipeline::{OnFailure, OutputRef, Stage};
 use crate::state::record::Record;
 
 /// What happens to the other stages when one fails.
@@ -47,8 +44,8 @@ pub struct RunEnd {
 
 /// The state of a run.
 struct Scheduler<'a, 'j> {
+    project: &'a Project,
     judge: &'a mut Judge<'j>,
-    graph: &'a Graph,
     shared: &'a Shared,
     budget: Budget,
     policy: FailurePolicy,
@@ -68,11 +65,11 @@ struct Scheduler<'a, 'j> {
 ///
 /// # Errors
 /// When deciding fails: a source cannot be read, a record cannot be written. Stages that fail are no error here.
-pub fn run(judge: &mut Judge, graph: &Graph, shared: &Shared, budget: Budget, policy: FailurePolicy) -> Result<RunEnd> {
+pub fn run(judge: &mut Judge, shared: &Shared, budget: Budget, policy: FailurePolicy) -> Result<RunEnd> {
     let (done, finished) = channel();
     let mut scheduler = Scheduler {
+        project: judge.project,
         judge,
-        graph,
         shared,
         budget,
         policy,
@@ -133,12 +130,12 @@ impl<'a> Scheduler<'a, '_> {
 
     /// Judges and starts what can be. True if that changed what is known of a stage.
     fn advance<'s>(&mut self, scope: &'s Scope<'s, 'a>) -> Result<bool> {
-        for name in self.graph.order() {
+        for name in self.project.graph.order() {
             let name: &str = name;
             if self.settled.contains_key(name) || self.running.contains_key(name) {
                 continue;
             }
-            let Some(stage) = self.judge.pipeline.stage(name) else { continue };
+            let Some(stage) = self.project.pipeline.stage(name) else { continue };
             // One that it was ready with may have to run again meanwhile, for the sake of a workspace.
             if !self.dependencies_settled(stage) {
                 self.ready.remove(name);
@@ -164,7 +161,7 @@ impl<'a> Scheduler<'a, '_> {
     /// Every selected stage has come to an end of some kind: what has not run must not pass for done.
     fn nothing_is_left(&self) -> Result<()> {
         let open = |name: &&str| matches!(self.settled.get(*name), None | Some(Settled::Open));
-        let selected = self.graph.order().iter().map(String::as_str);
+        let selected = self.project.graph.order().iter().map(String::as_str);
         let left: Vec<&str> =
             selected.filter(|name| self.judge.selection.stages.contains(*name)).filter(open).collect();
         anyhow::ensure!(
@@ -275,7 +272,7 @@ impl<'a> Scheduler<'a, '_> {
         // What was known of source trees may not be true any more.
         self.shared.sources.forget();
         let tolerated =
-            self.judge.pipeline.stage(name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
+            self.project.pipeline.stage(name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
         let settled = match end {
             StageEnd::Done(record) => Settled::Done(std::sync::Arc::new(*record)),
             StageEnd::Interrupted => Settled::OutOfReach(format!("stage `{name}` was interrupted")),
@@ -303,5 +300,88 @@ impl<'a> Scheduler<'a, '_> {
 
     fn send(&self, event: Event) {
         self.shared.events.send(event);
+    }
+}
+
+/// What a run may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    pub slots: usize,
+    /// In bytes.
+    pub memory: u64,
+}
+
+/// What a stage takes of the machine while it runs.
+pub struct Share {
+    pub slots: usize,
+    memory: u64,
+    exclusive: bool,
+    workspace: Option<String>,
+    inputs: Vec<OutputRef>,
+}
+
+impl Share {
+    /// Of a stage that is ready.
+    pub fn of(stage: &Stage, work: &Work, budget: Budget) -> Share {
+        let wanted = stage.common.jobs.map(|jobs| jobs as usize).or(work.plan.default_jobs);
+        Share {
+            slots: wanted.unwrap_or(budget.slots).clamp(1, budget.slots),
+            memory: stage.common.memory.map_or(0, |size| size.as_u64()).min(budget.memory),
+            exclusive: stage.common.exclusive || stage.kind.measures(),
+            workspace: stage.common.workspace.clone(),
+            inputs: work.plan.inputs(),
+        }
+    }
+
+    /// Whether the stage of that name, which takes this, can start beside those that run.
+    pub fn fits(&self, name: &str, running: &BTreeMap<String, Share>, budget: Budget) -> bool {
+        let others = || running.values();
+        if running.is_empty() {
+            return true;
+        }
+        let slots: usize = others().map(|other| other.slots).sum();
+        let memory: u64 = others().map(|other| other.memory).sum();
+        slots + self.slots <= budget.slots
+            && memory + self.memory <= budget.memory
+            && !self.exclusive
+            && !others().any(|other| other.exclusive)
+            && !others().any(|other| other.workspace.is_some() && other.workspace == self.workspace)
+            // A stage that runs again empties its output directory, from which another one may still read.
+            && !others().any(|other| other.inputs.iter().any(|input| input.stage == name))
+    }
+}
+
+/// Says that a stage starts, why, with which tools, and what its plan has to note. `earlier`: see [`Event::StageStarted`].
+fn announce(shared: &Shared, stage: &Stage, work: &Work, jobs: usize, earlier: f64) {
+    let name = &stage.common.name;
+    let expected = match shared.state.current(name) {
+        // A stage of another pipeline may have the same name.
+        Ok(record) => record.filter(|record| record.pipeline == shared.pipeline).map(|record| record.duration),
+        Err(error) => {
+            shared.events.send(Event::Note { stage: name.into(), text: error.to_string() });
+            None
+        }
+    };
+    // A stage that rebuilds a workspace takes away the records of those behind it.
+    let expected = expected.or_else(|| shared.took.get(name).copied());
+    shared.events.send(Event::StageStarted {
+        stage: name.into(),
+        fingerprint: work.fingerprint.id().into(),
+        reasons: work.reasons.clone(),
+        expected,
+        earlier,
+        jobs,
+    });
+    let tools = work.plan.tools.iter().map(|tool| ToolVersion {
+        name: tool.name.clone(),
+        path: tool.path.clone(),
+        version: shared.tools.version(tool),
+    });
+    let tools: Vec<ToolVersion> = tools.collect();
+    if !tools.is_empty() {
+        shared.events.send(Event::ToolsUsed { stage: name.into(), tools });
+    }
+    for note in &work.plan.notes {
+        shared.events.send(Event::Note { stage: name.into(), text: note.clone() });
     }
 }

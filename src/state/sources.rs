@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -20,6 +20,7 @@ use super::hash::Hasher;
 use super::listing::{self, ListError};
 use crate::fs::stat;
 use crate::plan::Source;
+use crate::sync::lock;
 
 /// How often a source is read anew when files vanish or change meanwhile.
 const ATTEMPTS: usize = 3;
@@ -72,7 +73,7 @@ impl Sources {
 
     /// The hash of a source as it was when this first asked for it.
     pub fn hash(&self, source: &Source) -> Result<SourceHash, SourceError> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key(source)).cloned();
+        let known = lock(&self.known).get(&key(source)).cloned();
         match known {
             Some(known) => Ok(known),
             None => self.hash_again(source),
@@ -82,13 +83,13 @@ impl Sources {
     /// The hash of a source as it is. To be asked after a stage that read it.
     pub fn hash_again(&self, source: &Source) -> Result<SourceHash, SourceError> {
         let hash = hash_source(&self.hasher, source, &self.exclude)?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key(source), hash.clone());
+        lock(&self.known).insert(key(source), hash.clone());
         Ok(hash)
     }
 
     /// Looks at every source afresh from here on: after commands ran that may have changed some.
     pub fn forget(&self) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.known).clear();
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use super::layout::Layout;
 use super::manifest::{Manifest, Times};
 use super::record::Record;
 use crate::fs::disk::{self, At, DiskError};
+use crate::sync::lock;
 
 /// Name of the file that says that a directory is a state directory.
 pub const MARKER: &str = "STATE";
@@ -66,6 +67,9 @@ pub struct LockInfo {
     pub command: String,
     pub since: Timestamp,
 }
+
+/// Directories, and for each the places in it with the hashes of what was put there.
+pub type Published = BTreeMap<Utf8PathBuf, BTreeMap<String, String>>;
 
 /// The right to change a state directory. Ends when it is dropped, or with the process.
 #[derive(Debug)]
@@ -169,11 +173,11 @@ impl State {
 
     /// What was found damaged since this was last asked, as sentences. What is damaged counts as not there.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.warnings))
     }
 
     fn warn(&self, text: String) {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = lock(&self.warnings);
         if !warnings.contains(&text) {
             warnings.push(text);
         }
@@ -256,6 +260,20 @@ impl State {
     pub fn remove_record(&self, fingerprint: &str) -> Result<(), DiskError> {
         disk::remove_durably(&self.layout.record(fingerprint))?;
         disk::remove_tree(&self.layout.record_times(fingerprint))
+    }
+
+    /// What was put into which directory by any run: the place there, and the hash of what was put.
+    ///
+    /// A damaged note is the same as none: outputs are put there again.
+    pub fn published(&self) -> Result<Published, DiskError> {
+        let bytes = disk::read_if_there(&self.layout.published())?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// Notes it, durably.
+    pub fn put_published(&self, all: &Published) -> Result<(), DiskError> {
+        let path = self.layout.published();
+        disk::write_durably(&path, &serde_json::to_vec_pretty(all).at("write", &path)?)
     }
 
     /// The manifest with this hash; none, with a warning, when it is damaged.

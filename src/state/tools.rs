@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -18,6 +18,7 @@ use super::hash::Hasher;
 use crate::fs::disk::{self, At, DiskError};
 use crate::fs::stat::{self, Stat};
 use crate::plan::ToolUse;
+use crate::sync::lock;
 
 /// Changes when identities are made of something else, or are kept by something else.
 const FORMAT: u32 = 3;
@@ -129,7 +130,7 @@ impl ToolIdentities {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     /// The program that runs: the tool itself, or the one of the toolchain that rustup would start.
@@ -139,7 +140,7 @@ impl ToolIdentities {
             return Ok(path.to_owned());
         }
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Ok(path.to_owned()) };
-        let mut sysroots = self.sysroots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sysroots = lock(&self.sysroots);
         let sysroot = match sysroots.get(directory) {
             Some(sysroot) => sysroot.clone(),
             None => {

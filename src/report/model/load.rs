@@ -9,7 +9,7 @@ use crate::event::{Event, Stamped};
 use crate::fs::disk::DiskError;
 use crate::report::summary::RunSummary;
 use crate::report::summary::alike::Subject;
-use crate::run::alive::is_under_way;
+use crate::run::earlier::is_under_way;
 use crate::state::journal;
 use crate::state::layout::Layout;
 use crate::state::record::Record;
