@@ -54,13 +54,32 @@ pub fn clean(args: &CleanArgs) -> Result<u8> {
 /// `optbuild gc`
 pub fn gc(args: &GcArgs) -> Result<u8> {
     let (state, _lock) = open(args.state_dir.as_deref(), "optbuild gc")?;
-    let report = gc::gc(&state, args.keep_runs, args.max_size.map(|size| size.as_u64()))?;
-    anstream::eprintln!(
+    let max_size = args.max_size.map(|size| size.as_u64());
+    let report = gc::gc(&state, args.keep_runs, max_size)?;
+    let (before, after) = (report.before.total(), report.after.total());
+    tell(&format!(
         "{} and {} removed; {} freed, {} in use",
         text::plural(report.records.len(), "record"),
         text::plural(report.runs.len(), "run"),
-        text::size(report.before.saturating_sub(report.after)),
-        text::size(report.after)
-    );
+        text::size(before.saturating_sub(after)),
+        text::size(after)
+    ));
+    if let Some(max) = max_size.filter(|max| after > *max) {
+        tell(&format!("more than {} is in use: {}", text::size(max), holders(&report.after)));
+    }
     Ok(0)
+}
+
+/// What the space is taken by, the most first, and what can be done about it.
+fn holders(sizes: &gc::Sizes) -> String {
+    let mut holders = [
+        (sizes.outputs, "by what the last run made or used, which is kept"),
+        (sizes.stages, "by build directories, which `optbuild clean` removes"),
+        (sizes.workspaces, "by workspaces, which `optbuild clean --workspace NAME` removes"),
+        (sizes.runs, "by journals and logs of the last run"),
+        (sizes.rest, "by records and caches"),
+    ];
+    holders.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    let told = holders.iter().filter(|(bytes, _)| *bytes > 0);
+    told.map(|(bytes, what)| format!("{} {what}", text::size(*bytes))).collect::<Vec<_>>().join("; ")
 }

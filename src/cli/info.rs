@@ -18,7 +18,6 @@ use crate::report::info::{
 };
 use crate::report::summary::{StageSummary, Status, profiles};
 use crate::run::decide::{BEGUN, Judge, Survey, Verdict, survey};
-use crate::run::earlier::is_owner_alive;
 use crate::run::select::{Request, Selection, no_stage, select};
 use crate::state::fingerprint::{Change, Fingerprint};
 use crate::state::journal;
@@ -129,8 +128,8 @@ fn profiles_of(record: &Record) -> Vec<String> {
 /// Where the stages stood at the end of the last run, or stand in it. A kill may have left some in the middle.
 fn last_ends(project: &Project) -> Result<BTreeMap<String, StageSummary>> {
     let Some(run) = journal::last_run(&project.layout)? else { return Ok(BTreeMap::new()) };
-    let (events, _) = journal::read(&project.layout.journal(&run))?;
-    let alive = is_owner_alive(&events);
+    let (events, _) = journal::read_without_samples(&project.layout.journal(&run))?;
+    let alive = journal::is_owner_alive(&events);
     let summary = RunSummary::of(&events);
     if summary.pipeline != project.pipeline.name {
         return Ok(BTreeMap::new());
@@ -173,10 +172,10 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
         let Some((name, verdict)) = survey.stages.iter().find(|(name, _)| *name == args.stage) else {
             return Err(Usage(format!("stage `{}` is not part of the graph", args.stage)).into());
         };
-        let mut explanation = Explanation { stage: name.clone(), state: answer(verdict), ..Explanation::default() };
+        let mut explanation = Explanation { stage: name.to_string(), state: answer(verdict), ..Explanation::default() };
         match verdict {
             Verdict::Run(work) => {
-                if let Some(ended) = last_ends(&project)?.get(name).and_then(how_it_ended) {
+                if let Some(ended) = last_ends(&project)?.get(name.as_str()).and_then(how_it_ended) {
                     explanation.notes.push(ended);
                 }
                 if let Some(record) = record_of(&project, name)? {
@@ -223,7 +222,8 @@ pub fn status(args: &StatusArgs) -> Result<u8> {
     let project = Project::last(&last)?;
     let rows = look_at(&project, |survey, _| {
         let ends = last_ends(&project)?;
-        let rows = survey.stages.iter().map(|(name, verdict)| status_row(&project, name, verdict, ends.get(name)));
+        let rows =
+            survey.stages.iter().map(|(name, verdict)| status_row(&project, name, verdict, ends.get(name.as_str())));
         rows.collect::<Result<Vec<_>>>()
     })?;
     if args.json {
@@ -246,7 +246,7 @@ fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&Sta
             Some(Status::Failed { .. }) if work.reasons == [BEGUN] => StageState::WillRun("it failed".into()),
             _ => StageState::WillRun(work.reasons.join("; ")),
         },
-        Verdict::DependsOn(stage, _) => StageState::DependsOn(stage.clone()),
+        Verdict::DependsOn(stage, _) => StageState::DependsOn(stage.to_string()),
         Verdict::NeedsFirst { reason, .. } => StageState::WillRun(reason.clone()),
         Verdict::Unavailable { why, blocked_by: Some(_), .. } => StageState::Blocked(why.clone()),
         Verdict::Unavailable { .. } => StageState::Off,

@@ -9,13 +9,14 @@ use clap::Parser;
 use super::args::{Cli, Command, RunArgs};
 use super::exit::Usage;
 use crate::event::{Event, Outcome};
+use crate::names::{RunId, StageName};
 use crate::run::earlier::last_begun;
 use crate::state::build_dir;
 use crate::state::layout::Layout;
 
 /// The last run.
 pub struct LastRun {
-    pub run: String,
+    pub run: RunId,
     /// Its whole command line.
     pub args: RunArgs,
     /// The same as words.
@@ -25,7 +26,7 @@ pub struct LastRun {
     /// Hash of the pipeline's files at that time.
     pub pipeline_hash: String,
     /// Stages that it was told to begin afresh, and has not begun.
-    pub still_forced: BTreeSet<String>,
+    pub still_forced: BTreeSet<StageName>,
     /// None if it was killed.
     pub outcome: Option<Outcome>,
 }
@@ -61,7 +62,7 @@ pub fn last_run(layout: &Layout) -> Result<LastRun> {
     for stage in forced {
         // Not by the journal, which says that a stage starts a moment before or after it does.
         if !build_dir::begun_afresh(layout, &stage, &run)? {
-            still_forced.insert(stage.into());
+            still_forced.insert(stage);
         }
     }
     let outcome = events.iter().find_map(|stamped| match &stamped.event {

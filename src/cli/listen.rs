@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::args::ExecutionArgs;
 use crate::event::Stamped;
+use crate::names::StageName;
 use crate::report::console::LastLine;
 use crate::report::github::StepSummary;
 use crate::report::json::Json;
@@ -48,13 +49,13 @@ impl Audience {
 
 impl Listener for Audience {
     /// Looks for earlier runs that this one can be compared with.
-    fn begin(&mut self, started: &Stamped) -> BTreeMap<String, f64> {
+    fn begin(&mut self, started: &Stamped) -> BTreeMap<StageName, f64> {
         let mut previous = Previous::default();
         match load::earlier(&self.layout, &RunSummary::of([started])) {
             Ok(earlier) => earlier.iter().for_each(|run| previous.add(run)),
             Err(error) => tracing::warn!("what changed since earlier runs is not shown: {error}"),
         }
-        let took = previous.stages.iter().map(|(name, stage)| (name.clone(), stage.duration)).collect();
+        let took = previous.stages.iter().map(|(name, stage)| (name.into(), stage.duration)).collect();
         let last_line: LastLine = Box::new(|log| tail::last_line(log).unwrap_or_default());
         self.console = Some(Console::new(ConsoleOptions {
             verbosity: self.verbosity,

@@ -96,7 +96,7 @@ fn script(project: &Project, selection: &Selection) -> Result<String> {
     let environment = shell::Environment { base: environment::BASE, secret: environment::SECRET };
     let mut plans = Vec::new();
     for name in project.graph.order() {
-        if !off.contains(name) && selection.stages.contains(name) {
+        if !off.contains(name) && selection.stages.contains(name.as_str()) {
             plans.push(project.plan(name, &off)?);
         }
     }
@@ -109,10 +109,10 @@ fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) 
     let mut text = String::new();
     for name in project.graph.order() {
         let Some(stage) = project.pipeline.stage(name) else { continue };
-        if survey.is_none() && stage.common.when && !selection.stages.contains(name) {
+        if survey.is_none() && stage.common.when && !selection.stages.contains(name.as_str()) {
             continue;
         }
-        let verdict = survey.and_then(|survey| survey.stages.iter().find(|(n, _)| n == name)).map(|(_, v)| v);
+        let verdict = survey.and_then(|survey| survey.stages.iter().find(|(n, _)| *n == *name)).map(|(_, v)| v);
         let answer =
             verdict.map(answer).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });
         stage_text(&mut text, stage, &answer)?;

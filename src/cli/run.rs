@@ -15,6 +15,7 @@ use super::project::{self, Mode, Project};
 use super::{last_run, plan};
 use crate::event::Outcome;
 use crate::facts::{Facts, Memory};
+use crate::names::StageName;
 use crate::pipeline::shipped;
 use crate::proc::signals::{self, Signal};
 use crate::report::summary::closing::Again;
@@ -80,7 +81,7 @@ struct Origin {
     /// What paths of the command line are relative to: where a run that is resumed was begun.
     cwd: Utf8PathBuf,
     /// For `resume`: what is still to be begun afresh.
-    still_forced: Option<BTreeSet<String>>,
+    still_forced: Option<BTreeSet<StageName>>,
     /// For `resume`: the hash that the pipeline had.
     pipeline_hash: Option<String>,
 }

@@ -10,6 +10,7 @@ use camino::Utf8PathBuf;
 
 use super::project::Project;
 use super::select::Selection;
+use crate::names::{FingerprintId, StageName};
 use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage, StartsFrom, Supplied, supply};
 use crate::plan::{Gap, PlanError, StagePlan};
 use crate::state::fingerprint::{self, Change, Difference, Fingerprint, Inputs};
@@ -45,18 +46,18 @@ pub enum Verdict {
     Stale(Arc<Record>),
     Run(Box<Work>),
     /// Whether it runs depends on what this stage makes.
-    DependsOn(String, Box<StagePlan>),
+    DependsOn(StageName, Box<StagePlan>),
     /// Its workspace must be brought into the right state by this stage first.
     NeedsFirst {
-        stage: String,
+        stage: StageName,
         reason: String,
         /// The nearest stage that can start: where a selection has to begin that does without another stage before it.
-        begin: String,
+        begin: StageName,
     },
     /// It cannot have outputs: it is off, skipped, or what it needs has none.
     Unavailable {
         why: String,
-        blocked_by: Option<String>,
+        blocked_by: Option<StageName>,
         /// Whether references to it take their fallback.
         fallback: bool,
     },
@@ -79,9 +80,9 @@ pub struct Work {
     /// Its committed workloads do not count.
     pub forced: bool,
     /// The fingerprint of the stage before it in its workspace.
-    pub predecessor: Option<String>,
+    pub predecessor: Option<FingerprintId>,
     /// The stages behind it in its workspace, which start from what it leaves.
-    pub successors: Vec<String>,
+    pub successors: Vec<StageName>,
 }
 
 impl Verdict {
@@ -101,7 +102,7 @@ pub struct Judge<'a> {
     pub project: &'a Project,
     pub selection: &'a Selection,
     /// Stages that run again for the sake of their workspace, and why.
-    pub rerun: BTreeMap<String, String>,
+    pub rerun: BTreeMap<StageName, String>,
 }
 
 impl<'a> Judge<'a> {
@@ -114,7 +115,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Decides about a stage. Every stage that it depends on must be settled, or open.
-    pub fn judge(&self, stage: &Stage, settled: &BTreeMap<String, Settled>) -> Result<Verdict> {
+    pub fn judge(&self, stage: &Stage, settled: &BTreeMap<StageName, Settled>) -> Result<Verdict> {
         let (name, project) = (&stage.common.name, self.project);
         if stage.spared {
             return Ok(Verdict::off(SPARED.into()));
@@ -122,35 +123,38 @@ impl<'a> Judge<'a> {
         if !stage.common.when {
             return Ok(Verdict::off(format!("stage `{name}` is switched off")));
         }
-        let selected = self.selection.stages.contains(name);
-        if self.selection.skipped.contains(name) {
+        let selected = self.selection.stages.contains(name.as_str());
+        if self.selection.skipped.contains(name.as_str()) {
             return self.skipped(name);
         }
         if let Some(verdict) = blocked_by_needs(stage, settled, selected) {
             return Ok(verdict);
         }
-        let unavailable: BTreeSet<String> =
-            settled.iter().filter(|(_, s)| matches!(s, Settled::Unavailable { .. })).map(|(n, _)| n.clone()).collect();
+        let unavailable: BTreeSet<String> = settled
+            .iter()
+            .filter(|(_, s)| matches!(s, Settled::Unavailable { .. }))
+            .map(|(n, _)| n.to_string())
+            .collect();
         let plan = match self.project.plan(name, &unavailable) {
             Ok(plan) => plan,
             Err(PlanError::Blocked { by, .. }) => {
-                let why = match settled.get(&by) {
+                let why = match settled.get(by.as_str()) {
                     Some(Settled::Unavailable { why, .. }) => why.clone(),
                     _ => format!("stage `{by}` has no outputs"),
                 };
-                return Ok(Verdict::Unavailable { why, blocked_by: Some(by), fallback: true });
+                return Ok(Verdict::Unavailable { why, blocked_by: Some(by.into()), fallback: true });
             }
             Err(error) => return Err(error.into()),
         };
         let mut inputs = Vec::new();
         let mut input_paths = BTreeMap::new();
         for output in plan.inputs() {
-            match settled.get(&output.stage) {
+            match settled.get(output.stage.as_str()) {
                 Some(Settled::Done(record)) => self.input(record, output, &mut inputs, &mut input_paths)?,
                 Some(Settled::OutOfReach(why)) if selected => {
                     return Ok(Verdict::cut_off(why, &output.stage));
                 }
-                _ if selected => return Ok(Verdict::DependsOn(output.stage, Box::new(plan))),
+                _ if selected => return Ok(Verdict::DependsOn(output.stage.into(), Box::new(plan))),
                 _ => {
                     let why = format!("stage `{}`, which it is made from, is not up to date", output.stage);
                     return self.outside(name, &why);
@@ -159,7 +163,7 @@ impl<'a> Judge<'a> {
         }
         let predecessor = match &stage.predecessor {
             None => None,
-            Some(before) => match settled.get(before) {
+            Some(before) => match settled.get(before.as_str()) {
                 Some(Settled::Done(record)) => Some(record.fingerprint.id()),
                 Some(Settled::OutOfReach(why)) if selected => {
                     return Ok(Verdict::cut_off(why, before));
@@ -168,11 +172,11 @@ impl<'a> Judge<'a> {
                 Some(Settled::Unavailable { why, .. }) if selected => {
                     return Ok(Verdict::Unavailable {
                         why: why.clone(),
-                        blocked_by: Some(before.clone()),
+                        blocked_by: Some(before.into()),
                         fallback: true,
                     });
                 }
-                _ if selected => return Ok(Verdict::DependsOn(before.clone(), Box::new(plan))),
+                _ if selected => return Ok(Verdict::DependsOn(before.into(), Box::new(plan))),
                 _ => {
                     let why = format!("stage `{before}`, whose workspace it goes on with, is not up to date");
                     return self.outside(name, &why);
@@ -204,7 +208,7 @@ impl<'a> Judge<'a> {
         })?;
         let root = self.project.layout.root();
         inputs.push(InputRecord {
-            stage: output.stage.clone(),
+            stage: (&output.stage).into(),
             output: output.output.clone(),
             fingerprint: record.fingerprint.id(),
             hash: found.hash.clone(),
@@ -214,14 +218,14 @@ impl<'a> Judge<'a> {
     }
 
     /// Holds the fingerprint against the record.
-    fn compare(&self, stage: &Stage, mut work: Work, settled: &BTreeMap<String, Settled>) -> Result<Verdict> {
+    fn compare(&self, stage: &Stage, mut work: Work, settled: &BTreeMap<StageName, Settled>) -> Result<Verdict> {
         let name = &stage.common.name;
-        let selected = self.selection.stages.contains(name);
+        let selected = self.selection.stages.contains(name.as_str());
         let record = self.record(&work.fingerprint.id())?;
-        if self.selection.forced.contains(name) {
+        if self.selection.forced.contains(name.as_str()) {
             work.forced = true;
             work.reasons.push("it was asked for".into());
-        } else if let Some(reason) = self.rerun.get(name) {
+        } else if let Some(reason) = self.rerun.get(name.as_str()) {
             work.reasons.push(reason.clone());
         } else if let Some(record) = record {
             let damage = match (record.outcome, stage.common.on_failure) {
@@ -259,7 +263,12 @@ impl<'a> Judge<'a> {
     }
 
     /// Going back from a stage, the first one for which the workspace is as it was left now.
-    fn nearest_start(&self, stage: &str, left: Option<&WorkspaceState>, settled: &BTreeMap<String, Settled>) -> String {
+    fn nearest_start(
+        &self,
+        stage: &str,
+        left: Option<&WorkspaceState>,
+        settled: &BTreeMap<StageName, Settled>,
+    ) -> StageName {
         let mut nearest = stage;
         while let Some((stage, before)) =
             self.project.pipeline.stage(nearest).and_then(|s| Some((s, s.predecessor.as_deref()?)))
@@ -277,7 +286,7 @@ impl<'a> Judge<'a> {
             }
             nearest = before;
         }
-        nearest.to_owned()
+        nearest.into()
     }
 
     fn record(&self, fingerprint: &str) -> Result<Option<Record>> {
@@ -361,10 +370,10 @@ impl<'a> Judge<'a> {
 }
 
 /// A stage that it `needs`, without using its outputs, has failed. One that is off has nothing to wait for.
-fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<String, Settled>, selected: bool) -> Option<Verdict> {
-    stage.common.needs.iter().find_map(|need| match settled.get(need) {
+fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<StageName, Settled>, selected: bool) -> Option<Verdict> {
+    stage.common.needs.iter().find_map(|need| match settled.get(need.as_str()) {
         Some(Settled::Unavailable { why, failed: true }) => {
-            Some(Verdict::Unavailable { why: why.clone(), blocked_by: Some(need.clone()), fallback: true })
+            Some(Verdict::Unavailable { why: why.clone(), blocked_by: Some(need.into()), fallback: true })
         }
         Some(Settled::OutOfReach(why)) if selected => Some(Verdict::cut_off(why, need)),
         _ => None,
@@ -372,12 +381,12 @@ fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<String, Settled>, selected
 }
 
 /// The stages behind this one in its workspace.
-fn successors(pipeline: &Pipeline, stage: &Stage) -> Vec<String> {
+fn successors(pipeline: &Pipeline, stage: &Stage) -> Vec<StageName> {
     let Some(workspace) = &stage.common.workspace else { return Vec::new() };
     let behind = pipeline.stages.iter().skip_while(|other| other.common.name != stage.common.name).skip(1);
     behind
         .filter(|other| other.common.workspace.as_ref() == Some(workspace))
-        .map(|other| other.common.name.clone())
+        .map(|other| (&other.common.name).into())
         .collect()
 }
 
@@ -397,7 +406,7 @@ fn describe(difference: &Difference) -> String {
 /// The verdicts on all stages, in the order in which they would run.
 #[derive(Debug)]
 pub struct Survey {
-    pub stages: Vec<(String, Verdict)>,
+    pub stages: Vec<(StageName, Verdict)>,
 }
 
 /// What keeps a run from beginning.
@@ -405,13 +414,13 @@ pub struct Survey {
 pub enum CannotBegin {
     /// Exit code 3.
     #[error("{}", gaps(.0))]
-    Gaps(Vec<(String, Gap)>),
+    Gaps(Vec<(StageName, Gap)>),
     /// Exit code 2.
     #[error("{0}")]
     OutOfReach(String),
 }
 
-fn gaps(gaps: &[(String, Gap)]) -> String {
+fn gaps(gaps: &[(StageName, Gap)]) -> String {
     let mut text = String::from("this machine lacks what the pipeline needs:");
     let mut by_gap: BTreeMap<&Gap, Vec<&str>> = BTreeMap::new();
     for (stage, gap) in gaps {
@@ -442,8 +451,8 @@ pub fn survey(judge: &mut Judge) -> Result<Survey> {
                 judge.rerun.insert(first.clone(), reason.clone());
                 continue 'again;
             }
-            settled.insert(name.to_owned(), settle(&verdict));
-            stages.push((name.to_owned(), verdict));
+            settled.insert(StageName::from(name), settle(&verdict));
+            stages.push((StageName::from(name), verdict));
         }
         return Ok(Survey { stages });
     }
@@ -517,9 +526,9 @@ impl Survey {
 /// The first of the alternatives that has been made.
 pub fn available<'a>(
     candidates: &'a [OutputRef],
-    settled: &BTreeMap<String, Settled>,
+    settled: &BTreeMap<StageName, Settled>,
 ) -> Option<(&'a OutputRef, Arc<Record>)> {
-    candidates.iter().find_map(|candidate| match settled.get(&candidate.stage) {
+    candidates.iter().find_map(|candidate| match settled.get(candidate.stage.as_str()) {
         Some(Settled::Done(record)) => Some((candidate, record.clone())),
         _ => None,
     })

@@ -10,15 +10,15 @@ use super::process;
 use super::stage::{Shared, places};
 use crate::event::{Event, Outcome, Stamped};
 use crate::fs::disk::DiskError;
+use crate::names::RunId;
 use crate::pipeline::Stage;
-use crate::proc::is_alive;
 use crate::state::layout::Layout;
 use crate::state::{build_dir, journal, workspace};
 
 /// The name and the events of the last run that did anything. One that was killed before it could say what it is has done nothing.
-pub fn last_begun(layout: &Layout) -> Result<Option<(String, Vec<Stamped>)>, DiskError> {
+pub fn last_begun(layout: &Layout) -> Result<Option<(RunId, Vec<Stamped>)>, DiskError> {
     for run in journal::runs(layout)?.into_iter().rev() {
-        let (events, warning) = journal::read(&layout.journal(&run))?;
+        let (events, warning) = journal::read_without_samples(&layout.journal(&run))?;
         if let Some(warning) = warning {
             tracing::debug!("{warning}");
         }
@@ -27,19 +27,6 @@ pub fn last_begun(layout: &Layout) -> Result<Option<(String, Vec<Stamped>)>, Dis
         }
     }
     Ok(None)
-}
-
-/// Whether the run that these events are of has not said how it ended, and its process still runs on this machine.
-pub fn is_under_way(events: &[Stamped]) -> bool {
-    !events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. })) && is_owner_alive(events)
-}
-
-/// Whether the process that writes these events still runs on this machine.
-pub fn is_owner_alive(events: &[Stamped]) -> bool {
-    events.iter().any(|stamped| match &stamped.event {
-        Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start),
-        _ => false,
-    })
 }
 
 /// Returns when nothing of the last run is left. Supervisors end their commands when a run is killed; this waits for them. Needs
@@ -90,7 +77,7 @@ fn spent(shared: &Shared, stage: &Stage, work: &Work) -> Result<f64, DiskError> 
     }
     let places = stage.common.workspace.is_none().then(|| places(work));
     let Some(run) = build_dir::left_by(layout, name, &fingerprint, places.as_deref())? else { return Ok(0.0) };
-    let (events, _) = journal::read(&layout.journal(&run))?;
+    let (events, _) = journal::read_without_samples(&layout.journal(&run))?;
     Ok(unfinished(&events, name, &fingerprint))
 }
 

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::decide::{Settled, available};
 use super::project::Project;
+use crate::names::StageName;
 use crate::op::capture;
 use crate::pipeline::{Piece, Text};
 use crate::state::hash::Hasher;
@@ -28,7 +29,7 @@ pub struct Published {
 /// When a file cannot be copied, or something that optbuild did not put there is in the way.
 pub fn publish(
     project: &Project,
-    settled: &BTreeMap<String, Settled>,
+    settled: &BTreeMap<StageName, Settled>,
     state: &State,
     dir: &Utf8Path,
 ) -> Result<Published> {
@@ -105,7 +106,7 @@ fn same(source: &Utf8Path, target: &Utf8Path, hasher: &Hasher) -> bool {
 }
 
 /// Where an output stands, and a hash that changes with its content.
-fn locate(text: &Text, settled: &BTreeMap<String, Settled>, state: &State) -> Option<(Utf8PathBuf, String)> {
+fn locate(text: &Text, settled: &BTreeMap<StageName, Settled>, state: &State) -> Option<(Utf8PathBuf, String)> {
     let (Piece::Outputs(candidates), below) = text.pieces.split_first()? else { return None };
     let (output, record) = available(candidates, settled)?;
     let found = record.outputs.get(&output.output)?;

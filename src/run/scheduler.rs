@@ -2,6 +2,29 @@
 //!
 //! One thread decides; each stage runs in a thread of its own and reports through a channel. Threads instead of async: a run
 //! has a handful of stages that last for minutes, and everything waits for child processes.
+//!
+//! What always holds:
+//!
+//! | invariant | by |
+//! |---|---|
+//! | a stage is judged only when all that it depends on is settled | `dependencies_settled` |
+//! | a stage starts by a judgement that is no older than the last end of another stage | `ready` counts the ends |
+//! | a stage is in one of `ready`, `running` and `settled` at most | `decide`, `start`, `ended` |
+//! | what runs fits into the slots and the memory, is alone if it must be, and shares no workspace | [`Share::fits`] |
+//! | no stage starts after an interrupt, after an error of optbuild, or after a failure without `--keep-going` | `run` |
+//! | a stage that is settled is begun for the sake of a workspace only, and once | `rerun` of the judge |
+//! | a run is done only if each selected stage is settled | `nothing_is_left` |
+//!
+//! How a stage comes from one [`StageState`] to the next; an event says each of these:
+//!
+//! | from | to | when |
+//! |---|---|---|
+//! | `NotStarted` | `UpToDate` | its record is good, and it is selected |
+//! | `NotStarted` | `Skipped` | it is off, or not selected, or its outputs are used as they are, or it failed before and that is tolerated |
+//! | `NotStarted` | `Blocked` | what it depends on has no outputs |
+//! | `NotStarted` | `Running` | its record is not good, and it fits |
+//! | `UpToDate`, `Skipped`, `Done` | `Running` | a stage behind it needs the workspace as this one leaves it |
+//! | `Running` | `Done`, `Failed`, `Tolerated`, `Interrupted` | its thread says so |
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,7 +38,8 @@ use super::decide::{Judge, Settled, Verdict, Work, settle};
 use super::earlier;
 use super::project::Project;
 use super::stage::{Shared, StageEnd, execute};
-use crate::event::{Event, Outcome, ToolVersion};
+use crate::event::{Event, Outcome, StageState, ToolVersion};
+use crate::names::{FingerprintId, StageName};
 use crate::pipeline::{OnFailure, OutputRef, Stage};
 use crate::state::record::Record;
 
@@ -35,7 +59,9 @@ pub enum FailurePolicy {
 #[derive(Debug)]
 pub struct RunEnd {
     pub outcome: Outcome,
-    pub settled: BTreeMap<String, Settled>,
+    /// Where each stage stands that was judged.
+    pub stages: BTreeMap<StageName, StageState>,
+    pub settled: BTreeMap<StageName, Settled>,
     /// The first failure was of the machine: a tool, a disk, a permission.
     pub environment: bool,
     /// Stages failed, and the pipeline tolerates it.
@@ -49,16 +75,17 @@ struct Scheduler<'a, 'j> {
     shared: &'a Shared,
     budget: Budget,
     policy: FailurePolicy,
-    settled: BTreeMap<String, Settled>,
+    stages: BTreeMap<StageName, StageState>,
+    settled: BTreeMap<StageName, Settled>,
     /// Judged, and waiting for slots; with how many stages had ended by then.
-    ready: BTreeMap<String, (u64, Box<Work>)>,
+    ready: BTreeMap<StageName, (u64, Box<Work>)>,
     /// How many stages have ended.
     ends: u64,
-    running: BTreeMap<String, Share>,
+    running: BTreeMap<StageName, Share>,
     failed: bool,
     environment: bool,
     tolerated: bool,
-    done: Sender<(String, StageEnd)>,
+    done: Sender<(StageName, StageEnd)>,
 }
 
 /// Runs what is to be run.
@@ -73,6 +100,7 @@ pub fn run(judge: &mut Judge, shared: &Shared, budget: Budget, policy: FailurePo
         shared,
         budget,
         policy,
+        stages: BTreeMap::new(),
         settled: BTreeMap::new(),
         ready: BTreeMap::new(),
         ends: 0,
@@ -94,6 +122,7 @@ pub fn run(judge: &mut Judge, shared: &Shared, budget: Budget, policy: FailurePo
     }
     Ok(RunEnd {
         outcome,
+        stages: scheduler.stages,
         settled: scheduler.settled,
         environment: scheduler.environment,
         tolerated: scheduler.tolerated,
@@ -101,7 +130,7 @@ pub fn run(judge: &mut Judge, shared: &Shared, budget: Budget, policy: FailurePo
 }
 
 impl<'a> Scheduler<'a, '_> {
-    fn run<'s>(&mut self, scope: &'s Scope<'s, 'a>, finished: &Receiver<(String, StageEnd)>) -> Result<()> {
+    fn run<'s>(&mut self, scope: &'s Scope<'s, 'a>, finished: &Receiver<(StageName, StageEnd)>) -> Result<()> {
         let mut error = None;
         loop {
             let stopping = self.shared.control.is_interrupted()
@@ -119,7 +148,7 @@ impl<'a> Scheduler<'a, '_> {
             }
             // The timeout is for an interrupt that comes while nothing else happens.
             if let Ok((name, end)) = finished.recv_timeout(Duration::from_secs(3600)) {
-                self.ended(&name, end);
+                self.ended(name, end);
             }
         }
         match error {
@@ -178,7 +207,7 @@ impl<'a> Scheduler<'a, '_> {
     fn dependencies_settled(&self, stage: &Stage) -> bool {
         stage.dependencies.iter().all(|alternatives| {
             for name in alternatives {
-                match self.settled.get(name) {
+                match self.settled.get(name.as_str()) {
                     None | Some(Settled::Open) => return false,
                     Some(Settled::Done(_) | Settled::OutOfReach(_)) => return true,
                     Some(Settled::Unavailable { .. }) => {}
@@ -190,21 +219,21 @@ impl<'a> Scheduler<'a, '_> {
 
     /// Judges a stage. True if it is ready to run, false if it is settled or has to wait for another.
     fn decide(&mut self, stage: &Stage) -> Result<bool> {
-        let name = stage.common.name.clone();
+        let name = StageName::from(&stage.common.name);
         let verdict = self.judge.judge(stage, &self.settled)?;
         let selected = self.judge.selection.stages.contains(&name);
         match &verdict {
             Verdict::UpToDate(record, _) if selected => self.up_to_date(record)?,
-            Verdict::UpToDate(..) => self.skip(&name, "not selected; its outputs are up to date"),
-            Verdict::Stale(_) => self.skip(&name, "its recorded outputs are used as they are"),
-            Verdict::OutOfReach(_) => self.skip(&name, "not selected"),
+            Verdict::UpToDate(record, _) => self.skip(&name, "not selected; its outputs are up to date", Some(record)),
+            Verdict::Stale(record) => self.skip(&name, "its recorded outputs are used as they are", Some(record)),
+            Verdict::OutOfReach(_) => self.skip(&name, "not selected", None),
             Verdict::Unavailable { blocked_by: Some(by), .. } => {
-                self.send(Event::StageBlocked { stage: (&name).into(), by: by.into() });
+                self.send(Event::StageBlocked { stage: name.clone(), by: by.clone() });
             }
-            Verdict::Unavailable { why, .. } => self.skip(&name, why),
+            Verdict::Unavailable { why, .. } => self.skip(&name, why, None),
             Verdict::FailedBefore(_) => {
                 self.tolerated = true;
-                self.skip(&name, "it failed before, which is tolerated; `--from` tries it again");
+                self.skip(&name, "it failed before, which is tolerated; `--from` tries it again", None);
             }
             Verdict::NeedsFirst { stage: first, reason, begin } => {
                 anyhow::ensure!(
@@ -226,21 +255,17 @@ impl<'a> Scheduler<'a, '_> {
     }
 
     /// The record may be one of other variables, which were set back: it is the stage's current one again.
-    fn up_to_date(&self, record: &Record) -> Result<()> {
+    fn up_to_date(&mut self, record: &Record) -> Result<()> {
         let fingerprint = record.fingerprint.id();
         self.shared.state.point_to(&record.stage, &fingerprint)?;
-        self.send(Event::StageUpToDate {
-            stage: record.stage.clone().into(),
-            fingerprint: fingerprint.into(),
-            saved: record.duration,
-        });
+        self.send(Event::StageUpToDate { stage: record.stage.clone(), fingerprint, saved: record.duration });
         Ok(())
     }
 
     fn fits_now(&self, stage: &Stage) -> bool {
         let name = &stage.common.name;
         self.ready
-            .get(name)
+            .get(name.as_str())
             .is_some_and(|(_, work)| Share::of(stage, work, self.budget).fits(name, &self.running, self.budget))
     }
 
@@ -248,31 +273,65 @@ impl<'a> Scheduler<'a, '_> {
     where
         'a: 's,
     {
-        let name = &stage.common.name;
-        let Some((_, work)) = self.ready.remove(name) else { return };
-        let candidate = Share::of(stage, &work, self.budget);
+        let Some((name, (_, work))) = self.ready.remove_entry(stage.common.name.as_str()) else { return };
+        let share = Share::of(stage, &work, self.budget);
+        let slots = share.slots;
         // What a resumed run has wiped once it goes on with.
         let fresh = self.judge.selection.fresh && work.forced;
         let earlier = earlier::seconds(self.shared, stage, &work);
-        announce(self.shared, stage, &work, candidate.slots, earlier);
+        self.announce(&name, &work, slots, earlier);
+        self.running.insert(name.clone(), share);
         let (shared, done) = (self.shared, self.done.clone());
-        let slots = candidate.slots;
-        self.running.insert(name.clone(), candidate);
         scope.spawn(move || {
             let end = execute(shared, stage, *work, slots, fresh, earlier);
-            if done.send((stage.common.name.clone(), end)).is_err() {
+            if done.send((name, end)).is_err() {
                 tracing::debug!("stage {} ended after the scheduler", stage.common.name);
             }
         });
     }
 
-    fn ended(&mut self, name: &str, end: StageEnd) {
-        self.running.remove(name);
+    /// Says that a stage starts, why, with which tools, and what its plan has to note. `earlier`: see [`Event::StageStarted`].
+    fn announce(&mut self, name: &StageName, work: &Work, jobs: usize, earlier: f64) {
+        let shared = self.shared;
+        let expected = match shared.state.current(name) {
+            // A stage of another pipeline may have the same name.
+            Ok(record) => record.filter(|record| record.pipeline == shared.pipeline).map(|record| record.duration),
+            Err(error) => {
+                self.send(Event::Note { stage: name.clone(), text: error.to_string() });
+                None
+            }
+        };
+        self.send(Event::StageStarted {
+            stage: name.clone(),
+            fingerprint: work.fingerprint.id(),
+            reasons: work.reasons.clone(),
+            // A stage that rebuilds a workspace takes away the records of those behind it.
+            expected: expected.or_else(|| shared.took.get(name).copied()),
+            earlier,
+            jobs,
+        });
+        let tools = work.plan.tools.iter().map(|tool| ToolVersion {
+            name: tool.name.clone(),
+            path: tool.path.clone(),
+            version: shared.tools.version(tool),
+        });
+        let tools: Vec<ToolVersion> = tools.collect();
+        if !tools.is_empty() {
+            self.send(Event::ToolsUsed { stage: name.clone(), tools });
+        }
+        for note in &work.plan.notes {
+            self.send(Event::Note { stage: name.clone(), text: note.clone() });
+        }
+    }
+
+    fn ended(&mut self, name: StageName, end: StageEnd) {
+        self.running.remove(&name);
         self.ends += 1;
         // What was known of source trees may not be true any more.
         self.shared.sources.forget();
         let tolerated =
-            self.project.pipeline.stage(name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
+            self.project.pipeline.stage(&name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
+        self.enter(&name, StageState::ended(end.outcome(), tolerated));
         let settled = match end {
             StageEnd::Done(record) => Settled::Done(std::sync::Arc::new(*record)),
             StageEnd::Interrupted => Settled::OutOfReach(format!("stage `{name}` was interrupted")),
@@ -291,15 +350,28 @@ impl<'a> Scheduler<'a, '_> {
                 Settled::OutOfReach(format!("stage `{name}` failed"))
             }
         };
-        self.settled.insert(name.into(), settled);
+        self.settled.insert(name, settled);
     }
 
-    fn skip(&self, stage: &str, reason: &str) {
-        self.send(Event::StageSkipped { stage: stage.into(), reason: reason.into() });
+    /// Says that a stage does not run; with the record whose outputs are used by the others, if there is one.
+    fn skip(&mut self, stage: &StageName, reason: &str, used: Option<&Record>) {
+        let fingerprint: Option<FingerprintId> = used.map(|record| record.fingerprint.id());
+        self.send(Event::StageSkipped { stage: stage.clone(), reason: reason.into(), fingerprint });
     }
 
-    fn send(&self, event: Event) {
+    fn send(&mut self, event: Event) {
+        if let Some((stage, state)) = event.stage_state() {
+            self.enter(stage, state);
+        }
         self.shared.events.send(event);
+    }
+
+    fn enter(&mut self, stage: &StageName, state: StageState) {
+        let before = self.stages.insert(stage.clone(), state).unwrap_or_default();
+        // It is judged again when it has to run again.
+        if before != state && !before.next().contains(&state) {
+            tracing::debug!("stage {stage} was {} and is {}", before.words(true), state.words(true));
+        }
     }
 }
 
@@ -334,7 +406,7 @@ impl Share {
     }
 
     /// Whether the stage of that name, which takes this, can start beside those that run.
-    pub fn fits(&self, name: &str, running: &BTreeMap<String, Share>, budget: Budget) -> bool {
+    pub fn fits(&self, name: &str, running: &BTreeMap<StageName, Share>, budget: Budget) -> bool {
         let others = || running.values();
         if running.is_empty() {
             return true;
@@ -348,40 +420,5 @@ impl Share {
             && !others().any(|other| other.workspace.is_some() && other.workspace == self.workspace)
             // A stage that runs again empties its output directory, from which another one may still read.
             && !others().any(|other| other.inputs.iter().any(|input| input.stage == name))
-    }
-}
-
-/// Says that a stage starts, why, with which tools, and what its plan has to note. `earlier`: see [`Event::StageStarted`].
-fn announce(shared: &Shared, stage: &Stage, work: &Work, jobs: usize, earlier: f64) {
-    let name = &stage.common.name;
-    let expected = match shared.state.current(name) {
-        // A stage of another pipeline may have the same name.
-        Ok(record) => record.filter(|record| record.pipeline == shared.pipeline).map(|record| record.duration),
-        Err(error) => {
-            shared.events.send(Event::Note { stage: name.into(), text: error.to_string() });
-            None
-        }
-    };
-    // A stage that rebuilds a workspace takes away the records of those behind it.
-    let expected = expected.or_else(|| shared.took.get(name).copied());
-    shared.events.send(Event::StageStarted {
-        stage: name.into(),
-        fingerprint: work.fingerprint.id().into(),
-        reasons: work.reasons.clone(),
-        expected,
-        earlier,
-        jobs,
-    });
-    let tools = work.plan.tools.iter().map(|tool| ToolVersion {
-        name: tool.name.clone(),
-        path: tool.path.clone(),
-        version: shared.tools.version(tool),
-    });
-    let tools: Vec<ToolVersion> = tools.collect();
-    if !tools.is_empty() {
-        shared.events.send(Event::ToolsUsed { stage: name.into(), tools });
-    }
-    for note in &work.plan.notes {
-        shared.events.send(Event::Note { stage: name.into(), text: note.clone() });
     }
 }

@@ -35,7 +35,7 @@ use super::select::{Request, Selection, select};
 use super::stage::Shared;
 use super::step::Events;
 use crate::event::{Event, Outcome, Stamped};
-use crate::names::RunId;
+use crate::names::{RunId, StageName};
 use crate::proc;
 use crate::state::journal::Journal;
 use crate::state::store::{Lock, LockInfo, State};
@@ -52,7 +52,7 @@ pub struct Options {
     pub cwd: Utf8PathBuf,
     pub request: Request,
     /// Of a run that goes on with another one: what is still to be begun afresh.
-    pub still_forced: Option<BTreeSet<String>>,
+    pub still_forced: Option<BTreeSet<StageName>>,
     pub budget: Budget,
     pub policy: FailurePolicy,
     /// Where outputs are put. None: where they are put by default.
@@ -66,7 +66,7 @@ pub struct Options {
 /// Hears what happens in a run, in a thread of its own.
 pub trait Listener: Send {
     /// Before anything runs. Returns how many seconds stages took in earlier runs, for those behind that are made anew.
-    fn begin(&mut self, _started: &Stamped) -> BTreeMap<String, f64> {
+    fn begin(&mut self, _started: &Stamped) -> BTreeMap<StageName, f64> {
         BTreeMap::new()
     }
 
@@ -141,7 +141,6 @@ impl<'a> Session<'a> {
 
         let time = Timestamp::now();
         let (run, mut journal) = Journal::create(&project.layout, time)?;
-        let run = RunId::from(run);
         let started = Stamped { time, event: started(project, options, &selection, &run) };
         journal.append(&started)?;
         journal.sync()?;
@@ -159,7 +158,7 @@ impl<'a> Session<'a> {
             optbuild: options.optbuild.clone(),
             supervisor: options.supervisor.clone(),
             base_env,
-            run: run.to_string(),
+            run: run.clone(),
             pipeline: project.pipeline.name.clone(),
             took,
         };
@@ -213,7 +212,7 @@ fn started(project: &Project, options: &Options, selection: &Selection, run: &Ru
         pipeline_hash: pipeline.hash.clone(),
         args: options.words.clone(),
         vars: shown.map(|(name, variable)| (name.clone(), serde_json::json!(variable.value))).collect(),
-        forced: selection.forced.iter().map(Into::into).collect(),
+        forced: selection.forced.iter().cloned().collect(),
         stages: stages.map(|stage| (&stage.common.name).into()).collect(),
         jobs: options.budget.slots,
         version: env!("CARGO_PKG_VERSION").into(),

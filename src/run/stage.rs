@@ -18,7 +18,7 @@ use super::resolve::Resolver;
 use super::step::{Events, StepError, StepRunner, failure};
 use crate::event::{Event, Fact, Failure, Outcome, OutputInfo};
 use crate::fs::{disk, pattern};
-use crate::names::StepId;
+use crate::names::{RunId, StageName, StepId};
 use crate::pipeline::{OnFailure, Stage};
 use crate::plan::{Action, Output, Part, Step, Symbol};
 use crate::state::build_dir::{self, Begin, BuildDir};
@@ -43,10 +43,10 @@ pub struct Shared {
     /// The program that supervises commands.
     pub supervisor: Utf8PathBuf,
     pub base_env: BTreeMap<String, String>,
-    pub run: String,
+    pub run: RunId,
     pub pipeline: String,
     /// Seconds that stages took in earlier runs.
-    pub took: BTreeMap<String, f64>,
+    pub took: BTreeMap<StageName, f64>,
 }
 
 /// How a stage ended.
@@ -57,18 +57,28 @@ pub enum StageEnd {
     Interrupted,
 }
 
+impl StageEnd {
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            StageEnd::Done(_) => Outcome::Done,
+            StageEnd::Failed(_) => Outcome::Failed,
+            StageEnd::Interrupted => Outcome::Interrupted,
+        }
+    }
+}
+
 /// Runs a stage in `slots` slots, and tells the listeners how it ended. `earlier`: seconds that it was worked on before.
 pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: bool, earlier: f64) -> StageEnd {
     let began = Instant::now();
-    let name = stage.common.name.clone();
+    let name = &stage.common.name;
     let tolerated = stage.common.on_failure == OnFailure::Continue;
     let runner = StepRunner {
-        stage: (&name).into(),
+        stage: name.into(),
         events: shared.events.clone(),
         control: Arc::clone(&shared.control),
         supervisor: shared.supervisor.clone(),
         state: shared.state.layout().root().to_owned(),
-        logs: shared.state.layout().logs(&shared.run, &name),
+        logs: shared.state.layout().logs(&shared.run, name),
         timeout: stage.common.timeout,
         retries: stage.common.retries,
         slots,
@@ -89,19 +99,15 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
             StageEnd::Failed(Box::new(failure(&StepId::default(), format!("{error:#}"), manifest::is_to_blame(&error))))
         }
     };
-    let end = match end {
-        // What this machine lacks may be there in the next run, and what was disturbed may be left alone.
-        StageEnd::Failed(failure) if tolerated && !failure.environment && !disturbed => {
-            match execution.record_failure(began) {
-                Ok(()) => StageEnd::Failed(failure),
-                Err(error) => {
-                    shared.events.send(Event::Note { stage: name.into(), text: format!("{error:#}") });
-                    StageEnd::Failed(failure)
-                }
-            }
-        }
-        other => other,
-    };
+    // What this machine lacks may be there in the next run, and what was disturbed may be left alone.
+    if let StageEnd::Failed(failure) = &end
+        && tolerated
+        && !failure.environment
+        && !disturbed
+        && let Err(error) = execution.record_failure(began)
+    {
+        execution.note(format!("{error:#}"));
+    }
     execution.report(&end, began, tolerated);
     end
 }
@@ -223,7 +229,7 @@ impl Execution<'_> {
     }
 
     fn note(&self, text: impl Into<String>) {
-        self.shared.events.send(Event::Note { stage: self.stage.common.name.clone().into(), text: text.into() });
+        self.shared.events.send(Event::Note { stage: self.runner.stage.clone(), text: text.into() });
     }
 
     /// Writes the record, after the outputs are on disk.
@@ -275,7 +281,7 @@ impl Execution<'_> {
         facts: Vec<Fact>,
     ) -> Record {
         Record {
-            stage: self.stage.common.name.clone(),
+            stage: self.runner.stage.clone(),
             pipeline: self.shared.pipeline.clone(),
             run: self.shared.run.clone(),
             fingerprint: self.fingerprint().clone(),
@@ -298,28 +304,29 @@ impl Execution<'_> {
 
     fn report(&self, end: &StageEnd, began: Instant, tolerated: bool) {
         let root = self.shared.state.layout().root();
-        let (outcome, outputs, failure) = match end {
-            StageEnd::Done(record) => {
-                let outputs = record.outputs.iter().map(|(name, output)| OutputInfo {
-                    name: name.clone(),
-                    path: root.join(&output.path),
-                    bytes: output.bytes,
-                    files: output.files,
-                    show: output.show,
-                });
-                (Outcome::Done, outputs.collect(), None)
-            }
-            StageEnd::Failed(failure) => (Outcome::Failed, Vec::new(), Some(*failure.clone())),
-            StageEnd::Interrupted => (Outcome::Interrupted, Vec::new(), None),
+        let outputs = match end {
+            StageEnd::Done(record) => &record.outputs,
+            _ => &BTreeMap::new(),
+        };
+        let outputs = outputs.iter().map(|(name, output)| OutputInfo {
+            name: name.clone(),
+            path: root.join(&output.path),
+            bytes: output.bytes,
+            files: output.files,
+            show: output.show,
+        });
+        let failure = match end {
+            StageEnd::Failed(failure) => Some(*failure.clone()),
+            _ => None,
         };
         let duration = began.elapsed().as_secs_f64();
         let busy = *lock(&self.runner.busy);
         self.shared.events.send(Event::StageFinished {
-            stage: self.stage.common.name.clone().into(),
-            outcome,
+            stage: self.runner.stage.clone(),
+            outcome: end.outcome(),
             duration,
             hashing: (duration - busy).max(0.0),
-            outputs,
+            outputs: outputs.collect(),
             tolerated: tolerated && failure.is_some(),
             failure,
         });

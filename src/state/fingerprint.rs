@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sources::{self, SourceError, Sources};
 use super::tools::{ToolError, ToolIdentities};
+use crate::names::FingerprintId;
 use crate::pipeline::{OutputRef, Pipeline, Stage, VarValue};
 use crate::plan::{Action, Arg, Command, Pool, StagePlan, Step};
 
@@ -65,11 +66,11 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// Names the record: the hash of all parts, in hexadecimal.
-    pub fn id(&self) -> String {
+    pub fn id(&self) -> FingerprintId {
         let mut hasher = blake3::Hasher::new();
         add(&mut hasher, &self.configuration);
         add(&mut hasher, &self.sources);
-        hasher.finalize().to_hex().to_string()
+        hasher.finalize().to_hex().as_str().into()
     }
 
     /// The hash of the configuration alone.

@@ -6,20 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 use crate::fs::disk::{self, At, DiskError};
+use crate::names::{FingerprintId, StageName};
 use crate::pipeline::StartsFrom;
 
 /// Which stage changed a workspace last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceState {
-    pub stage: String,
-    pub fingerprint: String,
+    pub stage: StageName,
+    pub fingerprint: FingerprintId,
     /// The stage has begun, and has not finished.
     pub dirty: bool,
     /// Fingerprints of the stages on whose work this one goes on, each from the state that the one before it has left; its own
     /// last.
     #[serde(default)]
-    pub lineage: Vec<String>,
+    pub lineage: Vec<FingerprintId>,
 }
 
 /// A stage that wants to start in a workspace.
@@ -43,7 +44,7 @@ pub enum WorkspaceDecision {
     Continue,
     /// Another stage must run first.
     RunFirst {
-        stage: String,
+        stage: StageName,
         /// A sentence: what is wrong with the workspace.
         why: String,
     },
@@ -87,7 +88,7 @@ pub fn may_start(state: Option<&WorkspaceState>, candidate: Candidate<'_>) -> Wo
         (Some(state), _) if state.stage != predecessor => format!("the workspace was last left by `{}`", state.stage),
         _ => format!("the workspace was left by an earlier version of `{predecessor}`"),
     };
-    WorkspaceDecision::RunFirst { stage: predecessor.to_string(), why }
+    WorkspaceDecision::RunFirst { stage: predecessor.into(), why }
 }
 
 /// The state of a workspace; none when there is no such directory, or nobody knows.

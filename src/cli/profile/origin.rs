@@ -121,7 +121,7 @@ pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Form
 /// The record of the stage whose output a text begins with, in the very version that `record` was made from.
 fn producer(project: &Project, record: &Record, text: &Text) -> Result<Option<Record>> {
     let (Some(candidates), Some(state)) = (leading_output(text), &project.state) else { return Ok(None) };
-    let input = record.inputs.iter().find(|input| candidates.iter().any(|output| output.stage == input.stage));
+    let input = record.inputs.iter().find(|input| candidates.iter().any(|output| input.stage == output.stage));
     match input {
         Some(input) => Ok(state.record(&input.fingerprint)?.filter(|record| record.outcome == RecordOutcome::Done)),
         None => Ok(None),
@@ -132,8 +132,8 @@ fn producer(project: &Project, record: &Record, text: &Text) -> Result<Option<Re
 fn made_from(project: &Project, record: &Record, text: &Text) -> Option<Utf8PathBuf> {
     let state = project.state.as_ref()?;
     place(project, text, &|candidates| {
-        let input = record.inputs.iter().find(|input| candidates.iter().any(|output| output.stage == input.stage))?;
-        let output = candidates.iter().find(|output| output.stage == input.stage)?;
+        let input = record.inputs.iter().find(|input| candidates.iter().any(|output| input.stage == output.stage))?;
+        let output = candidates.iter().find(|output| input.stage == output.stage)?;
         // A gather stage has all copies of a BOLT-instrumented build as its input, where the declaration names one of them.
         Some((state.record(&input.fingerprint).ok().flatten()?, output.clone()))
     })
@@ -196,12 +196,14 @@ fn records(project: &Project, build: &Record) -> Result<BTreeMap<String, Record>
     let mut found: BTreeMap<String, Record> = BTreeMap::new();
     let mut open = vec![build.clone()];
     while let Some(record) = open.pop() {
-        for input in record.inputs.iter().filter(|input| !gathers(&input.stage) && !found.contains_key(&input.stage)) {
+        for input in
+            record.inputs.iter().filter(|input| !gathers(&input.stage) && !found.contains_key(input.stage.as_str()))
+        {
             if let Some(state) = &project.state {
                 open.extend(state.record(&input.fingerprint)?);
             }
         }
-        found.insert(record.stage.clone(), record);
+        found.insert(record.stage.to_string(), record);
     }
     Ok(found)
 }
