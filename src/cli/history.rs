@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use super::args::{HistoryArgs, HistoryCommand, HistoryDiffArgs};
 use super::exit::Usage;
-use super::plan::print;
+use super::output::print;
 use super::{last_run, project};
 use crate::names::RunId;
 use crate::report::info::{RunRow, diff_table, history_table};
@@ -46,7 +46,7 @@ fn list(args: &HistoryArgs) -> Result<u8> {
     if args.common.json {
         print(&(serde_json::to_string_pretty(&rows).context("the runs cannot be written as JSON")? + "\n"))?;
     } else {
-        print(&history_table(&rows, &jiff::tz::TimeZone::system(), super::look()))?;
+        print(&history_table(&rows, &jiff::tz::TimeZone::system(), super::output::look()))?;
     }
     Ok(0)
 }
@@ -62,7 +62,7 @@ fn diff(args: &HistoryDiffArgs) -> Result<u8> {
     if args.common.json {
         print(&(serde_json::to_string_pretty(&diff).context("the changes cannot be written as JSON")? + "\n"))?;
     } else {
-        print(&diff_table(&diff, args.all, super::look()))?;
+        print(&diff_table(&diff, args.all, super::output::look()))?;
     }
     Ok(0)
 }

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::args::{ArtifactsArgs, LastRunArgs, PipelineArgs, StageArgs, StatusArgs};
 use super::exit::Usage;
-use super::look;
-use super::plan::{answer, print};
+use super::output::look;
+use super::output::print;
 use super::project::{Mode, Project, current_dir};
 use crate::names::StepId;
 use crate::pipeline::{Kind, Pipeline, Stage, VarType, shipped};
@@ -172,7 +172,7 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
         let Some((name, verdict)) = survey.stages.iter().find(|(name, _)| *name == args.stage) else {
             return Err(Usage(format!("stage `{}` is not part of the graph", args.stage)).into());
         };
-        let mut explanation = Explanation { stage: name.to_string(), state: answer(verdict), ..Explanation::default() };
+        let mut explanation = Explanation { stage: name.to_string(), state: verdict.words(), ..Explanation::default() };
         match verdict {
             Verdict::Run(work) => {
                 if let Some(ended) = last_ends(&project)?.get(name.as_str()).and_then(how_it_ended) {

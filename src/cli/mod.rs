@@ -14,7 +14,7 @@ mod man;
 mod merge;
 mod output;
 mod plan;
-pub mod profile;
+mod profile;
 mod project;
 mod report;
 mod run;
@@ -27,7 +27,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command};
-use output::{color, look, tell, tell_error};
+use output::{color, tell, tell_error};
 
 /// Runs the program.
 pub fn main() -> ExitCode {

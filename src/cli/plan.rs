@@ -1,6 +1,5 @@
 //! `optbuild plan`: every step of every stage, as text, as a script, or as a graph.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
@@ -13,7 +12,7 @@ use super::project::{Mode, Project, current_dir};
 use crate::pipeline::Stage;
 use crate::plan::{Action, Command, Gap, Op, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
-use crate::run::decide::{CannotBegin, Judge, SPARED, Survey, Verdict, survey};
+use crate::run::decide::{CannotBegin, Judge, Survey, Verdict, survey};
 use crate::run::environment;
 use crate::run::select::{Selection, select};
 use crate::text;
@@ -84,15 +83,9 @@ fn save_facts(args: &PlanArgs, project: &Project) -> Result<u8> {
     Ok(0)
 }
 
-/// Stages that are off have no outputs whatever runs.
-pub fn off(project: &Project) -> BTreeSet<String> {
-    let off = project.pipeline.stages.iter().filter(|stage| !stage.common.when);
-    off.map(|stage| stage.common.name.clone()).collect()
-}
-
 /// The selected stages, which are all up to some.
 fn script(project: &Project, selection: &Selection) -> Result<String> {
-    let off = off(project);
+    let off = project.off();
     let environment = shell::Environment { base: environment::BASE, secret: environment::SECRET };
     let mut plans = Vec::new();
     for name in project.graph.order() {
@@ -105,7 +98,7 @@ fn script(project: &Project, selection: &Selection) -> Result<String> {
 
 /// The plan as text. Without a survey, what would run is not known and all of it is shown.
 fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) -> Result<String> {
-    let off = off(project);
+    let off = project.off();
     let mut text = String::new();
     for name in project.graph.order() {
         let Some(stage) = project.pipeline.stage(name) else { continue };
@@ -114,7 +107,7 @@ fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) 
         }
         let verdict = survey.and_then(|survey| survey.stages.iter().find(|(n, _)| *n == *name)).map(|(_, v)| v);
         let answer =
-            verdict.map(answer).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });
+            verdict.map(Verdict::words).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });
         stage_text(&mut text, stage, &answer)?;
         let plan = match verdict {
             Some(Verdict::Run(work)) => Some(work.plan.clone()),
@@ -130,23 +123,6 @@ fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) 
         text.push('\n');
     }
     Ok(text)
-}
-
-/// The three answers, and those of stages that do not run.
-pub fn answer(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::UpToDate(..) => "up to date".into(),
-        Verdict::Run(work) => format!("will run: {}", work.reasons.join("; ")),
-        Verdict::DependsOn(stage, _) => format!("depends on {stage}"),
-        Verdict::NeedsFirst { reason, .. } => format!("cannot start: {reason}"),
-        Verdict::Stale(_) => "out of date, used as it is".into(),
-        Verdict::Unavailable { why, blocked_by: Some(_), .. } => format!("blocked: {why}"),
-        Verdict::Unavailable { why, .. } if why == SPARED => SPARED.into(),
-        Verdict::Unavailable { .. } => "off".into(),
-        Verdict::FailedBefore(_) => "failed before, which is tolerated".into(),
-        // The stage that needs it, if one does, is blocked and says why.
-        Verdict::OutOfReach(_) => "not selected".into(),
-    }
 }
 
 fn stage_text(text: &mut String, stage: &Stage, answer: &str) -> std::fmt::Result {

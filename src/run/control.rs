@@ -55,14 +55,6 @@ pub enum NotStarted {
     Failed(StartError),
 }
 
-/// How a watched process ended.
-#[derive(Debug)]
-pub enum Ended {
-    By(Exit),
-    /// It was ended because it ran longer than it may.
-    TimedOut(Exit),
-}
-
 /// A process that [`Control`] knows until this is dropped.
 #[derive(Debug)]
 pub struct Watched {
@@ -149,16 +141,15 @@ impl Watched {
         Hold { control: Arc::clone(&self.control), id: self.id }
     }
 
-    /// Waits for its end, or ends it when it has run for longer than `timeout`. Time in which the run is paused does not count.
-    pub fn wait(&self, timeout: Option<Duration>) -> Ended {
-        let Some(timeout) = timeout else {
-            return Ended::By(self.process.wait());
-        };
+    /// Waits for its end, or ends it when it has run for longer than `timeout`, and says whether it did. Time in which the run is
+    /// paused does not count.
+    pub fn wait(&self, timeout: Option<Duration>) -> (Exit, bool) {
+        let Some(timeout) = timeout else { return (self.process.wait(), false) };
         if let Some(exit) = self.process.wait_timeout(timeout) {
-            return Ended::By(exit);
+            return (exit, false);
         }
         self.process.end(GRACE);
-        Ended::TimedOut(self.process.wait())
+        (self.process.wait(), true)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Decides what a run does with a stage: it is up to date, it runs and why, or it cannot be known yet.
+//! Decides what a run does with a stage: it is up to date, it runs and why, or it cannot be known yet; and looks at all stages before
+//! anything runs, to say at once what would go wrong later.
 //!
 //! Looks at records and sources; changes nothing. `plan`, `status`, `explain` and the scheduler ask the same questions here.
 
@@ -86,9 +87,31 @@ pub struct Work {
 }
 
 impl Verdict {
+    /// What `plan` and `explain` say: one of the three answers, or why the stage does not run.
+    pub fn words(&self) -> String {
+        match self {
+            Verdict::UpToDate(..) => "up to date".into(),
+            Verdict::Run(work) => format!("will run: {}", work.reasons.join("; ")),
+            Verdict::DependsOn(stage, _) => format!("depends on {stage}"),
+            Verdict::NeedsFirst { reason, .. } => format!("cannot start: {reason}"),
+            Verdict::Stale(_) => "out of date, used as it is".into(),
+            Verdict::Unavailable { why, blocked_by: Some(_), .. } => format!("blocked: {why}"),
+            Verdict::Unavailable { why, .. } if why == SPARED => SPARED.into(),
+            Verdict::Unavailable { .. } => "off".into(),
+            Verdict::FailedBefore(_) => "failed before, which is tolerated".into(),
+            // The stage that needs it, if one does, is blocked and says why.
+            Verdict::OutOfReach(_) => "not selected".into(),
+        }
+    }
+
     /// A stage that does not run, and does not fail.
     pub fn off(why: String) -> Verdict {
         Verdict::Unavailable { why, blocked_by: None, fallback: true }
+    }
+
+    /// A stage that depends on one without outputs. References to it take their fallback.
+    pub fn blocked(why: &str, by: &str) -> Verdict {
+        Verdict::Unavailable { why: why.into(), blocked_by: Some(by.into()), fallback: true }
     }
 
     /// A stage that depends on one that is out of reach, and is itself for those that depend on it.
@@ -130,11 +153,8 @@ impl<'a> Judge<'a> {
         if let Some(verdict) = blocked_by_needs(stage, settled, selected) {
             return Ok(verdict);
         }
-        let unavailable: BTreeSet<String> = settled
-            .iter()
-            .filter(|(_, s)| matches!(s, Settled::Unavailable { .. }))
-            .map(|(n, _)| n.to_string())
-            .collect();
+        let unavailable = settled.iter().filter(|(_, settled)| matches!(settled, Settled::Unavailable { .. }));
+        let unavailable: BTreeSet<String> = unavailable.map(|(name, _)| name.to_string()).collect();
         let plan = match self.project.plan(name, &unavailable) {
             Ok(plan) => plan,
             Err(PlanError::Blocked { by, .. }) => {
@@ -142,47 +162,32 @@ impl<'a> Judge<'a> {
                     Some(Settled::Unavailable { why, .. }) => why.clone(),
                     _ => format!("stage `{by}` has no outputs"),
                 };
-                return Ok(Verdict::Unavailable { why, blocked_by: Some(by.into()), fallback: true });
+                return Ok(Verdict::blocked(&why, &by));
             }
             Err(error) => return Err(error.into()),
+        };
+        // What follows from a stage that this one goes on from, and that has no outputs.
+        let without = |before: &str, plan: StagePlan, why: &str| match settled.get(before) {
+            _ if !selected => self.outside(name, &format!("stage `{before}`, {why}, is not up to date")),
+            Some(Settled::OutOfReach(why)) => Ok(Verdict::cut_off(why, before)),
+            Some(Settled::Unavailable { why, .. }) => Ok(Verdict::blocked(why, before)),
+            _ => Ok(Verdict::DependsOn(before.into(), Box::new(plan))),
         };
         let mut inputs = Vec::new();
         let mut input_paths = BTreeMap::new();
         for output in plan.inputs() {
-            match settled.get(output.stage.as_str()) {
-                Some(Settled::Done(record)) => self.input(record, output, &mut inputs, &mut input_paths)?,
-                Some(Settled::OutOfReach(why)) if selected => {
-                    return Ok(Verdict::cut_off(why, &output.stage));
-                }
-                _ if selected => return Ok(Verdict::DependsOn(output.stage.into(), Box::new(plan))),
-                _ => {
-                    let why = format!("stage `{}`, which it is made from, is not up to date", output.stage);
-                    return self.outside(name, &why);
-                }
-            }
+            let Some(Settled::Done(record)) = settled.get(output.stage.as_str()) else {
+                return without(&output.stage, plan, "which it is made from");
+            };
+            self.input(record, output, &mut inputs, &mut input_paths)?;
         }
-        let predecessor = match &stage.predecessor {
-            None => None,
-            Some(before) => match settled.get(before.as_str()) {
-                Some(Settled::Done(record)) => Some(record.fingerprint.id()),
-                Some(Settled::OutOfReach(why)) if selected => {
-                    return Ok(Verdict::cut_off(why, before));
-                }
-                // It will not leave the state that this one starts from.
-                Some(Settled::Unavailable { why, .. }) if selected => {
-                    return Ok(Verdict::Unavailable {
-                        why: why.clone(),
-                        blocked_by: Some(before.into()),
-                        fallback: true,
-                    });
-                }
-                _ if selected => return Ok(Verdict::DependsOn(before.into(), Box::new(plan))),
-                _ => {
-                    let why = format!("stage `{before}`, whose workspace it goes on with, is not up to date");
-                    return self.outside(name, &why);
-                }
-            },
-        };
+        let mut predecessor = None;
+        if let Some(before) = &stage.predecessor {
+            let Some(Settled::Done(record)) = settled.get(before.as_str()) else {
+                return without(before, plan, "whose workspace it goes on with");
+            };
+            predecessor = Some(record.fingerprint.id());
+        }
         let hashes = input_paths.iter().map(|(output, (_, hash))| (output.clone(), hash.clone())).collect();
         let from = Inputs { outputs: &hashes, predecessor: predecessor.as_deref() };
         let fingerprint = fingerprint::compute(stage, &plan, &project.pipeline, from, &project.sources, &project.tools)
@@ -372,9 +377,7 @@ impl<'a> Judge<'a> {
 /// A stage that it `needs`, without using its outputs, has failed. One that is off has nothing to wait for.
 fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<StageName, Settled>, selected: bool) -> Option<Verdict> {
     stage.common.needs.iter().find_map(|need| match settled.get(need.as_str()) {
-        Some(Settled::Unavailable { why, failed: true }) => {
-            Some(Verdict::Unavailable { why: why.clone(), blocked_by: Some(need.into()), fallback: true })
-        }
+        Some(Settled::Unavailable { why, failed: true }) => Some(Verdict::blocked(why, need)),
         Some(Settled::OutOfReach(why)) if selected => Some(Verdict::cut_off(why, need)),
         _ => None,
     })

@@ -166,8 +166,7 @@ fn run_workload(
 /// Removes what an attempt has written that does not count: gigabytes of profiles, often. They do not count in any case.
 fn discard(runner: &StepRunner, workload: &str, dir: &Utf8Path) {
     if let Err(error) = disk::discard(dir) {
-        let text = format!("what workload `{workload}` has left was not removed: {error}");
-        runner.events.send(Event::Note { stage: runner.stage.clone(), text });
+        runner.note(format!("what workload `{workload}` has left was not removed: {error}"));
     }
 }
 
@@ -267,13 +266,8 @@ impl Attempt<'_> {
     fn tolerated(&self, ended: Result<(), StepError>) -> Result<(), StepError> {
         match ended {
             Err(StepError::Failed(failure)) if self.workload.may_fail && !failure.environment => {
-                self.runner.events.send(Event::Note {
-                    stage: self.runner.stage.clone(),
-                    text: format!(
-                        "workload `{}` {}; its profiles count (keep-profiles)",
-                        self.workload.name, failure.what
-                    ),
-                });
+                let (name, what) = (&self.workload.name, &failure.what);
+                self.runner.note(format!("workload `{name}` {what}; its profiles count (keep-profiles)"));
                 Ok(())
             }
             other => other,

@@ -67,6 +67,12 @@ impl Project {
         (self.planner)(&self.pipeline, &self.facts, stage, unavailable)
     }
 
+    /// Stages that are off: they have no outputs whatever runs.
+    pub fn off(&self) -> BTreeSet<String> {
+        let off = self.pipeline.stages.iter().filter(|stage| !stage.common.when);
+        off.map(|stage| stage.common.name.clone()).collect()
+    }
+
     /// Where outputs are put if no other directory is named. All that stands there is optbuild's.
     pub fn own_out_dir(&self) -> Utf8PathBuf {
         own_out_dir(&self.pipeline, &self.layout)

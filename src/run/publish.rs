@@ -19,8 +19,6 @@ use crate::state::store::State;
 pub struct Published {
     /// Paths below the directory; `true` if the file was put there by this call.
     pub files: Vec<(Utf8PathBuf, bool)>,
-    /// Outputs that have not been made.
-    pub missing: Vec<String>,
 }
 
 /// Copies the outputs that have been made into `dir`. What stands there unchanged is left alone.
@@ -44,7 +42,6 @@ pub fn publish(
     let mut to_put = Vec::new();
     for (place, text) in &project.pipeline.outputs {
         let Some((source, hash)) = locate(text, settled, state) else {
-            published.missing.push(place.clone());
             continue;
         };
         let target = dir.join(place);

@@ -106,7 +106,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         && !disturbed
         && let Err(error) = execution.record_failure(began)
     {
-        execution.note(format!("{error:#}"));
+        runner.note(format!("{error:#}"));
     }
     execution.report(&end, began, tolerated);
     end
@@ -209,7 +209,7 @@ impl Execution<'_> {
         };
         let prepared = build_dir::prepare(layout, begin)?;
         if prepared.build == BuildDir::Wiped {
-            self.note("its build directory was emptied: it was configured otherwise, or for other paths");
+            self.runner.note("its build directory was emptied: it was configured otherwise, or for other paths".into());
         }
         let out = layout.out(name, &id);
         disk::make_empty_dir(&out)?;
@@ -226,10 +226,6 @@ impl Execution<'_> {
             (Symbol::Optbuild, self.shared.optbuild.to_string()),
         ]);
         Ok(Resolver { symbols, outputs: self.work.input_paths.clone(), base_env: self.shared.base_env.clone() })
-    }
-
-    fn note(&self, text: impl Into<String>) {
-        self.shared.events.send(Event::Note { stage: self.runner.stage.clone(), text: text.into() });
     }
 
     /// Writes the record, after the outputs are on disk.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::control::{Control, Ended, NotStarted, Owner, Watched};
+use super::control::{Control, NotStarted, Owner, Watched};
 use super::process::{Exit, ExitKind, Launch};
 use super::resolve::{self, ResolveError, Resolver};
 use super::tail;
@@ -181,14 +181,10 @@ impl StepRunner {
         of_machine: impl Fn(&Exit) -> bool,
     ) -> Result<(), StepError> {
         let timeout = command.timeout.or(self.timeout);
-        let (exit, timed_out) = match begun.watched.wait(timeout) {
-            Ended::By(exit) => (exit, false),
-            Ended::TimedOut(exit) => (exit, true),
-        };
+        let (exit, timed_out) = begun.watched.wait(timeout);
         let outcome = self.ended(name, &exit, exit.success() && !timed_out, exit.usage);
         if !exit.left_behind.is_empty() {
-            let text = format!("{name} left processes running, which were ended: {}", exit.left_behind.join(", "));
-            self.events.send(Event::Note { stage: self.stage.clone(), text });
+            self.note(format!("{name} left processes running, which were ended: {}", exit.left_behind.join(", ")));
         }
         let failed = |what: String, environment: bool| Err(begun.failed(name, what, environment));
         match outcome {
@@ -251,6 +247,11 @@ impl StepRunner {
             attempt,
             of: retries.saturating_add(1),
         });
+    }
+
+    /// Says something that the user should know.
+    pub(super) fn note(&self, text: String) {
+        self.events.send(Event::Note { stage: self.stage.clone(), text });
     }
 
     /// Adds to what goes into the stage's record.

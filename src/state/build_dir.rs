@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
 use super::layout::Layout;
-use crate::fs::disk::{self, At, DiskError};
+use crate::fs::disk::{self, DiskError};
 use crate::names::{FingerprintId, RunId};
 
 /// How a stage is begun.
@@ -119,8 +119,7 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
         now.since.clone_from(&before.since);
     }
     if before.as_ref() != Some(&now) {
-        let path = layout.build_state(begin.stage);
-        disk::write_durably(&path, &serde_json::to_vec(&now).at("write", &path)?)?;
+        disk::write_json(&layout.build_state(begin.stage), &now)?;
     }
     Ok(Prepared { build, continues })
 }
@@ -161,6 +160,5 @@ pub fn clean(layout: &Layout, stage: &str) -> Result<(), DiskError> {
 
 /// A damaged note is the same as none: the directories are wiped.
 fn begun(layout: &Layout, stage: &str) -> Result<Option<Begun>, DiskError> {
-    let bytes = disk::read_if_there(&layout.build_state(stage))?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    disk::read_json(&layout.build_state(stage))
 }

@@ -1,4 +1,4 @@
-//! Where everything lies in a state directory. The only place that joins these paths.
+//! Where everything lies in a state directory, and how one is recognised. The only place that joins these paths.
 //!
 //! ```text
 //! .optbuild/
@@ -23,7 +23,18 @@
 //!   pipelines/HASH               shipped pipelines that were run
 //! ```
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
 use camino::{Utf8Path, Utf8PathBuf};
+
+/// Name of the file that says that a directory is a state directory.
+pub const MARKER: &str = "STATE";
+/// What the marker begins with; the format's number follows.
+pub(super) const MARKER_TEXT: &str = "optbuild state, format ";
+/// Of the state directories that this program makes and can use.
+pub(super) const FORMAT: u32 = 1;
 
 /// How many digits of a fingerprint stand in a path: 80 bits.
 const FINGERPRINT_DIGITS: usize = 20;
@@ -91,4 +102,35 @@ impl Layout {
     pub fn root(&self) -> &Utf8Path {
         &self.root
     }
+}
+
+/// Whether a directory is one of optbuild's state directories, of whatever format.
+pub fn is_state_dir(path: &Path) -> bool {
+    matches!(marker(path), Ok(Marker::Format(_)))
+}
+
+/// What a directory says of itself.
+pub(super) enum Marker {
+    None,
+    /// A file of that name that is no marker.
+    Other,
+    Format(u32),
+}
+
+pub(super) fn marker(root: &Path) -> io::Result<Marker> {
+    let mut text = String::new();
+    let file = match File::open(root.join(MARKER)) {
+        Ok(file) if file.metadata()?.is_file() => file,
+        Ok(_) => return Ok(Marker::Other),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Marker::None);
+        }
+        Err(error) => return Err(error),
+    };
+    match file.take(256).read_to_string(&mut text) {
+        Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
+        _ => {}
+    }
+    let format = text.strip_prefix(MARKER_TEXT).and_then(|rest| rest.trim().parse().ok());
+    Ok(format.map_or(Marker::Other, Marker::Format))
 }

@@ -67,8 +67,7 @@ struct Identity {
 impl ToolIdentities {
     /// With the cache in this file, which need not exist. A damaged one is the same as none.
     pub fn open(file: &Utf8Path) -> Result<ToolIdentities, DiskError> {
-        let stored: Option<(u32, BTreeMap<String, Identity>)> =
-            disk::read_if_there(file)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let stored: Option<(u32, BTreeMap<String, Identity>)> = disk::read_json(file)?;
         let tools = stored.filter(|(format, _)| *format == FORMAT).map(|(_, tools)| tools).unwrap_or_default();
         let known = Mutex::new(Known { tools, changed: false });
         Ok(ToolIdentities { file: Some(file.to_owned()), known, sysroots: Mutex::default() })

@@ -60,6 +60,7 @@ mod process {
     mod signals;
     mod start;
     mod support;
+    mod tail;
     mod tree;
 }
 mod profile {
@@ -100,6 +101,7 @@ mod review {
 }
 mod rules {
     mod failing;
+    mod library;
     mod looking;
     mod names;
     mod plan;
@@ -125,6 +127,7 @@ mod state {
     mod manifest;
     mod store;
     mod timing;
+    mod workspace;
 }
 mod stream {
     mod damage;

@@ -13,7 +13,7 @@ pub use looking::{
     ArtifactsArgs, HistoryArgs, HistoryCommand, HistoryDiffArgs, LastRunArgs, LogsArgs, ReportArgs, ReportFormat,
     StageArgs, StatusArgs,
 };
-pub use tools::{CompareArgs, MergeArgs};
+pub use tools::{CompareArgs, DiffArgs, ExportArgs, MergeArgs, Profile, ProfileForm, ShowArgs};
 
 /// Runs optimised builds (PGO, BOLT, LTO) as resumable pipelines.
 #[derive(Debug, Parser)]
@@ -69,7 +69,7 @@ pub enum Command {
     /// Look at profiles
     Profile {
         #[command(subcommand)]
-        profile: super::profile::Profile,
+        profile: Profile,
     },
     /// Remove build directories; records and outputs stay
     Clean(CleanArgs),

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::cli::project::Project;
 use crate::pipeline::kind::{bolt, leading_output};
 use crate::pipeline::{Kind, OutputRef, Piece, Stage, Text, VarValue};
 use crate::profile::binary::Binary as Sections;
 use crate::profile::bundle::{Binary, Source};
 use crate::profile::identity::Identity;
 use crate::profile::{self, Format};
+use crate::run::project::Project;
 use crate::state::fingerprint;
 use crate::state::record::{Record, RecordOutcome};
 use crate::toolchain::version;
@@ -25,7 +25,7 @@ pub(in crate::cli) fn sources(project: &Project, gather: &str) -> Result<Vec<Sou
     let mut sources = Vec::new();
     for stage in builds(project, gather) {
         let name = &stage.common.name;
-        let Ok(plan) = project.plan(name, &super::super::plan::off(project)) else { continue };
+        let Ok(plan) = project.plan(name, &project.off()) else { continue };
         let hashes = fingerprint::sources_now(&plan, &project.sources).with_context(|| format!("stage `{name}`"))?;
         for (source, hash) in hashes {
             let path = plan.sources.iter().find(|found| found.name == source).map(|found| found.path.as_path());
@@ -224,7 +224,7 @@ fn recorded_sources(project: &Project, gather: &str, records: &BTreeMap<String, 
 
 /// The versions of the tools that records were made with, as far as the tools are still the same.
 fn tools<'r>(project: &Project, records: impl Iterator<Item = &'r Record>) -> Result<BTreeMap<String, String>> {
-    let off = super::super::plan::off(project);
+    let off = project.off();
     let mut versions = BTreeMap::new();
     for record in records {
         let Ok(plan) = project.plan(&record.stage, &off) else { continue };
