@@ -6,7 +6,6 @@ pub(super) mod bolt;
 pub(crate) mod engine;
 mod own;
 pub(super) mod tools;
-mod trust;
 pub(crate) mod work;
 
 pub(super) use engine::{check_content, is_harmless};

@@ -7,7 +7,7 @@ use std::io;
 
 use camino::Utf8Path;
 
-use super::statistics::Statistics;
+use super::figures::Statistics;
 
 /// Whether merge-fdata can read a file that a process wrote. One that was cut off makes merge-fdata refuse all others with
 /// it, so this is asked first.

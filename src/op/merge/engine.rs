@@ -99,7 +99,7 @@ fn profdata(order: &Order) -> Result<Outcome> {
     check_content(order.files.len(), empty, &damaged)?;
     let left: Vec<Input> = folded.left.into_iter().zip(folded.weights).collect();
     let (mut added, mut spoiled) = (folded.added, folded.spoiled);
-    let own = Own::of(order, &left, folded.handed.is_empty())?;
+    let own = Own::new(order, &left, folded.handed.is_empty())?;
     let written = own.write(order.output)?;
     if !written {
         let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &folded.sums, threads };

@@ -14,7 +14,7 @@ use super::{Shared, eprintln};
 use crate::op::merge::{self, Reason, bolt, tools};
 use crate::plan::companion::Reported;
 use crate::profile::header::{Header, HeaderKind};
-use crate::profile::raw::{Became, Input, Sum};
+use crate::profile::raw::{Fate, Input, Sum};
 use crate::profile::watch::Taken;
 use crate::profile::{Format, fdata};
 
@@ -114,15 +114,15 @@ impl Partial {
         let became = self.sum.add(&paths, threads)?;
         for (file, became) in files.into_iter().zip(became) {
             match became {
-                Became::Added => self.done(&file)?,
-                Became::AddedInPart(reason) => {
+                Fate::Added => self.done(&file)?,
+                Fate::AddedInPart(reason) => {
                     eprintln(&format!("{}: {reason}", file.name));
                     self.counts.spoiled += 1;
                     self.done(&file)?;
                 }
-                Became::Empty => self.empty(&file)?,
-                Became::Damaged(reason) => self.set_aside(&file, &reason)?,
-                Became::Handed(_) => self.handed.push(file),
+                Fate::Empty => self.empty(&file)?,
+                Fate::Damaged(reason) => self.set_aside(&file, &reason)?,
+                Fate::Handed(_) => self.handed.push(file),
             }
         }
         Ok(())

@@ -150,11 +150,11 @@ fn a_sum_grows_is_kept_and_is_joined() {
     let (work, paths) = Work::of(&contents);
     let saved = work.path().join("saved");
     let mut sum = Sum::new();
-    assert_eq!(sum.add(&paths[..1], 1).unwrap(), [Became::Added]);
+    assert_eq!(sum.add(&paths[..1], 1).unwrap(), [Fate::Added]);
     for path in &paths[1..] {
         sum.save(&saved).unwrap();
         sum = Sum::open(&saved).unwrap();
-        assert_eq!(sum.add(std::slice::from_ref(path), 1).unwrap(), [Became::Added]);
+        assert_eq!(sum.add(std::slice::from_ref(path), 1).unwrap(), [Fate::Added]);
     }
     let both = [profile(&[111, 222, 333], &[(1, 5), (4, 10), (9, 3)]), profile(&[15, 15], &[(1, 1)])];
     let written = |sum: &Sum| -> Vec<Vec<u8>> {
@@ -221,12 +221,12 @@ fn a_sum_says_what_became_of_each_file() {
     let became = sum.add(&paths, 2).unwrap();
     assert_eq!(
         (&became[0], &became[1], &became[4], &became[7]),
-        (&Became::Added, &Became::Empty, &Became::Added, &Became::Added)
+        (&Fate::Added, &Fate::Empty, &Fate::Added, &Fate::Added)
     );
-    assert!(matches!(&became[2], Became::Damaged(reason) if reason.contains("cut off")), "{became:?}");
-    assert!(matches!(&became[3], Became::Handed(reason) if reason == "raw version 11"), "{became:?}");
-    assert!(matches!(&became[5], Became::AddedInPart(_)), "{became:?}");
-    assert_eq!(became[6], Became::Added, "in another part");
+    assert!(matches!(&became[2], Fate::Damaged(reason) if reason.contains("cut off")), "{became:?}");
+    assert!(matches!(&became[3], Fate::Handed(reason) if reason == "raw version 11"), "{became:?}");
+    assert!(matches!(&became[5], Fate::AddedInPart(_)), "{became:?}");
+    assert_eq!(became[6], Fate::Added, "in another part");
     assert_eq!((sum.files(), sum.write(work.path()).unwrap().len()), (5, 3));
 }
 
@@ -288,7 +288,7 @@ proptest! {
         prop_assert_eq!(folded.added + folded.handed.len() + folded.damaged.len() + folded.empty.len() + lone(&folded), 4);
         let mut sum = Sum::new();
         let became = sum.add(&paths, 1).unwrap();
-        let added = became.iter().filter(|became| matches!(became, Became::Added | Became::AddedInPart(_))).count();
+        let added = became.iter().filter(|became| matches!(became, Fate::Added | Fate::AddedInPart(_))).count();
         prop_assert_eq!(added as u64, sum.files());
         let saved = work.path().join("saved");
         sum.save(&saved).unwrap();
