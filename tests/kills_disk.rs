@@ -270,7 +270,7 @@ fn a_limit_of_file_sizes() {
 /// A line that the disk had no space for costs itself, and not the next one.
 #[test]
 fn a_journal_goes_on_behind_a_line_that_did_not_fit() {
-    use optbuild::run::event::{Event, Stamped};
+    use optbuild::event::{Event, Stamped};
     let project = Project::new("");
     let Some(disk) = Disk::mount(&project.state(), "size=1m") else { return };
     let layout = optbuild::state::layout::Layout::new(project.state());

@@ -106,7 +106,7 @@ fn a_disk_without_room_is_the_machines_fault() {
     assert_eq!(as_args(&check("1000")).unwrap(), []);
     let refused = as_args(&check("1000000000000000000")).unwrap_err();
     assert!(refused.to_string().contains("will be written"), "{refused}");
-    assert!(optbuild::state::disk::is_to_blame(&refused));
+    assert!(optbuild::state::manifest::is_to_blame(&refused));
 }
 
 /// What x.py of 1.85.0 wrote when it built one tool: 4.93 s in `ToolBuild`, 0.03 s in `Sysroot`.

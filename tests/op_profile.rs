@@ -63,14 +63,14 @@ fn the_name_holds_the_hash_of_the_content() {
     let dir = gathered("-fprofile-generate");
     let out = dir.join("out");
     op(&strs(&merge(&dir, &["--output-dir", out.as_str(), "--name", "merged"]))).unwrap();
-    let file = optbuild::plan::pattern::resolve(&out.join("merged-*.profdata")).unwrap();
+    let file = optbuild::fs::pattern::resolve(&out.join("merged-*.profdata")).unwrap();
     let hash = blake3::hash(&std::fs::read(&file).unwrap()).to_hex();
     assert_eq!(file.file_name().unwrap(), format!("merged-{}.profdata", &hash[..20]));
     assert_eq!(out.read_dir_utf8().unwrap().count(), 1, "nothing is left beside it");
 
     dir.sh("LLVM_PROFILE_FILE=$PWD/raw/%m_%p.profraw ./prog 7");
     op(&strs(&merge(&dir, &["--output-dir", out.as_str(), "--name", "merged"]))).unwrap();
-    assert!(optbuild::plan::pattern::resolve(&out.join("merged-*.profdata")).is_err(), "another content, another name");
+    assert!(optbuild::fs::pattern::resolve(&out.join("merged-*.profdata")).is_err(), "another content, another name");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use optbuild::run::process::{Process, RUN_VARIABLE, end_survivors, is_alive};
+use optbuild::proc::tree::is_alive;
+use optbuild::run::process::{Process, RUN_VARIABLE, end_survivors};
 use process_support::{NOTHING, OPTBUILD, Place, TREE, TREE_SIZE, eventually, kill, launch};
 use rustix::process::Signal;
 

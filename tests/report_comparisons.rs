@@ -2,9 +2,9 @@
 
 mod report_support;
 
+use optbuild::event;
 use optbuild::report::model::{Past, Report};
 use optbuild::report::{html, markdown};
-use optbuild::run::event;
 use report_support::*;
 use serde_json::Value;
 

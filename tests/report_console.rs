@@ -3,8 +3,8 @@
 mod report_support;
 
 use indicatif::{InMemoryTerm, ProgressDrawTarget};
+use optbuild::event::{Event, Outcome, Stamped};
 use optbuild::report::{Console, ConsoleOptions, Listener, Mode, Previous, RunSummary, Verbosity};
-use optbuild::run::event::{Event, Outcome, Stamped};
 use report_support::*;
 
 fn nothing() -> Vec<Stamped> {

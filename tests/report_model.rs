@@ -2,12 +2,12 @@
 
 mod report_support;
 
+use optbuild::event::{self, Event, Stamped, ToolVersion, TreeSample};
 use optbuild::report::info::{Look, diff_table};
 use optbuild::report::model::diff::{Diff, Quantity, Verdict};
 use optbuild::report::model::{Outcome, Past, Report, Stage, State, StepKind};
 use optbuild::report::summary::Previous;
 use optbuild::report::{RunSummary, html, markdown, trace};
-use optbuild::run::event::{self, Event, Stamped, ToolVersion, TreeSample};
 use report_support::*;
 
 fn sampled(stage: &str, step: &str, cpu: f64, memory: u64) -> Event {

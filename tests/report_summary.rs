@@ -2,13 +2,13 @@
 
 mod report_support;
 
+use optbuild::event::{Event, Outcome, Stamped, Usage};
 use optbuild::report::model::{Past, Report};
 use optbuild::report::paint::Paint;
 use optbuild::report::summary::Status;
 use optbuild::report::summary::closing::{Again, verdict};
 use optbuild::report::summary::table::{self, Style};
 use optbuild::report::{Listener, Previous, RunSummary, github::StepSummary, json::Json, markdown};
-use optbuild::run::event::{Event, Outcome, Stamped, Usage};
 use report_support::*;
 
 fn run() -> Vec<Stamped> {

@@ -5,7 +5,7 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
-use optbuild::run::event::{Event, Stamped};
+use optbuild::event::{Event, Stamped};
 use optbuild::state::build_dir::{self, Begin, BuildDir, Prepared};
 use optbuild::state::fingerprint::Fingerprint;
 use optbuild::state::gc;

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use optbuild::state::disk;
+use optbuild::fs::disk;
 use optbuild::state::fingerprint::Fingerprint;
 use optbuild::state::hash::Hasher;
 use optbuild::state::manifest::Manifest;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
+use optbuild::fs::disk;
 use optbuild::plan::Source;
-use optbuild::state::disk;
 use optbuild::state::hash::Hasher;
 use optbuild::state::listing;
 use optbuild::state::manifest::Manifest;

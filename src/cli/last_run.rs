@@ -8,7 +8,7 @@ use clap::Parser;
 
 use super::args::{Cli, Command, PipelineArgs, RunArgs};
 use super::exit::Usage;
-use crate::run::event::{Event, Outcome, Stamped};
+use crate::event::{Event, Outcome, Stamped};
 use crate::state::layout::Layout;
 use crate::state::{build_dir, journal};
 

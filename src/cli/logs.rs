@@ -9,8 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::args::LogsArgs;
 use super::exit::Usage;
 use super::project::existing_state;
+use crate::event::{Event, Stamped};
 use crate::run::alive::is_under_way;
-use crate::run::event::{Event, Stamped};
 use crate::state::journal;
 use crate::state::layout::Layout;
 

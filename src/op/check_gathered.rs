@@ -9,15 +9,16 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::Fact;
 use super::listing::{Level, list};
-use super::{Fact, Share};
-use crate::plan::pattern;
+use crate::fs::pattern;
 use crate::profile::elf::{self, FunctionIdentity};
 use crate::profile::figures::{Hottest, Statistics, share};
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::listing::Function;
 use crate::profile::names::{demangle, name_hash};
 use crate::profile::{self, Format, fdata};
+use crate::text::share::Share;
 use crate::toolchain::formats;
 
 /// Counts what is in a gathered profile, and checks that it is of the instrumented build.

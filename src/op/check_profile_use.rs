@@ -11,11 +11,12 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::listing::{Level, list};
-use super::{Fact, Share, unfinished};
-use crate::plan::pattern;
+use super::{Fact, unfinished};
+use crate::fs::pattern;
 use crate::profile::names::{is_rust, linkage_name, original_name};
 use crate::profile::warnings::Warnings;
 use crate::profile::{self, elf, figures};
+use crate::text::share::Share;
 
 /// Counts the functions of a build that have no profile, and refuses a build that has hardly any with one.
 #[derive(Debug, clap::Args)]

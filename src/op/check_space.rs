@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use walkdir::WalkDir;
 
 use super::Fact;
-use crate::report::text;
+use crate::text;
 
 /// Checks that a file system has room.
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use super::{Fact, tree};
+use super::Fact;
+use crate::fs::tree;
 
 /// Copies a cargo workspace; members can be left out. What was built in it is not copied.
 #[derive(Debug, clap::Args)]

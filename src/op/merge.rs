@@ -16,10 +16,11 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::Fact;
 use super::stream::store;
-use super::{Fact, tree};
+use crate::fs::tree;
 use crate::profile::{self, Format, ProfileFile, raw::Input};
-use engine::Share;
+use crate::text::share::Share;
 use work::Work;
 
 /// Merges the profiles below directories into one file.

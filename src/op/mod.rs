@@ -28,13 +28,11 @@ mod slot;
 mod stream;
 mod strip_like;
 mod take_profile;
-mod tree;
 mod unfinished;
 
 use std::borrow::Cow;
 use std::io::Write;
 
-pub use merge::engine::Share;
 pub use take_profile::ORIGIN;
 
 use anyhow::Context;

@@ -12,9 +12,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::{Fact, tree};
-use crate::plan::pattern;
-use crate::state::disk;
+use super::Fact;
+use crate::fs::disk;
+use crate::fs::pattern;
+use crate::fs::tree;
 
 /// Replaces a file by another one, keeping its modification time and mode.
 #[derive(Debug, clap::Args)]

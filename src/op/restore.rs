@@ -9,9 +9,10 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
+use super::Fact;
 use super::put_in_place::{ORIGINAL, ORIGINALS, PLACED, Placed, hash, names_below};
-use super::{Fact, tree};
-use crate::state::disk;
+use crate::fs::disk;
+use crate::fs::tree;
 
 /// Puts originals back in their places.
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,9 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
+use super::Fact;
 use super::merge::HASH_DIGITS;
-use super::{Fact, tree};
+use crate::fs::tree;
 use crate::profile::bundle::{self, Limits, Wanted};
 
 /// The file beside a profile that says what its bundle said of it.

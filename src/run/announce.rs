@@ -1,8 +1,8 @@
 //! What is said of a stage when it starts.
 
-use super::event::{Event, ToolVersion};
 use super::stage::Shared;
 use super::verdict::Work;
+use crate::event::{Event, ToolVersion};
 use crate::pipeline::Stage;
 
 /// Says that a stage starts, why, with which tools, and what its plan has to note. `earlier`: see [`Event::StageStarted`].

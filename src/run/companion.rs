@@ -13,11 +13,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use heard::{Answer, Heard, Listener};
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::event::{Outcome, Usage};
 use super::launch::Begun;
 use super::process::ExitKind;
 use super::resolve::Resolver;
 use super::step::{MACHINE, StepError, StepRunner, in_its_words};
+use crate::event::{Outcome, Usage};
 use crate::plan::companion::{Reported, Told};
 use crate::plan::{self, Command};
 

@@ -5,13 +5,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::companion::{Companion, Pipes};
 use super::control::{Ended, NotStarted, Of, Watched};
-use super::event::{Event, Failure, Outcome, Usage};
 use super::process::{Exit, Launch};
 use super::resolve::{ResolveError, Resolver};
-use super::step::{StepError, StepRunner, file_name};
+use super::step::{StepError, StepRunner};
 use super::tail;
+use crate::event::{Event, Failure, Outcome, Usage};
+use crate::fs::disk;
 use crate::plan::Command;
-use crate::state::disk;
+use crate::text::file_name::file_name;
 
 /// How many lines of a log are shown with a failure.
 const TAIL_LINES: usize = 30;
@@ -147,7 +148,7 @@ impl StepRunner {
             Outcome::Done => Ok(()),
             Outcome::Interrupted => Err(StepError::Interrupted),
             Outcome::Failed if timed_out => {
-                let limit = timeout.map(crate::report::text::duration).unwrap_or_default();
+                let limit = timeout.map(crate::text::duration).unwrap_or_default();
                 failed(format!("was ended because it ran longer than its timeout of {limit}"), false)
             }
             Outcome::Failed => match self.full_disk(&begun.launch) {

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::companion::Companion;
-use super::event::{Event, Outcome, Usage};
 use super::resolve::Resolver;
-use super::step::{StepError, StepRunner, file_name};
+use super::step::{StepError, StepRunner};
+use crate::event::{Event, Outcome, Usage};
+use crate::fs::disk::{self, DiskError};
 use crate::op;
 use crate::plan::{Pool, Symbol, Workload};
-use crate::state::disk::{self, DiskError};
 use crate::state::record::FactRecord;
+use crate::text::file_name::file_name;
 
 /// How much of a workload's command is shown by an operation that has to complain of it.
 const LONGEST_COMMAND: usize = 2000;

@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::control::Control;
-use super::event::{Event, TreeSample};
 use super::step::Events;
-use super::supervisor::linux::{self, Proc};
+use crate::event::{Event, TreeSample};
+use crate::proc::tree::{self, Proc};
 
 /// Between two looks, in the first minutes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ impl Sampler {
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                 }
                 let Some(control) = control.upgrade() else { return };
-                let trees = looker.look(&control.trees(), linux::pids, linux::process);
+                let trees = looker.look(&control.trees(), tree::pids, tree::process);
                 if !trees.is_empty() {
                     events.send(Event::Sampled { trees });
                 }

@@ -14,11 +14,11 @@ use super::announce::announce;
 use super::control::GRACE;
 use super::decide::Judge;
 use super::earlier;
-use super::event::{Event, Outcome};
 use super::share::{Budget, Share};
 use super::stage::{Shared, StageEnd, execute};
 use super::survey::settle;
 use super::verdict::{Settled, Verdict, Work};
+use crate::event::{Event, Outcome};
 use crate::pipeline::{Graph, OnFailure, Stage};
 use crate::state::record::Record;
 

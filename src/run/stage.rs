@@ -12,13 +12,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::Control;
-use super::event::{Event, Failure, OutputInfo};
 use super::resolve::Resolver;
 use super::step::{Events, Retry, StepError, StepRunner};
 use super::unchanged;
 use super::verdict::Work;
+use crate::event::{Event, Failure, OutputInfo};
+use crate::fs::{disk, pattern};
 use crate::pipeline::{OnFailure, Stage};
-use crate::plan::{self, Output, Part, Symbol};
+use crate::plan::{Output, Part, Symbol};
 use crate::state::build_dir::{self, Begin, BuildDir};
 use crate::state::fingerprint::Fingerprint;
 use crate::state::manifest::{Manifest, Times};
@@ -26,7 +27,7 @@ use crate::state::record::{OutputRecord, Record, RecordOutcome};
 use crate::state::sources::Sources;
 use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
-use crate::state::{disk, workspace};
+use crate::state::{manifest, workspace};
 
 /// What all stages of a run share.
 pub struct Shared {
@@ -86,7 +87,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
             log: None,
             error: Vec::new(),
             tail: Vec::new(),
-            environment: disk::is_to_blame(&error),
+            environment: manifest::is_to_blame(&error),
         })),
     };
     let end = match end {
@@ -241,7 +242,7 @@ impl Execution<'_> {
     fn output(&self, output: &Output, resolver: &Resolver) -> Result<(OutputRecord, (Manifest, Times))> {
         let name = &self.stage.common.name;
         let not_made = || format!("stage `{name}` did not make its output `{}`", output.name);
-        let path = plan::pattern::resolve(Utf8Path::new(&resolver.text(&output.path)?)).with_context(not_made)?;
+        let path = pattern::resolve(Utf8Path::new(&resolver.text(&output.path)?)).with_context(not_made)?;
         let (manifest, times) = Manifest::of(&path, self.shared.sources.hasher()).with_context(not_made)?;
         let relative = path.strip_prefix(self.shared.state.layout().root()).unwrap_or(&path);
         let record = OutputRecord {
@@ -275,7 +276,7 @@ impl Execution<'_> {
     }
 
     fn report(&self, end: &StageEnd, began: Instant, tolerated: bool) {
-        use super::event::Outcome;
+        use crate::event::Outcome;
         let root = self.shared.state.layout().root();
         let (outcome, outputs, failure) = match end {
             StageEnd::Done(record) => {

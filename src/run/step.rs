@@ -8,16 +8,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::Control;
-use super::event::{Event, Failure, Stamped};
 use super::pool;
 use super::process::ExitKind;
 use super::resolve::Resolver;
+use crate::event::{Event, Failure, Stamped};
 use crate::plan::companion::Reported;
 use crate::plan::{Action, Command, Op, Step};
 use crate::state::record::FactRecord;
-
-/// File systems take 255 bytes; a number and an extension are added.
-const LONGEST_NAME: usize = 150;
+use crate::text::file_name::file_name;
 
 /// With this code an operation says that a disk or a permission is missing, as optbuild does.
 pub(super) const MACHINE: i32 = 3;
@@ -185,32 +183,4 @@ pub(super) fn in_its_words(error: StepError) -> StepError {
         failure.what = said.into();
     }
     StepError::Failed(failure)
-}
-
-/// A name of a step or workload as a file name, different for each name.
-pub fn file_name(name: &str) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_.=,[]+".contains(c) { c } else { '_' };
-    let plain: String = name.chars().map(fit).take(LONGEST_NAME).collect();
-    if plain == name && !plain.starts_with('.') && !plain.is_empty() {
-        return plain;
-    }
-    let plain = plain.trim_start_matches('.');
-    format!("{plain}-{}", &blake3::hash(name.as_bytes()).to_hex()[..8])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::file_name;
-
-    #[test]
-    fn different_names_have_different_files() {
-        assert_eq!(file_name("link[level=3,lto=thin]"), "link[level=3,lto=thin]");
-        assert_ne!(file_name("a b"), file_name("a_b"));
-        assert_ne!(file_name("a/b"), file_name("a b"));
-        for name in ["", ".", "..", "../x", "/"] {
-            let file = file_name(name);
-            assert!(!file.contains('/') && !file.starts_with('.') && file.len() > 1, "{file}");
-        }
-        assert!(file_name(&"x".repeat(1000)).len() < 200);
-    }
 }

@@ -9,12 +9,12 @@ use std::os::unix::fs::MetadataExt;
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use super::disk::{self, DiskError};
 use super::journal;
 use super::layout::Layout;
 use super::record::Record;
 use super::store::State;
-use crate::run::event::Event;
+use crate::event::Event;
+use crate::fs::disk::{self, DiskError};
 
 /// Bytes on disk; of a file with several names once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use optbuild::event::{Event, Failure, Outcome, OutputInfo, Stamped, Usage};
 use optbuild::report::model::Report;
 use optbuild::report::{Console, ConsoleOptions, Listener, Mode};
-use optbuild::run::event::{Event, Failure, Outcome, OutputInfo, Stamped, Usage};
 use serde_json::Value;
 
 /// 2022-10-04 14:02:11 UTC, the second when the scripted runs begin.

@@ -16,7 +16,7 @@ use super::partial::Partial;
 use super::quarantine::QUARANTINE;
 use crate::op::slot::Slot;
 use crate::plan::companion::Reported;
-use crate::profile::watch::{Event, Mode, Stop, Taken, Tree, Wanted, Watch};
+use crate::profile::watch::{Event, FileNames, Mode, Stop, TakenFile, Tree, Watch};
 
 /// Merged at once, at most, so that their space is free soon.
 const BATCH_FILES: usize = 256;
@@ -107,10 +107,10 @@ fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
 fn tree(shared: &Shared, slot: usize, dir: &Utf8Path) -> Result<Tree> {
     let extension = shared.args.format.raw_extension();
     let (root, wanted) = match &shared.args.slots {
-        None => (dir.join(RAW), Wanted::Extension(extension)),
+        None => (dir.join(RAW), FileNames::Extension(extension)),
         Some(slots) => {
             let slot = Slot::read(&slots.join(format!("slot-{slot}.path")))?;
-            (slot.dir, Wanted::Stem(slot.stem, extension))
+            (slot.dir, FileNames::Stem(slot.stem, extension))
         }
     };
     let name = root.file_name().unwrap_or(RAW);
@@ -118,7 +118,7 @@ fn tree(shared: &Shared, slot: usize, dir: &Utf8Path) -> Result<Tree> {
     Ok(Tree { root, aside, wanted })
 }
 
-fn take(shared: &Shared, id: u64, watch: Watch, stop: &Stop, to: &Sender<Taken>) -> Result<()> {
+fn take(shared: &Shared, id: u64, watch: Watch, stop: &Stop, to: &Sender<TakenFile>) -> Result<()> {
     let taken = watch.run(stop, |event| match event {
         Event::Waiting(bytes) => shared.budget.waiting(id, bytes),
         Event::Taken(file, waiting) => {
@@ -131,7 +131,7 @@ fn take(shared: &Shared, id: u64, watch: Watch, stop: &Stop, to: &Sender<Taken>)
     taken.context("cannot take profiles away").inspect_err(|error| shared.says.failed(id, error))
 }
 
-fn merge(shared: &Shared, id: u64, mut partial: Partial, stop: &Stop, from: &Receiver<Taken>) -> Result<Partial> {
+fn merge(shared: &Shared, id: u64, mut partial: Partial, stop: &Stop, from: &Receiver<TakenFile>) -> Result<Partial> {
     let mut merge = || -> Result<()> {
         loop {
             let first = match from.recv_timeout(LOOK) {

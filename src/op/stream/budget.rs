@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Says;
 use crate::plan::companion::{Reported, Said};
-use crate::report::text;
+use crate::text;
 
 pub(super) struct Budget {
     limit: u64,

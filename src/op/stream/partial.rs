@@ -15,7 +15,7 @@ use crate::op::merge::{self, Reason, bolt, tools};
 use crate::plan::companion::Reported;
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::raw::{Fate, Input, Sum};
-use crate::profile::watch::Taken;
+use crate::profile::watch::TakenFile;
 use crate::profile::{Format, fdata};
 
 /// So many files, or so many bytes, are enough to start a tool for.
@@ -35,7 +35,7 @@ pub(super) struct Partial {
     root: Utf8PathBuf,
     sum: Sum,
     /// For the tool.
-    handed: Vec<Taken>,
+    handed: Vec<TakenFile>,
     /// What the tool has merged.
     rest: Option<Utf8PathBuf>,
     number: usize,
@@ -74,7 +74,7 @@ impl Partial {
     ///
     /// # Errors
     /// The tool cannot read this version of profiles, or something cannot be read or written.
-    pub fn add(&mut self, files: Vec<Taken>, fast: bool) -> Result<()> {
+    pub fn add(&mut self, files: Vec<TakenFile>, fast: bool) -> Result<()> {
         self.counts.files += files.len() as u64;
         self.counts.bytes += files.iter().map(|file| file.bytes).sum::<u64>();
         let (mut good, mut wrong_version) = (Vec::new(), None);
@@ -108,7 +108,7 @@ impl Partial {
         Ok(())
     }
 
-    fn add_up(&mut self, files: Vec<Taken>, fast: bool) -> Result<()> {
+    fn add_up(&mut self, files: Vec<TakenFile>, fast: bool) -> Result<()> {
         let threads = if fast { self.shared.args.threads } else { 1 };
         let paths: Vec<Utf8PathBuf> = files.iter().map(|file| file.path.clone()).collect();
         let became = self.sum.add(&paths, threads)?;
@@ -128,7 +128,7 @@ impl Partial {
         Ok(())
     }
 
-    fn look_at(&mut self, files: Vec<Taken>) -> Result<()> {
+    fn look_at(&mut self, files: Vec<TakenFile>) -> Result<()> {
         for file in files {
             match fdata::condition(&file.path).with_context(|| format!("cannot read {}", file.path))? {
                 fdata::Condition::Good => self.handed.push(file),
@@ -141,7 +141,7 @@ impl Partial {
 
     /// Asks the tool about the first profile of each binary, and of each version that it does not know. What it does not read is not
     /// added to a sum, and a version that it does not know is noticed at once.
-    fn refused(&self, file: &Taken) -> Result<Option<String>> {
+    fn refused(&self, file: &TakenFile) -> Result<Option<String>> {
         if self.shared.args.format == Format::Fdata {
             return Ok(None);
         }
@@ -209,23 +209,23 @@ impl Partial {
         Ok(())
     }
 
-    fn done(&mut self, file: &Taken) -> Result<()> {
+    fn done(&mut self, file: &TakenFile) -> Result<()> {
         self.counts.merged += 1;
         self.delete(file)
     }
 
-    fn empty(&mut self, file: &Taken) -> Result<()> {
+    fn empty(&mut self, file: &TakenFile) -> Result<()> {
         self.counts.empty += 1;
         self.delete(file)
     }
 
-    fn delete(&self, file: &Taken) -> Result<()> {
+    fn delete(&self, file: &TakenFile) -> Result<()> {
         fs::remove_file(&file.path).with_context(|| format!("cannot delete {}", file.path))?;
         self.shared.budget.merged(self.attempt, file.bytes);
         Ok(())
     }
 
-    fn set_aside(&mut self, file: &Taken, reason: &str) -> Result<()> {
+    fn set_aside(&mut self, file: &TakenFile, reason: &str) -> Result<()> {
         self.counts.damaged += 1;
         eprintln(&format!("set aside: {}: {reason}", file.name));
         if self.shared.room.take(file.bytes) {

@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::fs::disk;
 use crate::op::merge::{bolt, tools};
 use crate::plan::companion::Reported;
 use crate::profile::Format;
 use crate::profile::raw::{Input, Sum};
-use crate::state::disk;
 
 /// In a workload's directory: its sum. A directory with the files that follow.
 pub(in crate::op) const SUM: &str = "sum";

@@ -1,15 +1,18 @@
 //! Reads a bundle from its first byte to its last, checks everything that it says of itself, and copies out one file.
 //!
 //! A pure function over a reader: what it takes in memory is bounded by [`Limits`] and does not depend on what the archive says.
+//!
+//! rust's `reproducible-artifacts-VERSION-TARGET.tar.xz`, in which a release of rust keeps the profiles that it was built with, is an
+//! installer package: one directory named as the file, in it one directory per component with the files, and beside those `version`
+//! and `git-commit-hash`. opt-dist names the profiles `rustc-pgo.profdata`, `llvm-pgo.profdata`, `LLVM-bolt.profdata` and
+//! `rustc-bolt.profdata`; those of BOLT are text all the same.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use super::archive::{self, Archive};
 use super::manifest::{Entry, Kind, MANIFEST, Manifest, Member};
-use super::rust::{self, Part};
-use super::unpack::Unpacked;
-use super::{BundleError, Limits};
+use super::{BundleError, Limits, is_role};
 use crate::profile::header::{Header, HeaderKind};
 
 /// A bundle that was read, and whose profiles are what it says.
@@ -51,11 +54,11 @@ struct Content {
 /// # Errors
 /// The first thing that is wrong with it.
 pub fn read(input: impl Read, limits: &Limits, mut wanted: Option<Wanted>) -> Result<Bundle, BundleError> {
-    let mut archive = Archive::new(Unpacked::new(input, limits)?, limits);
+    let mut archive = Archive::new(input, limits)?;
     let Some(first) = archive.next()? else { return Err(BundleError::Empty) };
     let bundle = if first.name == MANIFEST && !first.directory {
         own(&mut archive, &first, limits, &mut wanted)?
-    } else if rust::is_one(&first.name) {
+    } else if is_package_of_rust(&first.name) {
         of_rust(&mut archive, first, limits, &mut wanted)?
     } else {
         return Err(BundleError::Foreign(first.name));
@@ -139,7 +142,7 @@ fn of_rust(
     let (mut profiles, mut version, mut commit) = (Vec::new(), None, None);
     let mut next = Some(first);
     while let Some(member) = next {
-        match rust::part(&member.name) {
+        match part(&member.name) {
             Part::Profile(role) if !member.directory => {
                 profiles.push(profile_of_rust(archive, &member, role, limits, wanted)?);
             }
@@ -236,4 +239,39 @@ pub(super) fn recognise(first: &[u8]) -> Option<(Kind, Option<Header>)> {
     let branches = line.len() > 1 && line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(' ');
     let bolt = branches || line.starts_with("no_lbr") || line.starts_with("boltedcollection");
     bolt.then_some((Kind::Fdata, None))
+}
+
+/// The component, and how the outermost directory begins.
+const COMPONENT: &str = "reproducible-artifacts";
+
+/// What a member of the package is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part<'n> {
+    /// The profile of this role.
+    Profile(&'n str),
+    /// `1.85.0 (4d91de4e4 2025-02-17)`
+    Version,
+    /// The hash of the commit, alone.
+    Commit,
+    /// Licences, the installer, its lists.
+    Other,
+}
+
+/// Whether an archive that begins with this member is such a package.
+fn is_package_of_rust(first: &str) -> bool {
+    first.split('/').next().is_some_and(|top| top.strip_prefix(COMPONENT).is_some_and(|rest| rest.starts_with('-')))
+}
+
+/// What a member is, by its name.
+fn part(name: &str) -> Part<'_> {
+    let mut path = name.split('/').skip(1);
+    match (path.next(), path.next(), path.next()) {
+        (Some("version"), None, _) => Part::Version,
+        (Some("git-commit-hash"), None, _) => Part::Commit,
+        (Some(COMPONENT), Some(file), None) => match file.strip_suffix(".profdata") {
+            Some(role) if is_role(role) => Part::Profile(role),
+            _ => Part::Other,
+        },
+        _ => Part::Other,
+    }
 }

@@ -2,9 +2,9 @@
 
 use super::super::github;
 use super::super::summary::{StageSummary, Status};
-use super::super::text;
 use super::{Console, block};
-use crate::run::event::{Failure, Stamped};
+use crate::event::{Failure, Stamped};
+use crate::text;
 
 const NAME_COLUMNS: usize = 24;
 const DURATION_COLUMNS: usize = "59 m 59 s".len();

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::super::paint::Paint;
-use super::super::text;
 use super::{Console, Running};
+use crate::text;
 
 const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const PAUSE: Duration = Duration::from_millis(100);

@@ -17,11 +17,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use indicatif::ProgressDrawTarget;
 use jiff::tz::TimeZone;
 
+use super::Listener;
 use super::paint::Paint;
 use super::summary::closing::Again;
 use super::summary::{Previous, RunSummary, Workloads};
-use super::{Listener, text};
-use crate::run::event::{Event, Stamped};
+use crate::event::{Event, Stamped};
+use crate::text;
 use live::Live;
 use screen::Screen;
 

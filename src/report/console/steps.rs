@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::super::summary::Workloads;
-use super::super::text;
 use super::{Console, OpenPool, Running};
-use crate::run::event::{Event, Outcome, Stamped};
+use crate::event::{Event, Outcome, Stamped};
+use crate::text;
 
 impl Console {
     /// Everything but the ends of stages and of the run.

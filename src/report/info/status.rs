@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::super::table::{Grid, Tone};
-use super::super::text;
 use super::Look;
 use crate::state::record::FactRecord;
+use crate::text;
 
 /// Where a stage stands between runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

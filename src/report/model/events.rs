@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::lanes::Lanes;
 use super::timeline::Course;
 use super::{Outcome, Step, StepKind, Tool};
+use crate::event::{self, Event, Stamped};
 use crate::report::summary::RunSummary;
-use crate::run::event::{self, Event, Stamped};
 
 /// The steps of each stage with their times, and what the run was begun with.
 pub(super) struct Events<'a> {

@@ -1,6 +1,6 @@
 //! What operations counted, brought into order: profiles, llvm-bolt's figures, inner steps, and the rest.
 //!
-//! The names are those that operations give their facts; see [`crate::run::event::Event::Fact`].
+//! The names are those that operations give their facts; see [`crate::event::Event::Fact`].
 
 use std::collections::BTreeMap;
 

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Past, Report, Stage, State};
+use crate::event::{Event, Stamped};
+use crate::fs::disk::DiskError;
 use crate::report::summary::RunSummary;
 use crate::report::summary::alike::Subject;
 use crate::run::alive::is_under_way;
-use crate::run::event::{Event, Stamped};
-use crate::state::disk::DiskError;
 use crate::state::journal;
 use crate::state::layout::Layout;
 use crate::state::record::Record;
@@ -46,7 +46,7 @@ fn made(layout: &Layout, events: &[Stamped]) -> Result<BTreeMap<String, (String,
     for stamped in events {
         let Event::StageUpToDate { stage, fingerprint, .. } = &stamped.event else { continue };
         let path = layout.record(fingerprint);
-        let bytes = crate::state::disk::read_if_there(&path)?;
+        let bytes = crate::fs::disk::read_if_there(&path)?;
         let Some(record) = bytes.and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok()) else { continue };
         if !reports.contains_key(&record.run) {
             let (events, _) = journal::read(&layout.journal(&record.run))?;

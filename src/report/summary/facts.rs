@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{StageSummary, profiles};
-use crate::report::text;
+use crate::text;
 
 /// A number that an operation reported.
 #[derive(Debug, Clone, PartialEq)]

@@ -19,7 +19,7 @@ pub use facts::Fact;
 pub use previous::{Change, Previous, PreviousStage};
 pub use shown::{Shown, shown};
 
-use crate::run::event::{Event, Failure, Outcome, OutputInfo, Stamped, Usage};
+use crate::event::{Event, Failure, Outcome, OutputInfo, Stamped, Usage};
 
 /// A run, as far as its events tell. Durations are in seconds.
 #[derive(Debug, Clone, Default)]

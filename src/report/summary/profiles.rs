@@ -2,7 +2,7 @@
 //!
 //! Knows names of facts, not who reported them.
 
-use super::super::text;
+use crate::text;
 
 /// Of a profile that was gathered: `310 functions, 76 % never run, largest count 9,829,101, read by LLVM 22 and newer`. Of a build that
 /// used one: `98.2 % of 1,425 functions in the program have a profile …`. None: there is nothing of profiles among the

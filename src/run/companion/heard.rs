@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::event::Event;
 use crate::plan::companion::{Reported, Said};
 use crate::run::control::Hold;
-use crate::run::event::Event;
 use crate::run::step::Events;
 
 /// What the companion has said.

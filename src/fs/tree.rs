@@ -7,13 +7,13 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use crate::state::disk;
+use crate::fs::disk;
 
 /// Copies a file: shares its blocks where the file system can, else its bytes.
 ///
 /// # Errors
 /// One of the files cannot be read or written.
-pub(super) fn copy_file(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+pub fn copy_file(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     let meta = fs::metadata(from).with_context(|| format!("cannot look at {from}"))?;
     reflink_copy::reflink_or_copy(from, to).with_context(|| format!("cannot copy {from} to {to}"))?;
     set_times(to, &meta)?;
@@ -21,7 +21,7 @@ pub(super) fn copy_file(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
 }
 
 /// Gives a file the modification time that another one has.
-pub(super) fn set_times(path: &Utf8Path, like: &Metadata) -> Result<()> {
+pub fn set_times(path: &Utf8Path, like: &Metadata) -> Result<()> {
     let context = || format!("cannot set the modification time of {path}");
     let modified = like.modified().with_context(context)?;
     // The owner may set times through a descriptor for reading, whatever the mode says of writing.
@@ -37,7 +37,7 @@ const PACKED: u32 = 0o644;
 ///
 /// # Errors
 /// It is not there, or another user's.
-pub(super) fn set_mode_of_profile(path: &Utf8Path) -> Result<()> {
+pub fn set_mode_of_profile(path: &Utf8Path) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(PACKED)).with_context(|| format!("cannot set the mode of {path}"))
 }
 
@@ -45,7 +45,7 @@ pub(super) fn set_mode_of_profile(path: &Utf8Path) -> Result<()> {
 ///
 /// # Errors
 /// `to` exists, lies in `from`, or something cannot be read or written.
-pub(super) fn copy_tree(
+pub fn copy_tree(
     from: &Utf8Path,
     to: &Utf8Path,
     file: impl FnMut(&Utf8Path, &Utf8Path, &Metadata) -> Result<()>,
@@ -54,7 +54,7 @@ pub(super) fn copy_tree(
 }
 
 /// The same without what `takes` does not take; directories with all that is in them.
-pub(super) fn copy_part(
+pub fn copy_part(
     from: &Utf8Path,
     to: &Utf8Path,
     takes: impl Fn(&Utf8Path) -> bool,
@@ -102,6 +102,6 @@ pub(super) fn copy_part(
 }
 
 /// Removes a file, a link or a whole directory, if there is one; directories that cannot be written to included.
-pub(super) fn remove(path: &Utf8Path) -> Result<()> {
+pub fn remove(path: &Utf8Path) -> Result<()> {
     Ok(disk::remove_tree(path)?)
 }

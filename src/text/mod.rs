@@ -2,6 +2,10 @@
 //!
 //! Pure functions; unaware of terminals and of what the numbers mean.
 
+pub mod file_name;
+pub mod share;
+pub mod shell;
+
 use std::borrow::Cow;
 use std::time::Duration;
 

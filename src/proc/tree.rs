@@ -10,25 +10,26 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// One process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Proc {
-    pub(crate) pid: i32,
-    pub(crate) parent: i32,
-    pub(crate) group: i32,
-    pub(crate) session: i32,
-    pub(crate) state: char,
+pub struct Proc {
+    pub pid: i32,
+    pub parent: i32,
+    pub group: i32,
+    pub session: i32,
+    pub state: char,
+    pub threads: u64,
     /// When it was started, in clock ticks since the machine was. With the pid, it names a process for good.
-    pub(crate) start_time: u64,
+    pub start_time: u64,
     /// User and system time in clock ticks, with that of children that it waited for.
-    pub(crate) ticks: u64,
+    pub ticks: u64,
     /// Resident memory in pages.
-    pub(crate) pages: u64,
+    pub pages: u64,
     /// The first 15 bytes of the program's name.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 impl Proc {
     /// It has ended, and waits for its parent to notice; or only its first thread has ended, which looks the same.
-    pub(crate) fn is_dead(&self) -> bool {
+    pub fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 
@@ -38,30 +39,43 @@ impl Proc {
 }
 
 /// The process with this pid, if there is one.
-pub(crate) fn process(pid: i32) -> Option<Proc> {
+pub fn process(pid: i32) -> Option<Proc> {
     // A process may end at any moment; not being able to read it means that it has.
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// The start time of a process, as in field 22 of `/proc/PID/stat`; 0 if there is no such process.
+pub fn start_time_of(pid: u32) -> u64 {
+    i32::try_from(pid).ok().and_then(process).map_or(0, |process| process.start_time)
+}
+
+/// Whether the process with this pid and start time still runs.
+pub fn is_alive(pid: u32, start_time: u64) -> bool {
+    i32::try_from(pid)
+        .ok()
+        .and_then(process)
+        .is_some_and(|process| process.start_time == start_time && !process.is_dead())
+}
+
 /// This process. Group and session are 0 where their leaders are outside of this PID namespace, as `getpgrp` and `getsid`
 /// would return them; rustix takes those for impossible.
-pub(crate) fn this() -> Option<Proc> {
+pub fn this() -> Option<Proc> {
     process(std::process::id() as i32)
 }
 
 /// All processes that this user can see.
-pub(crate) fn all() -> Vec<Proc> {
+pub fn all() -> Vec<Proc> {
     pids().into_iter().filter_map(process).collect()
 }
 
 /// The pids of all processes that this user can see.
-pub(crate) fn pids() -> Vec<i32> {
+pub fn pids() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Of `all`, the processes below `roots`, living or dead, parents before their children; without the roots.
-pub(crate) fn descendants(all: &[Proc], roots: impl IntoIterator<Item = i32>) -> Vec<Proc> {
+pub fn descendants(all: &[Proc], roots: impl IntoIterator<Item = i32>) -> Vec<Proc> {
     let mut children: BTreeMap<i32, Vec<&Proc>> = BTreeMap::new();
     for process in all {
         children.entry(process.parent).or_default().push(process);
@@ -85,12 +99,12 @@ pub(crate) fn descendants(all: &[Proc], roots: impl IntoIterator<Item = i32>) ->
 
 /// The processes below this one, parents before their children. Those that seem dead are among them, since a signal does no
 /// harm to the dead, and reaches the others.
-pub(crate) fn own_tree() -> Vec<Proc> {
+pub fn own_tree() -> Vec<Proc> {
     descendants(&all(), [std::process::id() as i32])
 }
 
 /// Kills what is below this process now, and returns whether no living process took the signal.
-pub(crate) fn kill_own_tree() -> bool {
+pub fn kill_own_tree() -> bool {
     // Reading all of `/proc` takes long enough for a process to start its successor and exit. The successor is a child of the
     // subreaper at once, and its own children are found fast (where the kernel lists them).
     let own = std::process::id();
@@ -106,7 +120,7 @@ pub(crate) fn kill_own_tree() -> bool {
 
 /// Sends a signal to all of `tree`, by groups. Every group in it except this process's own must consist of nothing else; for
 /// children of a supervisor that holds because it leads a session of its own. Returns how many groups and processes took it.
-pub(crate) fn signal(tree: &[Proc], signal: Signal) -> usize {
+pub fn signal(tree: &[Proc], signal: Signal) -> usize {
     let own_group = this().map_or(0, |own| own.group);
     let mut groups = BTreeSet::new();
     let mut taken = 0;
@@ -125,7 +139,7 @@ pub(crate) fn signal(tree: &[Proc], signal: Signal) -> usize {
 }
 
 /// Stops everything below this process: repeated until no running process is found, as one may be starting another.
-pub(crate) fn stop_own_tree() {
+pub fn stop_own_tree() {
     for _ in 0..50 {
         let mut tree = own_tree();
         tree.retain(|process| !process.is_stopped() && !process.is_dead());
@@ -137,7 +151,7 @@ pub(crate) fn stop_own_tree() {
 }
 
 /// Lets everything below this process go on.
-pub(crate) fn continue_own_tree() {
+pub fn continue_own_tree() {
     signal(&own_tree(), Signal::CONT);
 }
 
@@ -155,6 +169,7 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
         group: field(5)?.parse().ok()?,
         session: field(6)?.parse().ok()?,
         state: field(3)?.chars().next()?,
+        threads: field(20)?.parse().ok()?,
         start_time: field(22)?.parse().ok()?,
         ticks: (14..=17).filter_map(|number| field(number)?.parse::<u64>().ok()).sum(),
         pages: field(24).and_then(|pages| pages.parse().ok()).unwrap_or(0),
@@ -172,7 +187,7 @@ mod tests {
         let line = b"4026 (a) R (b \xff) S 4019 4026 4011 0 -1 4194560 93 0 0 0 1 2 3 4 20 0 1 0 1337 2600960 95";
         let process = parse_stat(line).unwrap();
         assert_eq!((process.pid, process.parent, process.group, process.session), (4026, 4019, 4026, 4011));
-        assert_eq!((process.state, process.start_time), ('S', 1337));
+        assert_eq!((process.state, process.threads, process.start_time), ('S', 1, 1337));
         assert_eq!((process.ticks, process.pages), (1 + 2 + 3 + 4, 95));
         assert_eq!(process.name, "a) R (b \u{fffd}");
         assert_eq!(parse_stat(b"4026 (a"), None);
@@ -182,8 +197,8 @@ mod tests {
     fn descendants_are_found_across_generations() {
         let name = String::new;
         let with = |pid, parent| {
-            let (group, session, state, start_time, ticks, pages) = (1, 1, 'S', 0, 0, 0);
-            Proc { pid, parent, group, session, state, start_time, ticks, pages, name: name() }
+            let (group, session, state, threads, start_time, ticks, pages) = (1, 1, 'S', 1, 0, 0, 0);
+            Proc { pid, parent, group, session, state, threads, start_time, ticks, pages, name: name() }
         };
         let all = [with(9, 5), with(1, 0), with(5, 3), with(3, 1), with(4, 1), with(6, 4)];
         let pids = |roots: &[i32]| -> Vec<i32> {

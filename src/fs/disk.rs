@@ -9,8 +9,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use super::manifest::ManifestError;
-
 /// Names of files that are being written. Left over after a kill; [`sweep`] removes them.
 const ASIDE: &str = ".tmp-";
 /// Names of what is being deleted. Left over after a kill; [`sweep`] removes them.
@@ -33,18 +31,6 @@ pub struct DiskError {
     pub path: Utf8PathBuf,
     /// Shown by the error itself, and so not its `source`.
     pub cause: io::Error,
-}
-
-/// Whether an error is one of the machine, and no build can do anything about it: the disk is full, broken or read-only, or
-/// a permission is missing.
-pub fn is_to_blame(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let disk = match cause.downcast_ref::<ManifestError>() {
-            Some(ManifestError::Disk(error)) => Some(error),
-            _ => cause.downcast_ref::<DiskError>(),
-        };
-        disk.map(|error| &error.cause).or(cause.downcast_ref::<io::Error>()).is_some_and(refuses)
-    })
 }
 
 /// Whether it is the disk or the user's rights, and not what was asked of them.
