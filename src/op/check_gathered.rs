@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Fact;
-use super::listing::{Level, list};
+use super::merge::tools::{Level, list};
 use crate::fs::pattern;
 use crate::profile::elf::{self, FunctionIdentity};
 use crate::profile::figures::{Hottest, Statistics, share};

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::listing::{Level, list};
+use super::merge::tools::{Level, list};
 use super::{Fact, unfinished};
 use crate::fs::pattern;
 use crate::profile::names::{is_rust, linkage_name, original_name};

@@ -29,10 +29,12 @@ pub mod watch;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 /// The two families of profiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Of instrumentation by the compiler: `.profraw`, merged `.profdata`.
     Profdata,

@@ -9,7 +9,7 @@ use super::subject::{Format, Subject, list};
 use crate::cli::exit::Usage;
 use crate::cli::look;
 use crate::cli::plan::print;
-use crate::op::listing::Level;
+use crate::op::merge::tools::Level;
 use crate::profile::fdata;
 use crate::profile::figures::{Counts, compare};
 use crate::profile::names::demangle;

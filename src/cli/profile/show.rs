@@ -6,7 +6,7 @@ use super::ShowArgs;
 use super::subject::{Format, Subject, list};
 use crate::cli::look;
 use crate::cli::plan::print;
-use crate::op::listing::Level;
+use crate::op::merge::tools::Level;
 use crate::profile::fdata;
 use crate::profile::figures::{Hottest, Statistics};
 use crate::profile::header::HeaderKind;

@@ -12,8 +12,9 @@ use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Shared;
+use super::budget::QUARANTINE;
 use super::partial::Partial;
-use super::quarantine::QUARANTINE;
+use super::store::SUM;
 use crate::op::slot::Slot;
 use crate::plan::companion::Reported;
 use crate::profile::watch::{Event, FileNames, Mode, Stop, TakenFile, Tree, Watch};
@@ -24,9 +25,8 @@ const BATCH_BYTES: u64 = 64 << 20;
 /// How often it is looked whether merging has become urgent.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// In an attempt's directory: where processes write, and what is left to be committed.
+/// In an attempt's directory: where processes write.
 const RAW: &str = "raw";
-const SUM: &str = super::store::SUM;
 
 /// An attempt under way.
 pub(super) struct Attempt {
@@ -128,7 +128,7 @@ fn take(shared: &Shared, id: u64, watch: Watch, stop: &Stop, to: &Sender<TakenFi
             }
         }
     });
-    taken.context("cannot take profiles away").inspect_err(|error| shared.says.failed(id, error))
+    taken.context("cannot take profiles away").inspect_err(|error| shared.runner.failed(id, error))
 }
 
 fn merge(shared: &Shared, id: u64, mut partial: Partial, stop: &Stop, from: &Receiver<TakenFile>) -> Result<Partial> {
@@ -163,7 +163,7 @@ fn merge(shared: &Shared, id: u64, mut partial: Partial, stop: &Stop, from: &Rec
         Ok(()) => Ok(partial),
         Err(error) => {
             stop.abandon();
-            shared.says.failed(id, &error);
+            shared.runner.failed(id, &error);
             Err(error)
         }
     }

@@ -11,10 +11,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::store::{self, Counts};
 use super::{Shared, eprintln};
-use crate::op::merge::{self, Reason, bolt, tools};
+use crate::op::merge::tools::{self, Job};
+use crate::op::merge::{self, merge_with_tool};
 use crate::plan::companion::Reported;
 use crate::profile::header::{Header, HeaderKind};
-use crate::profile::raw::{Fate, Input, Sum};
+use crate::profile::raw::{Fate, Reason, Sum};
 use crate::profile::watch::TakenFile;
 use crate::profile::{Format, fdata};
 
@@ -88,7 +89,7 @@ impl Partial {
                 good.push(file);
             }
         }
-        // One may have got here by accident; if all are, nobody needs to wait for the end.
+        // One may have got here by accident; if all are, the workload need not go on to its end.
         if let Some(wrong) = wrong_version
             && good.is_empty()
             && self.handed.is_empty()
@@ -150,23 +151,23 @@ impl Partial {
         read.with_context(|| format!("cannot read {}", file.path))?;
         let version =
             Header::parse(&header).filter(|header| header.kind == HeaderKind::Raw).map(|header| header.version);
-        let asked = || self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if header.len() < HEADER || asked().reads.contains(&header) {
+        let answers = || self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if header.len() < HEADER || answers().reads.contains(&header) {
             return Ok(None);
         }
-        if let Some((other, reason)) = version.and_then(|version| asked().refuses.get(&version).cloned()) {
+        if let Some((other, reason)) = version.and_then(|version| answers().refuses.get(&version).cloned()) {
             return Ok(Some(reason.replace(other.as_str(), file.path.as_str())));
         }
         let output = self.work.join("first");
-        let job = tools::Job { tool: &self.shared.args.tool, work: &self.work, output: &output, sums: &[], threads: 1 };
+        let job = Job::simple(&self.shared.args.tool, &self.work, &output);
         let mut complaints = tools::profdata(&job, &[(file.path.clone(), 1)], &[])?;
         complaints.retain(|(_, reason)| !merge::is_harmless(reason));
         let Some((path, reason)) = complaints.pop() else {
-            asked().reads.insert(header);
+            answers().reads.insert(header);
             return Ok(None);
         };
         if let Some(version) = version.filter(|_| tools::of_wrong_version(&reason)) {
-            asked().refuses.insert(version, (path, reason.clone()));
+            answers().refuses.insert(version, (path, reason.clone()));
         }
         Ok(Some(reason))
     }
@@ -182,16 +183,10 @@ impl Partial {
         }
         self.number += 1;
         let output = self.work.join(format!("rest-{}", self.number));
-        let job = tools::Job { tool: &self.shared.args.tool, work: &self.work, output: &output, sums: &[], threads: 1 };
+        let job = Job::simple(&self.shared.args.tool, &self.work, &output);
         let paths: Vec<Utf8PathBuf> = files.iter().map(|file| file.path.clone()).collect();
         let before: Vec<Utf8PathBuf> = self.rest.iter().cloned().collect();
-        let complaints = match self.shared.args.format {
-            Format::Profdata => {
-                let inputs: Vec<Input> = paths.iter().map(|path| (path.clone(), 1)).collect();
-                tools::profdata(&job, &inputs, &before)?
-            }
-            Format::Fdata => bolt::merge_good(&job, &paths, &before)?,
-        };
+        let complaints = merge_with_tool(self.shared.args.format, &job, &paths, &before)?;
         let complaint =
             |path: &Utf8Path| complaints.iter().find(|(bad, reason)| bad == path && !merge::is_harmless(reason));
         for file in &files {

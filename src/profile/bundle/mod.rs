@@ -12,13 +12,14 @@ mod archive;
 mod manifest;
 mod read;
 
-pub use manifest::{Binary, Entry, FORMAT, Kind, MANIFEST, Manifest, Member, Source, is_role};
+pub use manifest::{Binary, Entry, FORMAT, MANIFEST, Manifest, Member, Source, is_role};
 pub use read::{Bundle, Origin, Wanted, read};
 
 use std::io::{self, Read, Write};
 
 use tar::{EntryType, Header};
 
+use super::Format;
 use read::recognise;
 
 /// What a reader puts up with. Sizes are in bytes, after unpacking.
@@ -96,7 +97,7 @@ const LEVEL: i32 = 10;
 /// What can be said of a profile by looking at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    pub kind: Kind,
+    pub kind: Format,
     pub version: Option<u32>,
     pub context_sensitive: bool,
     pub bytes: u64,

@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use super::archive::{self, Archive};
-use super::manifest::{Entry, Kind, MANIFEST, Manifest, Member};
+use super::manifest::{Entry, MANIFEST, Manifest, Member};
 use super::{BundleError, Limits, is_role};
+use crate::profile::Format;
 use crate::profile::header::{Header, HeaderKind};
 
 /// A bundle that was read, and whose profiles are what it says.
@@ -44,7 +45,7 @@ pub struct Wanted<'a> {
 
 /// What the first bytes of a profile say, how long it is, and its hash.
 struct Content {
-    kind: Option<(Kind, Option<Header>)>,
+    kind: Option<(Format, Option<Header>)>,
     bytes: u64,
     blake3: String,
 }
@@ -119,10 +120,10 @@ fn is_as_declared(entry: &Entry, content: &Content) -> Result<(), BundleError> {
     Err(BundleError::Content { name: entry.file.clone(), declared, found })
 }
 
-fn shown(kind: Kind, version: Option<u32>, context_sensitive: bool) -> String {
+fn shown(kind: Format, version: Option<u32>, context_sensitive: bool) -> String {
     let mut text = match kind {
-        Kind::Profdata => "an indexed profile".to_string(),
-        Kind::Fdata => "a profile of BOLT".to_string(),
+        Format::Profdata => "an indexed profile".to_string(),
+        Format::Fdata => "a profile of BOLT".to_string(),
     };
     if let Some(version) = version {
         text.push_str(&format!(" of version {version}"));
@@ -229,16 +230,16 @@ fn content(archive: &mut Archive, file: &str, wanted: &mut Option<Wanted>) -> Re
 }
 
 /// What a merged profile is, by how it begins.
-pub(super) fn recognise(first: &[u8]) -> Option<(Kind, Option<Header>)> {
+pub(super) fn recognise(first: &[u8]) -> Option<(Format, Option<Header>)> {
     if let Some(header) = Header::parse(first) {
-        return (header.kind == HeaderKind::Indexed).then_some((Kind::Profdata, Some(header)));
+        return (header.kind == HeaderKind::Indexed).then_some((Format::Profdata, Some(header)));
     }
     let line = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = std::str::from_utf8(line).ok()?;
     // `1 NAME OFFSET …`, and what llvm-bolt or perf2bolt put in front of such lines.
     let branches = line.len() > 1 && line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(' ');
     let bolt = branches || line.starts_with("no_lbr") || line.starts_with("boltedcollection");
-    bolt.then_some((Kind::Fdata, None))
+    bolt.then_some((Format::Fdata, None))
 }
 
 /// The component, and how the outermost directory begins.
