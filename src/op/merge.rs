@@ -166,7 +166,7 @@ impl Merge {
         places.join(", ")
     }
 
-    /// What was merged while workloads ran, as files. Fails if too much of it was damaged.
+    /// What was merged while workloads ran, as files. Fails if too many profiles were damaged.
     fn sums(&self, work: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
         let mut files = Vec::new();
         for (number, dir) in self.input.iter().enumerate() {

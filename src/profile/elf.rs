@@ -122,7 +122,8 @@ fn is_in_no_process(path: &Utf8Path) -> bool {
     matches!(path.extension(), Some("o" | "a" | "rlib" | "rmeta"))
 }
 
-/// Takes from `wanted` the functions of which an ELF file has records. None: it is no ELF file, or not instrumented.
+/// Takes the functions that an ELF file has records for from `wanted`, and returns how many. None: it is no ELF file, or not
+/// instrumented.
 ///
 /// # Errors
 /// The file cannot be read, or is a damaged ELF file.

@@ -1,4 +1,4 @@
-//! Raw and merged profiles as files: which there are, of which format and version, and what linked files write them.
+//! Raw and merged profiles as files: their formats and versions, what is in them, and the linked files that they are of.
 //!
 //! | file | what it knows |
 //! |---|---|

@@ -113,7 +113,7 @@ pub(in crate::op) fn is_harmless(complaint: &str) -> bool {
 fn fdata(order: &Order) -> Result<Outcome> {
     let (mut good, mut outcome) = (Vec::new(), Outcome::default());
     for (path, _) in order.files {
-        // Of those that are cut off merge-fdata reads some as if they were whole.
+        // merge-fdata reads some files that are cut off as if they were whole.
         match fdata::condition(path).with_context(|| format!("cannot read {path}"))? {
             fdata::Condition::Good => good.push(path.clone()),
             fdata::Condition::Empty => outcome.empty += 1,
@@ -129,7 +129,7 @@ fn fdata(order: &Order) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Refuses profiles of which none has content, or none is good.
+/// Refuses profiles if none has content, or none is good.
 pub(in crate::op) fn check_content(files: usize, empty: usize, damaged: &[Reason]) -> Result<()> {
     if empty == files {
         bail!(

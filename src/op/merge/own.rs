@@ -255,10 +255,10 @@ mod tests {
         assert_eq!(trust("a").known, same);
         write("#!/bin/sh");
         assert_eq!(identity(&dir, &tool), None);
-        // Damaged notes are none.
-        fs::write(trust_file(&dir), "same 13\n").unwrap();
+        // A damaged note is none.
         write("\x7fELF 1");
-        assert!([Known::Nothing, Known::Different].contains(&trust("a").known));
+        fs::write(trust("a").file, "same 13\n").unwrap();
+        assert_eq!(trust("a").known, Known::Nothing);
     }
 
     /// One of the files in which something is kept.
@@ -289,12 +289,8 @@ mod tests {
                 Some(bytes)
             }
         };
-        for at in 0..good.len() {
+        for at in (0..good.len()).step_by(good.len() / 3) {
             assert!(!own().write_with(&output, flip(at)).unwrap(), "byte {at} of {}", good.len());
-        }
-        for cut in [0, 8, good.len() / 2, good.len() - 1] {
-            let cut = |profile: &Profile, version| profile.write(version).map(|bytes| bytes[..cut].to_vec());
-            assert!(!own().write_with(&output, cut).unwrap());
         }
         assert!(!own().write_with(&output, |profile, _| profile.write(12)).unwrap(), "another version");
         assert_eq!(known(), "same 11 1");

@@ -89,7 +89,7 @@ fn batches(files: &[Input], (most, most_bytes): (usize, u64)) -> Result<Vec<&[In
 }
 
 fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
-    // Of a call before this one; none is written of files without a good one.
+    // An earlier call may have written it. This one writes none if no file is good.
     if let Err(error) = fs::remove_file(job.output)
         && error.kind() != std::io::ErrorKind::NotFound
     {
@@ -132,7 +132,7 @@ fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reas
     Ok(reasons)
 }
 
-/// What a tool says of each file, the first line of it.
+/// The first line that a tool says about each file.
 fn complaints_by_file(complaints: &str) -> HashMap<&str, &str> {
     let mut said = HashMap::new();
     for line in complaints.lines() {

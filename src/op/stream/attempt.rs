@@ -76,7 +76,7 @@ impl Attempt {
     /// Merges what is left, if the attempt counts, and puts the sum into its directory.
     ///
     /// # Errors
-    /// Nothing was written, nothing of it is good, or the tool failed.
+    /// Nothing was written, no profile is good, or the tool failed.
     pub fn end(self, counts: bool) -> Result<Vec<Reported>> {
         if counts {
             self.stop.finish()
@@ -124,7 +124,7 @@ fn take(shared: &Shared, id: u64, watch: Watch, stop: &Stop, to: &Sender<TakenFi
         Event::Taken(file, waiting) => {
             shared.budget.taken(id, file.bytes, waiting);
             if to.send(file).is_err() {
-                tracing::debug!("nobody merges any more: the attempt has failed");
+                tracing::debug!("merging has ended: the attempt has failed");
             }
         }
     });

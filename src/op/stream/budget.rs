@@ -129,7 +129,7 @@ const KEPT: u64 = 64 << 20;
 pub(super) struct Room(Mutex<u64>);
 
 impl Room {
-    /// What earlier runs have left below the directory of workloads that count takes of it.
+    /// The room without what earlier runs have left below the directory of workloads that count.
     ///
     /// # Errors
     /// A directory cannot be read.
@@ -155,7 +155,8 @@ impl Room {
     }
 }
 
-/// Of the profiles, without the reasons. What cannot be read takes nothing: most workloads have no such directory.
+/// How large the profiles in a directory are, without the reasons. What cannot be read counts nothing: most workloads have no such
+/// directory.
 fn bytes(dir: &Utf8Path) -> u64 {
     let files = WalkDir::new(dir).into_iter().flatten().filter(|entry| entry.file_type().is_file());
     let profiles = files.filter(|entry| entry.path().extension().is_none_or(|extension| extension != "reason"));

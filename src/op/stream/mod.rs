@@ -78,7 +78,7 @@ impl Runner {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A runner that does not listen is gone, which the end of standard input says as well.
         if let Err(error) = out.write_all(&line).and_then(|()| out.flush()) {
-            tracing::debug!("nobody listens: {error}");
+            tracing::debug!("the runner is gone: {error}");
         }
     }
 

@@ -97,9 +97,9 @@ pub(super) fn rest_name(format: Format) -> &'static str {
 /// The sums that count.
 pub(in crate::op) struct Parts {
     dirs: Vec<Utf8PathBuf>,
-    /// Of the workloads whose sums stand alone, their names.
+    /// The names of the workloads whose sums stand alone.
     alone: Vec<String>,
-    /// Of the workloads that are in the sum of many.
+    /// The names of the workloads that are in the sum of many.
     joined: BTreeSet<String>,
     many: Option<u64>,
     pub counts: Counts,

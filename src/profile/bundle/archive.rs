@@ -13,7 +13,7 @@ use super::{BundleError, Limits};
 /// The unit of tar: headers have it, and contents are filled up to it.
 const BLOCK: usize = 512;
 
-/// Of the names of members.
+/// The longest name of a member, in bytes.
 const MAX_NAME: u64 = 4096;
 
 /// The members of an archive that is being read.

@@ -12,7 +12,7 @@ use crate::profile::Format;
 /// The name of the manifest in the archive.
 pub const MANIFEST: &str = "manifest.json";
 
-/// Of the bundles that this program writes and reads.
+/// The format of the bundles that this program writes and reads.
 pub const FORMAT: u64 = 1;
 
 /// The first member of a bundle.

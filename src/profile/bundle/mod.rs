@@ -112,14 +112,8 @@ pub fn describe(mut profile: impl Read) -> io::Result<Option<Description>> {
     let mut first = Vec::new();
     profile.by_ref().take(1 << 12).read_to_end(&mut first)?;
     let mut hasher = blake3::Hasher::new();
-    let bytes = io::copy(&mut first.as_slice().chain(profile), &mut hasher)?;
-    Ok(recognise(&first).map(|(kind, header)| Description {
-        kind,
-        version: header.map(|header| header.version),
-        context_sensitive: header.is_some_and(|header| header.context_sensitive),
-        bytes,
-        blake3: hasher.finalize().to_hex().to_string(),
-    }))
+    io::copy(&mut first.as_slice().chain(profile), &mut hasher)?;
+    Ok(recognise(&first, &hasher))
 }
 
 /// Writes a bundle; `open` opens what stands at a name in it.

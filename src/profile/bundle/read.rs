@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 
 use super::archive::{self, Archive};
 use super::manifest::{Entry, MANIFEST, Manifest, Member};
-use super::{BundleError, Limits, is_role};
+use super::{BundleError, Description, Limits, is_role};
 use crate::profile::Format;
 use crate::profile::header::{Header, HeaderKind};
 
@@ -41,13 +41,6 @@ pub enum Origin {
 pub struct Wanted<'a> {
     pub file: &'a str,
     pub to: &'a mut dyn Write,
-}
-
-/// What the first bytes of a profile say, how long it is, and its hash.
-struct Content {
-    kind: Option<(Format, Option<Header>)>,
-    bytes: u64,
-    blake3: String,
 }
 
 /// Reads a bundle. With `wanted` the content of that file is written there, before it is known whether the bundle is good.
@@ -88,12 +81,12 @@ fn own(
         if member.bytes != declared.bytes {
             return Err(BundleError::Size { name, declared: declared.bytes, found: member.bytes });
         }
-        let content = content(archive, &name, wanted)?;
-        if content.blake3 != declared.blake3.to_ascii_lowercase() {
+        let (blake3, found) = content(archive, &name, wanted)?;
+        if blake3 != declared.blake3.to_ascii_lowercase() {
             return Err(BundleError::Hash(name));
         }
         if name == entry.file {
-            is_as_declared(entry, &content)?;
+            is_as_declared(entry, found)?;
         }
     }
     if let Some(file) = missing.into_keys().next() {
@@ -103,24 +96,17 @@ fn own(
     Ok(Bundle { origin, profiles: manifest.profiles })
 }
 
-fn is_as_declared(entry: &Entry, content: &Content) -> Result<(), BundleError> {
-    let found = match &content.kind {
-        Some((kind, header)) if *kind == entry.kind => {
-            let version = header.map(|header| header.version);
-            let cs = header.is_some_and(|header| header.context_sensitive);
-            if version == entry.version && cs == entry.context_sensitive {
-                return Ok(());
-            }
-            shown(*kind, version, cs)
-        }
-        Some((kind, header)) => shown(*kind, header.map(|header| header.version), false),
-        None => "no merged profile".into(),
-    };
-    let declared = shown(entry.kind, entry.version, entry.context_sensitive);
-    Err(BundleError::Content { name: entry.file.clone(), declared, found })
+fn is_as_declared(entry: &Entry, found: Option<Description>) -> Result<(), BundleError> {
+    let declared = (entry.kind, entry.version, entry.context_sensitive);
+    let found = found.map(|found| (found.kind, found.version, found.context_sensitive));
+    if found == Some(declared) {
+        return Ok(());
+    }
+    let found = found.map_or_else(|| "no merged profile".into(), shown);
+    Err(BundleError::Content { name: entry.file.clone(), declared: shown(declared), found })
 }
 
-fn shown(kind: Format, version: Option<u32>, context_sensitive: bool) -> String {
+fn shown((kind, version, context_sensitive): (Format, Option<u32>, bool)) -> String {
     let mut text = match kind {
         Format::Profdata => "an indexed profile".to_string(),
         Format::Fdata => "a profile of BOLT".to_string(),
@@ -168,8 +154,7 @@ fn profile_of_rust(
         let what = format!("`{}`", member.name);
         return Err(BundleError::TooLarge { what, bytes: member.bytes, limit: limits.profile });
     }
-    let Content { kind, bytes, blake3 } = content(archive, &member.name, wanted)?;
-    let Some((kind, header)) = kind else {
+    let Some(found) = content(archive, &member.name, wanted)?.1 else {
         let declared = "a merged profile".into();
         return Err(BundleError::Content { name: member.name.clone(), declared, found: "something else".into() });
     };
@@ -177,11 +162,11 @@ fn profile_of_rust(
         role: role.into(),
         stage: String::new(),
         file: member.name.clone(),
-        kind,
-        version: header.map(|header| header.version),
-        context_sensitive: header.is_some_and(|header| header.context_sensitive),
-        bytes,
-        blake3,
+        kind: found.kind,
+        version: found.version,
+        context_sensitive: found.context_sensitive,
+        bytes: found.bytes,
+        blake3: found.blake3,
         sources: Vec::new(),
         tools: BTreeMap::new(),
         instrumented: Vec::new(),
@@ -206,40 +191,46 @@ fn line(archive: &mut Archive, member: &archive::Member) -> Result<String, Bundl
     Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_string())
 }
 
-/// Reads a profile.
-fn content(archive: &mut Archive, file: &str, wanted: &mut Option<Wanted>) -> Result<Content, BundleError> {
+/// Reads a profile. Returns its hash, and what it is.
+fn content(
+    archive: &mut Archive,
+    file: &str,
+    wanted: &mut Option<Wanted>,
+) -> Result<(String, Option<Description>), BundleError> {
     let mut wanted = wanted.as_mut().filter(|wanted| wanted.file == file);
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 16];
-    let (mut bytes, mut kind) = (0, None);
+    let (mut buffer, mut first) = (vec![0; 1 << 16], Vec::new());
     loop {
         let got = archive.read(&mut buffer)?;
-        if got == 0 {
+        let part = &buffer[..got];
+        if part.is_empty() {
             break;
         }
-        if bytes == 0 {
-            kind = recognise(&buffer[..got]);
+        if first.is_empty() {
+            first = part.to_vec();
         }
-        bytes += got as u64;
-        hasher.update(&buffer[..got]);
+        hasher.update(part);
         if let Some(wanted) = &mut wanted {
-            wanted.to.write_all(&buffer[..got]).map_err(BundleError::Write)?;
+            wanted.to.write_all(part).map_err(BundleError::Write)?;
         }
     }
-    Ok(Content { kind, bytes, blake3: hasher.finalize().to_hex().to_string() })
+    Ok((hasher.finalize().to_hex().to_string(), recognise(&first, &hasher)))
 }
 
 /// What a merged profile is, by how it begins.
-pub(super) fn recognise(first: &[u8]) -> Option<(Format, Option<Header>)> {
-    if let Some(header) = Header::parse(first) {
-        return (header.kind == HeaderKind::Indexed).then_some((Format::Profdata, Some(header)));
+pub(super) fn recognise(first: &[u8], content: &blake3::Hasher) -> Option<Description> {
+    let (bytes, blake3) = (content.count(), content.finalize().to_hex().to_string());
+    if let Some(Header { kind, version, context_sensitive }) = Header::parse(first) {
+        let indexed = kind == HeaderKind::Indexed;
+        let (kind, version) = (Format::Profdata, Some(version));
+        return indexed.then_some(Description { kind, version, context_sensitive, bytes, blake3 });
     }
     let line = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = std::str::from_utf8(line).ok()?;
     // `1 NAME OFFSET …`, and what llvm-bolt or perf2bolt put in front of such lines.
     let branches = line.len() > 1 && line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(' ');
     let bolt = branches || line.starts_with("no_lbr") || line.starts_with("boltedcollection");
-    bolt.then_some((Format::Fdata, None))
+    bolt.then_some(Description { kind: Format::Fdata, version: None, context_sensitive: false, bytes, blake3 })
 }
 
 /// The component, and how the outermost directory begins.

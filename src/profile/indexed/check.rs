@@ -86,7 +86,7 @@ fn functions(file: &mut Reader, directory: usize, profile: &Profile, summaries: 
             same(hash & (buckets - 1), bucket, "bucket of a function")?;
             let (name, data) = (file.word()? as usize, file.word()? as usize);
             let name = file.take(name)?;
-            let shown = || String::from_utf8_lossy(name).into_owned();
+            let shown = || name.get(..100).unwrap_or(name).escape_ascii().to_string();
             let function = missing.remove(&hash).ok_or_else(|| format!("`{}` is there without cause", shown()))?;
             if profile.names[function.whole].get(hash) != Some(name) {
                 return Err(format!("`{}` is the name of another function", shown()));
@@ -185,7 +185,7 @@ struct Summary {
     parts: Vec<(u64, u64)>,
     found: [u64; 6],
     sum: u128,
-    /// Of the counts from the smallest one of a part on, up to that of the part before: how many, and their sum.
+    /// For each part the number and the sum of the counts that it has and the part before does not have.
     classes: Vec<(u64, u128)>,
     /// How many counts are equal to the smallest one of a part.
     equal: Vec<u64>,
@@ -332,5 +332,65 @@ fn same<T: PartialEq + std::fmt::Display>(found: T, expected: T, what: &str) -> 
     match found == expected {
         true => Ok(()),
         false => Err(format!("{what}: {found} instead of {expected}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8PathBuf;
+
+    use super::*;
+    use crate::profile::raw;
+
+    const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/profraw/version-9");
+
+    /// What LLVM 18 made of three processes' profiles, and what is read of their sum here.
+    fn both() -> (Vec<u8>, Profile) {
+        let work = tempfile::tempdir().unwrap();
+        let files: Vec<Utf8PathBuf> = (1..=3).map(|n| format!("{FIXTURES}/{n}.profraw").into()).collect();
+        let folded = raw::fold(&files, camino::Utf8Path::from_path(work.path()).unwrap(), 1).unwrap();
+        let profile = Profile::read(&folded.left).unwrap().unwrap();
+        (std::fs::read(format!("{FIXTURES}/merged.profdata")).unwrap(), profile)
+    }
+
+    #[test]
+    fn every_bit_matters() {
+        let (good, profile) = both();
+        assert_eq!(check(&good, &profile, 11), Ok(()));
+        for at in 0..good.len() {
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                assert!(check(&bad, &profile, 11).is_err(), "bit {bit} of byte {at} of {}", good.len());
+            }
+            assert!(check(&good[..at], &profile, 11).is_err(), "the first {at} bytes");
+        }
+        assert!(check(&[&good[..], &[0; 8]].concat(), &profile, 11).is_err());
+        assert!(check(&good, &profile, 12).is_err());
+    }
+
+    #[test]
+    fn it_says_what_is_wrong() {
+        let (good, profile) = both();
+        let wrong = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut bad = good.clone();
+            change(&mut bad);
+            check(&bad, &profile, 11).unwrap_err()
+        };
+        // The sum of all counts is the sixth total behind 7 words of header and two numbers.
+        let said = wrong(&|bad| bad[(7 + 2 + 5) * 8] ^= 1);
+        assert!(said.starts_with("the summary says"), "{said}");
+        // The number of counts that make up the last part stands at the end of the summary.
+        let said = wrong(&|bad| bad[(7 + 2 + 6 + 16 * 3 - 1) * 8] += 1);
+        assert!(said.starts_with("the summary says of 999999 millionths"), "{said}");
+        let one = profile.functions.iter().find(|function| profile.counts(function).1.iter().any(|byte| *byte > 0));
+        let (_, counters) = profile.counts(one.unwrap());
+        let at = good.windows(counters.len()).position(|window| window == counters).unwrap();
+        let said = wrong(&|bad| bad[at] ^= 1);
+        assert!(said.contains("other counts than those that were added up"), "{said}");
+        // One function less in the sum than in the file.
+        let (_, mut fewer) = both();
+        fewer.functions.pop();
+        assert!(check(&good, &fewer, 11).unwrap_err().starts_with("number of functions"));
     }
 }

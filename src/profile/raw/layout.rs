@@ -87,19 +87,7 @@ const VERSION_9: Layout = Layout {
     bitmap_delta: Some(11),
 };
 
-const VERSION_10: Layout = Layout {
-    version: 10,
-    header: 16 * 8,
-    record: 64,
-    function_pointer: 4,
-    values: 5,
-    bitmap_pointer: Some(3),
-    counters: 48,
-    kinds: 3,
-    bitmap_bytes: Some(60),
-    names_delta: 12,
-    bitmap_delta: Some(11),
-};
+const VERSION_10: Layout = Layout { version: 10, header: 16 * 8, kinds: 3, bitmap_bytes: Some(60), ..VERSION_9 };
 
 /// Where the sections of one file begin and how long they are, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use camino::Utf8Path;
 use super::LARGEST_COUNT;
 use super::layout::{Found, LONGEST_HEADER, Refusal, Sections, damaged, padding, u16_at, u32_at, u64_at, unknown};
 
-/// A file of so many bytes is refused when it has less than one in `SPARSE` of them on disk: nobody wrote it. Profiles of the largest
-/// programs have some hundred megabytes.
+/// A file of at least so many bytes is refused when it has less than one in `SPARSE` of them on disk: no process wrote it. Profiles of
+/// the largest programs have some hundred megabytes.
 const HUGE: u64 = 1 << 30;
 const SPARSE: u64 = 64;
 

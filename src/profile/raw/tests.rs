@@ -271,6 +271,30 @@ fn damage_is_told_from_what_is_not_known() {
     assert_eq!((folded.empty.len(), folded.added), (1, 2));
 }
 
+/// A good header that claims much, and a file that is as long and has next to nothing on disk: no memory is taken for it.
+#[test]
+fn what_is_claimed_is_not_believed() {
+    const CLAIM: u64 = 200 << 30;
+    let good = profile(&[1, 2], &[(3, 4)]);
+    // Words of the header: bytes of ids, records of 48 bytes, counters of 8, bytes of names. None of them: value data.
+    for (word, unit) in [(2, 1), (3, 48), (5, 8), (7, 1), (0, 1)] {
+        let mut bytes = good.clone();
+        if word > 0 {
+            bytes[word * 8..word * 8 + 8].copy_from_slice(&(CLAIM / unit / 8 * 8).to_le_bytes());
+        }
+        let (work, paths) = Work::of(&[bytes.clone(), bytes, good.clone()]);
+        for path in &paths[..2] {
+            std::fs::File::options().write(true).open(path).unwrap().set_len(CLAIM + 4096).unwrap();
+        }
+        let folded = work.fold(&paths);
+        assert_eq!((folded.damaged.len(), &folded.left), (2, &paths[2..].to_vec()), "{folded:?}");
+        assert!(folded.damaged[0].1.contains("never written"), "{folded:?}");
+        let fates = Sum::new().add(&paths[..1], 1).unwrap();
+        assert!(matches!(&fates[0], Fate::Damaged(_)), "{fates:?}");
+        assert!(crate::profile::indexed::Profile::read(&paths[..1]).unwrap().is_err());
+    }
+}
+
 proptest! {
     /// Whatever is changed in a profile: it is added, or left out, and what is written is as long as a profile of its header.
     #[test]
