@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::bolt;
-use super::own::Own;
+use super::own::OwnWriter;
 use super::tools::{self, Job};
 use crate::profile::raw::{self, Input, Reason};
 use crate::profile::{Format, fdata};
@@ -81,7 +81,7 @@ fn profdata(order: &Order) -> Result<Outcome> {
     check_content(order.files.len(), empty, &damaged)?;
     let left: Vec<Input> = folded.left.into_iter().zip(folded.weights).collect();
     let (mut added, mut spoiled) = (folded.added, folded.spoiled);
-    let own = Own::new(order, &left, folded.handed.is_empty())?;
+    let own = OwnWriter::new(order, &left, folded.handed.is_empty())?;
     let written = own.write(order.output)?;
     if !written {
         let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &folded.sums, threads };

@@ -41,9 +41,9 @@ const AGAIN: u64 = 15;
 const MORE: u64 = 8 << 20;
 
 /// What would be written. None: that is left to llvm-profdata.
-pub(super) struct Own(Option<Writer>);
+pub(super) struct OwnWriter(Option<Ready>);
 
-struct Writer {
+struct Ready {
     profile: Profile,
     trust: Trust,
 }
@@ -56,27 +56,27 @@ fn fits(left: &[Input]) -> Result<bool> {
     Ok(sizes.iter().sum::<u64>() - largest <= MORE)
 }
 
-impl Own {
+impl OwnWriter {
     /// Reads what is left to be merged, if nothing in it needs llvm-profdata and what that writes is known or can be learned.
-    pub fn new(order: &Order, left: &[Input], understood: bool) -> Result<Own> {
+    pub fn new(order: &Order, left: &[Input], understood: bool) -> Result<OwnWriter> {
         let plain = understood && order.with.is_empty() && left.iter().all(|(_, weight)| *weight == 1);
         let cache = cache().filter(|_| plain);
-        Own::kept_in(cache.as_deref(), order.tool, left)
+        OwnWriter::kept_in(cache.as_deref(), order.tool, left)
     }
 
-    fn kept_in(cache: Option<&Utf8Path>, tool: &Utf8Path, left: &[Input]) -> Result<Own> {
-        let Some(cache) = cache else { return Ok(Own(None)) };
+    fn kept_in(cache: Option<&Utf8Path>, tool: &Utf8Path, left: &[Input]) -> Result<OwnWriter> {
+        let Some(cache) = cache else { return Ok(OwnWriter(None)) };
         if !fits(left)? {
-            return Ok(Own(None));
+            return Ok(OwnWriter(None));
         }
-        let Some(tool) = identity(cache, tool) else { return Ok(Own(None)) };
+        let Some(tool) = identity(cache, tool) else { return Ok(OwnWriter(None)) };
         let paths: Vec<Utf8PathBuf> = left.iter().map(|(path, _)| path.clone()).collect();
         let Ok(profile) = Profile::read(&paths).context("cannot read the sums of raw profiles")? else {
-            return Ok(Own(None));
+            return Ok(OwnWriter(None));
         };
         let trust = Trust::kept_in(cache, &tool, &profile.shape());
         let may = trust.known != Known::Different;
-        Ok(Own(may.then_some(Writer { profile, trust })))
+        Ok(OwnWriter(may.then_some(Ready { profile, trust })))
     }
 
     /// Writes it, if the tool is known to write the same. False: it is not known, or it is time to look again, or what was written is
@@ -86,7 +86,7 @@ impl Own {
     }
 
     fn write_with(&self, output: &Utf8Path, write: impl Fn(&Profile, u32) -> Option<Vec<u8>>) -> Result<bool> {
-        let Some(Writer { profile, trust }) = &self.0 else { return Ok(false) };
+        let Some(Ready { profile, trust }) = &self.0 else { return Ok(false) };
         let Known::Same { version, merges } = trust.known else { return Ok(false) };
         if merges >= AGAIN {
             return Ok(false);
@@ -106,7 +106,7 @@ impl Own {
 
     /// Compares what the tool wrote, and remembers.
     pub fn compare(&self, output: &Utf8Path) -> Result<()> {
-        let Some(Writer { profile, trust }) = &self.0 else { return Ok(()) };
+        let Some(Ready { profile, trust }) = &self.0 else { return Ok(()) };
         let cannot = || format!("cannot read {output}");
         let header = Header::read(output).with_context(cannot)?.filter(|header| header.kind == HeaderKind::Indexed);
         let Some(Header { version, .. }) = header else { return Ok(()) };
@@ -274,7 +274,7 @@ mod tests {
         let left = [(Utf8Path::new(fixtures).join("1.profraw"), 1)];
         let output = dir.join("out");
         let known = || fs::read_to_string(trust_file(&dir)).unwrap().lines().next().unwrap().to_owned();
-        let own = || Own::kept_in(Some(&dir), TOOL.into(), &left).unwrap();
+        let own = || OwnWriter::kept_in(Some(&dir), TOOL.into(), &left).unwrap();
         let trust = own().0.unwrap().trust;
         assert_eq!(trust.known, Known::Nothing);
         assert!(!own().write(&output).unwrap(), "it is not known yet");

@@ -40,7 +40,7 @@ struct Used {
     waiting: BTreeMap<u64, u64>,
     peak: u64,
     held: bool,
-    told: bool,
+    noted: bool,
 }
 
 impl Used {
@@ -108,8 +108,8 @@ impl Budget {
         if hold != used.held {
             used.held = hold;
             self.runner.say(&Said::Hold(hold));
-            if hold && !used.told {
-                used.told = true;
+            if hold && !used.noted {
+                used.noted = true;
                 self.runner.say(&Said::Note(format!(
                     "workloads wait until profiles are merged: {} of them are not, of a `disk-budget` of {}",
                     text::size(total),
