@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::merge::tools::{Level, list};
-use super::{Fact, unfinished};
+use super::unfinished;
+use crate::event::Fact;
 use crate::fs::pattern;
 use crate::profile::names::{is_rust, linkage_name, original_name};
 use crate::profile::warnings::Warnings;

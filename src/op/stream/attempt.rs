@@ -15,8 +15,8 @@ use super::Shared;
 use super::budget::QUARANTINE;
 use super::partial::Partial;
 use super::store::SUM;
+use crate::event::Fact;
 use crate::op::slot::Slot;
-use crate::plan::companion::Reported;
 use crate::profile::watch::{Event, FileNames, Mode, Stop, TakenFile, Tree, Watch};
 
 /// Merged at once, at most, so that their space is free soon.
@@ -77,7 +77,7 @@ impl Attempt {
     ///
     /// # Errors
     /// Nothing was written, no profile is good, or the tool failed.
-    pub fn end(self, counts: bool) -> Result<Vec<Reported>> {
+    pub fn end(self, counts: bool) -> Result<Vec<Fact>> {
         if counts {
             self.stop.finish()
         } else {

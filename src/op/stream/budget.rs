@@ -17,8 +17,9 @@ use camino::Utf8Path;
 use walkdir::WalkDir;
 
 use super::Runner;
+use crate::event::Fact;
 use crate::fs::disk::{self, DiskError};
-use crate::plan::companion::{Reported, Said};
+use crate::plan::companion::Said;
 use crate::text;
 
 /// What another thread left behind is whole: nothing fails while one of these is locked.
@@ -92,9 +93,9 @@ impl Budget {
     }
 
     /// The most that was taken at a time.
-    pub fn peak(&self) -> Reported {
+    pub fn peak(&self) -> Fact {
         let used = lock(&self.used);
-        Reported { name: "peak-unmerged".into(), value: used.peak as f64, unit: "bytes".into() }
+        Fact::new("peak-unmerged", used.peak as f64, "bytes")
     }
 
     fn change(&self, change: impl FnOnce(&mut Used)) {

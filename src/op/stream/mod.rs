@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use super::Fact;
+use crate::event::Fact;
 use crate::plan::companion::{Said, Told};
 use crate::profile::Format;
 use crate::profile::raw::Reason;

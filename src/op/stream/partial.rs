@@ -11,9 +11,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::store::{self, Counts};
 use super::{Shared, eprintln};
+use crate::event::Fact;
 use crate::op::merge::tools::{self, Job};
 use crate::op::merge::{self, merge_with_tool};
-use crate::plan::companion::Reported;
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::raw::{Fate, Reason, Sum};
 use crate::profile::watch::TakenFile;
@@ -238,7 +238,7 @@ impl Partial {
     ///
     /// # Errors
     /// There is nothing to sum up, or what [`Partial::flush`] says.
-    pub fn finish(mut self, to: &Utf8Path, command: &str) -> Result<Vec<Reported>> {
+    pub fn finish(mut self, to: &Utf8Path, command: &str) -> Result<Vec<Fact>> {
         self.flush()?;
         let counts = self.counts;
         if counts.files == 0 {

@@ -137,7 +137,7 @@ fn record(
     let kinds = function.sites.iter().filter(|sites| **sites > 0).count();
     same(data.half()? as usize, kinds, "number of kinds of values")?;
     let mut expected = &whole.values[function.values.clone()];
-    let mut site = whole.first_site(function.record);
+    let mut site = function.first_site;
     for (kind, sites) in function.sites.iter().enumerate().filter(|(_, sites)| **sites > 0) {
         let sites = usize::from(*sites);
         same(data.half()? as usize, kind, "kind of values")?;
@@ -377,14 +377,18 @@ mod tests {
             change(&mut bad);
             check(&bad, &profile, 11).unwrap_err()
         };
-        // The sum of all counts is the sixth total behind 7 words of header and two numbers.
-        let said = wrong(&|bad| bad[(7 + 2 + 5) * 8] ^= 1);
+        // The sum of all counts is the sixth total behind 8 words of header and two numbers.
+        let said = wrong(&|bad| bad[(8 + 2 + 5) * 8] ^= 1);
         assert!(said.starts_with("the summary says"), "{said}");
         // The number of counts that make up the last part stands at the end of the summary.
-        let said = wrong(&|bad| bad[(7 + 2 + 6 + 16 * 3 - 1) * 8] += 1);
+        let said = wrong(&|bad| bad[(8 + 2 + 6 + 16 * 3 - 1) * 8] += 1);
         assert!(said.starts_with("the summary says of 999999 millionths"), "{said}");
-        let one = profile.functions.iter().find(|function| profile.counts(function).1.iter().any(|byte| *byte > 0));
-        let (_, counters) = profile.counts(one.unwrap());
+        let (_, counters) = profile
+            .functions
+            .iter()
+            .map(|function| profile.counts(function))
+            .max_by_key(|(_, counters)| counters.len())
+            .unwrap();
         let at = good.windows(counters.len()).position(|window| window == counters).unwrap();
         let said = wrong(&|bad| bad[at] ^= 1);
         assert!(said.contains("other counts than those that were added up"), "{said}");

@@ -48,8 +48,9 @@ struct Function {
     record: usize,
     /// Which of the values are its own.
     values: std::ops::Range<usize>,
-    /// The number of its sites of either kind.
+    /// The number of its sites of either kind, and the number of the first one.
     sites: [u16; 2],
+    first_site: usize,
 }
 
 impl Profile {
@@ -96,18 +97,18 @@ impl Profile {
         let mut values = 0;
         for (record, bytes) in template.records.chunks_exact(layout.record).enumerate() {
             let begin = values;
-            let sites = match sited.next_if(|sited| sited.record == record) {
-                None => [0, 0],
+            let (sites, first_site) = match sited.next_if(|sited| sited.record == record) {
+                None => ([0, 0], 0),
                 Some(sited) => {
                     values += whole.values[values..].partition_point(|value| value.site < sited.first + sited.number());
-                    sited.sites
+                    (sited.sites, sited.first)
                 }
             };
             let name = u64_at(bytes, 0);
             if names.get(name).is_none() {
                 return Err(unknown("functions without a name"));
             }
-            self.functions.push(Function { name, whole: number, record, values: begin..values, sites });
+            self.functions.push(Function { name, whole: number, record, values: begin..values, sites, first_site });
         }
         self.names.push(names);
         self.wholes.push(whole);
@@ -267,7 +268,7 @@ impl Profile {
         out.extend([0; 4]);
         out.extend((kinds as u32).to_le_bytes());
         let values = &whole.values[function.values.clone()];
-        let mut first = whole.first_site(function.record);
+        let mut first = function.first_site;
         let mut ordered = Vec::new();
         for (kind, sites) in function.sites.iter().enumerate().filter(|(_, sites)| **sites > 0) {
             let sites = usize::from(*sites);

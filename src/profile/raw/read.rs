@@ -214,7 +214,7 @@ impl Template {
             return Err(unknown("records that share their counters"));
         }
         let addresses = if sited.is_empty() { Table::default() } else { table(&sections, &records) };
-        let mut functions = Table::default();
+        let mut functions = Table::with_capacity_and_hasher(addresses.len(), BuildHasherDefault::default());
         for (address, hash) in addresses.iter().filter(|(_, hash)| **hash != AMBIGUOUS) {
             // Of two addresses the lower: the table's order is no order.
             let known = functions.entry(*hash).or_insert(*address);
@@ -343,7 +343,8 @@ fn in_place(sections: &Sections, record: &[u8], number: usize) -> bool {
 
 /// From the address of a function to the hash of its name.
 fn table(sections: &Sections, records: &[u8]) -> Table {
-    let mut table = Table::default();
+    let functions = records.len() / sections.layout.record;
+    let mut table = Table::with_capacity_and_hasher(functions, BuildHasherDefault::default());
     for record in records.chunks_exact(sections.layout.record) {
         let (address, hash) = (u64_at(record, sections.layout.function_pointer * 8), u64_at(record, 0));
         if address != 0 {
@@ -491,11 +492,5 @@ impl Whole {
         let mut all = Vec::new();
         values(&template, &Addresses::Slide(0), &data, ValueOrder::File, &mut all)?;
         Ok(Whole { template, counters, bits, values: all })
-    }
-
-    /// The number of a record's first site.
-    pub fn first_site(&self, record: usize) -> usize {
-        let sited = &self.template.sited;
-        sited.binary_search_by_key(&record, |sited| sited.record).map_or(0, |place| sited[place].first)
     }
 }
