@@ -12,6 +12,7 @@ mod fuzz {
     mod seeds;
     mod support;
 }
+mod house;
 mod kills {
     mod crash;
     mod disk;
