@@ -89,6 +89,7 @@ mod report {
     mod info;
     mod model;
     mod page;
+    mod schema;
     mod summary;
     mod support;
 }
