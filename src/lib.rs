@@ -39,6 +39,7 @@ pub mod compare;
 pub mod event;
 pub mod facts;
 pub mod fs;
+pub mod names;
 pub mod op;
 pub mod pipeline;
 pub mod plan;

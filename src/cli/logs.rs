@@ -62,7 +62,7 @@ fn last_run_of(layout: &Layout, stage: &str) -> Result<String> {
 
 fn steps(events: &[Stamped], wanted: &str) -> Vec<(String, Utf8PathBuf)> {
     let started = events.iter().filter_map(|stamped| match &stamped.event {
-        Event::StepStarted { stage, step, log, .. } if stage == wanted => Some((step.clone(), log.clone())),
+        Event::StepStarted { stage, step, log, .. } if stage == wanted => Some((step.to_string(), log.clone())),
         _ => None,
     });
     started.collect()

@@ -15,6 +15,7 @@ use super::project::{Mode, Project};
 use super::{interrupt, last_run, listen, plan, project, survivors};
 use crate::event::{Event, Outcome, Stamped};
 use crate::facts::{Facts, Memory};
+use crate::names::StageName;
 use crate::pipeline::shipped;
 use crate::proc::tree;
 use crate::report::summary::closing::Again;
@@ -236,8 +237,8 @@ fn started(project: &Project, selection: &Selection, origin: &Origin, run: &str,
         pipeline_hash: project.pipeline.hash.clone(),
         args: without_secrets(project, &origin.words),
         vars,
-        forced: selection.forced.iter().cloned().collect(),
-        stages: stages.map(|stage| stage.common.name.clone()).collect(),
+        forced: selection.forced.iter().map(StageName::from).collect(),
+        stages: stages.map(|stage| (&stage.common.name).into()).collect(),
         jobs: budget.slots,
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),

@@ -1,10 +1,15 @@
 //! Everything that leaves the runner: typed events, for the journal, the terminal, `--json` and the report.
+//!
+//! Data only. Unaware of who sends and who listens.
 
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::names::{FingerprintId, RunId, StageName, StepId, WorkloadName};
 
 /// An event and when it happened; a line of the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,7 +24,7 @@ pub struct Stamped {
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     RunStarted {
-        run: String,
+        run: RunId,
         pipeline: String,
         file: Utf8PathBuf,
         /// Hash of the pipeline's files.
@@ -33,32 +38,32 @@ pub enum Event {
         /// `--set` values, secrets left out.
         vars: BTreeMap<String, serde_json::Value>,
         /// Stages that the run does afresh whatever their records say.
-        forced: Vec<String>,
+        forced: Vec<StageName>,
         /// In the order of the file: all stages of the pipeline that are on.
-        stages: Vec<String>,
+        stages: Vec<StageName>,
         jobs: usize,
         version: String,
         pid: u32,
     },
     /// The stage's record is good.
     StageUpToDate {
-        stage: String,
-        fingerprint: String,
+        stage: StageName,
+        fingerprint: FingerprintId,
         saved: f64,
     },
     /// Outside of the selection, switched off, or skipped.
     StageSkipped {
-        stage: String,
+        stage: StageName,
         reason: String,
     },
     /// What it depends on has no output.
     StageBlocked {
-        stage: String,
-        by: String,
+        stage: StageName,
+        by: StageName,
     },
     StageStarted {
-        stage: String,
-        fingerprint: String,
+        stage: StageName,
+        fingerprint: FingerprintId,
         /// Why it runs, in words.
         reasons: Vec<String>,
         /// How long it took the last time, in all runs that worked on it.
@@ -70,7 +75,7 @@ pub enum Event {
     },
     /// The programs that a stage runs, as they call themselves.
     ToolsUsed {
-        stage: String,
+        stage: StageName,
         tools: Vec<ToolVersion>,
     },
     /// What the commands under way use: about once a second, less often in long runs.
@@ -79,19 +84,21 @@ pub enum Event {
     },
     /// Decisions of the plan, and things that the user should know.
     Note {
-        stage: String,
+        stage: StageName,
         text: String,
     },
     /// A supervisor was started for a command: what a later run must end if this one is killed.
     ProcessStarted {
-        stage: String,
-        step: String,
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
         pid: u32,
         start_time: u64,
     },
     StepStarted {
-        stage: String,
-        step: String,
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
         /// Ready to paste, directory and all, without secrets.
         command: String,
         cwd: Utf8PathBuf,
@@ -100,45 +107,42 @@ pub enum Event {
     /// A step that is a pool of workloads begins; it is open until the `step-finished` of the same step. Steps that start
     /// meanwhile in the stage are of its attempts.
     PoolStarted {
-        stage: String,
-        step: String,
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
         workloads: usize,
         /// How many of them count already, because an earlier run committed them.
         committed: usize,
     },
-    /// A number that an operation reported. A name with a slash, `GROUP/NAME`, is a detail that only reports show:
-    ///
-    /// - `inner/NAME`, in `s`: how long a step of a build tool inside of this step took
-    /// - `dyno-before/NAME`, `dyno-after/NAME`: llvm-bolt's estimates of what is executed
-    /// - `bolt/NAME`: what llvm-bolt found and did
+    /// An operation reported a number.
     Fact {
-        stage: String,
-        step: String,
-        name: String,
-        value: f64,
-        unit: String,
+        stage: StageName,
+        #[serde(flatten)]
+        fact: Fact,
     },
     StepFinished {
-        stage: String,
-        step: String,
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
         outcome: Outcome,
         usage: Usage,
     },
     /// A workload's result counts from here on.
     WorkloadCommitted {
-        stage: String,
-        workload: String,
+        stage: StageName,
+        workload: WorkloadName,
         attempt: u32,
     },
     /// A step or workload is tried again.
     Retrying {
-        stage: String,
-        step: String,
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
         attempt: u32,
         of: u32,
     },
     StageFinished {
-        stage: String,
+        stage: StageName,
         outcome: Outcome,
         duration: f64,
         /// Time in which none of its commands ran: hashing sources and outputs, and syncing.
@@ -155,6 +159,56 @@ pub enum Event {
     },
 }
 
+/// A number that an operation reports. A name with a slash, `GROUP/NAME`, is a detail that only reports show:
+///
+/// - `inner/NAME`, in `s`: how long a step of a build tool inside of this step took
+/// - `dyno-before/NAME`, `dyno-after/NAME`: llvm-bolt's estimates of what is executed
+/// - `bolt/NAME`: what llvm-bolt found and did
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Fact {
+    /// Empty as an operation writes it: the runner knows which step it runs.
+    #[serde(flatten)]
+    pub step: StepId,
+    pub name: String,
+    pub value: f64,
+    /// A noun in the plural, `bytes`, `s` or `%`; empty where the name says what is counted.
+    pub unit: String,
+}
+
+impl Fact {
+    pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Fact {
+        Fact { step: StepId::default(), name: name.into(), value, unit: unit.into() }
+    }
+
+    /// A number without a unit: the name says what it is.
+    pub fn number(name: impl Into<String>, value: f64) -> Fact {
+        Fact::new(name, value, "")
+    }
+
+    pub fn count(name: impl Into<String>, value: usize, unit: impl Into<String>) -> Fact {
+        Fact::new(name, value as f64, unit)
+    }
+
+    pub fn bytes(name: impl Into<String>, value: u64) -> Fact {
+        Fact::new(name, value as f64, "bytes")
+    }
+
+    /// A share from 0 to 1.
+    pub fn percent(name: impl Into<String>, share: f64) -> Fact {
+        Fact::new(name, share * 100.0, "%")
+    }
+
+    /// The same fact of a step.
+    pub fn of(self, step: &StepId) -> Fact {
+        Fact { step: step.clone(), ..self }
+    }
+
+    /// It belongs to a group, `GROUP/NAME`: it is too much for a line.
+    pub fn is_detail(&self) -> bool {
+        self.name.contains('/')
+    }
+}
+
 /// A program, and the line in which it says its version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolVersion {
@@ -167,8 +221,9 @@ pub struct ToolVersion {
 /// What a command with all its descendants used up to a moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TreeSample {
-    pub stage: String,
-    pub step: String,
+    pub stage: StageName,
+    #[serde(flatten)]
+    pub step: StepId,
     /// User and system time in seconds since it began, of those that have ended as well.
     pub cpu: f64,
     /// Sum of the resident sets in bytes. What processes share counts once for each.
@@ -208,7 +263,8 @@ pub struct OutputInfo {
 /// Why a stage failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
-    pub step: String,
+    #[serde(flatten)]
+    pub step: StepId,
     /// A sentence: `the command exited with status 1`.
     pub what: String,
     /// Ready to paste, with cwd and env; empty if no command failed.

@@ -8,8 +8,8 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
-use super::Fact;
 use super::check_profile_use::logs_of_step;
+use crate::event::Fact;
 use crate::text::share::Share;
 
 /// Counts what of a BOLT profile did not fit, out of the log of llvm-bolt.

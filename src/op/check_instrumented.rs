@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Fact;
+use crate::event::Fact;
 use crate::fs::pattern;
 use crate::profile::{self, Format, binary::Binary};
 

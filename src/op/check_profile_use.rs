@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::listing::{Level, list};
-use super::{Fact, unfinished};
+use super::unfinished;
+use crate::event::Fact;
 use crate::fs::pattern;
 use crate::profile::demangle::is_rust;
 use crate::profile::listing::linkage_name;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use walkdir::WalkDir;
 
-use super::Fact;
+use crate::event::Fact;
 use crate::text;
 
 /// Checks that a file system has room.

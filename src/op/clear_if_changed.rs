@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use super::Fact;
+use crate::event::Fact;
 use crate::fs::disk;
 use crate::fs::pattern;
 use crate::fs::tree;

@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::Fact;
+use crate::event::Fact;
 use crate::fs::disk;
 use crate::fs::pattern;
 use crate::fs::tree;
@@ -101,7 +101,7 @@ impl PutInPlace {
             fs::rename(&link, name).with_context(|| format!("cannot replace {name}"))?;
         }
         fs::rename(&new, &target).with_context(|| format!("cannot replace {target}"))?;
-        Ok(vec![Fact::new("replaced-names", names.len() + 1, "files")])
+        Ok(vec![Fact::count("replaced-names", names.len() + 1, "files")])
     }
 }
 

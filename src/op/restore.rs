@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use super::Fact;
 use super::put_in_place::{ORIGINAL, ORIGINALS, PLACED, Placed, hash, names_below};
+use crate::event::Fact;
 use crate::fs::disk;
 use crate::fs::tree;
 
@@ -35,7 +35,7 @@ impl Restore {
             };
             tree::remove(&note)?;
         }
-        Ok(if restored > 0 { vec![Fact::new("restored-names", restored, "files")] } else { Vec::new() })
+        Ok(if restored > 0 { vec![Fact::count("restored-names", restored, "files")] } else { Vec::new() })
     }
 
     /// Gives the original all names that stand for what was put in its place.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
-use super::Fact;
+use crate::event::Fact;
 use crate::fs::pattern;
 use crate::fs::tree;
 

@@ -8,7 +8,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Fact;
+use crate::event::Fact;
 use crate::fs::tree;
 use crate::profile::{self, ProfileFile};
 

@@ -6,8 +6,8 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
-use super::Fact;
 use super::merge::HASH_DIGITS;
+use crate::event::Fact;
 use crate::fs::tree;
 use crate::profile::bundle::{self, Limits, Wanted};
 

@@ -15,7 +15,7 @@ pub fn seconds(shared: &Shared, stage: &Stage, work: &Work) -> f64 {
     }
     spent(shared, stage, work).unwrap_or_else(|error| {
         let text = format!("how long earlier runs worked on it is not known: {error}");
-        shared.events.send(Event::Note { stage: stage.common.name.clone(), text });
+        shared.events.send(Event::Note { stage: stage.common.name.clone().into(), text });
         0.0
     })
 }

@@ -18,6 +18,7 @@ use super::unchanged;
 use super::verdict::Work;
 use crate::event::{Event, Failure, OutputInfo};
 use crate::fs::{disk, pattern};
+use crate::names::StepId;
 use crate::pipeline::{OnFailure, Stage};
 use crate::plan::{Output, Part, Symbol};
 use crate::state::build_dir::{self, Begin, BuildDir};
@@ -59,7 +60,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
     let name = stage.common.name.clone();
     let tolerated = stage.common.on_failure == OnFailure::Continue;
     let runner = StepRunner {
-        stage: name.clone(),
+        stage: (&name).into(),
         events: shared.events.clone(),
         control: Arc::clone(&shared.control),
         state: shared.state.layout().root().to_owned(),
@@ -81,7 +82,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         Err(Stop::Step(StepError::Interrupted)) => StageEnd::Interrupted,
         Err(Stop::Step(StepError::Failed(failure))) => StageEnd::Failed(failure),
         Err(Stop::Other(error)) => StageEnd::Failed(Box::new(Failure {
-            step: String::new(),
+            step: StepId::default(),
             what: format!("{error:#}"),
             command: String::new(),
             log: None,
@@ -96,7 +97,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
             match execution.record_failure(began) {
                 Ok(()) => StageEnd::Failed(failure),
                 Err(error) => {
-                    shared.events.send(Event::Note { stage: name.clone(), text: format!("{error:#}") });
+                    shared.events.send(Event::Note { stage: name.into(), text: format!("{error:#}") });
                     StageEnd::Failed(failure)
                 }
             }
@@ -201,7 +202,7 @@ impl Execution<'_> {
     }
 
     fn note(&self, text: impl Into<String>) {
-        self.shared.events.send(Event::Note { stage: self.stage.common.name.clone(), text: text.into() });
+        self.shared.events.send(Event::Note { stage: self.stage.common.name.clone().into(), text: text.into() });
     }
 
     /// Writes the record, after the outputs are on disk.
@@ -220,7 +221,7 @@ impl Execution<'_> {
             manifests.insert(output.name.clone(), manifest);
         }
         let record = Record {
-            stage: name.clone(),
+            stage: name.into(),
             pipeline: self.shared.pipeline.clone(),
             run: self.shared.run.clone(),
             fingerprint: self.fingerprint().clone(),
@@ -259,7 +260,7 @@ impl Execution<'_> {
     /// A failure that is tolerated is not tried again until the fingerprint changes.
     fn record_failure(&self, began: Instant) -> Result<()> {
         let record = Record {
-            stage: self.stage.common.name.clone(),
+            stage: self.stage.common.name.clone().into(),
             pipeline: self.shared.pipeline.clone(),
             run: self.shared.run.clone(),
             fingerprint: self.fingerprint().clone(),
@@ -295,7 +296,7 @@ impl Execution<'_> {
         let duration = began.elapsed().as_secs_f64();
         let busy = *self.runner.busy.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.events.send(Event::StageFinished {
-            stage: self.stage.common.name.clone(),
+            stage: self.stage.common.name.clone().into(),
             outcome,
             duration,
             hashing: (duration - busy).max(0.0),

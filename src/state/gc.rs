@@ -139,7 +139,9 @@ fn referred(layout: &Layout, runs: &[String]) -> Result<BTreeSet<String>, DiskEr
         }
         let (events, _) = journal::read(&path)?;
         fingerprints.extend(events.into_iter().filter_map(|stamped| match stamped.event {
-            Event::StageUpToDate { fingerprint, .. } | Event::StageStarted { fingerprint, .. } => Some(fingerprint),
+            Event::StageUpToDate { fingerprint, .. } | Event::StageStarted { fingerprint, .. } => {
+                Some(fingerprint.into())
+            }
             _ => None,
         }));
     }

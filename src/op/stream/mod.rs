@@ -17,8 +17,8 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use super::Fact;
 use super::merge::Reason;
+use crate::event::Fact;
 use crate::plan::companion::{Said, Told};
 use crate::profile::Format;
 use crate::state::manifest;

@@ -22,6 +22,7 @@ use super::paint::Paint;
 use super::summary::closing::Again;
 use super::summary::{Previous, RunSummary, Workloads};
 use crate::event::{Event, Stamped};
+use crate::names::{StageName, StepId};
 use crate::text;
 use live::Live;
 use screen::Screen;
@@ -103,7 +104,7 @@ pub struct Console {
     /// The first line, until something else is to be said: a run that does nothing has one line in all.
     began: Option<(Stamped, String)>,
     /// Up to date, and not said yet.
-    fresh: Vec<String>,
+    fresh: Vec<StageName>,
     screen: Screen,
     live: Live,
 }
@@ -115,7 +116,7 @@ struct Running {
     /// Seconds that may be left of it, when it began.
     expected: Option<f64>,
     /// Under way, in the order of their start, with their logs.
-    steps: Vec<(String, Utf8PathBuf)>,
+    steps: Vec<(StepId, Utf8PathBuf)>,
     pool: Option<OpenPool>,
     /// GitHub Actions: what its group will hold.
     group: String,
@@ -123,7 +124,7 @@ struct Running {
 
 /// A pool of workloads under way.
 struct OpenPool {
-    step: String,
+    step: StepId,
     workloads: Workloads,
 }
 

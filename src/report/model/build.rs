@@ -195,7 +195,7 @@ fn output(output: &event::OutputInfo) -> Output {
 fn failure(failure: &event::Failure) -> Failure {
     let plain = |lines: &[String]| lines.iter().map(|line| crate::text::plain_line(line)).collect();
     Failure {
-        step: failure.step.clone(),
+        step: failure.step.to_string(),
         what: failure.what.clone(),
         command: failure.command.clone(),
         log: failure.log.as_ref().map(ToString::to_string).unwrap_or_default(),

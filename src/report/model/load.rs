@@ -53,9 +53,9 @@ fn made(layout: &Layout, events: &[Stamped]) -> Result<BTreeMap<String, (String,
             reports.insert(record.run.clone(), Report::of(&events, &Past::default(), None));
         }
         let known = reports.get(&record.run).and_then(|report| report.stage(stage));
-        let known = known.filter(|known| known.state == State::Done && known.fingerprint == *fingerprint);
+        let known = known.filter(|known| known.state == State::Done && *fingerprint == known.fingerprint);
         let stage_then = known.cloned().unwrap_or_else(|| of_record(layout, &record));
-        made.insert(stage.clone(), (record.run.clone(), stage_then));
+        made.insert(stage.to_string(), (record.run.clone(), stage_then));
     }
     Ok(made)
 }
@@ -69,17 +69,7 @@ fn of_record(layout: &Layout, record: &Record) -> Stage {
         files: output.files,
         earlier: Vec::new(),
     });
-    let facts: Vec<crate::report::summary::Fact> = record
-        .facts
-        .iter()
-        .map(|fact| crate::report::summary::Fact {
-            step: fact.step.clone(),
-            name: fact.name.clone(),
-            value: fact.value,
-            unit: fact.unit.clone(),
-        })
-        .collect();
-    let facts = super::facts::sort(&facts);
+    let facts = super::facts::sort(&record.facts);
     Stage {
         name: record.stage.clone(),
         state: State::Done,

@@ -112,7 +112,7 @@ fn a_disk_without_room_is_the_machines_fault() {
 fn metrics_of_a_real_call() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bootstrap/metrics-1.85.json");
     let facts = op(&["metrics", "--file", file]).unwrap();
-    let shown: Vec<_> = facts.iter().map(|fact| (fact.name.as_ref(), fact.value, fact.unit)).collect();
+    let shown: Vec<_> = facts.iter().map(|fact| (fact.name.as_ref(), fact.value, fact.unit.as_str())).collect();
     assert_eq!(shown, [("inner/tools", 4.9, "s")]);
 }
 

@@ -146,7 +146,7 @@ fn nothing_that_was_run_is_nothing_gathered() {
 }
 
 /// Builds with the profile `p.profdata`, the compiler's output in a log as a run has it, and checks.
-fn used(dir: &Dir, build: &str, more: &[&str]) -> anyhow::Result<Vec<optbuild::op::Fact>> {
+fn used(dir: &Dir, build: &str, more: &[&str]) -> anyhow::Result<Vec<optbuild::event::Fact>> {
     dir.sh(&format!("mkdir -p logs out keep; {{ {build}; }} > logs/03-build.log 2>&1"));
     let (profile, logs, out, keep) = (dir.join("p.profdata"), dir.join("logs"), dir.join("out"), dir.join("keep"));
     let tool = tool();

@@ -37,7 +37,7 @@ fn good() -> Vec<Stamped> {
         at(10, step_finished("lib-gather", "merge", 2.0)),
         at(10, done("lib-gather", 10.0, vec![output("profile", mebibytes(3))])),
         at(10, started("shell", None)),
-        at(10, Event::Retrying { stage: "shell".into(), step: "build".into(), attempt: 2, of: 3 }),
+        at(10, Event::Retrying { stage: "shell".into(), step: id("build"), attempt: 2, of: 3 }),
         at(20, done("shell", 10.0, vec![output("bin", mebibytes(1)), output("out", mebibytes(2))])),
         at(20, run_finished(Outcome::Done, 20.0)),
     ]

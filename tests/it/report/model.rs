@@ -9,7 +9,7 @@ use optbuild::report::summary::Previous;
 use optbuild::report::{RunSummary, html, markdown, trace};
 
 fn sampled(stage: &str, step: &str, cpu: f64, memory: u64) -> Event {
-    let trees = vec![TreeSample { stage: stage.into(), step: step.into(), cpu, memory, processes: 1 }];
+    let trees = vec![TreeSample { stage: stage.into(), step: id(step), cpu, memory, processes: 1 }];
     Event::Sampled { trees }
 }
 
@@ -28,20 +28,20 @@ fn events() -> Vec<Stamped> {
         at(0, step_started("gather", "check")),
         at(2, step_finished("gather", "check", 2.0)),
         at(2, pool("gather", 3, 1)),
-        at(2, step_started("gather", "a")),
-        at(2, step_started("gather", "b-x")),
-        at(3, sampled("gather", "a", 1.5, 1 << 20)),
-        at(6, step_finished("gather", "a", 4.0)),
-        at(6, step_started("gather", "a-merge")),
-        at(7, fact("gather", "a-merge", "raw-profiles", 2.0, "files")),
-        at(7, step_finished("gather", "a-merge", 1.0)),
+        at(2, step_started("gather", "@a")),
+        at(2, step_started("gather", "@b-x")),
+        at(3, sampled("gather", "@a", 1.5, 1 << 20)),
+        at(6, step_finished("gather", "@a", 4.0)),
+        at(6, step_started("gather", "@a/merge")),
+        at(7, fact("gather", "@a/merge", "raw-profiles", 2.0, "files")),
+        at(7, step_finished("gather", "@a/merge", 1.0)),
         at(7, committed("gather", "a")),
-        at(8, step_finished("gather", "b-x", 6.0)),
+        at(8, step_finished("gather", "@b-x", 6.0)),
         at(
             8,
             Event::StepFinished {
                 stage: "gather".into(),
-                step: "workloads".into(),
+                step: id("workloads"),
                 outcome: event::Outcome::Done,
                 usage: event::Usage::default(),
             },
@@ -285,10 +285,10 @@ fn one_is_singular_in_the_page() {
         at(0, run_started(&["g"])),
         at(0, started("g", None)),
         at(1, step_started("g", "merge")),
-        at(1, fact("g", "a-merge", "raw-profiles", 1.0, "files")),
-        at(1, fact("g", "a-merge", "raw-bytes", 2048.0, "bytes")),
+        at(1, fact("g", "@a/merge", "raw-profiles", 1.0, "files")),
+        at(1, fact("g", "@a/merge", "raw-bytes", 2048.0, "bytes")),
         at(1, fact("g", "merge", "functions", 1.0, "functions")),
-        at(1, fact("g", "a-merge", "damaged-profiles", 1.0, "files")),
+        at(1, fact("g", "@a/merge", "damaged-profiles", 1.0, "files")),
         at(1, fact("g", "merge", "empty-profiles", 1.0, "files")),
         at(1, done("g", 1.0, vec![])),
     ];

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use optbuild::event::{Event, Failure, Outcome, OutputInfo, Stamped, Usage};
+use optbuild::event::{Event, Fact, Failure, Outcome, OutputInfo, Stamped, Usage};
+use optbuild::names::StepId;
 use optbuild::report::model::Report;
 use optbuild::report::{Console, ConsoleOptions, Listener, Mode};
 use serde_json::Value;
@@ -17,6 +18,15 @@ pub fn at(seconds: i64, event: Event) -> Stamped {
     Stamped { time: Timestamp::from_second(BEGIN + seconds).unwrap(), event }
 }
 
+/// A step as tests write it: `build`, of a workload `@WORKLOAD`, around it `@WORKLOAD/STEP`.
+pub fn id(step: &str) -> StepId {
+    match step.strip_prefix('@').map(|workload| workload.split_once('/').ok_or(workload)) {
+        None => StepId::step(step),
+        Some(Ok((workload, step))) => StepId::around(workload, step),
+        Some(Err(workload)) => StepId::workload(workload),
+    }
+}
+
 pub fn run_started(stages: &[&str]) -> Event {
     Event::RunStarted {
         run: "r1".into(),
@@ -26,7 +36,7 @@ pub fn run_started(stages: &[&str]) -> Event {
         args: vec!["run".into(), "demo".into()],
         vars: Default::default(),
         forced: vec![],
-        stages: stages.iter().map(|&stage| stage.to_owned()).collect(),
+        stages: stages.iter().map(|&stage| stage.into()).collect(),
         jobs: 2,
         version: "0.1.0".into(),
         pid: 1,
@@ -51,20 +61,20 @@ pub fn started(stage: &str, expected: Option<f64>) -> Event {
 pub fn step_started(stage: &str, step: &str) -> Event {
     Event::StepStarted {
         stage: stage.into(),
-        step: step.into(),
+        step: id(step),
         command: "cd '/s/a b' && cmake --build .".into(),
         cwd: "/s/a b".into(),
-        log: format!("/s/logs/{stage}/{step}.log").into(),
+        log: format!("/s/logs/{stage}/{}.log", id(step)).into(),
     }
 }
 
 pub fn step_finished(stage: &str, step: &str, wall: f64) -> Event {
     let usage = Usage { wall, user: wall * 1.5, system: 0.25, peak_memory: 2 << 20 };
-    Event::StepFinished { stage: stage.into(), step: step.into(), outcome: Outcome::Done, usage }
+    Event::StepFinished { stage: stage.into(), step: id(step), outcome: Outcome::Done, usage }
 }
 
 pub fn pool(stage: &str, workloads: usize, committed: usize) -> Event {
-    Event::PoolStarted { stage: stage.into(), step: "workloads".into(), workloads, committed }
+    Event::PoolStarted { stage: stage.into(), step: id("workloads"), workloads, committed }
 }
 
 pub fn committed(stage: &str, workload: &str) -> Event {
@@ -72,7 +82,7 @@ pub fn committed(stage: &str, workload: &str) -> Event {
 }
 
 pub fn fact(stage: &str, step: &str, name: &str, value: f64, unit: &str) -> Event {
-    Event::Fact { stage: stage.into(), step: step.into(), name: name.into(), value, unit: unit.into() }
+    Event::Fact { stage: stage.into(), fact: Fact::new(name, value, unit).of(&id(step)) }
 }
 
 pub fn output(name: &str, bytes: u64) -> OutputInfo {
@@ -93,7 +103,7 @@ pub fn done(stage: &str, duration: f64, outputs: Vec<OutputInfo>) -> Event {
 
 pub fn failure() -> Failure {
     Failure {
-        step: "optimize".into(),
+        step: id("optimize"),
         what: "the command exited with status 1".into(),
         command: "cd /s/build && env LC_ALL=C llvm-bolt in.so -o out.so".into(),
         log: Some("/s/logs/lib-bolt/optimize.log".into()),

@@ -207,7 +207,7 @@ fn finish(state: &State, stage: &str, configuration: &str, kib: usize, run: &str
 fn run(state: &State, second: i64, up_to_date: &[&str]) -> String {
     let (run, mut journal) = Journal::create(state.layout(), Timestamp::from_second(second).unwrap()).unwrap();
     for fingerprint in up_to_date {
-        let event = Event::StageUpToDate { stage: "x".into(), fingerprint: fingerprint.to_string(), saved: 1.0 };
+        let event = Event::StageUpToDate { stage: "x".into(), fingerprint: fingerprint.to_string().into(), saved: 1.0 };
         journal.append(&Stamped { time: Timestamp::UNIX_EPOCH, event }).unwrap();
     }
     run

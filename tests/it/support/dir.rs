@@ -4,7 +4,8 @@ use std::process::{Command, Output};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Parser;
-use optbuild::op::{self, Fact, OpCommand};
+use optbuild::event::Fact;
+use optbuild::op::{self, OpCommand};
 
 /// Where the tests' LLVM is.
 pub const LLVM: &str = "/usr/lib/llvm-22/bin";
