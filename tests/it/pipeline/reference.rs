@@ -17,7 +17,7 @@ fn the_tables_of_the_reference_are_up_to_date() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, format!("{}{expected}{}", &text[..begin], &text[end..])).unwrap();
     } else {
-        assert_eq!(&text[begin..end], expected, "run UPDATE_DOCS=1 cargo test --test pipeline_reference");
+        assert_eq!(&text[begin..end], expected, "run UPDATE_DOCS=1 cargo test --test it pipeline::reference");
     }
 }
 
