@@ -36,13 +36,18 @@
 
 pub mod cli;
 pub mod compare;
+pub mod event;
 pub mod facts;
+pub mod fs;
+pub mod names;
 pub mod op;
 pub mod pipeline;
 pub mod plan;
+pub mod proc;
 pub mod profile;
 pub mod report;
 pub mod run;
 pub mod stage;
 pub mod state;
+pub mod text;
 pub mod toolchain;

@@ -8,9 +8,10 @@ use super::args::{CleanArgs, GcArgs};
 use super::exit::Usage;
 use super::project::{Mode, existing_state, open_state};
 use super::survivors;
-use crate::report::text;
+use crate::fs::disk;
 use crate::state::store::{Lock, LockInfo, State};
-use crate::state::{build_dir, disk, gc, workspace};
+use crate::state::{build_dir, gc, workspace};
+use crate::text;
 
 fn open(state_dir: Option<&Utf8Path>, command: &str) -> Result<(std::sync::Arc<State>, Lock)> {
     let layout = existing_state(state_dir)?;

@@ -99,7 +99,7 @@ fn typed(args: &CompareArgs) -> Result<Vec<Asked>> {
     if !args.command.is_empty() {
         let words: Vec<&str> = args.command.iter().map(String::as_str).filter(|word| *word != PLACEHOLDER).collect();
         let name = if words.is_empty() { "run".into() } else { words.join(" ") };
-        let name = crate::report::text::truncate(&name, 40).into_owned();
+        let name = crate::text::truncate(&name, 40).into_owned();
         asked.push(Asked { name, words: args.command.clone(), env: Env::new(), cwd: None });
     }
     for asked in &asked {

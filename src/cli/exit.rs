@@ -1,10 +1,10 @@
 //! Exit codes, and the errors that decide them. They are documented in `optbuild --help` and in `docs/guide.md`.
 
+use crate::fs::disk::DiskError;
 use crate::run::process::StillAlive;
 use crate::run::survey::CannotBegin;
-use crate::state::disk;
-use crate::state::disk::DiskError;
 use crate::state::fingerprint::FingerprintError;
+use crate::state::manifest;
 use crate::state::sources::SourceError;
 use crate::state::store::StateError;
 
@@ -61,5 +61,5 @@ pub fn code(error: &anyhow::Error) -> u8 {
             return MACHINE;
         }
     }
-    if disk::is_to_blame(error) { MACHINE } else { FAILED }
+    if manifest::is_to_blame(error) { MACHINE } else { FAILED }
 }

@@ -108,7 +108,7 @@ pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<String> {
             (None, 0) => Err(last_run::nothing_run(layout)),
             (None, number) => {
                 let are = if number == 1 { "is" } else { "are" };
-                let runs = crate::report::text::plural(number, "run");
+                let runs = crate::text::plural(number, "run");
                 Err(Usage(format!("there is no run `{wanted}`: there {are} {runs}; `optbuild history` lists them"))
                     .into())
             }

@@ -9,6 +9,7 @@ use super::exit::Usage;
 use super::look;
 use super::plan::{answer, print};
 use super::project::{Mode, Project, current_dir};
+use crate::names::StepId;
 use crate::pipeline::{Kind, Pipeline, Stage, VarType, shipped};
 use crate::report::RunSummary;
 use crate::report::info::{
@@ -129,7 +130,7 @@ fn record_of(project: &Project, stage: &str) -> Result<Option<Record>> {
 
 /// What operations reported of profiles when the stage was done.
 fn profiles_of(record: &Record) -> Vec<String> {
-    profiles::sentences(record.facts.iter().map(|fact| (fact.step.as_str(), fact.name.as_str(), fact.value)))
+    profiles::sentences(&record.facts)
 }
 
 /// Where the stages stood at the end of the last run, or stand in it. A kill may have left some in the middle.
@@ -159,7 +160,7 @@ fn how_it_ended(stage: &StageSummary) -> Option<String> {
         Status::Interrupted => return Some("the last run was interrupted in it".into()),
         _ => return None,
     };
-    let step = if failure.step.is_empty() { String::new() } else { format!(" in {}", failure.step) };
+    let step = if failure.step == StepId::default() { String::new() } else { format!(" in {}", failure.step) };
     Some(format!("it failed in the last run{step}: {}", failure.what))
 }
 

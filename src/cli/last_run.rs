@@ -8,7 +8,7 @@ use clap::Parser;
 
 use super::args::{Cli, Command, PipelineArgs, RunArgs};
 use super::exit::Usage;
-use crate::run::event::{Event, Outcome, Stamped};
+use crate::event::{Event, Outcome, Stamped};
 use crate::state::layout::Layout;
 use crate::state::{build_dir, journal};
 
@@ -74,7 +74,7 @@ pub fn last_run(layout: &Layout) -> Result<LastRun> {
     for stage in forced {
         // Not by the journal, which says that a stage starts a moment before or after it does.
         if !build_dir::begun_afresh(layout, &stage, &run)? {
-            still_forced.insert(stage);
+            still_forced.insert(stage.into());
         }
     }
     let outcome = events.iter().find_map(|stamped| match &stamped.event {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::args::RunArgs;
 use super::project::Project;
+use crate::event::{Event, Stamped};
 use crate::report::console::LastLine;
 use crate::report::github::StepSummary;
 use crate::report::json::Json;
@@ -16,7 +17,6 @@ use crate::report::model::load;
 use crate::report::summary::Previous;
 use crate::report::summary::closing::Again;
 use crate::report::{Console, ConsoleOptions, Listener, Mode, RunSummary, Verbosity};
-use crate::run::event::{Event, Stamped};
 use crate::run::tail;
 use crate::state::journal::Journal;
 use crate::state::layout::Layout;

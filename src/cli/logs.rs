@@ -9,8 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::args::LogsArgs;
 use super::exit::Usage;
 use super::project::existing_state;
+use crate::event::{Event, Stamped};
 use crate::run::alive::is_under_way;
-use crate::run::event::{Event, Stamped};
 use crate::state::journal;
 use crate::state::layout::Layout;
 
@@ -62,7 +62,7 @@ fn last_run_of(layout: &Layout, stage: &str) -> Result<String> {
 
 fn steps(events: &[Stamped], wanted: &str) -> Vec<(String, Utf8PathBuf)> {
     let started = events.iter().filter_map(|stamped| match &stamped.event {
-        Event::StepStarted { stage, step, log, .. } if stage == wanted => Some((step.clone(), log.clone())),
+        Event::StepStarted { stage, step, log, .. } if stage == wanted => Some((step.to_string(), log.clone())),
         _ => None,
     });
     started.collect()

@@ -13,7 +13,7 @@ use crate::op::merge::work::{Output, Work};
 use crate::profile::header::Header;
 use crate::profile::raw::Input;
 use crate::profile::{self, Format};
-use crate::report::text;
+use crate::text;
 
 /// Reads `N,FILE`.
 pub fn weighted(text: &str) -> Result<(u64, Utf8PathBuf), String> {

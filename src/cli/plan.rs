@@ -12,11 +12,11 @@ use super::run::request;
 use crate::pipeline::Stage;
 use crate::plan::{Action, Command, Gap, Op, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
-use crate::report::text;
 use crate::run::environment;
 use crate::run::select::{Selection, select};
 use crate::run::survey::{CannotBegin, Survey, survey};
 use crate::run::verdict::{SPARED, Verdict};
+use crate::text;
 
 /// `optbuild plan`
 pub fn plan(args: &PlanArgs) -> Result<u8> {

@@ -13,12 +13,14 @@ use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs, SelectionArgs};
 use super::exit::{FAILED, INTERRUPTED, MACHINE, Machine};
 use super::project::{Mode, Project};
 use super::{interrupt, last_run, listen, plan, project, survivors};
+use crate::event::{Event, Outcome, Stamped};
 use crate::facts::{Facts, Memory};
+use crate::names::StageName;
 use crate::pipeline::shipped;
+use crate::proc::tree;
 use crate::report::summary::closing::Again;
 use crate::run::control::Control;
 use crate::run::environment;
-use crate::run::event::{Event, Outcome, Stamped};
 use crate::run::process;
 use crate::run::publish::{self, Published, publish};
 use crate::run::sampler::Sampler;
@@ -235,12 +237,12 @@ fn started(project: &Project, selection: &Selection, origin: &Origin, run: &str,
         pipeline_hash: project.pipeline.hash.clone(),
         args: without_secrets(project, &origin.words),
         vars,
-        forced: selection.forced.iter().cloned().collect(),
-        stages: stages.map(|stage| stage.common.name.clone()).collect(),
+        forced: selection.forced.iter().map(StageName::from).collect(),
+        stages: stages.map(|stage| (&stage.common.name).into()).collect(),
         jobs: budget.slots,
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
-        pid_start: process::start_time_of(std::process::id()),
+        pid_start: tree::start_time_of(std::process::id()),
     }
 }
 

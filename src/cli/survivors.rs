@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::last_run;
-use crate::run::event::Event;
+use crate::event::Event;
 use crate::run::process;
 use crate::state::layout::Layout;
 

@@ -15,7 +15,7 @@ use super::result::{Measured, Metric, Sample, Verdict};
 use super::statistics::{change, sample};
 use super::valgrind::{self, Count};
 use super::warm_up::{First, made};
-use crate::report::text;
+use crate::text;
 
 /// Counting may take so much of what is left of the budget.
 const SHARE: f64 = 0.7;

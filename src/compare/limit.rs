@@ -95,7 +95,7 @@ impl Limit {
         let (title, limit) = (measured.metric.title(), self.above * 100.0);
         match (measured.verdict, measured.change) {
             (Verdict::Worse, Some(change)) if change > self.above => {
-                let change = crate::report::text::change(change);
+                let change = crate::text::change(change);
                 answer.worse.push(format!("`{name}`: {title} {change}, more than {limit}%"));
             }
             (Verdict::Worse, None) => {
@@ -109,7 +109,7 @@ impl Limit {
             }
             (Verdict::Unknown, _) => answer.unknown.push(self.unknown(name, &format!("{title}: 0 with the base"))),
             (Verdict::NoChange, _) if doubt(measured) > self.above => {
-                let doubt = crate::report::text::change(doubt(measured));
+                let doubt = crate::text::change(doubt(measured));
                 let why = format!("{title}: no change is known to within {}", doubt.replace('+', "±"));
                 answer.unknown.push(self.unknown(name, &why));
             }

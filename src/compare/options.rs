@@ -25,7 +25,7 @@ pub struct Options {
     pub budget: Duration,
     /// Stop when the medians of times are known to within this
     #[arg(long, value_name = "SHARE", default_value = PRECISION)]
-    pub precision: crate::op::Share,
+    pub precision: crate::text::share::Share,
     /// At most so many runs of a workload on each side
     #[arg(long, value_name = "N", default_value_t = ROUNDS, value_parser = at_least_one())]
     pub rounds: usize,

@@ -11,7 +11,7 @@ use super::request::{Request, Workload};
 use super::result::Metric;
 use super::statistics::{LEAST_RUNS, uncertainty};
 use super::warm_up::{First, made};
-use crate::report::text;
+use crate::text;
 
 /// A run that takes so many times as long as the first one did hangs, whatever else the machine does.
 const HANGS: f64 = 10.0;

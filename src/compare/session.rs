@@ -15,7 +15,7 @@ use super::summary::summaries;
 use super::valgrind;
 use super::warm_up::{self, First};
 use super::{request, sizes};
-use crate::report::text;
+use crate::text;
 
 /// Measures; `say` is told what is done, line by line.
 ///

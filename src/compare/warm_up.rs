@@ -13,7 +13,7 @@ use super::opened::Opened;
 use super::probe::{Ended, Order, Reading};
 use super::request::{Build, PLACEHOLDER, Request, Workload};
 use super::result::{Identity, Metric};
-use crate::report::text;
+use crate::text;
 
 /// How much of what a program printed is shown.
 const LONGEST_LINE: usize = 200;

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{getpid, set_child_subreaper};
 
-use crate::run::supervisor::linux;
+use crate::proc::tree;
 
 /// How long it is tried to end a tree, whose processes may go on starting others or be stuck in the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -84,7 +84,7 @@ pub fn end_tree() {
     let began = Instant::now();
     let mut pause = FIRST_PAUSE;
     // True: what is left belongs to another user.
-    while !linux::kill_own_tree() && linux::own_tree().iter().any(|process| !process.is_dead()) {
+    while !tree::kill_own_tree() && tree::own_tree().iter().any(|process| !process.is_dead()) {
         if began.elapsed() > PATIENCE {
             return;
         }

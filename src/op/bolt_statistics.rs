@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Fact;
+use crate::event::Fact;
 
 /// Reads the log of a step that ran llvm-bolt.
 #[derive(Debug, clap::Args)]
@@ -135,7 +135,7 @@ impl Statistics {
     }
 
     fn facts(self) -> Vec<Fact> {
-        let fact = |name: String, value: u64, unit| Fact { name: name.into(), value: value as f64, unit };
+        let fact = |name: String, value: u64, unit: &str| Fact::new(name, value as f64, unit);
         let counts = self.counts.into_iter().map(|(name, value, unit)| fact(format!("bolt/{name}"), value, unit));
         let mut facts: Vec<Fact> = counts.collect();
         for (name, before, after) in self.dyno {
@@ -183,10 +183,10 @@ BOLT-INFO: setting __hot_end to 0x246e6d
            12345 : is no statistic
 ";
 
-    fn facts_of(log: &str) -> Vec<(String, f64, &'static str)> {
+    fn facts_of(log: &str) -> Vec<(String, f64, String)> {
         let mut statistics = Statistics::default();
         log.lines().for_each(|line| statistics.add(line.trim()));
-        statistics.facts().into_iter().map(|fact| (fact.name.into_owned(), fact.value, fact.unit)).collect()
+        statistics.facts().into_iter().map(|fact| (fact.name, fact.value, fact.unit)).collect()
     }
 
     #[test]

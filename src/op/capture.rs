@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use globset::{GlobBuilder, GlobSetBuilder};
 
-use super::{Fact, tree};
+use crate::event::Fact;
+use crate::fs::tree;
 
 /// Copies a file or a directory tree, with modes, links and modification times.
 #[derive(Debug, Default, clap::Args)]

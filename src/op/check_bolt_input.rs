@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Fact;
+use crate::event::Fact;
 use crate::profile::binary::Binary;
 
 /// Checks that a linked file has relocations and symbols and was not rewritten by BOLT before.

@@ -6,7 +6,7 @@
 use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 
-use super::Fact;
+use crate::event::Fact;
 use crate::profile::identity::Identity;
 
 /// Checks that a BOLT profile is of a file.

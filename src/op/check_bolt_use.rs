@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
 use super::check_profile_use::logs_of_step;
-use super::{Fact, Share};
+use crate::event::Fact;
+use crate::text::share::Share;
 
 /// Counts what of a BOLT profile did not fit, out of the log of llvm-bolt.
 #[derive(Debug, clap::Args)]

@@ -10,14 +10,15 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::listing::{Level, list};
-use super::{Fact, Share};
-use crate::plan::pattern;
+use crate::event::Fact;
+use crate::fs::pattern;
 use crate::profile::demangle::demangle;
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::listing::Function;
 use crate::profile::records::{self, Identity};
 use crate::profile::statistics::{Hottest, Statistics, share};
 use crate::profile::{self, Format, fdata};
+use crate::text::share::Share;
 use crate::toolchain::formats;
 
 /// Counts what is in a gathered profile, and checks that it is of the instrumented build.
@@ -49,7 +50,7 @@ fn hot(hottest: Hottest) -> Vec<Fact> {
     let named = hottest.take().into_iter().map(|(name, count)| (demangle(&name), count));
     // Two that are the same in people's eyes: the hotter one.
     let different = named.filter(|(name, _)| seen.insert(name.clone()));
-    different.map(|(name, count)| Fact { name: format!("hot/{name}").into(), value: count as f64, unit: "" }).collect()
+    different.map(|(name, count)| Fact::new(format!("hot/{name}"), count as f64, "")).collect()
 }
 
 impl CheckGathered {
@@ -85,7 +86,7 @@ impl CheckGathered {
             bail!("{profile} has {} functions, none of which was executed", statistics.functions);
         }
         let mut facts = vec![
-            Fact::new("functions", statistics.functions as usize, "functions"),
+            Fact::count("functions", statistics.functions as usize, "functions"),
             Fact::percent("never-run", statistics.never_run_share()),
             Fact::number("largest-count", statistics.largest as f64),
             Fact::number("total-count", statistics.total as f64),
@@ -93,7 +94,7 @@ impl CheckGathered {
         let version = u64::from(header.version);
         facts.push(Fact::number("indexed-version", version as f64));
         if let Some(major) = formats::first_reader(version) {
-            facts.push(Fact { name: "read-by-LLVM".into(), value: major as f64, unit: "and newer" });
+            facts.push(Fact::new("read-by-LLVM", major as f64, "and newer"));
         }
         facts.extend(self.share_of_build(identities)?.map(|share| Fact::percent("of-the-build", share)));
         facts.extend(hot(hottest));
@@ -155,7 +156,7 @@ impl CheckGathered {
             bail!("{profile} has no functions; the instrumented code was never executed");
         }
         let mut facts = vec![
-            Fact::new("functions", functions.len(), "functions"),
+            Fact::count("functions", functions.len(), "functions"),
             Fact::number("largest-count", statistics.largest as f64),
             Fact::number("total-count", statistics.total as f64),
         ];

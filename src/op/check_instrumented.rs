@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Fact;
-use crate::plan::pattern;
+use crate::event::Fact;
+use crate::fs::pattern;
 use crate::profile::{self, Format, binary::Binary};
 
 /// Checks that a file, or at least one file below a directory, is instrumented.

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSection};
 
-use super::Fact;
+use crate::event::Fact;
 
 /// LLVM's bitcode, bare and in the wrapper that Apple's tools write (llvm/BinaryFormat/Magic.cpp).
 const BITCODE: [&[u8]; 2] = [b"BC\xc0\xde", b"\xde\xc0\x17\x0b"];

@@ -7,8 +7,8 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Fact;
 use super::merge::show;
+use crate::event::Fact;
 use crate::profile::fdata;
 use crate::profile::header::{Header, HeaderKind};
 use crate::toolchain::formats;

@@ -11,12 +11,14 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::listing::{Level, list};
-use super::{Fact, Share, unfinished};
-use crate::plan::pattern;
+use super::unfinished;
+use crate::event::Fact;
+use crate::fs::pattern;
 use crate::profile::demangle::is_rust;
 use crate::profile::listing::linkage_name;
 use crate::profile::warnings::Warnings;
 use crate::profile::{self, records, statistics};
+use crate::text::share::Share;
 
 /// Counts the functions of a build that have no profile, and refuses a build that has hardly any with one.
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use walkdir::WalkDir;
 
-use super::Fact;
-use crate::report::text;
+use crate::event::Fact;
+use crate::text;
 
 /// Checks that a file system has room.
 #[derive(Debug, clap::Args)]

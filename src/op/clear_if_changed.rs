@@ -10,9 +10,10 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use super::{Fact, tree};
-use crate::plan::pattern;
-use crate::state::disk;
+use crate::event::Fact;
+use crate::fs::disk;
+use crate::fs::pattern;
+use crate::fs::tree;
 
 /// Removes directories unless they were begun with the same options.
 #[derive(Debug, clap::Args)]

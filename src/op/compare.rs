@@ -6,13 +6,13 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Fact;
 use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Build, Request, Workload};
 use crate::compare::result::Comparison;
 use crate::compare::{self, rustc_perf};
+use crate::event::Fact;
 use crate::report::comparison;
 use crate::report::info::Look;
 
@@ -175,7 +175,7 @@ fn facts(result: &Comparison) -> Vec<Fact> {
     let Some(summary) = result.summary_of(result.headline()).filter(|summary| summary.is_known()) else {
         return Vec::new();
     };
-    let percent = |name: &'static str, change: f64| Fact { name: name.into(), value: change * 100.0, unit: "%" };
+    let percent = |name: &'static str, change: f64| Fact::new(name, change * 100.0, "%");
     vec![percent("mean-change", summary.mean), percent("best-change", summary.best.unwrap_or(0.0))]
 }
 

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use super::{Fact, tree};
+use crate::event::Fact;
+use crate::fs::tree;
 
 /// Copies a cargo workspace; members can be left out. What was built in it is not copied.
 #[derive(Debug, clap::Args)]
@@ -58,7 +59,7 @@ impl CopyWorkspace {
             fs::write(&copy, reduced).with_context(|| format!("cannot write {copy}"))?;
             tree::set_times(&copy, &times)?;
         }
-        Ok(vec![Fact::new("copied", files, "files")])
+        Ok(vec![Fact::count("copied", files, "files")])
     }
 
     fn is_left_out(&self, path: &std::path::Path) -> bool {

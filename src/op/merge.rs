@@ -18,9 +18,10 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::stream::store;
-use super::{Fact, tree};
+use crate::event::Fact;
+use crate::fs::tree;
 use crate::profile::{self, Format, ProfileFile, raw::Input};
-use engine::Share;
+use crate::text::share::Share;
 use work::Work;
 
 /// Merges the profiles below directories into one file.
@@ -111,17 +112,17 @@ impl Merge {
         let mut facts = if self.merged {
             Vec::new()
         } else {
-            vec![Fact::new("raw-profiles", found.len(), "files"), Fact::bytes("raw-bytes", bytes)]
+            vec![Fact::count("raw-profiles", found.len(), "files"), Fact::bytes("raw-bytes", bytes)]
         };
-        facts.push(Fact::new("functions", functions, "functions"));
+        facts.push(Fact::count("functions", functions, "functions"));
         if outcome.empty > 0 {
-            facts.push(Fact::new("empty-profiles", outcome.empty, "files"));
+            facts.push(Fact::count("empty-profiles", outcome.empty, "files"));
         }
         if !outcome.spoiled.is_empty() {
-            facts.push(Fact::new("profiles-with-impossible-counts", outcome.spoiled.len(), "files"));
+            facts.push(Fact::count("profiles-with-impossible-counts", outcome.spoiled.len(), "files"));
         }
         if !outcome.damaged.is_empty() {
-            facts.push(Fact::new("damaged-profiles", outcome.damaged.len(), "files"));
+            facts.push(Fact::count("damaged-profiles", outcome.damaged.len(), "files"));
         }
         Ok(facts)
     }

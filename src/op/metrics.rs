@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 use serde::Deserialize;
 
-use super::Fact;
+use crate::event::Fact;
 
 /// Reports how long the steps of the last call of x.py took.
 #[derive(Debug, clap::Args)]
@@ -78,11 +78,7 @@ impl Metrics {
         let mut facts: Vec<Fact> = Vec::new();
         for name in order {
             let value = seconds.remove(name).filter(|value| *value >= 0.1);
-            facts.extend(value.map(|value| Fact {
-                name: name.into(),
-                value: (value * 10.0).round() / 10.0,
-                unit: "s",
-            }));
+            facts.extend(value.map(|value| Fact::new(name, (value * 10.0).round() / 10.0, "s")));
         }
         Ok(facts)
     }

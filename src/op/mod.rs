@@ -28,17 +28,15 @@ mod slot;
 mod stream;
 mod strip_like;
 mod take_profile;
-mod tree;
 mod unfinished;
 
-use std::borrow::Cow;
 use std::io::Write;
 
-pub use merge::engine::Share;
 pub use take_profile::ORIGIN;
 
 use anyhow::Context;
-use serde::Serialize;
+
+use crate::event::Fact;
 
 /// In the environment of the operations after a workload: the workload's command line, for what they have to say of it.
 pub const RAN: &str = "OPTBUILD_RAN";
@@ -73,33 +71,6 @@ pub enum OpCommand {
     ClearSlot(slot::ClearSlot),
     Collect(slot::Collect),
     TakeProfile(take_profile::TakeProfile),
-}
-
-/// A number that an operation reports.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Fact {
-    pub name: Cow<'static, str>,
-    pub value: f64,
-    pub unit: &'static str,
-}
-
-impl Fact {
-    fn new(name: impl Into<Cow<'static, str>>, value: usize, unit: &'static str) -> Fact {
-        Fact { name: name.into(), value: value as f64, unit }
-    }
-
-    fn number(name: &'static str, value: f64) -> Fact {
-        Fact { name: name.into(), value, unit: "" }
-    }
-
-    /// A share from 0 to 1.
-    fn percent(name: &'static str, share: f64) -> Fact {
-        Fact { name: name.into(), value: share * 100.0, unit: "%" }
-    }
-
-    fn bytes(name: &'static str, value: u64) -> Fact {
-        Fact { name: name.into(), value: value as f64, unit: "bytes" }
-    }
 }
 
 /// Does it, and writes what it counted to standard output.

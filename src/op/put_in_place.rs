@@ -12,9 +12,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::{Fact, tree};
-use crate::plan::pattern;
-use crate::state::disk;
+use crate::event::Fact;
+use crate::fs::disk;
+use crate::fs::pattern;
+use crate::fs::tree;
 
 /// Replaces a file by another one, keeping its modification time and mode.
 #[derive(Debug, clap::Args)]
@@ -100,7 +101,7 @@ impl PutInPlace {
             fs::rename(&link, name).with_context(|| format!("cannot replace {name}"))?;
         }
         fs::rename(&new, &target).with_context(|| format!("cannot replace {target}"))?;
-        Ok(vec![Fact::new("replaced-names", names.len() + 1, "files")])
+        Ok(vec![Fact::count("replaced-names", names.len() + 1, "files")])
     }
 }
 

@@ -10,8 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
 use super::put_in_place::{ORIGINAL, ORIGINALS, PLACED, Placed, hash, names_below};
-use super::{Fact, tree};
-use crate::state::disk;
+use crate::event::Fact;
+use crate::fs::disk;
+use crate::fs::tree;
 
 /// Puts originals back in their places.
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,7 @@ impl Restore {
             };
             tree::remove(&note)?;
         }
-        Ok(if restored > 0 { vec![Fact::new("restored-names", restored, "files")] } else { Vec::new() })
+        Ok(if restored > 0 { vec![Fact::count("restored-names", restored, "files")] } else { Vec::new() })
     }
 
     /// Gives the original all names that stand for what was put in its place.

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
-use super::Fact;
+use crate::event::Fact;
 
 /// Compares two files and shows the first line in which they differ.
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
-use super::{Fact, tree};
-use crate::plan::pattern;
+use crate::event::Fact;
+use crate::fs::pattern;
+use crate::fs::tree;
 
 /// Copies a directory and replaces one file in the copy.
 #[derive(Debug, clap::Args)]

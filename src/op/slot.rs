@@ -8,7 +8,8 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Fact, tree};
+use crate::event::Fact;
+use crate::fs::tree;
 use crate::profile::{self, ProfileFile};
 
 /// Makes a slot ready for an attempt: the directory exists and holds no profiles.

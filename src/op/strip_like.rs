@@ -13,7 +13,7 @@ use object::read::ReadCache;
 use object::{Object, ObjectSection, ObjectSegment, SectionFlags};
 use walkdir::WalkDir;
 
-use super::Fact;
+use crate::event::Fact;
 
 /// Strips programs as others are stripped.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
 use super::merge::HASH_DIGITS;
-use super::{Fact, tree};
+use crate::event::Fact;
+use crate::fs::tree;
 use crate::profile::bundle::{self, Limits, Wanted};
 
 /// The file beside a profile that says what its bundle said of it.

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::check_profile_use::logs_of_step;
-use crate::run::event::{Event, Outcome, Stamped};
+use crate::event::{Event, Outcome, Stamped};
 use crate::state::layout::Layout;
 use crate::state::{build_dir, journal};
 

@@ -7,6 +7,8 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Op, Step};
+use crate::event::Fact;
+use crate::names::WorkloadName;
 
 /// A command that lives as long as a pool: it is told of each attempt that begins and ends, and is asked to finish at the end.
 /// What it makes of an attempt stands in the attempt's directory before that is committed.
@@ -27,7 +29,7 @@ pub enum Told {
     /// An attempt of a workload is about to begin in this directory; it waits for [`Said::Ready`].
     Begin {
         id: u64,
-        workload: String,
+        workload: WorkloadName,
         slot: usize,
         dir: Utf8PathBuf,
         /// What will run, for messages.
@@ -50,7 +52,7 @@ pub enum Said {
     },
     Done {
         id: u64,
-        facts: Vec<Reported>,
+        facts: Vec<Fact>,
     },
     /// The attempt fails, whatever becomes of its workload, which is ended.
     Failed {
@@ -64,13 +66,5 @@ pub enum Said {
     /// Something that a person should know.
     Note(String),
     /// Numbers of the whole pool.
-    Facts(Vec<Reported>),
-}
-
-/// A number, as operations report them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reported {
-    pub name: String,
-    pub value: f64,
-    pub unit: String,
+    Facts(Vec<Fact>),
 }

@@ -7,7 +7,6 @@ mod arg;
 pub mod companion;
 mod op;
 mod ops;
-pub mod pattern;
 pub mod shell;
 
 use std::collections::BTreeMap;

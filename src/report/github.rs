@@ -13,9 +13,10 @@ use camino::Utf8PathBuf;
 
 use super::model::{Past, Report, load};
 use super::summary::closing::Again;
-use super::{Listener, markdown, text};
-use crate::run::event::{Event, Stamped};
+use super::{Listener, markdown};
+use crate::event::{Event, Stamped};
 use crate::state::layout::Layout;
+use crate::text;
 
 /// What GitHub takes for one step.
 const SUMMARY_LIMIT: usize = 1024 * 1024;

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Context;
 
 use super::Listener;
-use crate::run::event::Stamped;
+use crate::event::Stamped;
 
 /// Writes one line per event, at once, so that a reader can follow.
 pub struct Json<W: Write> {

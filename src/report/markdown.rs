@@ -5,7 +5,7 @@ mod details;
 use super::comparison;
 use super::model::{Bolt, Compared, Failure, Outcome, Profile, Report, Run, Stage, State};
 use super::summary::{Change, table};
-use super::text;
+use crate::text;
 
 /// How wide the bars of the waterfall are, in characters.
 const BARS: usize = 40;

@@ -13,10 +13,9 @@ pub mod model;
 pub mod paint;
 pub mod summary;
 mod table;
-pub mod text;
 pub mod trace;
 
-use crate::run::event::Stamped;
+use crate::event::Stamped;
 
 pub use console::{Console, ConsoleOptions, Mode, Verbosity};
 pub use summary::{Previous, RunSummary};

@@ -5,7 +5,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
 
 use super::paint::Paint;
-use super::text;
+use crate::text;
 
 /// A table that is being filled.
 pub(super) struct Grid {

@@ -1,7 +1,7 @@
 //! Whether a run is under way, by its journal. Unaware of who asks.
 
-use super::event::{Event, Stamped};
-use super::process::is_alive;
+use crate::event::{Event, Stamped};
+use crate::proc::tree::is_alive;
 
 /// Whether the run that these events are of has not said how it ended, and its process still runs on this machine.
 pub fn is_under_way(events: &[Stamped]) -> bool {

@@ -1,8 +1,8 @@
 //! What is said of a stage when it starts.
 
-use super::event::{Event, ToolVersion};
 use super::stage::Shared;
 use super::verdict::Work;
+use crate::event::{Event, ToolVersion};
 use crate::pipeline::Stage;
 
 /// Says that a stage starts, why, with which tools, and what its plan has to note. `earlier`: see [`Event::StageStarted`].
@@ -12,15 +12,15 @@ pub fn announce(shared: &Shared, stage: &Stage, work: &Work, jobs: usize, earlie
         // A stage of another pipeline may have the same name.
         Ok(record) => record.filter(|record| record.pipeline == shared.pipeline).map(|record| record.duration),
         Err(error) => {
-            shared.events.send(Event::Note { stage: name.clone(), text: error.to_string() });
+            shared.events.send(Event::Note { stage: name.into(), text: error.to_string() });
             None
         }
     };
     // A stage that rebuilds a workspace takes away the records of those behind it.
     let expected = expected.or_else(|| shared.took.get(name).copied());
     shared.events.send(Event::StageStarted {
-        stage: name.clone(),
-        fingerprint: work.fingerprint.id(),
+        stage: name.into(),
+        fingerprint: work.fingerprint.id().into(),
         reasons: work.reasons.clone(),
         expected,
         earlier,
@@ -33,9 +33,9 @@ pub fn announce(shared: &Shared, stage: &Stage, work: &Work, jobs: usize, earlie
     });
     let tools: Vec<ToolVersion> = tools.collect();
     if !tools.is_empty() {
-        shared.events.send(Event::ToolsUsed { stage: name.clone(), tools });
+        shared.events.send(Event::ToolsUsed { stage: name.into(), tools });
     }
     for note in &work.plan.notes {
-        shared.events.send(Event::Note { stage: name.clone(), text: note.clone() });
+        shared.events.send(Event::Note { stage: name.into(), text: note.clone() });
     }
 }

@@ -13,18 +13,20 @@ use camino::{Utf8Path, Utf8PathBuf};
 use heard::{Answer, Heard, Listener};
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::event::{Outcome, Usage};
 use super::launch::Begun;
 use super::process::ExitKind;
 use super::resolve::Resolver;
 use super::step::{MACHINE, StepError, StepRunner, in_its_words};
-use crate::plan::companion::{Reported, Told};
+use crate::event::Fact;
+use crate::event::{Outcome, Usage};
+use crate::names::StepId;
+use crate::plan::companion::Told;
 use crate::plan::{self, Command};
 
 /// A companion that was started.
 #[derive(Debug)]
 pub(super) struct Companion {
-    name: String,
+    name: StepId,
     begun: Begun,
     /// None when it has been told all.
     to: Mutex<Option<File>>,
@@ -49,7 +51,7 @@ impl Companion {
         resolver: &Resolver,
         scratch: &Utf8Path,
     ) -> Result<Companion, StepError> {
-        let name = companion.name.as_str();
+        let name = &StepId::step(&companion.name);
         let io = |error: io::Error| runner.broken_machine(name, format!("no pipes to the companion: {error}"));
         let command =
             Command { argv: companion.op.command_line(), cwd: super::resolve::scratch(resolver), ..Command::default() };
@@ -81,12 +83,18 @@ impl Companion {
         let heard = Arc::new(Heard::default());
         let listener =
             Listener { heard: Arc::clone(&heard), events: runner.events.clone(), stage: runner.stage.clone() };
-        std::thread::Builder::new().name(name.into()).spawn(move || listener.listen(from)).map_err(io)?;
-        Ok(Companion { name: name.into(), begun, to: Mutex::new(Some(to)), heard })
+        std::thread::Builder::new().name(name.to_string()).spawn(move || listener.listen(from)).map_err(io)?;
+        Ok(Companion { name: name.clone(), begun, to: Mutex::new(Some(to)), heard })
     }
 
-    pub fn name(&self) -> &str {
+    /// Its step.
+    pub fn step(&self) -> &StepId {
         &self.name
+    }
+
+    /// What it does for one workload.
+    pub fn around(&self, workload: &str) -> StepId {
+        StepId { workload: Some(workload.into()), ..self.name.clone() }
     }
 
     /// It has ended, whatever the reason.
@@ -113,13 +121,7 @@ impl Companion {
     }
 
     /// Tells it that nothing of the attempt runs any more, and waits for what it made of it.
-    pub fn ended(
-        &self,
-        runner: &StepRunner,
-        workload: &str,
-        id: u64,
-        counts: bool,
-    ) -> Result<Vec<Reported>, StepError> {
+    pub fn ended(&self, runner: &StepRunner, workload: &str, id: u64, counts: bool) -> Result<Vec<Fact>, StepError> {
         self.tell(&Told::End { id, counts });
         self.answer(runner, workload, id)
     }
@@ -159,7 +161,7 @@ impl Companion {
     }
 
     /// Asks it to finish, and waits for its end. Returns what it has to say of the whole pool.
-    pub fn finish(&self, runner: &StepRunner) -> Result<Vec<Reported>, StepError> {
+    pub fn finish(&self, runner: &StepRunner) -> Result<Vec<Fact>, StepError> {
         self.tell(&Told::Finish);
         let exit = self.begun.watched.process.wait();
         let mut state = self.heard.lock();
@@ -204,14 +206,14 @@ impl Companion {
         }
     }
 
-    fn answer(&self, runner: &StepRunner, workload: &str, id: u64) -> Result<Vec<Reported>, StepError> {
+    fn answer(&self, runner: &StepRunner, workload: &str, id: u64) -> Result<Vec<Fact>, StepError> {
         let mut state = self.heard.lock();
         loop {
             match state.answers.remove(&id) {
                 Some(Answer::Ready) => return Ok(Vec::new()),
                 Some(Answer::Done(facts)) => return Ok(facts),
                 Some(Answer::Failed { what, machine }) => {
-                    let step = format!("{workload}-{}", self.name);
+                    let step = self.around(workload);
                     return Err(self.begun.failed(&step, what, machine));
                 }
                 None if state.gone => break,

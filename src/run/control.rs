@@ -9,6 +9,7 @@ use camino::Utf8Path;
 
 use super::process::{Exit, Launch, Process, StartError};
 use super::sampler::Tree;
+use crate::names::{StageName, StepId};
 
 /// How long a process tree has to end by itself before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -33,8 +34,8 @@ struct Live {
 /// What a process belongs to.
 #[derive(Debug, Clone)]
 pub struct Of {
-    pub stage: String,
-    pub step: String,
+    pub stage: StageName,
+    pub step: StepId,
 }
 
 /// Why a process was not started.

@@ -1,12 +1,12 @@
 //! How long earlier runs worked on what a stage goes on with, so that a stage that was stopped twice does not pass for a short one.
 
+use crate::fs::disk::DiskError;
 use crate::pipeline::Stage;
-use crate::state::disk::DiskError;
 use crate::state::{build_dir, journal, workspace};
 
-use super::event::{Event, Outcome, Stamped};
 use super::stage::{Shared, places};
 use super::verdict::Work;
+use crate::event::{Event, Outcome, Stamped};
 
 /// Seconds that earlier runs worked on a stage under the same fingerprint without coming to its record; 0 where it begins anew.
 pub fn seconds(shared: &Shared, stage: &Stage, work: &Work) -> f64 {
@@ -15,7 +15,7 @@ pub fn seconds(shared: &Shared, stage: &Stage, work: &Work) -> f64 {
     }
     spent(shared, stage, work).unwrap_or_else(|error| {
         let text = format!("how long earlier runs worked on it is not known: {error}");
-        shared.events.send(Event::Note { stage: stage.common.name.clone(), text });
+        shared.events.send(Event::Note { stage: stage.common.name.clone().into(), text });
         0.0
     })
 }

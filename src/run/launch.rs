@@ -5,13 +5,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::companion::{Companion, Pipes};
 use super::control::{Ended, NotStarted, Of, Watched};
-use super::event::{Event, Failure, Outcome, Usage};
 use super::process::{Exit, Launch};
 use super::resolve::{ResolveError, Resolver};
-use super::step::{StepError, StepRunner, file_name};
+use super::step::{StepError, StepRunner};
 use super::tail;
+use crate::event::{Event, Failure, Outcome, Usage};
+use crate::fs::disk;
+use crate::names::StepId;
 use crate::plan::Command;
-use crate::state::disk;
+use crate::text::file_name::file_name;
 
 /// How many lines of a log are shown with a failure.
 const TAIL_LINES: usize = 30;
@@ -31,12 +33,12 @@ pub(super) struct Begun {
 
 impl Begun {
     /// Its failure, with the end of its log.
-    pub(super) fn failed(&self, name: &str, what: String, environment: bool) -> StepError {
+    pub(super) fn failed(&self, name: &StepId, what: String, environment: bool) -> StepError {
         failed(name, &self.shown, &self.command, &self.log, what, environment)
     }
 }
 
-fn failed(name: &str, shown: &str, command: &Command, log: &Utf8Path, what: String, environment: bool) -> StepError {
+fn failed(name: &StepId, shown: &str, command: &Command, log: &Utf8Path, what: String, environment: bool) -> StepError {
     let shown_of = |lines: std::io::Result<Vec<String>>| match lines {
         Ok(lines) => lines.into_iter().map(|line| Resolver::without_secrets(command, line)).collect(),
         Err(error) => vec![error.to_string()],
@@ -45,19 +47,19 @@ fn failed(name: &str, shown: &str, command: &Command, log: &Utf8Path, what: Stri
     // Whether the log can be read, the tail says.
     let error = shown_of(tail::first_error(log, TAIL_LINES).or(Ok(Vec::new())));
     let (command, log) = (shown.to_owned(), Some(log.to_owned()));
-    StepError::from(Failure { step: name.into(), what, command, log, error, tail, environment })
+    StepError::from(Failure { step: name.clone(), what, command, log, error, tail, environment })
 }
 
 impl StepRunner {
     /// Runs a command once.
-    pub(super) fn command(&self, name: &str, command: &Command, resolver: &Resolver) -> Result<(), StepError> {
+    pub(super) fn command(&self, name: &StepId, command: &Command, resolver: &Resolver) -> Result<(), StepError> {
         self.launch(name, command, command, resolver, |_| false)
     }
 
     /// Runs a command once, of which a pool's companion knows as attempt `id`.
     pub(super) fn accompanied(
         &self,
-        name: &str,
+        name: &StepId,
         command: &Command,
         resolver: &Resolver,
         companion: &Companion,
@@ -73,7 +75,7 @@ impl StepRunner {
     /// Runs `command` once, shown as another one. `of_machine` tells whether an exit is the machine's fault.
     pub(super) fn launch(
         &self,
-        name: &str,
+        name: &StepId,
         command: &Command,
         shown: &Command,
         resolver: &Resolver,
@@ -86,14 +88,14 @@ impl StepRunner {
     /// Starts a command, whose input and output may be pipes.
     pub(super) fn begin(
         &self,
-        name: &str,
+        name: &StepId,
         command: &Command,
         shown: &Command,
         resolver: &Resolver,
         pipes: Option<&Pipes>,
     ) -> Result<Begun, StepError> {
         let number = self.log_number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let log = self.logs.join(format!("{number:02}-{}.log", file_name(name)));
+        let log = self.logs.join(format!("{number:02}-{}.log", file_name(&name.to_string())));
         let resolve_error = |error: ResolveError| self.broken(name, error.to_string());
         let mut launch = resolver.launch(command, &log).map_err(resolve_error)?;
         let shown = resolver.pasteable(shown).map_err(resolve_error)?;
@@ -104,12 +106,12 @@ impl StepRunner {
         }
         self.events.send(Event::StepStarted {
             stage: self.stage.clone(),
-            step: name.into(),
+            step: name.clone(),
             command: shown.clone(),
             cwd: launch.cwd.clone(),
             log: log.clone(),
         });
-        let of = Of { stage: self.stage.clone(), step: name.into() };
+        let of = Of { stage: self.stage.clone(), step: name.clone() };
         let watched = match self.control.start(Utf8Path::new(SUPERVISOR), &launch, of) {
             Ok(watched) => watched,
             Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
@@ -117,7 +119,7 @@ impl StepRunner {
         };
         self.events.send(Event::ProcessStarted {
             stage: self.stage.clone(),
-            step: name.into(),
+            step: name.clone(),
             pid: watched.process.pid(),
             start_time: watched.process.start_time(),
         });
@@ -127,7 +129,7 @@ impl StepRunner {
     /// Waits for its end, which is a failure if it does not succeed.
     fn end(
         &self,
-        name: &str,
+        name: &StepId,
         command: &Command,
         begun: Begun,
         of_machine: impl Fn(&Exit) -> bool,
@@ -147,7 +149,7 @@ impl StepRunner {
             Outcome::Done => Ok(()),
             Outcome::Interrupted => Err(StepError::Interrupted),
             Outcome::Failed if timed_out => {
-                let limit = timeout.map(crate::report::text::duration).unwrap_or_default();
+                let limit = timeout.map(crate::text::duration).unwrap_or_default();
                 failed(format!("was ended because it ran longer than its timeout of {limit}"), false)
             }
             Outcome::Failed => match self.full_disk(&begun.launch) {
@@ -158,14 +160,14 @@ impl StepRunner {
     }
 
     /// Tells the listeners how a command ended.
-    pub(super) fn ended(&self, name: &str, exit: &Exit, success: bool, usage: Usage) -> Outcome {
+    pub(super) fn ended(&self, name: &StepId, exit: &Exit, success: bool, usage: Usage) -> Outcome {
         let interrupted = self.control.is_interrupted() && !exit.success();
         let outcome = match (success, interrupted) {
             (true, _) => Outcome::Done,
             (false, true) => Outcome::Interrupted,
             (false, false) => Outcome::Failed,
         };
-        self.events.send(Event::StepFinished { stage: self.stage.clone(), step: name.into(), outcome, usage });
+        self.events.send(Event::StepFinished { stage: self.stage.clone(), step: name.clone(), outcome, usage });
         outcome
     }
 
@@ -179,7 +181,7 @@ impl StepRunner {
     }
 
     /// Makes the directories that a command needs, and takes away what an earlier attempt left in its output file.
-    fn prepare(&self, name: &str, command: &Command, launch: &Launch) -> Result<(), StepError> {
+    fn prepare(&self, name: &StepId, command: &Command, launch: &Launch) -> Result<(), StepError> {
         let io = |path: &Utf8Path, error: std::io::Error| self.broken_machine(name, format!("{path}: {error}"));
         let own = launch.cwd.starts_with(&self.state);
         if !own && !launch.cwd.is_dir() {

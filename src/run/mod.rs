@@ -8,7 +8,6 @@ pub mod control;
 pub mod decide;
 mod earlier;
 pub mod environment;
-pub mod event;
 mod launch;
 mod pool;
 pub mod process;

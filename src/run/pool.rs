@@ -7,32 +7,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::companion::Companion;
-use super::event::{Event, Outcome, Usage};
 use super::resolve::Resolver;
-use super::step::{StepError, StepRunner, file_name};
+use super::step::{StepError, StepRunner};
+use crate::event::Fact;
+use crate::event::{Event, Outcome, Usage};
+use crate::fs::disk::{self, DiskError};
+use crate::names::StepId;
 use crate::op;
 use crate::plan::{Pool, Symbol, Workload};
-use crate::state::disk::{self, DiskError};
-use crate::state::record::FactRecord;
+
+use crate::text::file_name::file_name;
 
 /// How much of a workload's command is shown by an operation that has to complain of it.
 const LONGEST_COMMAND: usize = 2000;
 
 /// Runs every workload that is not committed yet, `jobs` at a time. After a failure no further one starts; those that run
 /// finish, and count.
-pub fn run(runner: &StepRunner, step: &str, pool: &Pool, resolver: &Resolver) -> Result<(), StepError> {
+pub fn run(runner: &StepRunner, step: &StepId, pool: &Pool, resolver: &Resolver) -> Result<(), StepError> {
     let committed = place(runner, step, resolver, Symbol::Committed)?;
     let (already, waiting): (Vec<&Workload>, VecDeque<&Workload>) = split(pool, &committed);
     for workload in &already {
         let file = committed.join(file_name(&workload.name)).join(FACTS);
-        let facts =
-            read_facts(&file).map_err(|error| runner.broken_machine(&workload.name, format!("{file}: {error}")))?;
+        let facts = read_facts(&file)
+            .map_err(|error| runner.broken_machine(&StepId::workload(&workload.name), format!("{file}: {error}")))?;
         // Of an earlier run, and still part of what the stage makes.
         runner.keep_facts(facts.into_iter().map(|fact| runner.recorded(fact)).collect());
     }
     runner.events.send(Event::PoolStarted {
         stage: runner.stage.clone(),
-        step: step.into(),
+        step: step.clone(),
         workloads: pool.workloads.len(),
         committed: already.len(),
     });
@@ -63,7 +66,7 @@ pub fn run(runner: &StepRunner, step: &str, pool: &Pool, resolver: &Resolver) ->
     let result = companions.end(result);
     runner.events.send(Event::StepFinished {
         stage: runner.stage.clone(),
-        step: step.into(),
+        step: step.clone(),
         outcome: match &result {
             Ok(()) => Outcome::Done,
             Err(StepError::Interrupted) => Outcome::Interrupted,
@@ -91,7 +94,7 @@ fn split<'a>(pool: &'a Pool, committed: &Utf8Path) -> (Vec<&'a Workload>, VecDeq
     (already, waiting)
 }
 
-fn read_facts(file: &Utf8Path) -> std::io::Result<Vec<FactRecord>> {
+fn read_facts(file: &Utf8Path) -> std::io::Result<Vec<Fact>> {
     Ok(serde_json::from_slice(&std::fs::read(file)?)?)
 }
 
@@ -114,7 +117,7 @@ impl Companions<'_> {
         if let Some(dead) = current.take() {
             dead.stop(self.runner);
         }
-        let scratch = place(self.runner, &planned.name, self.resolver, Symbol::Scratch)?;
+        let scratch = place(self.runner, &StepId::step(&planned.name), self.resolver, Symbol::Scratch)?;
         let companion = Arc::new(Companion::start(self.runner, planned, self.resolver, &scratch)?);
         *current = Some(Arc::clone(&companion));
         Ok(Some(companion))
@@ -129,15 +132,14 @@ impl Companions<'_> {
             return result;
         }
         let facts = companion.finish(self.runner)?;
-        let name = self.pool.companion.as_ref().map_or("", |planned| planned.name.as_str());
-        self.runner.keep_facts(facts.into_iter().map(|fact| self.runner.fact(name, fact)).collect());
+        self.runner.keep_facts(facts.into_iter().map(|fact| self.runner.fact(companion.step(), fact)).collect());
         Ok(())
     }
 }
 
 fn run_workload(
     runner: &StepRunner,
-    step: &str,
+    step: &StepId,
     pool: &Pool,
     workload: &Workload,
     slot: usize,
@@ -155,7 +157,7 @@ fn run_workload(
                     return Err(StepError::Failed(failure));
                 }
                 attempt += 1;
-                runner.retrying(&workload.name, attempt, runner.retries);
+                runner.retrying(&StepId::workload(&workload.name), attempt, runner.retries);
             }
             other => return other,
         }
@@ -176,13 +178,14 @@ fn attempt_dir(
     attempt: u32,
     resolver: &Resolver,
 ) -> Result<Utf8PathBuf, StepError> {
-    Ok(place(runner, workload, resolver, Symbol::Attempt)?.join(format!("{}.{attempt}", file_name(workload))))
+    Ok(place(runner, &StepId::workload(workload), resolver, Symbol::Attempt)?
+        .join(format!("{}.{attempt}", file_name(workload))))
 }
 
 /// One try of a workload.
 struct Attempt<'a> {
     runner: &'a StepRunner,
-    step: &'a str,
+    step: &'a StepId,
     pool: &'a Pool,
     workload: &'a Workload,
     slot: usize,
@@ -195,7 +198,7 @@ impl Attempt<'_> {
         let Attempt { runner, step, pool, workload, .. } = *self;
         let attempts = place(runner, step, resolver, Symbol::Attempt)?;
         let dir = attempt_dir(runner, &workload.name, self.number, resolver)?;
-        let io = |error: DiskError| runner.broken_machine(&workload.name, error.to_string());
+        let io = |error: DiskError| runner.broken_machine(&StepId::workload(&workload.name), error.to_string());
         disk::make_empty_dir(&dir).map_err(io)?;
         let resolver = resolver.clone().with(Symbol::Attempt, dir.as_str());
         let mut facts = Vec::new();
@@ -212,7 +215,8 @@ impl Attempt<'_> {
         for commit in &pool.commit {
             facts.extend(runner.run_in_pool(&workload.name, commit, &after)?);
         }
-        let text = serde_json::to_vec(&facts).map_err(|error| runner.broken(&workload.name, error.to_string()))?;
+        let text = serde_json::to_vec(&facts)
+            .map_err(|error| runner.broken(&StepId::workload(&workload.name), error.to_string()))?;
         disk::write_whole(&dir.join(FACTS), &text).map_err(io)?;
         disk::sync_tree(&dir, &attempts).map_err(io)?;
         let committed = place(runner, step, &resolver, Symbol::Committed)?;
@@ -224,22 +228,22 @@ impl Attempt<'_> {
         runner.keep_facts(facts);
         runner.events.send(Event::WorkloadCommitted {
             stage: runner.stage.clone(),
-            workload: workload.name.clone(),
+            workload: workload.name.as_str().into(),
             attempt: self.number,
         });
         Ok(())
     }
 
     /// Runs the command, with the companion beside it.
-    fn work(&self, resolver: &Resolver, dir: &Utf8Path, ran: &str) -> Result<Vec<FactRecord>, StepError> {
+    fn work(&self, resolver: &Resolver, dir: &Utf8Path, ran: &str) -> Result<Vec<Fact>, StepError> {
         let Attempt { runner, workload, companion, .. } = *self;
         let name = workload.name.as_str();
         let Some(companion) = companion else {
-            self.tolerated(runner.command(name, &workload.command, resolver))?;
+            self.tolerated(runner.command(&StepId::workload(name), &workload.command, resolver))?;
             return Ok(Vec::new());
         };
         let id = companion.attempt(runner, name, self.slot, dir, ran.into())?;
-        let ended = runner.accompanied(name, &workload.command, resolver, companion, id);
+        let ended = runner.accompanied(&StepId::workload(name), &workload.command, resolver, companion, id);
         // It was ended because of the companion, or its profiles would not count anyhow.
         if let Some(failure) = companion.failure(runner, name, id) {
             // It has to let go of the directory before that is removed.
@@ -249,7 +253,7 @@ impl Attempt<'_> {
         match self.tolerated(ended) {
             Ok(()) => {
                 let facts = companion.ended(runner, name, id, true)?;
-                let step = format!("{name}-{}", companion.name());
+                let step = companion.around(name);
                 Ok(facts.into_iter().map(|fact| runner.fact(&step, fact)).collect())
             }
             Err(error) => {
@@ -278,7 +282,7 @@ impl Attempt<'_> {
     }
 }
 
-fn place(runner: &StepRunner, step: &str, resolver: &Resolver, symbol: Symbol) -> Result<Utf8PathBuf, StepError> {
+fn place(runner: &StepRunner, step: &StepId, resolver: &Resolver, symbol: Symbol) -> Result<Utf8PathBuf, StepError> {
     match resolver.symbols.get(&symbol) {
         Some(path) => Ok(path.into()),
         None => Err(runner.broken(step, format!("`{}` has no value in this step", symbol.name()))),
@@ -292,8 +296,8 @@ impl StepRunner {
         workload: &str,
         step: &crate::plan::Step,
         resolver: &Resolver,
-    ) -> Result<Vec<FactRecord>, StepError> {
-        let name = format!("{workload}-{}", step.name);
+    ) -> Result<Vec<Fact>, StepError> {
+        let name = StepId::around(workload, &step.name);
         match &step.action {
             crate::plan::Action::Command(command) => self.command(&name, command, resolver).map(|()| Vec::new()),
             crate::plan::Action::Op(op) => self.op(&name, op, resolver),

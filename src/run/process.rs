@@ -14,11 +14,11 @@ use std::time::Duration;
 use camino::Utf8Path;
 
 pub use self::exit::{Exit, ExitKind, StartError};
-pub use self::survivors::{RUN_VARIABLE, StillAlive, end_survivors, is_alive, start_time_of};
-use super::event::Usage;
-use super::supervisor::linux;
+pub use self::survivors::{RUN_VARIABLE, StillAlive, end_survivors};
 pub use super::supervisor::protocol::Launch;
 use super::supervisor::protocol::{Order, Report, RunningClock};
+use crate::event::Usage;
+use crate::proc::tree;
 
 /// A command that was started. Clones are handles of the same command; when the last one is dropped, the command's tree is
 /// ended as if the runner had died.
@@ -59,7 +59,7 @@ impl Process {
             Ok((control, reports)) => {
                 let pid = child.id();
                 // Not yet waited for, hence there.
-                let start_time = linux::process(pid as i32).map_or(0, |process| process.start_time);
+                let start_time = tree::process(pid as i32).map_or(0, |process| process.start_time);
                 let progress = Mutex::new(Progress { exit: None, clock });
                 let state = Arc::new(State { progress, changed: Condvar::new() });
                 let told = Arc::clone(&state);

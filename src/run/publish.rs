@@ -7,9 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::survey::available;
 use super::verdict::Settled;
+use crate::fs::disk;
 use crate::op::capture;
 use crate::pipeline::{Piece, Pipeline, Text};
-use crate::state::disk;
 use crate::state::hash::Hasher;
 use crate::state::manifest::Manifest;
 use crate::state::store::State;

@@ -10,9 +10,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::control::Control;
-use super::event::{Event, TreeSample};
 use super::step::Events;
-use super::supervisor::linux::{self, Proc};
+use crate::event::{Event, TreeSample};
+use crate::names::{StageName, StepId};
+use crate::proc::tree::{self, Proc};
 
 /// Between two looks, in the first minutes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -45,7 +46,7 @@ impl Sampler {
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                 }
                 let Some(control) = control.upgrade() else { return };
-                let trees = looker.look(&control.trees(), linux::pids, linux::process);
+                let trees = looker.look(&control.trees(), tree::pids, tree::process);
                 if !trees.is_empty() {
                     events.send(Event::Sampled { trees });
                 }
@@ -77,8 +78,8 @@ fn interval(age: Duration) -> Duration {
 /// A command that is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    pub stage: String,
-    pub step: String,
+    pub stage: StageName,
+    pub step: StepId,
     /// The supervisor.
     pub pid: u32,
     pub start_time: u64,
@@ -189,7 +190,7 @@ mod tests {
     }
 
     fn tree(pid: u32, start_time: u64) -> Tree {
-        Tree { stage: "s".into(), step: format!("{pid}"), pid, start_time }
+        Tree { stage: "s".into(), step: StepId::step(&pid.to_string()), pid, start_time }
     }
 
     #[test]

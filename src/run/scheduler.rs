@@ -14,11 +14,11 @@ use super::announce::announce;
 use super::control::GRACE;
 use super::decide::Judge;
 use super::earlier;
-use super::event::{Event, Outcome};
 use super::share::{Budget, Share};
 use super::stage::{Shared, StageEnd, execute};
 use super::survey::settle;
 use super::verdict::{Settled, Verdict, Work};
+use crate::event::{Event, Outcome};
 use crate::pipeline::{Graph, OnFailure, Stage};
 use crate::state::record::Record;
 
@@ -202,7 +202,7 @@ impl<'a> Scheduler<'a, '_> {
             Verdict::Stale(_) => self.skip(&name, "its recorded outputs are used as they are"),
             Verdict::OutOfReach(_) => self.skip(&name, "not selected"),
             Verdict::Unavailable { blocked_by: Some(by), .. } => {
-                self.send(Event::StageBlocked { stage: name.clone(), by: by.clone() });
+                self.send(Event::StageBlocked { stage: (&name).into(), by: by.into() });
             }
             Verdict::Unavailable { why, .. } => self.skip(&name, why),
             Verdict::FailedBefore(_) => {
@@ -232,7 +232,11 @@ impl<'a> Scheduler<'a, '_> {
     fn up_to_date(&self, record: &Record) -> Result<()> {
         let fingerprint = record.fingerprint.id();
         self.shared.state.point_to(&record.stage, &fingerprint)?;
-        self.send(Event::StageUpToDate { stage: record.stage.clone(), fingerprint, saved: record.duration });
+        self.send(Event::StageUpToDate {
+            stage: record.stage.clone().into(),
+            fingerprint: fingerprint.into(),
+            saved: record.duration,
+        });
         Ok(())
     }
 

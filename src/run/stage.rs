@@ -12,13 +12,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::Control;
-use super::event::{Event, Failure, OutputInfo};
 use super::resolve::Resolver;
 use super::step::{Events, Retry, StepError, StepRunner};
 use super::unchanged;
 use super::verdict::Work;
+use crate::event::{Event, Failure, OutputInfo};
+use crate::fs::{disk, pattern};
+use crate::names::StepId;
 use crate::pipeline::{OnFailure, Stage};
-use crate::plan::{self, Output, Part, Symbol};
+use crate::plan::{Output, Part, Symbol};
 use crate::state::build_dir::{self, Begin, BuildDir};
 use crate::state::fingerprint::Fingerprint;
 use crate::state::manifest::{Manifest, Times};
@@ -26,7 +28,7 @@ use crate::state::record::{OutputRecord, Record, RecordOutcome};
 use crate::state::sources::Sources;
 use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
-use crate::state::{disk, workspace};
+use crate::state::{manifest, workspace};
 
 /// What all stages of a run share.
 pub struct Shared {
@@ -58,7 +60,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
     let name = stage.common.name.clone();
     let tolerated = stage.common.on_failure == OnFailure::Continue;
     let runner = StepRunner {
-        stage: name.clone(),
+        stage: (&name).into(),
         events: shared.events.clone(),
         control: Arc::clone(&shared.control),
         state: shared.state.layout().root().to_owned(),
@@ -80,13 +82,13 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         Err(Stop::Step(StepError::Interrupted)) => StageEnd::Interrupted,
         Err(Stop::Step(StepError::Failed(failure))) => StageEnd::Failed(failure),
         Err(Stop::Other(error)) => StageEnd::Failed(Box::new(Failure {
-            step: String::new(),
+            step: StepId::default(),
             what: format!("{error:#}"),
             command: String::new(),
             log: None,
             error: Vec::new(),
             tail: Vec::new(),
-            environment: disk::is_to_blame(&error),
+            environment: manifest::is_to_blame(&error),
         })),
     };
     let end = match end {
@@ -95,7 +97,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
             match execution.record_failure(began) {
                 Ok(()) => StageEnd::Failed(failure),
                 Err(error) => {
-                    shared.events.send(Event::Note { stage: name.clone(), text: format!("{error:#}") });
+                    shared.events.send(Event::Note { stage: name.into(), text: format!("{error:#}") });
                     StageEnd::Failed(failure)
                 }
             }
@@ -200,7 +202,7 @@ impl Execution<'_> {
     }
 
     fn note(&self, text: impl Into<String>) {
-        self.shared.events.send(Event::Note { stage: self.stage.common.name.clone(), text: text.into() });
+        self.shared.events.send(Event::Note { stage: self.stage.common.name.clone().into(), text: text.into() });
     }
 
     /// Writes the record, after the outputs are on disk.
@@ -219,7 +221,7 @@ impl Execution<'_> {
             manifests.insert(output.name.clone(), manifest);
         }
         let record = Record {
-            stage: name.clone(),
+            stage: name.into(),
             pipeline: self.shared.pipeline.clone(),
             run: self.shared.run.clone(),
             fingerprint: self.fingerprint().clone(),
@@ -241,7 +243,7 @@ impl Execution<'_> {
     fn output(&self, output: &Output, resolver: &Resolver) -> Result<(OutputRecord, (Manifest, Times))> {
         let name = &self.stage.common.name;
         let not_made = || format!("stage `{name}` did not make its output `{}`", output.name);
-        let path = plan::pattern::resolve(Utf8Path::new(&resolver.text(&output.path)?)).with_context(not_made)?;
+        let path = pattern::resolve(Utf8Path::new(&resolver.text(&output.path)?)).with_context(not_made)?;
         let (manifest, times) = Manifest::of(&path, self.shared.sources.hasher()).with_context(not_made)?;
         let relative = path.strip_prefix(self.shared.state.layout().root()).unwrap_or(&path);
         let record = OutputRecord {
@@ -258,7 +260,7 @@ impl Execution<'_> {
     /// A failure that is tolerated is not tried again until the fingerprint changes.
     fn record_failure(&self, began: Instant) -> Result<()> {
         let record = Record {
-            stage: self.stage.common.name.clone(),
+            stage: self.stage.common.name.clone().into(),
             pipeline: self.shared.pipeline.clone(),
             run: self.shared.run.clone(),
             fingerprint: self.fingerprint().clone(),
@@ -275,7 +277,7 @@ impl Execution<'_> {
     }
 
     fn report(&self, end: &StageEnd, began: Instant, tolerated: bool) {
-        use super::event::Outcome;
+        use crate::event::Outcome;
         let root = self.shared.state.layout().root();
         let (outcome, outputs, failure) = match end {
             StageEnd::Done(record) => {
@@ -294,7 +296,7 @@ impl Execution<'_> {
         let duration = began.elapsed().as_secs_f64();
         let busy = *self.runner.busy.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.events.send(Event::StageFinished {
-            stage: self.stage.common.name.clone(),
+            stage: self.stage.common.name.clone().into(),
             outcome,
             duration,
             hashing: (duration - busy).max(0.0),

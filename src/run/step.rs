@@ -8,16 +8,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::Control;
-use super::event::{Event, Failure, Stamped};
 use super::pool;
 use super::process::ExitKind;
 use super::resolve::Resolver;
-use crate::plan::companion::Reported;
+use crate::event::Fact;
+use crate::event::{Event, Failure, Stamped};
+use crate::names::{StageName, StepId};
 use crate::plan::{Action, Command, Op, Step};
-use crate::state::record::FactRecord;
 
-/// File systems take 255 bytes; a number and an extension are added.
-const LONGEST_NAME: usize = 150;
+use crate::text::file_name::file_name;
 
 /// With this code an operation says that a disk or a permission is missing, as optbuild does.
 pub(super) const MACHINE: i32 = 3;
@@ -25,7 +24,7 @@ pub(super) const MACHINE: i32 = 3;
 /// What the steps of a stage share.
 #[derive(Debug)]
 pub struct StepRunner {
-    pub stage: String,
+    pub stage: StageName,
     pub events: Events,
     pub control: Arc<Control>,
     /// The state directory: only in it are working directories made.
@@ -37,7 +36,7 @@ pub struct StepRunner {
     /// Slots that the stage has.
     pub slots: usize,
     /// What operations reported.
-    pub facts: Mutex<Vec<FactRecord>>,
+    pub facts: Mutex<Vec<Fact>>,
     /// Numbers the logs in the order in which the steps began.
     pub log_number: std::sync::atomic::AtomicU32,
     /// Time in which commands ran, in seconds; what pools do at once counts once.
@@ -80,18 +79,19 @@ impl StepRunner {
     /// Runs a step to its end, with the stage's repetitions.
     pub fn run(&self, step: &Step, resolver: &Resolver, retry: Retry) -> Result<(), StepError> {
         let began = std::time::Instant::now();
+        let id = StepId::step(&step.name);
         let result = match &step.action {
-            Action::Command(command) => self.repeat(&step.name, retry, || self.command(&step.name, command, resolver)),
+            Action::Command(command) => self.repeat(&id, retry, || self.command(&id, command, resolver)),
             Action::Op(op) => {
-                self.repeat(&step.name, retry, || self.op(&step.name, op, resolver).map(|facts| self.keep_facts(facts)))
+                self.repeat(&id, retry, || self.op(&id, op, resolver).map(|facts| self.keep_facts(facts)))
             }
-            Action::Pool(pool) => pool::run(self, &step.name, pool, resolver),
+            Action::Pool(pool) => pool::run(self, &id, pool, resolver),
         };
         *self.busy.lock().unwrap_or_else(PoisonError::into_inner) += began.elapsed().as_secs_f64();
         result
     }
 
-    fn repeat(&self, step: &str, retry: Retry, once: impl Fn() -> Result<(), StepError>) -> Result<(), StepError> {
+    fn repeat(&self, step: &StepId, retry: Retry, once: impl Fn() -> Result<(), StepError>) -> Result<(), StepError> {
         let retries = if retry == Retry::Yes { self.retries } else { 0 };
         let mut attempt = 1;
         loop {
@@ -105,23 +105,23 @@ impl StepRunner {
         }
     }
 
-    pub(super) fn retrying(&self, step: &str, attempt: u32, retries: u32) {
+    pub(super) fn retrying(&self, step: &StepId, attempt: u32, retries: u32) {
         self.events.send(Event::Retrying {
             stage: self.stage.clone(),
-            step: step.into(),
+            step: step.clone(),
             attempt,
             of: retries.saturating_add(1),
         });
     }
 
     /// Adds to what goes into the stage's record.
-    pub(super) fn keep_facts(&self, facts: Vec<FactRecord>) {
+    pub(super) fn keep_facts(&self, facts: Vec<Fact>) {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner).extend(facts);
     }
 
     /// Runs one of optbuild's operations; what it reports is passed on as events, and returned.
-    pub(super) fn op(&self, name: &str, op: &Op, resolver: &Resolver) -> Result<Vec<FactRecord>, StepError> {
-        let report = self.logs.join(format!("{}.facts", file_name(name)));
+    pub(super) fn op(&self, name: &StepId, op: &Op, resolver: &Resolver) -> Result<Vec<Fact>, StepError> {
+        let report = self.logs.join(format!("{}.facts", file_name(&name.to_string())));
         let cwd = super::resolve::scratch(resolver);
         // Who repeats it by hand reads the report at once.
         let shown = Command { argv: op.command_line(), cwd, ..Command::default() };
@@ -131,13 +131,13 @@ impl StepRunner {
         self.read_report(name, &report)
     }
 
-    fn read_report(&self, step: &str, report: &Utf8Path) -> Result<Vec<FactRecord>, StepError> {
+    fn read_report(&self, step: &StepId, report: &Utf8Path) -> Result<Vec<Fact>, StepError> {
         let mut facts = Vec::new();
         let text = std::fs::read_to_string(report).map_err(|error| {
             self.broken(step, format!("cannot read what the operation reported: {report}: {error}"))
         })?;
         for line in text.lines() {
-            let fact: Reported = serde_json::from_str(line).map_err(|error| {
+            let fact: Fact = serde_json::from_str(line).map_err(|error| {
                 self.broken(step, format!("the operation reported `{line}`, which is no fact: {error}"))
             })?;
             facts.push(self.fact(step, fact));
@@ -145,37 +145,31 @@ impl StepRunner {
         Ok(facts)
     }
 
-    /// Passes on a number that was reported.
-    pub(super) fn fact(&self, step: &str, fact: Reported) -> FactRecord {
-        self.recorded(FactRecord { step: step.into(), name: fact.name, value: fact.value, unit: fact.unit })
+    /// Passes on a number that a step reported.
+    pub(super) fn fact(&self, step: &StepId, fact: Fact) -> Fact {
+        self.recorded(fact.of(step))
     }
 
-    /// The same of one that was recorded.
-    pub(super) fn recorded(&self, fact: FactRecord) -> FactRecord {
-        self.events.send(Event::Fact {
-            stage: self.stage.clone(),
-            step: fact.step.clone(),
-            name: fact.name.clone(),
-            value: fact.value,
-            unit: fact.unit.clone(),
-        });
+    /// Passes on a number that was recorded with its step.
+    pub(super) fn recorded(&self, fact: Fact) -> Fact {
+        self.events.send(Event::Fact { stage: self.stage.clone(), fact: fact.clone() });
         fact
     }
 
     /// A failure without a command.
-    pub(super) fn broken(&self, step: &str, what: String) -> StepError {
+    pub(super) fn broken(&self, step: &StepId, what: String) -> StepError {
         failure(step, what, false)
     }
 
     /// A failure of the machine: a disk, a permission.
-    pub(super) fn broken_machine(&self, step: &str, what: String) -> StepError {
+    pub(super) fn broken_machine(&self, step: &StepId, what: String) -> StepError {
         failure(step, what, true)
     }
 }
 
-fn failure(step: &str, what: String, environment: bool) -> StepError {
+fn failure(step: &StepId, what: String, environment: bool) -> StepError {
     let (command, error, tail) = (String::new(), Vec::new(), Vec::new());
-    StepError::from(Failure { step: step.into(), what, command, log: None, error, tail, environment })
+    StepError::from(Failure { step: step.clone(), what, command, log: None, error, tail, environment })
 }
 
 /// An operation says what is wrong in its log; that it exited with 1 says nothing to anybody.
@@ -185,32 +179,4 @@ pub(super) fn in_its_words(error: StepError) -> StepError {
         failure.what = said.into();
     }
     StepError::Failed(failure)
-}
-
-/// A name of a step or workload as a file name, different for each name.
-pub fn file_name(name: &str) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_.=,[]+".contains(c) { c } else { '_' };
-    let plain: String = name.chars().map(fit).take(LONGEST_NAME).collect();
-    if plain == name && !plain.starts_with('.') && !plain.is_empty() {
-        return plain;
-    }
-    let plain = plain.trim_start_matches('.');
-    format!("{plain}-{}", &blake3::hash(name.as_bytes()).to_hex()[..8])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::file_name;
-
-    #[test]
-    fn different_names_have_different_files() {
-        assert_eq!(file_name("link[level=3,lto=thin]"), "link[level=3,lto=thin]");
-        assert_ne!(file_name("a b"), file_name("a_b"));
-        assert_ne!(file_name("a/b"), file_name("a b"));
-        for name in ["", ".", "..", "../x", "/"] {
-            let file = file_name(name);
-            assert!(!file.contains('/') && !file.starts_with('.') && file.len() > 1, "{file}");
-        }
-        assert!(file_name(&"x".repeat(1000)).len() < 200);
-    }
 }

@@ -185,7 +185,7 @@ impl Rewrite {
 }
 
 /// Where the rewritten file stands in the stage's `out`: its path in `within`, or its name alone. Its name can be a pattern (see
-/// [`crate::plan::pattern`]) where the build tool puts a hash into it.
+/// [`crate::fs::pattern`]) where the build tool puts a hash into it.
 pub(super) fn file_below(kind: &Bolt, cx: &mut Context) -> Result<String, PlanError> {
     let input = place(cx, &kind.input)?;
     let Some(within) = &kind.within else {

@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::{self, At, DiskError};
 use super::fingerprint::Fingerprint;
 use super::layout::Layout;
+use crate::fs::disk::{self, At, DiskError};
 
 /// How a stage is begun.
 #[derive(Debug, Clone, Copy)]

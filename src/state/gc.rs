@@ -9,12 +9,12 @@ use std::os::unix::fs::MetadataExt;
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use super::disk::{self, DiskError};
 use super::journal;
 use super::layout::Layout;
 use super::record::Record;
 use super::store::State;
-use crate::run::event::Event;
+use crate::event::Event;
+use crate::fs::disk::{self, DiskError};
 
 /// Bytes on disk; of a file with several names once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -139,7 +139,9 @@ fn referred(layout: &Layout, runs: &[String]) -> Result<BTreeSet<String>, DiskEr
         }
         let (events, _) = journal::read(&path)?;
         fingerprints.extend(events.into_iter().filter_map(|stamped| match stamped.event {
-            Event::StageUpToDate { fingerprint, .. } | Event::StageStarted { fingerprint, .. } => Some(fingerprint),
+            Event::StageUpToDate { fingerprint, .. } | Event::StageStarted { fingerprint, .. } => {
+                Some(fingerprint.into())
+            }
             _ => None,
         }));
     }

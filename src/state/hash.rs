@@ -14,8 +14,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{self, DiskError};
-use super::stat::{self, Stat};
+use crate::fs::disk::{self, DiskError};
+use crate::fs::stat::{self, Stat};
 
 /// The first bytes of the cache's file; changes with its format.
 const MAGIC: &[u8] = b"optbuild hashes 1\n";

@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::disk::{self, At, DiskError};
 use super::layout::Layout;
-use crate::run::event::Stamped;
+use crate::event::Stamped;
+use crate::fs::disk::{self, At, DiskError};
 
 /// Writes the journal of a run.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl std::fmt::Display for RunName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::event::{Event, Outcome};
+    use crate::event::{Event, Outcome};
 
     fn temporary() -> (tempfile::TempDir, Layout) {
         let directory = tempfile::tempdir().unwrap();

@@ -12,9 +12,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::disk::{At, DiskError};
 use super::hash::Hasher;
-use super::stat;
+use crate::fs::disk::{self, At, DiskError};
+use crate::fs::stat;
 
 /// The files of an artifact, sorted by the bytes of their paths. Of an artifact that is a file, a single one whose path is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,18 @@ pub enum ManifestError {
     Special(Utf8PathBuf),
     #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+/// Whether an error is one of the machine, and no build can do anything about it: the disk is full, broken or read-only, or
+/// a permission is missing.
+pub fn is_to_blame(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let disk = match cause.downcast_ref::<ManifestError>() {
+            Some(ManifestError::Disk(error)) => Some(error),
+            _ => cause.downcast_ref::<DiskError>(),
+        };
+        disk.map(|error| &error.cause).or(cause.downcast_ref::<std::io::Error>()).is_some_and(disk::refuses)
+    })
 }
 
 impl Manifest {

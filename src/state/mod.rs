@@ -3,7 +3,6 @@
 //! Knows plans and declarations as data to be hashed. Unaware of how stages run, and prints nothing.
 
 pub mod build_dir;
-pub mod disk;
 pub mod fingerprint;
 pub mod gc;
 pub mod hash;
@@ -13,7 +12,6 @@ pub mod listing;
 pub mod manifest;
 pub mod record;
 pub mod sources;
-pub mod stat;
 pub mod store;
 pub mod tools;
 pub mod workspace;

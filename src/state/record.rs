@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
+use crate::event::Fact;
 use crate::pipeline::OutputRef;
 
 /// A stage that finished under a fingerprint. It exists only while its outputs exist, complete and on disk.
@@ -29,7 +30,7 @@ pub struct Record {
     /// Seconds, with those of earlier runs that it went on from.
     pub duration: f64,
     /// What operations reported, in order.
-    pub facts: Vec<FactRecord>,
+    pub facts: Vec<Fact>,
 }
 
 /// How the stage ended.
@@ -65,16 +66,6 @@ pub struct InputRecord {
     /// The producer's fingerprint, and the hash of the output.
     pub fingerprint: String,
     pub hash: String,
-}
-
-/// A number that an operation reported.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FactRecord {
-    pub step: String,
-    pub name: String,
-    pub value: f64,
-    pub unit: String,
 }
 
 impl InputRecord {

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::hash::Hasher;
 use super::listing::{self, ListError};
-use super::stat;
+use crate::fs::stat;
 use crate::plan::Source;
 
 /// How often a source is read anew when files vanish or change meanwhile.

@@ -12,10 +12,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{self, At, DiskError};
 use super::layout::Layout;
 use super::manifest::{Manifest, Times};
 use super::record::Record;
+use crate::fs::disk::{self, At, DiskError};
 
 /// Name of the file that says that a directory is a state directory.
 pub const MARKER: &str = "STATE";

@@ -14,9 +14,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use object::read::elf::FileHeader;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{self, At, DiskError};
 use super::hash::Hasher;
-use super::stat::{self, Stat};
+use crate::fs::disk::{self, At, DiskError};
+use crate::fs::stat::{self, Stat};
 use crate::plan::ToolUse;
 
 /// Changes when identities are made of something else, or are kept by something else.

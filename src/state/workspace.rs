@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::{self, At, DiskError};
 use super::layout::Layout;
+use crate::fs::disk::{self, At, DiskError};
 use crate::pipeline::StartsFrom;
 
 /// Which stage changed a workspace last.

@@ -21,7 +21,7 @@ pub struct MergeArgs {
     pub jobs: Option<u32>,
     /// The share of damaged profiles above which nothing is written
     #[arg(long, value_name = "SHARE", default_value = "1%")]
-    pub max_damaged: crate::op::Share,
+    pub max_damaged: crate::text::share::Share,
     /// The llvm-profdata to merge with: of the LLVM whose compiler will read the result [default: the first one found that reads the inputs: in PATH, then the newest of /usr/lib/llvm-*]
     #[arg(long, value_name = "TOOL")]
     pub profdata: Option<Utf8PathBuf>,

@@ -15,8 +15,8 @@ use crate::cli::project::{Project, current_dir};
 use crate::op::ORIGIN;
 use crate::pipeline::Stage;
 use crate::profile::bundle::{self, Description, Entry, FORMAT, Manifest, Member};
-use crate::report::text;
 use crate::state::record::{Record, RecordOutcome};
+use crate::text;
 
 /// The output of a gather stage.
 const PROFILE: &str = "profile";

@@ -2,8 +2,6 @@
 //!
 //! Says which files were damaged; what becomes of them is the caller's business. Unaware of where files come from.
 
-use std::str::FromStr;
-
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -14,6 +12,7 @@ use crate::profile::{
     Format, fdata,
     raw::{self, Input},
 };
+use crate::text::share::Share;
 
 /// What to merge, with what, into which file.
 pub(crate) struct Order<'a> {
@@ -44,39 +43,6 @@ pub(crate) struct Outcome {
     pub added: usize,
     /// Whether the result was written without it, too.
     pub written: bool,
-}
-
-/// A part of all files, as `1%` on command lines.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Share(f64);
-
-impl Share {
-    /// From 0 to 1.
-    pub fn value(self) -> f64 {
-        self.0
-    }
-}
-
-impl FromStr for Share {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Share, String> {
-        let number = text.strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
-        let share = number.filter(|number| (0.0..=100.0).contains(number)).map(|number| Share(number / 100.0));
-        share.ok_or_else(|| "a share is written as `1%`, from 0% to 100%".into())
-    }
-}
-
-impl Share {
-    /// Whether so many of all are no more than this share.
-    pub(in crate::op) fn covers(self, some: u64, all: u64) -> bool {
-        some as f64 <= self.0 * all as f64
-    }
-}
-
-impl std::fmt::Display for Share {
-    fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(to, "{}%", self.0 * 100.0)
-    }
 }
 
 /// Merges.

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
 use super::{PutInPlace, hash, names_below, one};
-use crate::state::disk;
+use crate::fs::disk;
 
 /// Begins the name of a note, in the directory in which names are looked for.
 const NOTE: &str = "origin-of-";

@@ -14,8 +14,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Shared;
 use super::partial::Partial;
 use super::quarantine::QUARANTINE;
+use crate::event::Fact;
 use crate::op::slot::Slot;
-use crate::plan::companion::Reported;
 use crate::profile::watch::{Event, Mode, Stop, Taken, Tree, Wanted, Watch};
 
 /// Merged at once, at most, so that their space is free soon.
@@ -77,7 +77,7 @@ impl Attempt {
     ///
     /// # Errors
     /// Nothing was written, nothing of it is good, or the tool failed.
-    pub fn end(self, counts: bool) -> Result<Vec<Reported>> {
+    pub fn end(self, counts: bool) -> Result<Vec<Fact>> {
         if counts {
             self.stop.finish()
         } else {

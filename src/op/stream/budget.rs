@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Says;
-use crate::plan::companion::{Reported, Said};
-use crate::report::text;
+use crate::event::Fact;
+use crate::plan::companion::Said;
+use crate::text;
 
 pub(super) struct Budget {
     limit: u64,
@@ -75,9 +76,9 @@ impl Budget {
     }
 
     /// The most that was taken at a time.
-    pub fn peak(&self) -> Reported {
+    pub fn peak(&self) -> Fact {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        Reported { name: "peak-unmerged".into(), value: used.peak as f64, unit: "bytes".into() }
+        Fact::new("peak-unmerged", used.peak as f64, "bytes")
     }
 
     fn change(&self, change: impl FnOnce(&mut Used)) {

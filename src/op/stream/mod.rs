@@ -17,11 +17,11 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use super::Fact;
 use super::merge::Reason;
+use crate::event::Fact;
 use crate::plan::companion::{Said, Told};
 use crate::profile::Format;
-use crate::state::disk;
+use crate::state::manifest;
 use attempt::Attempt;
 use budget::Budget;
 use quarantine::Room;
@@ -87,7 +87,7 @@ impl Says {
     fn failed(&self, id: u64, error: &anyhow::Error) {
         let what = format!("{error:#}");
         eprintln(&format!("attempt {id} failed: {}", what.lines().next().unwrap_or_default()));
-        self.say(&Said::Failed { id, what, machine: disk::is_to_blame(error) });
+        self.say(&Said::Failed { id, what, machine: manifest::is_to_blame(error) });
     }
 }
 

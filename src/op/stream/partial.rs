@@ -11,8 +11,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::store::{self, Counts};
 use super::{Shared, eprintln};
+use crate::event::Fact;
 use crate::op::merge::{self, Reason, bolt, tools};
-use crate::plan::companion::Reported;
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::raw::{Became, Input, Sum};
 use crate::profile::watch::Taken;
@@ -243,7 +243,7 @@ impl Partial {
     ///
     /// # Errors
     /// There is nothing to sum up, or what [`Partial::flush`] says.
-    pub fn finish(mut self, to: &Utf8Path, command: &str) -> Result<Vec<Reported>> {
+    pub fn finish(mut self, to: &Utf8Path, command: &str) -> Result<Vec<Fact>> {
         self.flush()?;
         let counts = self.counts;
         if counts.files == 0 {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use camino::Utf8Path;
 use walkdir::WalkDir;
 
-use crate::state::disk::{self, DiskError};
+use crate::fs::disk::{self, DiskError};
 
 /// In a workload's directory: its damaged profiles, each with its reason beside it.
 pub(super) const QUARANTINE: &str = "quarantine";

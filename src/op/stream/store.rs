@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::event::Fact;
+use crate::fs::disk;
 use crate::op::merge::{bolt, tools};
-use crate::plan::companion::Reported;
 use crate::profile::Format;
 use crate::profile::raw::{Input, Sum};
-use crate::state::disk;
 
 /// In a workload's directory: its sum. A directory with the files that follow.
 pub(in crate::op) const SUM: &str = "sum";
@@ -66,9 +66,8 @@ impl Counts {
         self.spoiled += spoiled;
     }
 
-    pub fn facts(self) -> Vec<Reported> {
-        let fact =
-            |name: &str, value: u64, unit: &str| Reported { name: name.into(), value: value as f64, unit: unit.into() };
+    pub fn facts(self) -> Vec<Fact> {
+        let fact = |name: &str, value: u64, unit: &str| Fact::new(name, value as f64, unit);
         let mut facts = vec![
             fact("raw-profiles", self.files, "files"),
             fact("raw-bytes", self.bytes, "bytes"),

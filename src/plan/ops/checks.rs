@@ -15,7 +15,7 @@ pub struct ProfileUse {
     pub step: &'static str,
     /// Where warnings are kept: a directory that is emptied when all has to be compiled again.
     pub keep: Arg,
-    /// What was built: a linked file, or a directory. Its name may be a pattern (see [`super::pattern`]).
+    /// What was built: a linked file, or a directory. Its name may be a pattern (see [`crate::fs::pattern`]).
     pub built: Arg,
     /// Which part of the build has this profile, where others have profiles of their own.
     pub component: Option<&'static str>,

@@ -1,8 +1,8 @@
 //! A comparison as Markdown, to paste into a pull request: the table, and all metrics with their intervals folded away.
 
-use super::super::text;
 use super::{both, change, footnotes, is_measured, lines, short_names, summary_cell, value};
 use crate::compare::result::{Comparison, Measured, Metric, Workload};
+use crate::text;
 
 /// Metrics of the table that is not folded away.
 const SHOWN: [Metric; 4] = [Metric::Instructions, Metric::WallTime, Metric::UserTime, Metric::PeakMemory];

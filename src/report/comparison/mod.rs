@@ -10,8 +10,8 @@ use std::borrow::Cow;
 
 use super::info::Look;
 use super::table::{Grid, Tone};
-use super::text;
 use crate::compare::result::{Comparison, Measured, Metric, Summary, Unit, Verdict, Workload};
+use crate::text;
 
 /// What stands in place of a change that is none, and of one of which nothing is known.
 const NO_CHANGE: &str = "no change";

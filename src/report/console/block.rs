@@ -1,8 +1,8 @@
 //! A failure at length: how to repeat the command, the end of its log, and where the log is.
 
 use super::super::paint::Paint;
-use super::super::text;
-use crate::run::event::Failure;
+use crate::event::Failure;
+use crate::text;
 
 /// Lines of the log that are printed.
 const TAIL: usize = 30;

@@ -2,9 +2,9 @@
 
 use super::super::github;
 use super::super::summary::{closing, shown, table};
-use super::super::text;
 use super::{Console, Mode};
-use crate::run::event::Outcome;
+use crate::event::Outcome;
+use crate::text;
 
 impl Console {
     pub(super) fn close(&mut self) -> anyhow::Result<()> {

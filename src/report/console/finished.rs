@@ -2,9 +2,10 @@
 
 use super::super::github;
 use super::super::summary::{StageSummary, Status};
-use super::super::text;
 use super::{Console, block};
-use crate::run::event::{Failure, Stamped};
+use crate::event::{Failure, Stamped};
+use crate::names::StepId;
+use crate::text;
 
 const NAME_COLUMNS: usize = 24;
 const DURATION_COLUMNS: usize = "59 m 59 s".len();
@@ -85,7 +86,8 @@ fn worded(stage: &StageSummary) -> String {
 /// `failed in optimize, tolerated`
 fn verdict(stage: &StageSummary) -> String {
     let failure = stage.failure.as_ref();
-    let step = failure.filter(|failure| !failure.step.is_empty()).map(|failure| format!(" in {}", failure.step));
+    let step =
+        failure.filter(|failure| failure.step != StepId::default()).map(|failure| format!(" in {}", failure.step));
     let (word, tolerated) = match stage.status {
         Status::Failed { tolerated: true } => ("failed", ", tolerated"),
         Status::Failed { tolerated: false } => ("failed", ""),

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::super::paint::Paint;
-use super::super::text;
 use super::{Console, Running};
+use crate::text;
 
 const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const PAUSE: Duration = Duration::from_millis(100);
@@ -78,14 +78,14 @@ fn line(running: &Running, log: String) -> Line {
     if let Some(expected) = running.expected {
         time.push_str(&format!(" of ~{}", text::elapsed(expected.round())));
     }
-    let step = running.steps.last().map(|(step, _)| step.as_str()).unwrap_or_default();
+    let step = running.steps.last().map(|(step, _)| step.clone()).unwrap_or_default();
     let step = match &running.pool {
         Some(pool) => {
             let progress = format!("{}/{}", pool.workloads.committed, pool.workloads.total);
-            let current = if step == pool.step { "" } else { step };
+            let current = if step == pool.step { String::new() } else { step.to_string() };
             format!("{progress} {current}").trim_end().to_owned()
         }
-        None => step.to_owned(),
+        None => step.to_string(),
     };
     Line { stage: running.name.clone(), time, step, log }
 }

@@ -17,11 +17,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use indicatif::ProgressDrawTarget;
 use jiff::tz::TimeZone;
 
+use super::Listener;
 use super::paint::Paint;
 use super::summary::closing::Again;
 use super::summary::{Previous, RunSummary, Workloads};
-use super::{Listener, text};
-use crate::run::event::{Event, Stamped};
+use crate::event::{Event, Stamped};
+use crate::names::{StageName, StepId};
+use crate::text;
 use live::Live;
 use screen::Screen;
 
@@ -102,7 +104,7 @@ pub struct Console {
     /// The first line, until something else is to be said: a run that does nothing has one line in all.
     began: Option<(Stamped, String)>,
     /// Up to date, and not said yet.
-    fresh: Vec<String>,
+    fresh: Vec<StageName>,
     screen: Screen,
     live: Live,
 }
@@ -114,7 +116,7 @@ struct Running {
     /// Seconds that may be left of it, when it began.
     expected: Option<f64>,
     /// Under way, in the order of their start, with their logs.
-    steps: Vec<(String, Utf8PathBuf)>,
+    steps: Vec<(StepId, Utf8PathBuf)>,
     pool: Option<OpenPool>,
     /// GitHub Actions: what its group will hold.
     group: String,
@@ -122,7 +124,7 @@ struct Running {
 
 /// A pool of workloads under way.
 struct OpenPool {
-    step: String,
+    step: StepId,
     workloads: Workloads,
 }
 

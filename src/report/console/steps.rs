@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::super::summary::Workloads;
-use super::super::text;
 use super::{Console, OpenPool, Running};
-use crate::run::event::{Event, Outcome, Stamped};
+use crate::event::{Event, Outcome, Stamped};
+use crate::names::StepId;
+use crate::text;
 
 impl Console {
     /// Everything but the ends of stages and of the run.
@@ -43,12 +44,12 @@ impl Console {
                     running.steps.push((step.clone(), log.clone()));
                 }
                 if self.verbose() {
-                    self.in_stage(stamped, stage, step)?;
+                    self.in_stage(stamped, stage, &step.to_string())?;
                     self.in_stage_below(stage, &format!("$ {command}"))
                 } else if self.terminal() || self.github() || pooled {
                     Ok(())
                 } else {
-                    self.in_stage(stamped, stage, step)
+                    self.in_stage(stamped, stage, &step.to_string())
                 }
             }
             Event::PoolStarted { stage, step, workloads, committed } => {
@@ -128,15 +129,15 @@ impl Console {
         &mut self,
         stamped: &Stamped,
         stage: &str,
-        step: &str,
+        step: &StepId,
         outcome: Outcome,
         wall: f64,
     ) -> anyhow::Result<()> {
         let mut pooled = false;
         if let Some(running) = self.running(stage) {
             running.steps.retain(|(name, _)| name != step);
-            pooled = running.pool.as_ref().is_some_and(|pool| pool.step != step);
-            if running.pool.as_ref().is_some_and(|pool| pool.step == step) {
+            pooled = running.pool.as_ref().is_some_and(|pool| pool.step != *step);
+            if running.pool.as_ref().is_some_and(|pool| pool.step == *step) {
                 running.pool = None;
             }
         }

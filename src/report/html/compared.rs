@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::super::comparison::{Line, is_measured, summary_cell, value};
 use super::super::model::{Compared, Report};
-use super::super::text;
 use super::parts;
 use crate::compare::result::{Budget, Comparison, Measured, Metric, Sample, Summary, Verdict};
+use crate::text;
 
 pub(super) fn section(report: &Report) -> Option<Markup> {
     if report.comparisons.is_empty() && report.shown.is_empty() {

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::super::model::{Report, Stage, State, Step, StepKind};
-use super::super::text;
 use super::parts;
+use crate::text;
 
 /// So many inner steps are shown; the rest is in the JSON form.
 const INNER: usize = 40;

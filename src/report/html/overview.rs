@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::super::model::{Report, State};
-use super::super::text;
 use super::parts;
+use crate::text;
 
 pub(super) fn header(report: &Report) -> Markup {
     let run = &report.run;

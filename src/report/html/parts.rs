@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::model::{Outcome, Run, State};
-use super::super::text;
+use crate::text;
 
 pub(super) fn seconds(value: f64) -> Markup {
     html! { data value=(value) { (text::duration(value)) } }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::super::model::{Bolt, Profile, Report};
-use super::super::text;
 use super::parts;
+use crate::text;
 
 /// So many of a profile's functions are shown without being asked for.
 const HOTTEST: usize = 20;

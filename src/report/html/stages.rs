@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::super::model::{Output, Report, Stage};
-use super::super::text;
 use super::parts;
+use crate::text;
 
 pub(super) fn section(report: &Report) -> Option<Markup> {
     if report.stages.is_empty() {

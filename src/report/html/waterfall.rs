@@ -5,8 +5,8 @@
 use maud::{Markup, html};
 
 use super::super::model::{Report, Run, Stage, State, Step, StepKind};
-use super::super::text;
 use super::parts;
+use crate::text;
 
 /// Lengths between two marks of the axis, in seconds.
 const MARKS: [f64; 19] = [

@@ -1,8 +1,8 @@
 //! `optbuild doctor`.
 
 use super::super::table::{Grid, Tone};
-use super::super::text;
 use super::Look;
+use crate::text;
 
 /// A tool on this machine.
 #[derive(Debug, Clone, Default)]

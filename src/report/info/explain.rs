@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::text;
 use super::Look;
+use crate::text;
 
 /// A part of a fingerprint that differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

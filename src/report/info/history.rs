@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::super::model::diff::{Change, Diff, PERCENT, Quantity, Verdict};
 use super::super::summary::{RunSummary, Status};
 use super::super::table::{Grid, Tone};
-use super::super::text;
 use super::Look;
-use crate::run::event::Outcome;
+use crate::event::Outcome;
+use crate::text;
 
 /// A run, for `history`.
 #[derive(Debug, Clone, Serialize)]

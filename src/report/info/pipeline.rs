@@ -1,8 +1,8 @@
 //! `optbuild show` and `optbuild list`.
 
 use super::super::table::{Grid, Tone};
-use super::super::text;
 use super::Look;
+use crate::text;
 
 /// A pipeline, for `show`.
 #[derive(Debug, Clone, Default)]

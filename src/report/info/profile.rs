@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::super::table::{Grid, Tone};
-use super::super::text;
 use super::Look;
+use crate::text;
 
 /// What is in a profile.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::super::table::{Grid, Tone};
-use super::super::text;
 use super::Look;
-use crate::state::record::FactRecord;
+use crate::event::Fact;
+use crate::text;
 
 /// Where a stage stands between runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct StatusRow {
     /// What it said of profiles when it was done.
     pub profiles: Vec<String>,
     /// All that its operations reported then.
-    pub facts: Vec<FactRecord>,
+    pub facts: Vec<Fact>,
 }
 
 /// An output, for `artifacts`.

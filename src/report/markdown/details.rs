@@ -1,8 +1,8 @@
 //! What stands in a report for who wants to know exactly: commands, sizes up to now, and what the run was asked for.
 
 use super::super::model::{Output, Run, Stage, StepKind};
-use super::super::text;
 use super::{Report, escape, fence};
+use crate::text;
 
 /// So many earlier sizes of an output are shown; the rest is in the other forms.
 const SIZES: usize = 5;

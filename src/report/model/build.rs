@@ -7,9 +7,9 @@ use super::facts;
 use super::stage::EarlierSize;
 use super::timeline::timeline;
 use super::{Before, FORMAT, Failure, Made, Outcome, Output, Report, Run, Stage, State, Workloads};
+use crate::event::{self, Event, Stamped};
 use crate::report::summary::closing::{self, Again};
 use crate::report::summary::{RunSummary, StageSummary, Status, shown, table};
-use crate::run::event::{self, Event, Stamped};
 
 /// What is known besides the run itself.
 #[derive(Debug, Default)]
@@ -193,9 +193,9 @@ fn output(output: &event::OutputInfo) -> Output {
 }
 
 fn failure(failure: &event::Failure) -> Failure {
-    let plain = |lines: &[String]| lines.iter().map(|line| crate::report::text::plain_line(line)).collect();
+    let plain = |lines: &[String]| lines.iter().map(|line| crate::text::plain_line(line)).collect();
     Failure {
-        step: failure.step.clone(),
+        step: failure.step.to_string(),
         what: failure.what.clone(),
         command: failure.command.clone(),
         log: failure.log.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::lanes::Lanes;
 use super::timeline::Course;
 use super::{Outcome, Step, StepKind, Tool};
+use crate::event::{self, Event, Stamped};
+use crate::names::StepId;
 use crate::report::summary::RunSummary;
-use crate::run::event::{self, Event, Stamped};
 
 /// The steps of each stage with their times, and what the run was begun with.
 pub(super) struct Events<'a> {
@@ -23,7 +24,7 @@ pub(super) struct Events<'a> {
 
 /// A step with what was seen of it while it ran.
 pub(super) struct Open<'a> {
-    name: &'a str,
+    name: &'a StepId,
     step: Step,
     pooled: bool,
     looks: Vec<(f64, f64, u64)>,
@@ -74,11 +75,11 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn open(&mut self, stage: &'a str, name: &'a str, kind: StepKind, start: f64, command: &str, log: &str) {
+    fn open(&mut self, stage: &'a str, name: &'a StepId, kind: StepKind, start: f64, command: &str, log: &str) {
         let steps = self.steps.entry(stage).or_default();
         let pooled = steps.iter().any(|open| open.step.kind == StepKind::Pool && open.step.duration.is_none());
         let step = Step {
-            name: name.into(),
+            name: name.to_string(),
             kind,
             start,
             duration: None,
@@ -94,7 +95,7 @@ impl<'a> Events<'a> {
     }
 
     /// The step of that name that began last and has not ended.
-    fn last(&mut self, stage: &str, step: &str) -> Option<&mut Open<'a>> {
+    fn last(&mut self, stage: &str, step: &StepId) -> Option<&mut Open<'a>> {
         let steps = self.steps.get_mut(stage)?;
         steps.iter_mut().rev().find(|open| open.name == step && open.step.duration.is_none())
     }
@@ -145,10 +146,8 @@ pub(super) fn in_lanes(steps: &[Open]) -> Vec<Step> {
             step.lane = lanes.take(step.start, step.duration.map_or(f64::INFINITY, |duration| step.start + duration));
         }
         if open.pooled {
-            let longer = |other: &Open| {
-                other.pooled && step.name.strip_prefix(other.name).is_some_and(|rest| rest.starts_with('-'))
-            };
-            step.kind = if steps.iter().any(longer) { StepKind::AroundWorkload } else { StepKind::Workload };
+            // A companion is of no workload.
+            step.kind = if open.name.step.is_some() { StepKind::AroundWorkload } else { StepKind::Workload };
         }
         step
     };

@@ -1,23 +1,13 @@
 //! What operations counted, brought into order: profiles, llvm-bolt's figures, inner steps, and the rest.
 //!
-//! The names are those that operations give their facts; see [`crate::run::event::Event::Fact`].
+//! The names are those that operations give their facts; see [`crate::event::Event::Fact`].
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::summary;
-
-/// A number that an operation reported.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct Fact {
-    pub step: String,
-    pub name: String,
-    pub value: f64,
-    pub unit: String,
-}
+use crate::event::Fact;
 
 /// A step of a build tool inside of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -105,7 +95,7 @@ const DYNO_BEFORE: &str = "dyno-before";
 const DYNO_AFTER: &str = "dyno-after";
 
 /// Brings the facts of a stage into order.
-pub(super) fn sort(facts: &[summary::Fact]) -> Sorted {
+pub(super) fn sort(facts: &[Fact]) -> Sorted {
     let mut sorted = Sorted::default();
     let gathered = facts.iter().any(|fact| fact.name == "raw-profiles");
     let mut workloads: BTreeMap<String, WorkloadProfile> = BTreeMap::new();
@@ -122,16 +112,16 @@ pub(super) fn sort(facts: &[summary::Fact]) -> Sorted {
             Some((DYNO_BEFORE, name)) => before.push((name.into(), value)),
             Some((DYNO_AFTER, name)) => _ = after.insert(name.into(), value),
             _ if gathered && is_of_profiles(&fact.name) => {
-                // `WORKLOAD-merge` is the merge of a workload, `merge` that of all.
-                let Some(workload) = fact.step.strip_suffix("-merge") else {
+                // One of no workload is of the merge of all.
+                let Some(workload) = &fact.step.workload else {
                     if fact.name == "functions" {
                         profile.functions = value as u64;
                     }
                     continue;
                 };
-                let of = workloads.entry(workload.to_owned()).or_insert_with(|| {
-                    order.push(workload.to_owned());
-                    WorkloadProfile { name: workload.to_owned(), ..WorkloadProfile::default() }
+                let of = workloads.entry(workload.to_string()).or_insert_with(|| {
+                    order.push(workload.to_string());
+                    WorkloadProfile { name: workload.to_string(), ..WorkloadProfile::default() }
                 });
                 match fact.name.as_str() {
                     "raw-profiles" => of.files = value as u64,
@@ -140,12 +130,7 @@ pub(super) fn sort(facts: &[summary::Fact]) -> Sorted {
                     _ => profile.damaged += value as u64,
                 }
             }
-            _ => sorted.rest.push(Fact {
-                step: fact.step.clone(),
-                name: fact.name.clone(),
-                value,
-                unit: fact.unit.clone(),
-            }),
+            _ => sorted.rest.push(fact.clone()),
         }
     }
     sorted.inner.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
@@ -170,21 +155,27 @@ fn is_of_profiles(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::StepId;
 
-    fn fact(step: &str, name: &str, value: f64, unit: &str) -> summary::Fact {
-        summary::Fact { step: step.into(), name: name.into(), value, unit: unit.into() }
+    fn fact(step: &str, name: &str, value: f64, unit: &str) -> Fact {
+        Fact::new(name, value, unit).of(&StepId::step(step))
+    }
+
+    /// What was reported for a workload.
+    fn merge(workload: &str, name: &str, value: f64, unit: &str) -> Fact {
+        Fact::new(name, value, unit).of(&StepId::around(workload, "merge"))
     }
 
     #[test]
     fn profiles_by_workload() {
         let sorted = sort(&[
             fact("check-instrumented", "counters", 3.0, ""),
-            fact("b-merge", "raw-profiles", 2.0, "files"),
-            fact("b-merge", "raw-bytes", 2000.0, "bytes"),
-            fact("b-merge", "functions", 7.0, "functions"),
-            fact("a-merge", "raw-profiles", 1.0, "files"),
-            fact("a-merge", "raw-bytes", 500.0, "bytes"),
-            fact("a-merge", "functions", 5.0, "functions"),
+            merge("b", "raw-profiles", 2.0, "files"),
+            merge("b", "raw-bytes", 2000.0, "bytes"),
+            merge("b", "functions", 7.0, "functions"),
+            merge("a", "raw-profiles", 1.0, "files"),
+            merge("a", "raw-bytes", 500.0, "bytes"),
+            merge("a", "functions", 5.0, "functions"),
             fact("merge", "functions", 9.0, "functions"),
             fact("merge", "hot/core::fmt::write", 10.0, ""),
             fact("merge", "hot/operator/(A, B)", 12.0, ""),

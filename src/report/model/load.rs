@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Past, Report, Stage, State};
+use crate::event::{Event, Stamped};
+use crate::fs::disk::DiskError;
 use crate::report::summary::RunSummary;
 use crate::report::summary::alike::Subject;
 use crate::run::alive::is_under_way;
-use crate::run::event::{Event, Stamped};
-use crate::state::disk::DiskError;
 use crate::state::journal;
 use crate::state::layout::Layout;
 use crate::state::record::Record;
@@ -46,16 +46,16 @@ fn made(layout: &Layout, events: &[Stamped]) -> Result<BTreeMap<String, (String,
     for stamped in events {
         let Event::StageUpToDate { stage, fingerprint, .. } = &stamped.event else { continue };
         let path = layout.record(fingerprint);
-        let bytes = crate::state::disk::read_if_there(&path)?;
+        let bytes = crate::fs::disk::read_if_there(&path)?;
         let Some(record) = bytes.and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok()) else { continue };
         if !reports.contains_key(&record.run) {
             let (events, _) = journal::read(&layout.journal(&record.run))?;
             reports.insert(record.run.clone(), Report::of(&events, &Past::default(), None));
         }
         let known = reports.get(&record.run).and_then(|report| report.stage(stage));
-        let known = known.filter(|known| known.state == State::Done && known.fingerprint == *fingerprint);
+        let known = known.filter(|known| known.state == State::Done && *fingerprint == known.fingerprint);
         let stage_then = known.cloned().unwrap_or_else(|| of_record(layout, &record));
-        made.insert(stage.clone(), (record.run.clone(), stage_then));
+        made.insert(stage.to_string(), (record.run.clone(), stage_then));
     }
     Ok(made)
 }
@@ -69,17 +69,7 @@ fn of_record(layout: &Layout, record: &Record) -> Stage {
         files: output.files,
         earlier: Vec::new(),
     });
-    let facts: Vec<crate::report::summary::Fact> = record
-        .facts
-        .iter()
-        .map(|fact| crate::report::summary::Fact {
-            step: fact.step.clone(),
-            name: fact.name.clone(),
-            value: fact.value,
-            unit: fact.unit.clone(),
-        })
-        .collect();
-    let facts = super::facts::sort(&facts);
+    let facts = super::facts::sort(&record.facts);
     Stage {
         name: record.stage.clone(),
         state: State::Done,

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use build::Past;
-pub use facts::{Bolt, Count, Estimate, Fact, Hot, Inner, Profile, WorkloadProfile};
+pub use facts::{Bolt, Count, Estimate, Hot, Inner, Profile, WorkloadProfile};
 pub use files::Compared;
 pub use stage::{Before, Failure, Made, Output, Stage, State, Step, StepKind, Workloads};
 pub use timeline::Timeline;

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Bolt, Fact, Inner, Profile};
+use super::facts::{Bolt, Inner, Profile};
 use crate::compare::files::is_result;
+use crate::event::Fact;
 
 /// A stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

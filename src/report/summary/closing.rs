@@ -1,8 +1,8 @@
 //! The last lines of a run: what failed, how to go on, and one sentence that says how it ended.
 
-use super::super::text;
 use super::{RunSummary, StageSummary, Status};
-use crate::run::event::Outcome;
+use crate::event::Outcome;
+use crate::text;
 
 /// The command lines that go on with a run. What a person typed is known to the command line only.
 #[derive(Debug, Clone, PartialEq, Eq)]

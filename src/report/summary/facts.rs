@@ -3,16 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{StageSummary, profiles};
-use crate::report::text;
-
-/// A number that an operation reported.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fact {
-    pub step: String,
-    pub name: String,
-    pub value: f64,
-    pub unit: String,
-}
+use crate::event::Fact;
+use crate::text;
 
 impl StageSummary {
     /// A step that is tried again reports again: the later number counts.
@@ -42,9 +34,9 @@ impl StageSummary {
 
     /// The facts in one line, `24 raw profiles, 1,402 functions`; empty if there are none. What is said in a sentence is not repeated.
     pub fn fact_line(&self) -> String {
-        let told = profiles::told(self.facts.iter().map(|fact| (fact.step.as_str(), fact.name.as_str(), fact.value)));
+        let told = profiles::told(&self.facts);
         let mut facts = self.fact_totals();
-        facts.retain(|fact| !told.contains(&fact.step.as_str()));
+        facts.retain(|fact| !told.contains(&&fact.step));
         // That there is nothing of something is worth a share, not a number.
         let told = facts.iter().filter(|fact| fact.value != 0.0 || !fact.unit.is_empty());
         let texts = told.map(|fact| {
@@ -87,13 +79,6 @@ impl StageSummary {
 
     /// What the facts say of profiles.
     pub fn profile_sentences(&self) -> Vec<String> {
-        profiles::sentences(self.facts.iter().map(|fact| (fact.step.as_str(), fact.name.as_str(), fact.value)))
-    }
-}
-
-impl Fact {
-    /// Of a group, `GROUP/NAME`: for reports, too much for a line.
-    pub fn is_detail(&self) -> bool {
-        self.name.contains('/')
+        profiles::sentences(&self.facts)
     }
 }

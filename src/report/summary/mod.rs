@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
-pub use facts::Fact;
+pub use crate::event::Fact;
 pub use previous::{Change, Previous, PreviousStage};
 pub use shown::{Shown, shown};
 
-use crate::run::event::{Event, Failure, Outcome, OutputInfo, Stamped, Usage};
+use crate::event::{Event, Failure, Outcome, OutputInfo, Stamped, Usage};
+use crate::names::StepId;
 
 /// A run, as far as its events tell. Durations are in seconds.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +65,7 @@ pub struct StageSummary {
     /// How often a step or workload was tried again.
     pub retries: usize,
     /// Steps that are pools: what they used is counted with their workloads.
-    pools: Vec<String>,
+    pools: Vec<StepId>,
 }
 
 /// Where a stage stands in a run.
@@ -114,7 +115,7 @@ impl RunSummary {
         self.latest = Some(stamped.time);
         match &stamped.event {
             Event::RunStarted { run, pipeline, file, args, vars, stages, jobs, .. } => {
-                self.run.clone_from(run);
+                self.run = run.to_string();
                 self.pipeline.clone_from(pipeline);
                 self.file.clone_from(file);
                 self.args.clone_from(args);
@@ -139,7 +140,7 @@ impl RunSummary {
             Event::StageSkipped { stage, reason } => {
                 self.stage(stage).status = Status::Skipped { reason: reason.clone() };
             }
-            Event::StageBlocked { stage, by } => self.stage(stage).status = Status::Blocked { by: by.clone() },
+            Event::StageBlocked { stage, by } => self.stage(stage).status = Status::Blocked { by: by.to_string() },
             Event::StageStarted { stage, reasons, earlier, .. } => {
                 let stage = self.stage(stage);
                 stage.status = Status::Running;
@@ -153,10 +154,7 @@ impl RunSummary {
                 stage.workloads.total += workloads;
                 stage.workloads.committed += committed;
             }
-            Event::Fact { stage, step, name, value, unit } => {
-                let fact = Fact { step: step.clone(), name: name.clone(), value: *value, unit: unit.clone() };
-                self.stage(stage).add_fact(fact);
-            }
+            Event::Fact { stage, fact } => self.stage(stage).add_fact(fact.clone()),
             Event::StepFinished { stage, step, usage, .. } => {
                 let stage = self.stage(stage);
                 if !stage.pools.contains(step) {

@@ -2,7 +2,9 @@
 //!
 //! Knows names of facts, not who reported them.
 
-use super::super::text;
+use crate::event::Fact;
+use crate::names::StepId;
+use crate::text;
 
 /// Of a profile that was gathered: `310 functions, 76 % never run, largest count 9,829,101, read by LLVM 22 and newer`. Of a build that
 /// used one: `98.2 % of 1,425 functions in the program have a profile …`. None: there is nothing of profiles among the
@@ -16,12 +18,12 @@ fn sentence<'a>(facts: impl IntoIterator<Item = (&'a str, f64)>) -> Option<Strin
     of("functions-without-profile").map(|without| used(of, without))
 }
 
-/// The same of the facts of each step, `(step, name, value)`. Where a build used several profiles, the steps are named after what they
+/// The same of the facts of each step. Where a build used several profiles, the steps are named after what they
 /// are of, and so the sentences: `llvm: 97 % of 80,123 functions have a profile`.
-pub fn sentences<'a>(facts: impl IntoIterator<Item = (&'a str, &'a str, f64)>) -> Vec<String> {
+pub fn sentences(facts: &[Fact]) -> Vec<String> {
     let told = by_step(facts).into_iter().filter_map(|(step, facts)| {
         let sentence = sentence(facts)?;
-        Some(match step.strip_prefix("check-profile-use-") {
+        Some(match step.step.as_ref().and_then(|step| step.strip_prefix("check-profile-use-")) {
             Some(component) => format!("{component}: {sentence}"),
             None => sentence,
         })
@@ -30,16 +32,16 @@ pub fn sentences<'a>(facts: impl IntoIterator<Item = (&'a str, &'a str, f64)>) -
 }
 
 /// The steps of which [`sentences`] has one.
-pub fn told<'a>(facts: impl IntoIterator<Item = (&'a str, &'a str, f64)>) -> Vec<&'a str> {
+pub fn told(facts: &[Fact]) -> Vec<&StepId> {
     by_step(facts).into_iter().filter_map(|(step, facts)| sentence(facts).map(|_| step)).collect()
 }
 
-fn by_step<'a>(facts: impl IntoIterator<Item = (&'a str, &'a str, f64)>) -> Vec<(&'a str, Vec<(&'a str, f64)>)> {
-    let mut steps: Vec<(&str, Vec<(&str, f64)>)> = Vec::new();
-    for (step, name, value) in facts {
+fn by_step(facts: &[Fact]) -> Vec<(&StepId, Vec<(&str, f64)>)> {
+    let mut steps: Vec<(&StepId, Vec<(&str, f64)>)> = Vec::new();
+    for Fact { step, name, value, .. } in facts {
         match steps.iter_mut().find(|(known, _)| *known == step) {
-            Some((_, facts)) => facts.push((name, value)),
-            None => steps.push((step, vec![(name, value)])),
+            Some((_, facts)) => facts.push((name, *value)),
+            None => steps.push((step, vec![(name, *value)])),
         }
     }
     steps
@@ -111,7 +113,8 @@ mod tests {
         assert_eq!(sentence([("size", 1.0)]), None);
         let (rustc, llvm) = ("check-profile-use-rustc", "check-profile-use-llvm");
         let name = "functions-without-profile";
-        let told = sentences([("x.py", "inner/llvm", 3.0), (rustc, name, 1.0), (llvm, name, 0.0)]);
+        let reported = [("x.py", "inner/llvm", 3.0), (rustc, name, 1.0), (llvm, name, 0.0)];
+        let told = sentences(&reported.map(|(step, name, value)| Fact::number(name, value).of(&StepId::step(step))));
         let expected =
             ["rustc: of all that was compiled, 1 without", "llvm: every function that was compiled has a profile"];
         assert_eq!(told, expected);

@@ -6,8 +6,8 @@ use std::io::Read;
 
 use camino::Utf8Path;
 
-use super::super::text;
 use super::{RunSummary, Status};
+use crate::text;
 
 /// More of a file is not printed: it is meant for a table.
 const LIMIT: u64 = 64 * 1024;

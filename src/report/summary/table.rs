@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::paint::Paint;
 use super::super::table::{Grid, Tone};
-use super::super::text;
 use super::{Change, Previous, RunSummary, StageSummary, Status};
+use crate::text;
 
 /// How the table is to look.
 #[derive(Debug, Clone, Copy)]

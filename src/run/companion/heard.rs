@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::plan::companion::{Reported, Said};
+use crate::event::Event;
+use crate::event::Fact;
+use crate::names::StageName;
+use crate::plan::companion::Said;
 use crate::run::control::Hold;
-use crate::run::event::Event;
 use crate::run::step::Events;
 
 /// What the companion has said.
@@ -25,7 +27,7 @@ pub struct State {
     pub running: BTreeMap<u64, Hold>,
     pub held: bool,
     /// Numbers of the whole pool.
-    pub facts: Vec<Reported>,
+    pub facts: Vec<Fact>,
     /// It has closed its output: it has ended.
     pub gone: bool,
 }
@@ -33,7 +35,7 @@ pub struct State {
 #[derive(Debug)]
 pub enum Answer {
     Ready,
-    Done(Vec<Reported>),
+    Done(Vec<Fact>),
     Failed { what: String, machine: bool },
 }
 
@@ -51,7 +53,7 @@ impl Heard {
 pub struct Listener {
     pub heard: Arc<Heard>,
     pub events: Events,
-    pub stage: String,
+    pub stage: StageName,
 }
 
 impl Listener {

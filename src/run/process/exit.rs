@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-use crate::run::event::Usage;
+use crate::event::Usage;
 
 /// A command that has ended, with its whole tree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

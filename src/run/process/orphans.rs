@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, waitpid};
 
-use crate::run::supervisor::linux::{self, Proc};
+use crate::proc::tree::{self, Proc};
 
 /// The supervisors that were started and not yet waited for.
 ///
@@ -54,7 +54,7 @@ pub(super) fn end_orphans() {
         let orphans = {
             let supervisors = SUPERVISORS.lock().unwrap_or_else(PoisonError::into_inner);
             let orphans = orphans(&supervisors);
-            linux::signal(&orphans, Signal::KILL);
+            tree::signal(&orphans, Signal::KILL);
             orphans
         };
         if orphans.is_empty() {
@@ -74,14 +74,14 @@ pub(super) fn end_orphans() {
 /// Children of this process, and what is below them, that are in another session than this process, and that are no
 /// supervisor: programs that optbuild runs without one stay in its session.
 fn orphans(supervisors: &BTreeSet<i32>) -> Vec<Proc> {
-    let Some(own) = linux::this() else { return Vec::new() };
-    let all = linux::all();
+    let Some(own) = tree::this() else { return Vec::new() };
+    let all = tree::all();
     let roots: Vec<Proc> = all
         .iter()
         .filter(|process| process.parent == own.pid && process.session != own.session)
         .filter(|process| !supervisors.contains(&process.pid))
         .cloned()
         .collect();
-    let below = linux::descendants(&all, roots.iter().map(|root| root.pid));
+    let below = tree::descendants(&all, roots.iter().map(|root| root.pid));
     roots.into_iter().chain(below).collect()
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-use crate::run::supervisor::linux::{self, Proc};
+use crate::proc::tree::{self, Proc};
 
 /// In the environment of every command: the directory of its run, below the one that [`end_survivors`] is told.
 pub const RUN_VARIABLE: &str = "OPTBUILD_RUN";
@@ -27,19 +27,6 @@ pub struct StillAlive(
     /// `NAME (pid PID)`
     pub Vec<String>,
 );
-
-/// The start time of a process, as in field 22 of `/proc/PID/stat`; 0 if there is no such process.
-pub fn start_time_of(pid: u32) -> u64 {
-    i32::try_from(pid).ok().and_then(linux::process).map_or(0, |process| process.start_time)
-}
-
-/// Whether the process with this pid and start time still runs.
-pub fn is_alive(pid: u32, start_time: u64) -> bool {
-    i32::try_from(pid)
-        .ok()
-        .and_then(linux::process)
-        .is_some_and(|process| process.start_time == start_time && !process.is_dead())
-}
 
 /// Returns when nothing is left of runs whose directories are below `runs`, none of which has a runner any more: waits while
 /// supervisors end their trees, and ends the rest.
@@ -81,7 +68,7 @@ pub fn end_survivors(runs: &Utf8Path, supervisors: &[(u32, u64)]) -> Result<(), 
 
 /// Living processes of runs, and of each whether a supervisor is there that ends it.
 fn left(runs: &Utf8Path, supervisors: &[(u32, u64)]) -> Vec<(Proc, bool)> {
-    let all = linux::all();
+    let all = tree::all();
     let parents: BTreeMap<i32, i32> = all.iter().map(|process| (process.pid, process.parent)).collect();
     let ancestors = |pid: i32| {
         let mut seen = BTreeSet::new();
@@ -97,7 +84,7 @@ fn left(runs: &Utf8Path, supervisors: &[(u32, u64)]) -> Vec<(Proc, bool)> {
     for process in &marked {
         watching.extend(ancestors(process.pid).skip(1).filter(|pid| !own.contains(pid) && is_supervisor(*pid)));
     }
-    let below = linux::descendants(&all, watching.iter().copied());
+    let below = tree::descendants(&all, watching.iter().copied());
     let supervised: BTreeSet<i32> = below.iter().map(|process| process.pid).chain(watching).collect();
     let marked: BTreeSet<i32> = marked.iter().map(|process| process.pid).collect();
     foreign()

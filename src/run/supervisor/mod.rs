@@ -4,7 +4,6 @@
 //! below it, so what a daemon leaves behind becomes its child. It ends the tree when the command has exited, when the runner
 //! asks, and when the runner is gone, which it sees by the end of its standard input. One thread; unaware of stages and steps.
 
-pub(crate) mod linux;
 mod orders;
 pub(crate) mod protocol;
 pub(crate) mod spawn;
@@ -22,7 +21,8 @@ use rustix::process::{Signal, WaitOptions, WaitStatus, getpid, set_child_subreap
 use self::orders::Orders;
 use self::protocol::{Launch, Order, Report, RunningClock};
 use self::wakeup::Wakeup;
-use crate::run::event::Usage;
+use crate::event::Usage;
+use crate::proc::tree;
 use crate::run::process::{Exit, ExitKind, StartError};
 
 /// How long processes that outlive the command may take to exit by themselves: many do so at that very moment.
@@ -196,7 +196,7 @@ impl Supervisor {
             Order::End { grace } => self.end(Duration::from_millis(grace)),
             Order::Pause if !self.clock.is_paused() && matches!(self.phase, Phase::Running | Phase::Leaving { .. }) => {
                 self.clock.pause();
-                linux::stop_own_tree();
+                tree::stop_own_tree();
             }
             Order::Pause => {}
             Order::Resume => self.go_on(),
@@ -206,7 +206,7 @@ impl Supervisor {
     fn go_on(&mut self) {
         if self.clock.is_paused() {
             self.clock.resume();
-            linux::continue_own_tree();
+            tree::continue_own_tree();
         }
     }
 
@@ -222,9 +222,9 @@ impl Supervisor {
                 self.phase = Phase::Ending { until: latest };
                 // A stopped process gets the signal when it goes on, so that it can end in order. Not only what was paused here
                 // may be stopped.
-                let tree = linux::own_tree();
-                linux::signal(&tree, Signal::TERM);
-                linux::signal(&tree, Signal::CONT);
+                let tree = tree::own_tree();
+                tree::signal(&tree, Signal::TERM);
+                tree::signal(&tree, Signal::CONT);
                 self.clock.resume();
             }
         }
@@ -232,7 +232,7 @@ impl Supervisor {
 
     fn kill(&mut self) {
         self.clock.resume();
-        linux::kill_own_tree();
+        tree::kill_own_tree();
         let now = Instant::now();
         self.phase = Phase::Killing { since: now, pause: FIRST_PAUSE, next: now + FIRST_PAUSE };
     }
@@ -246,13 +246,13 @@ impl Supervisor {
                 self.phase = Phase::Leaving { until: Instant::now() + LEAVE };
             }
             Phase::Leaving { .. } => {
-                let living = linux::own_tree().into_iter().filter(|process| !process.is_dead());
+                let living = tree::own_tree().into_iter().filter(|process| !process.is_dead());
                 self.left_behind = living.map(|process| process.name).collect();
                 self.end(GRACE);
             }
             Phase::Ending { .. } => self.kill(),
             Phase::Killing { since, pause, .. } => {
-                let refused = linux::kill_own_tree();
+                let refused = tree::kill_own_tree();
                 if refused && since.elapsed() > GIVE_UP {
                     return false;
                 }

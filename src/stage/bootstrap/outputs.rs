@@ -189,7 +189,7 @@ fn output(xpy: &Xpy, cx: &mut Context, name: &str, path: Arg) {
     cx.plan.outputs.push(Output { name: name.into(), path, portable, show: false });
 }
 
-/// Where an output stands in the stage's `out`. A name that has a hash or a version in it is a pattern (see [`crate::plan::pattern`]).
+/// Where an output stands in the stage's `out`. A name that has a hash or a version in it is a pattern (see [`crate::fs::pattern`]).
 pub(in super::super) fn below_out(kind: &Bootstrap, output: &str, cx: &mut Context) -> Option<String> {
     let checkout = cx.arg(&kind.checkout).ok().and_then(|arg| cx.known_path(&arg))?;
     let host =

@@ -1,10 +1,10 @@
 //! The steps with which a build checks its profile, before and after it is used.
 
 use super::Context;
-use crate::op::Share;
 use crate::pipeline::{Supplied, Text};
 use crate::plan::{Arg, Late, Op, Part, ProfileUse, Step};
 use crate::stage::PlanError;
+use crate::text::share::Share;
 use crate::toolchain::{self, Tool};
 
 /// Of the functions of a program that are in a profile that was gathered elsewhere, how many may have had other code there. A

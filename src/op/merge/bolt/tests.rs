@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::state::disk;
+use crate::state::manifest;
 
 const TOOL: &str = "/usr/lib/llvm-22/bin/merge-fdata";
 
@@ -107,7 +107,7 @@ fn errors_of_the_machine_say_nothing_about_files() {
                     echo 'LLVM ERROR: IO failure on output stream: No space left on device' >&2\nexit 1";
         let error = place.good(place.tool(full).as_str(), files, &[]).unwrap_err();
         assert!(error.to_string().contains("No space left"), "{error:#}");
-        assert!(files.len() > 1 || disk::is_to_blame(&error), "{error:#}");
+        assert!(files.len() > 1 || manifest::is_to_blame(&error), "{error:#}");
         for script in
             ["kill -9 $$", "exit 127", "echo \"x: '$(sed -n '1s/\"//gp' files)': Permission denied.\" >&2; exit 1"]
         {

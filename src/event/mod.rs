@@ -1,0 +1,280 @@
+//! Everything that leaves the runner: typed events, for the journal, the terminal, `--json` and the report.
+//!
+//! Data only. Unaware of who sends and who listens.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{FingerprintId, RunId, StageName, StepId, WorkloadName};
+
+/// An event and when it happened; a line of the journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stamped {
+    pub time: Timestamp,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened in a run. Durations are in seconds, sizes in bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    RunStarted {
+        run: RunId,
+        pipeline: String,
+        file: Utf8PathBuf,
+        /// Hash of the pipeline's files.
+        pipeline_hash: String,
+        /// The command line that began the run, without the program.
+        args: Vec<String>,
+        /// Where it was begun.
+        cwd: Utf8PathBuf,
+        /// The start time of the process, as in field 22 of `/proc/PID/stat`: with the pid, it is that process and no other.
+        pid_start: u64,
+        /// `--set` values, secrets left out.
+        vars: BTreeMap<String, serde_json::Value>,
+        /// Stages that the run does afresh whatever their records say.
+        forced: Vec<StageName>,
+        /// In the order of the file: all stages of the pipeline that are on.
+        stages: Vec<StageName>,
+        jobs: usize,
+        version: String,
+        pid: u32,
+    },
+    /// The stage's record is good.
+    StageUpToDate {
+        stage: StageName,
+        fingerprint: FingerprintId,
+        saved: f64,
+    },
+    /// Outside of the selection, switched off, or skipped.
+    StageSkipped {
+        stage: StageName,
+        reason: String,
+    },
+    /// What it depends on has no output.
+    StageBlocked {
+        stage: StageName,
+        by: StageName,
+    },
+    StageStarted {
+        stage: StageName,
+        fingerprint: FingerprintId,
+        /// Why it runs, in words.
+        reasons: Vec<String>,
+        /// How long it took the last time, in all runs that worked on it.
+        expected: Option<f64>,
+        /// How long earlier runs worked on what it goes on with.
+        #[serde(default)]
+        earlier: f64,
+        jobs: usize,
+    },
+    /// The programs that a stage runs, as they call themselves.
+    ToolsUsed {
+        stage: StageName,
+        tools: Vec<ToolVersion>,
+    },
+    /// What the commands under way use: about once a second, less often in long runs.
+    Sampled {
+        trees: Vec<TreeSample>,
+    },
+    /// Decisions of the plan, and things that the user should know.
+    Note {
+        stage: StageName,
+        text: String,
+    },
+    /// A supervisor was started for a command: what a later run must end if this one is killed.
+    ProcessStarted {
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
+        pid: u32,
+        start_time: u64,
+    },
+    StepStarted {
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
+        /// Ready to paste, directory and all, without secrets.
+        command: String,
+        cwd: Utf8PathBuf,
+        log: Utf8PathBuf,
+    },
+    /// A step that is a pool of workloads begins; it is open until the `step-finished` of the same step. Steps that start
+    /// meanwhile in the stage are of its attempts.
+    PoolStarted {
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
+        workloads: usize,
+        /// How many of them count already, because an earlier run committed them.
+        committed: usize,
+    },
+    /// An operation reported a number.
+    Fact {
+        stage: StageName,
+        #[serde(flatten)]
+        fact: Fact,
+    },
+    StepFinished {
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
+        outcome: Outcome,
+        usage: Usage,
+    },
+    /// A workload's result counts from here on.
+    WorkloadCommitted {
+        stage: StageName,
+        workload: WorkloadName,
+        attempt: u32,
+    },
+    /// A step or workload is tried again.
+    Retrying {
+        stage: StageName,
+        #[serde(flatten)]
+        step: StepId,
+        attempt: u32,
+        of: u32,
+    },
+    StageFinished {
+        stage: StageName,
+        outcome: Outcome,
+        duration: f64,
+        /// Time in which none of its commands ran: hashing sources and outputs, and syncing.
+        hashing: f64,
+        outputs: Vec<OutputInfo>,
+        /// On failure: how the step that failed can be repeated, and the end of its log.
+        failure: Option<Failure>,
+        /// The failure does not fail the run.
+        tolerated: bool,
+    },
+    RunFinished {
+        outcome: Outcome,
+        duration: f64,
+    },
+}
+
+/// A number that an operation reports. A name with a slash, `GROUP/NAME`, is a detail that only reports show:
+///
+/// - `inner/NAME`, in `s`: how long a step of a build tool inside of this step took
+/// - `dyno-before/NAME`, `dyno-after/NAME`: llvm-bolt's estimates of what is executed
+/// - `bolt/NAME`: what llvm-bolt found and did
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Fact {
+    /// Empty as an operation writes it: the runner knows which step it runs.
+    #[serde(flatten)]
+    pub step: StepId,
+    pub name: String,
+    pub value: f64,
+    /// A noun in the plural, `bytes`, `s` or `%`; empty where the name says what is counted.
+    pub unit: String,
+}
+
+impl Fact {
+    pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Fact {
+        Fact { step: StepId::default(), name: name.into(), value, unit: unit.into() }
+    }
+
+    /// A number without a unit: the name says what it is.
+    pub fn number(name: impl Into<String>, value: f64) -> Fact {
+        Fact::new(name, value, "")
+    }
+
+    pub fn count(name: impl Into<String>, value: usize, unit: impl Into<String>) -> Fact {
+        Fact::new(name, value as f64, unit)
+    }
+
+    pub fn bytes(name: impl Into<String>, value: u64) -> Fact {
+        Fact::new(name, value as f64, "bytes")
+    }
+
+    /// A share from 0 to 1.
+    pub fn percent(name: impl Into<String>, share: f64) -> Fact {
+        Fact::new(name, share * 100.0, "%")
+    }
+
+    /// The same fact of a step.
+    pub fn of(self, step: &StepId) -> Fact {
+        Fact { step: step.clone(), ..self }
+    }
+
+    /// It belongs to a group, `GROUP/NAME`: it is too much for a line.
+    pub fn is_detail(&self) -> bool {
+        self.name.contains('/')
+    }
+}
+
+/// A program, and the line in which it says its version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolVersion {
+    pub name: String,
+    pub path: Utf8PathBuf,
+    /// Empty if it did not say.
+    pub version: String,
+}
+
+/// What a command with all its descendants used up to a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TreeSample {
+    pub stage: StageName,
+    #[serde(flatten)]
+    pub step: StepId,
+    /// User and system time in seconds since it began, of those that have ended as well.
+    pub cpu: f64,
+    /// Sum of the resident sets in bytes. What processes share counts once for each.
+    pub memory: u64,
+    pub processes: usize,
+}
+
+/// How something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Done,
+    Failed,
+    Interrupted,
+}
+
+/// What a command's whole process tree used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    pub wall: f64,
+    pub user: f64,
+    pub system: f64,
+    /// Of the largest process.
+    pub peak_memory: u64,
+}
+
+/// An output of a finished stage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OutputInfo {
+    pub name: String,
+    pub path: Utf8PathBuf,
+    pub bytes: u64,
+    pub files: u64,
+    pub show: bool,
+}
+
+/// Why a stage failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    #[serde(flatten)]
+    pub step: StepId,
+    /// A sentence: `the command exited with status 1`.
+    pub what: String,
+    /// Ready to paste, with cwd and env; empty if no command failed.
+    pub command: String,
+    pub log: Option<Utf8PathBuf>,
+    /// The first error of the log and what follows it, if it does not stand among the last lines.
+    #[serde(default)]
+    pub error: Vec<String>,
+    /// The last lines of the log.
+    pub tail: Vec<String>,
+    /// The failure is of this machine (a tool, a disk, a permission), not of the stage.
+    pub environment: bool,
+}

@@ -1,0 +1,8 @@
+//! Files and directory trees: what survives a kill, copies, patterns, and what `stat` says.
+//!
+//! Unaware of what the files mean.
+
+pub mod disk;
+pub mod pattern;
+pub mod stat;
+pub mod tree;

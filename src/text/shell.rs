@@ -1,0 +1,32 @@
+//! Words for a shell, quoted where they must be.
+
+/// A word that a shell reads as exactly this text. An empty text is `''`.
+pub fn quote(word: &str) -> String {
+    // An equals sign needs quotes only in a word that begins a command.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+/.,:@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    // A shell has no way to write the character NUL, and no argument can hold it.
+    let word = word.replace('\0', "");
+    shlex::try_quote(&word).map_or_else(|_| String::new(), |word| word.into_owned())
+}
+
+/// Words as one command line.
+pub fn join<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
+    words.into_iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_back_as_they_were() {
+        for word in ["", "a", "a b", "it's", "$HOME", "--set=x=1", "a\nb", "\\", "!x", "~", "*", "{a,b}"] {
+            let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quote(word))]).output();
+            assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), word);
+        }
+        assert_eq!(join(["optbuild", "--set=a=b", "a b"]), "optbuild --set=a=b 'a b'");
+    }
+}
