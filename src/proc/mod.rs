@@ -3,7 +3,9 @@
 //! This file is the interface. What only one system can answer stands in a file of that system; for Linux it is `linux.rs`, which
 //! reads `/proc`. Unaware of runs, stages and profiles.
 
+pub mod lifetime;
 mod linux;
+pub mod open_files;
 pub mod signals;
 pub mod tree;
 

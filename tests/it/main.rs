@@ -91,6 +91,7 @@ mod report {
     mod info;
     mod model;
     mod page;
+    mod schema;
     mod summary;
     mod support;
 }

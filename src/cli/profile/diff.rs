@@ -7,12 +7,11 @@ use anyhow::Result;
 use super::subject::{Format, Subject, list};
 use crate::cli::args::DiffArgs;
 use crate::cli::exit::Usage;
-use crate::cli::output::look;
-use crate::cli::output::print;
-use crate::op::listing::Level;
-use crate::profile::compare::{Counts, compare};
-use crate::profile::demangle::demangle;
+use crate::cli::output::{look, print};
+use crate::op::merge::tools::Level;
 use crate::profile::fdata;
+use crate::profile::figures::{Counts, compare};
+use crate::profile::names::demangle;
 use crate::report::info::{ChangeInfo, DiffInfo, diff_text};
 
 /// How two profiles differ.

@@ -4,13 +4,12 @@ use anyhow::Result;
 
 use super::subject::{Format, Subject, list};
 use crate::cli::args::ShowArgs;
-use crate::cli::output::look;
-use crate::cli::output::print;
-use crate::op::listing::Level;
-use crate::profile::demangle::demangle;
+use crate::cli::output::{look, print};
+use crate::op::merge::tools::Level;
 use crate::profile::fdata;
+use crate::profile::figures::{Hottest, Statistics};
 use crate::profile::header::HeaderKind;
-use crate::profile::statistics::{Hottest, Statistics};
+use crate::profile::names::demangle;
 use crate::report::info::{HotFunction, LevelInfo, ProfileInfo, profile_text};
 use crate::toolchain::formats;
 

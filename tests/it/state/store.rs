@@ -11,6 +11,7 @@ use optbuild::state::fingerprint::Fingerprint;
 use optbuild::state::hash::Hasher;
 use optbuild::state::manifest::Manifest;
 use optbuild::state::record::{OutputRecord, Record, RecordOutcome};
+use optbuild::state::layout;
 use optbuild::state::store::{LockInfo, State, StateError};
 
 fn temporary() -> (tempfile::TempDir, Utf8PathBuf) {
