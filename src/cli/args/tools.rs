@@ -84,15 +84,15 @@ fn weighted(text: &str) -> Result<(u64, Utf8PathBuf), String> {
 #[derive(Debug, Subcommand)]
 pub enum Profile {
     /// Show what is in a profile: its kind and version, who reads it, functions and counts
-    Show(ShowArgs),
+    Show(ProfileShowArgs),
     /// Compare two profiles: how far they overlap, and which functions changed most
-    Diff(DiffArgs),
+    Diff(ProfileDiffArgs),
     /// Pack the merged profiles of a pipeline into a bundle, for `run --profiles` elsewhere
-    Export(ExportArgs),
+    Export(ProfileExportArgs),
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct ExportArgs {
+pub struct ProfileExportArgs {
     /// The pipeline [default: that of the last run]
     #[arg(value_name = "NAME|FILE")]
     pub pipeline: Option<String>,
@@ -104,7 +104,7 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct ShowArgs {
+pub struct ProfileShowArgs {
     /// A raw or merged profile of LLVM, a profile of BOLT, or the output of a stage of the last run
     #[arg(value_name = "FILE|STAGE.OUTPUT")]
     pub profile: String,
@@ -113,7 +113,7 @@ pub struct ShowArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct DiffArgs {
+pub struct ProfileDiffArgs {
     /// The profile to compare with: a file, or the output of a stage of the last run
     #[arg(value_name = "FILE|STAGE.OUTPUT")]
     pub base: String,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 
 use super::subject::{Format, Subject, list};
-use crate::cli::args::DiffArgs;
+use crate::cli::args::ProfileDiffArgs;
 use crate::cli::exit::Usage;
 use crate::cli::output::{look, print};
 use crate::op::merge::tools::Level;
@@ -15,7 +15,7 @@ use crate::profile::names::demangle;
 use crate::report::info::{ChangeInfo, DiffInfo, diff_text};
 
 /// How two profiles differ.
-pub(super) fn diff(args: &DiffArgs) -> Result<u8> {
+pub(super) fn diff(args: &ProfileDiffArgs) -> Result<u8> {
     let [base, other] = [Subject::find(&args.base, &args.form)?, Subject::find(&args.other, &args.form)?];
     let (a, b) = match (&base.format, &other.format) {
         (Format::Llvm(..), Format::Llvm(..)) => (counts(&base)?, counts(&other)?),

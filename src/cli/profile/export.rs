@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{matchable, origin};
-use crate::cli::args::{ExportArgs, LastRunArgs};
+use crate::cli::args::{LastRunArgs, ProfileExportArgs};
 use crate::cli::exit::Usage;
 use crate::cli::output::print;
 use crate::cli::project::{Project, current_dir};
@@ -22,7 +22,7 @@ use crate::text;
 const PROFILE: &str = "profile";
 
 /// Packs the profiles of the records that the gather stages have.
-pub(super) fn export(args: &ExportArgs) -> Result<u8> {
+pub(super) fn export(args: &ProfileExportArgs) -> Result<u8> {
     let output = current_dir()?.join(&args.output);
     let last = LastRunArgs { pipeline: args.pipeline.clone(), settings: args.settings.clone() };
     let project = Project::last(&last)?;
