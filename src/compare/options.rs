@@ -71,7 +71,7 @@ impl Options {
             precision: finer.fold(self.precision.value(), f64::min),
             rounds: self.rounds,
             counter: self.counter,
-            valgrind: super::find_valgrind(),
+            valgrind: super::counting::find_valgrind(),
             check_output: !self.ignore_output,
             allow_failure: self.allow_failure,
             scratch: scratch.to_owned(),

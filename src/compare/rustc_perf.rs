@@ -35,6 +35,17 @@ pub enum Profile {
     Opt,
 }
 
+impl Profile {
+    /// As rustc-perf and the command line call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Check => "Check",
+            Profile::Debug => "Debug",
+            Profile::Opt => "Opt",
+        }
+    }
+}
+
 /// Which crates, built how.
 #[derive(Debug, Clone)]
 pub struct Selection {
@@ -98,10 +109,10 @@ pub fn workloads(
         }
         let source = known.path(name);
         for profile in &selection.profiles {
-            let title = format!("{name} {profile:?}");
+            let (title, profile_name) = (format!("{name} {}", profile.name()), profile.name());
             say(&format!("building the dependencies of {title}"));
             let prepared = |side: &Build, which: &str| -> Result<Invocation> {
-                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{profile:?}-{which}"));
+                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{profile_name}-{which}"));
                 prepare(&source, *profile, side, selection, env, &dir, &wrapper)
                     .with_context(|| format!("crate {title} with {}", side.name))
             };

@@ -6,11 +6,11 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Build, Request, Workload};
 use crate::compare::result::Comparison;
+use crate::compare::result::{JSON, MARKDOWN, TABLE};
 use crate::compare::{self, rustc_perf};
 use crate::event::Fact;
 use crate::report::comparison;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use super::workloads::env;
 use super::{Context, PlanError};
-use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Limit;
 use crate::compare::request::{Counter, PLACEHOLDER};
+use crate::compare::result::{JSON, MARKDOWN, TABLE};
 use crate::compare::rustc_perf::DEFAULT_CRATES;
 use crate::pipeline::kind::Compare;
 use crate::pipeline::kind::compare::MeasuredWorkload;
