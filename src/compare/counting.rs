@@ -86,7 +86,7 @@ pub struct Outcome {
     pub took: f64,
 }
 
-/// Makes counts at the same time, each of which may take so long.
+/// Makes counts at the same time. Each may take so long.
 pub type Counter<'a> = dyn FnMut(&[Job], Duration) -> Vec<Outcome> + 'a;
 
 /// How long counts take: seconds until a program's first instruction, and then how many times as long as the program.
@@ -114,9 +114,9 @@ pub struct Counting<'a> {
     jobs: usize,
     /// When the clock shows this, counting is over: the times need theirs.
     end: f64,
-    /// Workloads of which nothing was counted yet, the shortest first.
+    /// Workloads that were not counted yet, the shortest first.
     waiting: Vec<usize>,
-    /// The first workload, of which some runs may have been counted.
+    /// The workload that was counted first. Some of its runs may still have to be counted.
     begun: Option<usize>,
     /// What was seen: an effort, and how long it took to count.
     seen: Vec<(Effort, f64)>,

@@ -1,9 +1,9 @@
 //! The first run of every workload on both sides: does it work, do both sides print the same, how long does it take?
 //!
-//! Nothing of it counts: files and caches are cold. Unaware of what follows.
+//! This run is in no result, because files and caches are cold. Unaware of what follows.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
@@ -22,6 +22,8 @@ use crate::text;
 /// How much of what a program printed is shown.
 const LONGEST_LINE: usize = 200;
 const LAST_LINES: usize = 10;
+/// Output is compared line by line. Of a longer line, so many bytes at a time.
+const LONGEST_PART: u64 = 1 << 20;
 
 /// What the first run of a workload was like.
 #[derive(Debug, Clone)]
@@ -77,7 +79,7 @@ fn once(request: &Request, workload: &Workload, build: &Build, dir: &Utf8Path, c
     let reading = order.run(&settings.optbuild)?;
     let started = files.is_none_or(|files| files.were_opened());
     match &reading.ended {
-        Ended::Code(status) if *status == 0 || settings.allow_failure => match started {
+        Ended::Code(status) if *status == 0 || settings.options.allow_failure => match started {
             true => Ok(reading),
             false => bail!(
                 "`{}` does not start {}, nor what stands beside it, so something else would be measured; call the program as \
@@ -114,7 +116,7 @@ fn last_lines(file: &Utf8Path) -> String {
 }
 
 fn identity(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Clock) -> Result<Identity> {
-    if !request.settings.check_output {
+    if request.settings.options.ignore_output {
         return Ok(Identity::Unchecked);
     }
     let (base, candidate) = (dir.join("base/stdout"), dir.join("candidate/stdout"));
@@ -153,51 +155,38 @@ struct Line {
 }
 
 fn first_difference(base: &Utf8Path, candidate: &Utf8Path) -> Result<Option<Line>> {
-    let open = |path: &Utf8Path| {
-        let file = File::open(path).with_context(|| format!("cannot read {path}"))?;
-        anyhow::Ok(BufReader::new(file).bytes())
+    let open =
+        |path: &Utf8Path| anyhow::Ok(BufReader::new(File::open(path).with_context(|| format!("cannot read {path}"))?));
+    let next = |file: &mut BufReader<File>| -> Result<Vec<u8>> {
+        let mut part = Vec::new();
+        file.take(LONGEST_PART).read_until(b'\n', &mut part).context("cannot read what was printed")?;
+        Ok(part)
     };
     let (mut left, mut right) = (open(base)?, open(candidate)?);
     let mut number = 1;
-    let mut line = Vec::new();
     loop {
-        match (left.next().transpose()?, right.next().transpose()?) {
-            (None, None) => return Ok(None),
-            (Some(a), Some(b)) if a == b => match a {
-                b'\n' => {
-                    number += 1;
-                    line.clear();
-                }
-                _ if line.len() <= LONGEST_LINE => line.push(a),
-                _ => {}
-            },
-            (a, b) => {
-                let base = shown(&line, a, left)?;
-                let candidate = shown(&line, b, right)?;
-                return Ok(Some(Line { number, base, candidate }));
-            }
+        let (base, candidate) = (next(&mut left)?, next(&mut right)?);
+        if base != candidate {
+            return Ok(Some(Line { number, base: shown(&base, &candidate), candidate: shown(&candidate, &base) }));
         }
+        if base.is_empty() {
+            return Ok(None);
+        }
+        number += usize::from(base.ends_with(b"\n"));
     }
 }
 
-/// A line whose beginning is known. It may be anything, of any length.
-fn shown(beginning: &[u8], next: Option<u8>, rest: impl Iterator<Item = std::io::Result<u8>>) -> Result<String> {
-    let Some(next) = next else {
-        return Ok(match beginning {
-            [] => "(no such line)".into(),
-            text => format!("{} (and no more)", String::from_utf8_lossy(text).escape_debug()),
-        });
-    };
-    let mut line = beginning.to_vec();
-    let rest = [Ok(next)].into_iter().chain(rest);
-    for byte in rest.take(LONGEST_LINE.saturating_sub(beginning.len())) {
-        match byte? {
-            b'\n' => break,
-            byte => line.push(byte),
-        }
+/// A line that is not the same on the other side.
+fn shown(line: &[u8], other: &[u8]) -> String {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    let text = String::from_utf8_lossy(&text[..text.len().min(LONGEST_LINE)]);
+    let text = text.escape_debug();
+    match line {
+        [] => "(no such line)".into(),
+        _ if line.len() > LONGEST_LINE => format!("{text}…"),
+        _ if other.starts_with(line) => format!("{text} (and no more)"),
+        _ => text.to_string(),
     }
-    let more = if line.len() >= LONGEST_LINE { "…" } else { "" };
-    Ok(format!("{}{more}", String::from_utf8_lossy(&line).escape_debug()))
 }
 
 /// The files of a build, to tell whether a command starts what it is to measure: the kernel tells who opens a file (inotify), and

@@ -61,7 +61,7 @@ impl std::fmt::Display for Limit {
 pub struct Answer {
     /// Workloads that are significantly worse by more than that.
     pub worse: Vec<String>,
-    /// Workloads of which it is not known.
+    /// Workloads whose change is not known.
     pub unknown: Vec<String>,
 }
 

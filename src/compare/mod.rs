@@ -79,18 +79,19 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     if request.workloads.is_empty() {
         bail!("there is no workload to measure the two builds with");
     }
-    let counter = counter(request)?;
+    let valgrind = counting::find_valgrind();
+    let counter = counter(request.settings.options.counter, valgrind.as_deref())?;
     say(&match &counter.because {
         Some(because) => format!("instructions: {} ({because})", counter.name),
         None => format!("instructions: {}", counter.name),
     });
-    let clock = Clock::start(request.settings.budget);
+    let clock = Clock::start(request.settings.options.budget);
     let machine = machine();
     let mut left_out = Vec::new();
     let firsts = first_runs(request, &clock, &mut left_out)?;
-    let valgrind = request.settings.valgrind.as_ref().filter(|_| counter.method == Method::Valgrind);
+    let valgrind = valgrind.as_ref().filter(|_| counter.method == Method::Valgrind);
     let mut at_once = valgrind.map(|valgrind| counting::with_valgrind(request, valgrind));
-    let jobs = request.settings.jobs;
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let mut counting = at_once.as_mut().map(|run| Counting::new(&request.workloads, &firsts, &clock, jobs, run));
     let counts = counting.as_mut().map_or(0.0, |counting| counting.begin(say));
     // The least that makes sense.
@@ -160,8 +161,7 @@ fn first_runs(request: &Request, clock: &Clock, left_out: &mut Vec<String>) -> R
     Ok(firsts)
 }
 
-fn counter(request: &Request) -> Result<CounterUsed> {
-    let wanted = request.settings.counter;
+fn counter(wanted: Counter, valgrind: Option<&Utf8Path>) -> Result<CounterUsed> {
     let none =
         |because: String| CounterUsed { method: Method::None, name: "not counted".into(), because: Some(because) };
     if wanted == Counter::None {
@@ -175,7 +175,7 @@ fn counter(request: &Request) -> Result<CounterUsed> {
         Err(because) if wanted == Counter::Perf => bail!("instructions cannot be counted: {because}"),
         Err(because) => because,
     };
-    match request.settings.valgrind.as_ref().and_then(|valgrind| counting::version(valgrind)) {
+    match valgrind.and_then(counting::version) {
         Some(version) => Ok(CounterUsed {
             method: Method::Valgrind,
             name: format!("{version}, {}", counting::TOOL),

@@ -248,7 +248,7 @@ fn watch(late: &Mutex<bool>, mut end: Option<Instant>) {
     }
 }
 
-/// Kills what is below this process until nothing of it lives.
+/// Kills what is below this process until all of that has ended.
 fn end_tree() {
     let began = Instant::now();
     let mut pause = FIRST_PAUSE;

@@ -195,17 +195,17 @@ pub struct Summary {
     pub metric: Metric,
     /// The arithmetic mean of the changes that are known, where one that is not significant counts as 0; 0 where none is known.
     pub mean: f64,
-    /// The largest improvement that is significant, and of which workload; none where nothing is better.
+    /// The largest improvement that is significant, and the workload that has it; none where nothing is better.
     pub best: Option<f64>,
     pub best_workload: Option<String>,
-    /// The largest regression that is significant, and of which workload; none where nothing is worse.
+    /// The largest regression that is significant, and the workload that has it; none where nothing is worse.
     pub worst: Option<f64>,
     pub worst_workload: Option<String>,
     /// How many workloads are significantly better, significantly worse, and neither.
     pub better: usize,
     pub worse: usize,
     pub unchanged: usize,
-    /// Of how many there were too few runs to say; in older documents they are among the unchanged ones.
+    /// How many workloads had too few runs to say; in older documents they are among the unchanged ones.
     #[serde(default)]
     pub unknown: usize,
 }

@@ -63,9 +63,9 @@ pub fn run(
     clock: &Clock,
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Runs>> {
-    let settings = &request.settings;
+    let options = &request.settings.options;
     let mut all: Vec<Runs> = firsts.iter().map(|_| Runs::default()).collect();
-    for round in 0..settings.rounds {
+    for round in 0..options.rounds {
         for (index, (workload, first)) in request.workloads.iter().zip(firsts).enumerate() {
             let runs = &mut all[index];
             if runs.done {
@@ -86,7 +86,7 @@ pub fn run(
             let [base, candidate] = pair;
             runs.base.extend(base);
             runs.candidate.extend(candidate);
-            runs.done = runs.base.len() >= LEAST_RUNS && runs.is_narrow(settings.precision);
+            runs.done = runs.base.len() >= LEAST_RUNS && runs.is_narrow(options.narrow_enough());
         }
         if all.iter().all(|runs| runs.done) {
             break;
@@ -160,7 +160,7 @@ impl Processors {
         Processors { busy: of(&[0, 1, 2, 5, 6]), idle: of(&[3, 4]), stolen: of(&[7]) }
     }
 
-    /// Sentences about what happened from here to `after`, in `wall` seconds of which the measured programs took `ours` of
+    /// Sentences about what happened from here to `after`, in `wall` seconds. The measured programs took `ours` seconds of
     /// processor time.
     pub fn until(self, after: Processors, wall: f64, ours: f64) -> Vec<String> {
         let mut sentences = Vec::new();

@@ -17,8 +17,8 @@ use crate::facts::Facts;
 use crate::op::capture::Capture;
 use crate::toolchain::rustc_perf::{Crates, NO_WORKSPACE_ABOVE};
 
-/// What is measured when nobody says what: crates of people, not stress tests, that take seconds.
-/// None that rust-lang/rust trains its releases with, nor that those depend on.
+/// The crates that are measured by default. People wrote them, they are no stress tests, and each takes seconds. rust-lang/rust does not
+/// train its releases with them, and no crate that it trains with depends on them.
 pub const DEFAULT_CRATES: [&str; 3] = ["helloworld", "inflate", "html5ever-*"];
 
 /// How a crate is built, as rustc-perf calls it.

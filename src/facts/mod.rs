@@ -8,13 +8,13 @@ mod cache;
 mod live;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::fs::disk::DiskError;
 use cache::OutputCache;
 
 /// Answers about the world.
@@ -63,7 +63,7 @@ impl Facts {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn save(&self) -> io::Result<()> {
+    pub fn save(&self) -> Result<(), DiskError> {
         match &self.cache {
             Some(cache) => cache.lock().unwrap_or_else(PoisonError::into_inner).save(),
             None => Ok(()),
