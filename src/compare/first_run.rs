@@ -79,7 +79,7 @@ fn once(request: &Request, workload: &Workload, build: &Build, dir: &Utf8Path, c
     let reading = order.run(&settings.optbuild)?;
     let started = files.is_none_or(|files| files.were_opened());
     match &reading.ended {
-        Ended::Code(status) if *status == 0 || settings.options.allow_failure => match started {
+        Ended::Code(status) if *status == 0 || settings.allow_failure => match started {
             true => Ok(reading),
             false => bail!(
                 "`{}` does not start {}, nor what stands beside it, so something else would be measured; call the program as \
@@ -116,7 +116,7 @@ fn last_lines(file: &Utf8Path) -> String {
 }
 
 fn identity(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Clock) -> Result<Identity> {
-    if request.settings.options.ignore_output {
+    if !request.settings.check_output {
         return Ok(Identity::Unchecked);
     }
     let (base, candidate) = (dir.join("base/stdout"), dir.join("candidate/stdout"));

@@ -80,12 +80,12 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
         bail!("there is no workload to measure the two builds with");
     }
     let valgrind = counting::find_valgrind();
-    let counter = counter(request.settings.options.counter, valgrind.as_deref())?;
+    let counter = counter(request.settings.counter, valgrind.as_deref())?;
     say(&match &counter.because {
         Some(because) => format!("instructions: {} ({because})", counter.name),
         None => format!("instructions: {}", counter.name),
     });
-    let clock = Clock::start(request.settings.options.budget);
+    let clock = Clock::start(request.settings.budget);
     let machine = machine();
     let mut left_out = Vec::new();
     let firsts = first_runs(request, &clock, &mut left_out)?;

@@ -65,12 +65,16 @@ fn at_least_one() -> RangedU64ValueParser<usize> {
 impl Options {
     /// For measuring in a scratch directory, with the program that has the `measure` subcommand.
     pub fn settings(&self, scratch: &Utf8Path, optbuild: &Utf8Path) -> Settings {
-        Settings { options: self.clone(), scratch: scratch.to_owned(), optbuild: optbuild.to_owned() }
-    }
-
-    /// Half the width of a median's 95 % interval, relative to it, that is narrow enough to stop.
-    pub fn narrow_enough(&self) -> f64 {
-        self.fail_above.iter().filter_map(Limit::precision).fold(self.precision.value(), f64::min)
+        Settings {
+            budget: self.budget,
+            precision: self.fail_above.iter().filter_map(Limit::precision).fold(self.precision.value(), f64::min),
+            rounds: self.rounds,
+            counter: self.counter,
+            check_output: !self.ignore_output,
+            allow_failure: self.allow_failure,
+            scratch: scratch.to_owned(),
+            optbuild: optbuild.to_owned(),
+        }
     }
 
     /// The crates of rustc-perf, if they are what is run. `cwd` is what a relative path is relative to.

@@ -3,10 +3,10 @@
 //! Unaware of where programs, toolchains and workloads come from.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::options::Options;
 use super::result::SideKind;
 
 /// What stands for the program of a side in the words of a command.
@@ -55,11 +55,21 @@ pub struct Invocation {
     pub cwd: Utf8PathBuf,
 }
 
-/// How it is measured, and where.
+/// How it is measured.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub options: Options,
-    /// A directory for what is printed and counted.
+    /// What measuring may take in all.
+    pub budget: Duration,
+    /// Half the width of a median's 95 % interval, relative to it, that is narrow enough to stop.
+    pub precision: f64,
+    /// At most so many rounds, each of which runs both sides once.
+    pub rounds: usize,
+    pub counter: Counter,
+    /// Both sides must print the same.
+    pub check_output: bool,
+    /// A workload may exit with another status than 0, the same one on both sides.
+    pub allow_failure: bool,
+    /// An empty directory, for what is printed and counted.
     pub scratch: Utf8PathBuf,
     /// The program whose `measure` subcommand starts what is measured: optbuild.
     pub optbuild: Utf8PathBuf,

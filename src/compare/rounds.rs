@@ -63,9 +63,9 @@ pub fn run(
     clock: &Clock,
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Runs>> {
-    let options = &request.settings.options;
+    let settings = &request.settings;
     let mut all: Vec<Runs> = firsts.iter().map(|_| Runs::default()).collect();
-    for round in 0..options.rounds {
+    for round in 0..settings.rounds {
         for (index, (workload, first)) in request.workloads.iter().zip(firsts).enumerate() {
             let runs = &mut all[index];
             if runs.done {
@@ -86,7 +86,7 @@ pub fn run(
             let [base, candidate] = pair;
             runs.base.extend(base);
             runs.candidate.extend(candidate);
-            runs.done = runs.base.len() >= LEAST_RUNS && runs.is_narrow(options.narrow_enough());
+            runs.done = runs.base.len() >= LEAST_RUNS && runs.is_narrow(settings.precision);
         }
         if all.iter().all(|runs| runs.done) {
             break;
