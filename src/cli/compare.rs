@@ -147,8 +147,7 @@ fn side(name: &str, env: Env, args: &CompareArgs, cwd: &Utf8Path) -> Result<Buil
 
 fn check(args: &CompareArgs, lines: &[CommandLine], base: &Build, candidate: &Build) -> Result<()> {
     if base.kind != candidate.kind {
-        let what = |build: &Build| if build.kind == SideKind::Program { "a program" } else { "a toolchain" };
-        let (one, other) = (what(base), what(candidate));
+        let (one, other) = (base.kind.title(), candidate.kind.title());
         return Err(
             Usage(format!("{} is {one} and {} {other}: compare two of a kind", base.name, candidate.name)).into()
         );

@@ -67,6 +67,16 @@ pub enum SideKind {
     Toolchain,
 }
 
+impl SideKind {
+    /// For people: `a program`.
+    pub fn title(self) -> &'static str {
+        match self {
+            SideKind::Program => "a program",
+            SideKind::Toolchain => "a toolchain",
+        }
+    }
+}
+
 /// Where it was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
