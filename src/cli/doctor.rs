@@ -11,7 +11,6 @@ use crate::pipeline::Pipeline;
 use crate::plan::StagePlan;
 use crate::report::info::{ToolRow, ToolState, doctor_table};
 use crate::toolchain::doctor::{self, DoctorRow, Status};
-use crate::toolchain::install;
 
 /// `optbuild doctor`
 pub fn doctor(args: &DoctorArgs) -> Result<u8> {
@@ -51,7 +50,7 @@ fn complete(rows: &[DoctorRow]) -> bool {
 }
 
 fn install(facts: &Facts, rows: &[DoctorRow]) -> Result<()> {
-    let Some(commands) = install::install_command(facts, rows) else {
+    let Some(commands) = doctor::install_command(facts, rows) else {
         return Err(Machine(format!(
             "{}\nthere is no package manager here that optbuild knows, or it has no package for what is missing; \
              install it by hand",
