@@ -2,6 +2,8 @@
 //!
 //! Data only. Unaware of who sends and who listens.
 
+mod stage_state;
+
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
@@ -10,6 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{FingerprintId, RunId, StageName, StepId, WorkloadName};
+
+pub use stage_state::StageState;
 
 /// An event and when it happened; a line of the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
