@@ -4,7 +4,7 @@ mod report_support;
 
 use indicatif::{InMemoryTerm, ProgressDrawTarget};
 use optbuild::event::{Event, Outcome, Stamped};
-use optbuild::report::{Console, ConsoleOptions, Listener, Mode, Previous, RunSummary, Verbosity};
+use optbuild::report::{Console, ConsoleOptions, Listener, Mode, Past, RunModel, Verbosity};
 use report_support::*;
 
 fn nothing() -> Vec<Stamped> {
@@ -80,11 +80,11 @@ fn a_run_with_nothing_to_do_is_one_line() {
 
 #[test]
 fn plain_lines_have_the_time() {
-    let previous = Previous::from(&RunSummary::of(&[
+    let past = Past::of([&*RunModel::of(&[
         at(0, done("lib-gather", 8.0, vec![output("profile", 2 << 20)])),
         at(0, done("shell", 10.0, vec![output("bin", 1 << 20)])),
-    ]));
-    let text = shown(ConsoleOptions { previous: Some(previous), ..options(Mode::Plain) }, &good());
+    ])]);
+    let text = shown(ConsoleOptions { past, ..options(Mode::Plain) }, &good());
     // CPU: steps of 4, 4 and 2 seconds at 1.5 in user mode, and 0.25 each in the kernel; not the pool's 8 once more.
     assert_eq!(
         text,

@@ -2,12 +2,11 @@
 
 mod report_support;
 
-use optbuild::event::{self, Event, Stamped, ToolVersion, TreeSample};
+use optbuild::event::{self, Event, StageState, Stamped, ToolVersion, TreeSample};
 use optbuild::report::info::{Look, diff_table};
 use optbuild::report::model::diff::{Diff, Quantity, Verdict};
-use optbuild::report::model::{Outcome, Past, Report, Stage, State, StepKind};
-use optbuild::report::summary::Previous;
-use optbuild::report::{RunSummary, html, markdown, trace};
+use optbuild::report::model::{Outcome, Past, Report, Stage, StepKind};
+use optbuild::report::{RunModel, html, markdown, trace};
 use report_support::*;
 
 fn sampled(stage: &str, step: &str, cpu: f64, memory: u64) -> Event {
@@ -66,8 +65,8 @@ fn what_was_when() {
     let report = report();
     assert_eq!((report.run.outcome, report.run.wall, report.run.saved), (Outcome::Unfinished, 10.0, 125.0));
     assert_eq!(report.run.command, "optbuild run demo");
-    let states: Vec<State> = report.stages.iter().map(|stage| stage.state).collect();
-    assert_eq!(states, [State::UpToDate, State::Done, State::Unfinished, State::NotStarted]);
+    let states: Vec<StageState> = report.stages.iter().map(|stage| stage.state).collect();
+    assert_eq!(states, [StageState::UpToDate, StageState::Done, StageState::Running, StageState::NotStarted]);
 
     let gather = report.stage("gather").unwrap();
     let steps: Vec<_> =
@@ -101,12 +100,12 @@ fn the_timeline_has_all_cpu_time() {
 
 #[test]
 fn a_stage_that_was_up_to_date_is_shown_as_it_was_made() {
-    let made = Stage { name: "lib".into(), state: State::Done, duration: 125.0, user: 99.0, ..Stage::default() };
+    let made = Stage { name: "lib".into(), state: StageState::Done, duration: 125.0, user: 99.0, ..Stage::default() };
     let past = Past { made: [("lib".to_owned(), ("r0".to_owned(), made))].into(), ..Past::default() };
     let report = Report::of(&events(), &past, None);
     let lib = report.stage("lib").unwrap();
     let made = lib.made.as_ref().unwrap();
-    assert_eq!((lib.state, made.run.as_str(), made.duration, lib.user), (State::UpToDate, "r0", 125.0, 99.0));
+    assert_eq!((lib.state, made.run.as_str(), made.duration, lib.user), (StageState::UpToDate, "r0", 125.0, 99.0));
     assert_eq!((lib.start, lib.duration), (None, 0.0));
 }
 
@@ -199,24 +198,23 @@ fn results_of_comparisons_have_no_size_and_shares_differ_in_points() {
     let table = diff_table(&diff, false, look);
     assert!(table.contains("-7.0 %") && table.contains("-4.4 %") && table.contains("+2.6 points"), "{table}");
 
-    let mut earlier = RunSummary::of(&end(1000, -7.0));
-    earlier.run = "r1".into();
-    let summary = RunSummary::of(&end(1100, -4.4));
-    let change = Previous::from(&earlier).change(summary.get("compare").unwrap()).unwrap();
-    assert_eq!((change.duration, change.sizes), ((5.0, 5.0), vec![]));
-    let past = Past { earlier: vec![earlier], ..Past::default() };
+    let past = Past::of([&*RunModel::of(&end(1000, -7.0))]);
     let report = Report::of(&end(1100, -4.4), &past, None);
+    let change = report.stage("compare").unwrap().change().unwrap();
+    assert_eq!((change.duration, change.sizes), ((5.0, 5.0), vec![]));
     assert!(report.stage("compare").unwrap().outputs.iter().all(|output| output.before().is_none()));
 }
 
 #[test]
 fn sizes_of_earlier_runs() {
     let earlier = |run: &str, bytes| {
-        let mut summary = RunSummary::of(&[at(0, done("gather", 4.0, vec![output("profile", bytes)]))]);
-        summary.run = run.into();
-        summary
+        let mut begun = run_started(&["gather"]);
+        if let Event::RunStarted { run: name, .. } = &mut begun {
+            *name = run.into();
+        }
+        RunModel::of(&[at(0, begun), at(0, done("gather", 4.0, vec![output("profile", bytes)]))])
     };
-    let past = Past { earlier: vec![earlier("r1", 10), earlier("r2", 20)], ..Past::default() };
+    let past = Past::of([&*earlier("r1", 10), &*earlier("r2", 20)]);
     let report = Report::of(&events(), &past, None);
     let gather = report.stage("gather").unwrap();
     assert_eq!(gather.outputs[0].before(), Some(20));

@@ -12,11 +12,9 @@ use super::project::Project;
 use crate::event::{Event, Stamped};
 use crate::report::console::LastLine;
 use crate::report::github::StepSummary;
-use crate::report::json::Json;
-use crate::report::model::load;
-use crate::report::summary::Previous;
-use crate::report::summary::closing::Again;
-use crate::report::{Console, ConsoleOptions, Listener, Mode, RunSummary, Verbosity};
+use crate::report::model::past;
+use crate::report::summary::Again;
+use crate::report::{Console, ConsoleOptions, Json, Listener, Mode, Past, RunModel, Verbosity};
 use crate::run::tail;
 use crate::state::journal::Journal;
 use crate::state::layout::Layout;
@@ -28,7 +26,7 @@ const TICK: Duration = Duration::from_millis(120);
 pub struct Options {
     journal: Journal,
     layout: Layout,
-    previous: Previous,
+    past: Past,
     again: Again,
     verbosity: Verbosity,
     json: bool,
@@ -44,21 +42,16 @@ impl Options {
         };
         let (run, journal) = Journal::create(&project.layout, Timestamp::now())?;
         let layout = project.layout.clone();
-        Ok((
-            run,
-            Options { journal, layout, previous: Previous::default(), again, verbosity, json: args.execution.json },
-        ))
+        Ok((run, Options { journal, layout, past: Past::default(), again, verbosity, json: args.execution.json }))
     }
-}
 
-impl Options {
     /// Writes down what the run is, before it does anything: a `resume` must find it. Looks for earlier ones that it can be
     /// compared with.
     pub fn begin(&mut self, started: &Stamped) -> Result<()> {
         self.journal.append(started)?;
         self.journal.sync()?;
-        match load::earlier(&self.layout, &RunSummary::of([started])) {
-            Ok(earlier) => earlier.iter().for_each(|run| self.previous.add(run)),
+        match past::latest(&self.layout, &RunModel::of([started])) {
+            Ok(past) => self.past = past,
             Err(error) => tracing::warn!("what changed since earlier runs is not shown: {error}"),
         }
         Ok(())
@@ -66,7 +59,7 @@ impl Options {
 
     /// Seconds that stages took in earlier runs that this one can be compared with.
     pub fn took(&self) -> BTreeMap<String, f64> {
-        self.previous.stages.iter().map(|(name, stage)| (name.clone(), stage.duration)).collect()
+        self.past.took()
     }
 }
 
@@ -108,7 +101,7 @@ impl Audience {
         let last_line: LastLine = Box::new(|log| tail::last_line(log).unwrap_or_default());
         let console = Console::new(ConsoleOptions {
             verbosity: options.verbosity,
-            previous: Some(options.previous),
+            past: options.past,
             again: Some(options.again.clone()),
             last_line: Some(last_line),
             ..ConsoleOptions::new(Mode::detect())

@@ -10,7 +10,6 @@ use super::args::LogsArgs;
 use super::exit::Usage;
 use super::project::existing_state;
 use crate::event::{Event, Stamped};
-use crate::run::alive::is_under_way;
 use crate::state::journal;
 use crate::state::layout::Layout;
 
@@ -72,7 +71,7 @@ fn steps(events: &[Stamped], wanted: &str) -> Vec<(String, Utf8PathBuf)> {
 fn has_ended(events: &[Stamped], wanted: &str) -> bool {
     let finished =
         events.iter().any(|stamped| matches!(&stamped.event, Event::StageFinished { stage, .. } if stage == wanted));
-    finished || !is_under_way(events)
+    finished || !journal::is_under_way(events)
 }
 
 /// Prints a log from a position on, and returns its end.

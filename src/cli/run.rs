@@ -18,7 +18,7 @@ use crate::facts::{Facts, Memory};
 use crate::names::StageName;
 use crate::pipeline::shipped;
 use crate::proc::tree;
-use crate::report::summary::closing::Again;
+use crate::report::summary::Again;
 use crate::run::control::Control;
 use crate::run::environment;
 use crate::run::process;

@@ -1,7 +1,6 @@
 //! Executes plans: which stages, in which order, with which processes. Knows steps, not kinds; PGO and BOLT mean nothing here.
 //! All that leaves it are events.
 
-pub mod alive;
 mod announce;
 mod companion;
 pub mod control;

@@ -3,14 +3,15 @@
 //! Unaware of what events mean. A kill may leave the last line unfinished; what is before it counts.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::layout::Layout;
-use crate::event::Stamped;
+use crate::event::{Event, Stamped};
 use crate::fs::disk::{self, At, DiskError};
+use crate::proc::tree::is_alive;
 
 /// Writes the journal of a run.
 #[derive(Debug)]
@@ -94,6 +95,58 @@ pub fn read_where(path: &Utf8Path, wanted: impl Fn(&str) -> bool) -> Result<(Vec
     Ok((events, warning))
 }
 
+/// The first event: what the run is. None: it was killed before it could say.
+pub fn first(path: &Utf8Path) -> Result<Option<Stamped>, DiskError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.at("read", path)?,
+    };
+    let mut line = Vec::new();
+    BufReader::new(file).read_until(b'\n', &mut line).at("read", path)?;
+    Ok(serde_json::from_slice(&line).ok())
+}
+
+/// What happened, by a line of a journal, which is not parsed: `stage-started`. Empty if the line does not say.
+pub fn event_name(line: &str) -> &str {
+    let rest = line.split_once("\"event\":\"").map_or("", |(_, rest)| rest);
+    rest.split('"').next().unwrap_or_default()
+}
+
+/// A run as its journal has it.
+#[derive(Debug)]
+pub struct RunEvents {
+    pub events: Vec<Stamped>,
+    /// What of it cannot be read.
+    pub warning: Option<String>,
+    /// It is under way.
+    pub running: bool,
+}
+
+/// Reads a run, which may be under way.
+pub fn events_of(layout: &Layout, run: &str) -> Result<RunEvents, DiskError> {
+    let path = layout.journal(run);
+    let (mut events, mut warning) = read(&path)?;
+    let running = is_under_way(&events);
+    if !running && !has_ended(&events) {
+        // It may have come to its end since.
+        (events, warning) = read(&path)?;
+    }
+    Ok(RunEvents { events, warning, running })
+}
+
+/// Whether the run that these events are of has not said how it ended, and its process still runs on this machine.
+pub fn is_under_way(events: &[Stamped]) -> bool {
+    let alive = |stamped: &Stamped| match &stamped.event {
+        Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start),
+        _ => false,
+    };
+    !has_ended(events) && events.iter().any(alive)
+}
+
+fn has_ended(events: &[Stamped]) -> bool {
+    events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. }))
+}
+
 /// The names of all runs, the earliest first.
 pub fn runs(layout: &Layout) -> Result<Vec<String>, DiskError> {
     let mut runs = disk::names_in(&layout.runs())?;
@@ -146,7 +199,7 @@ impl std::fmt::Display for RunName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Outcome};
+    use crate::event::Outcome;
 
     fn temporary() -> (tempfile::TempDir, Layout) {
         let directory = tempfile::tempdir().unwrap();
@@ -194,7 +247,15 @@ mod tests {
         journal.append(&event(2.0)).unwrap();
         let (events, warning) = read(journal.path()).unwrap();
         assert_eq!(durations(&events), [1.0, 2.0]);
+        assert_eq!(first(journal.path()).unwrap().map(|first| durations(&[first])), Some(vec![1.0]));
         assert!(warning.unwrap().ends_with("cannot read: 2, 3"));
+    }
+
+    #[test]
+    fn a_line_says_what_happened_without_being_parsed() {
+        let line = serde_json::to_string(&event(1.0)).unwrap();
+        assert_eq!(event_name(&line), "run-finished");
+        assert_eq!(event_name("nothing of the kind"), "");
     }
 
     #[test]
