@@ -7,8 +7,7 @@ use std::io::{self, Read};
 
 use camino::Utf8Path;
 
-use super::timeline::Lanes;
-use super::{Compared, FORMAT, Made, Past, Report, RunModel, Shown, Stage, StepKind};
+use super::{Compared, FORMAT, Past, Report, RunModel, Shown, Stage};
 use crate::event::{StageState, Stamped};
 use crate::report::summary::{self, Again};
 use crate::text;
@@ -48,7 +47,7 @@ impl RunModel {
         let (remarks, timeline) = (summary::remarks(&self), self.timeline());
         let started = self.began().unwrap_or_default().to_string();
         let shown = self.files_to_show();
-        self.report.stages.iter_mut().for_each(|stage| finish(stage, past));
+        self.report.stages.iter_mut().for_each(|stage| stage.settle(past));
         self.hold_against(past);
         let Report { mut run, stages, mut tools, .. } = self.report;
         (run.started, run.verdict, run.remedies, run.remarks) = (started, verdict, remedies, remarks);
@@ -60,35 +59,6 @@ impl RunModel {
         };
         let shown = shown.into_iter().filter(|shown| !compared(&shown.title)).collect();
         Report { format: FORMAT, run, timeline, comparisons, shown, tools, stages }
-    }
-}
-
-/// Brings steps and facts into order. A stage that was up to date has what an earlier run made.
-pub(super) fn finish(stage: &mut Stage, past: &Past) {
-    let mut lanes = Lanes::default();
-    for step in stage.steps.iter_mut().filter(|step| step.kind != StepKind::Pool) {
-        step.lane = lanes.take(step.start, step.start + step.length(f64::INFINITY));
-    }
-    stage.sort_facts();
-    if stage.state != StageState::UpToDate {
-        return;
-    }
-    if let Some((run, made)) = past.made.get(&stage.name) {
-        let here = std::mem::take(stage);
-        let duration = here.made.map_or(made.duration, |made| made.duration);
-        *stage = Stage {
-            name: here.name,
-            state: here.state,
-            made: Some(Made { run: run.clone(), duration }),
-            start: None,
-            duration: 0.0,
-            hashing: 0.0,
-            failure: None,
-            reasons: Vec::new(),
-            steps: Vec::new(),
-            before: None,
-            ..made.clone()
-        };
     }
 }
 

@@ -13,7 +13,8 @@ use camino::Utf8Path;
 use serde_json::Value;
 
 use super::diff::Variable;
-use super::{Before, EarlierSize, Output, Report, Run, RunModel, Stage};
+use super::timeline::Lanes;
+use super::{Before, EarlierSize, Made, Output, Report, Run, RunModel, Stage, StepKind};
 use crate::event::StageState;
 use crate::fs::disk::{self, DiskError};
 use crate::state::journal;
@@ -91,6 +92,35 @@ impl RunModel {
     /// Adds what stages took and how large their outputs were in earlier runs.
     pub fn hold_against(&mut self, past: &Past) {
         self.report.stages.iter_mut().for_each(|stage| past.add_to(stage));
+    }
+}
+
+impl Stage {
+    /// Brings steps and facts into order. A stage that was up to date has what an earlier run made.
+    pub(super) fn settle(&mut self, past: &Past) {
+        let mut lanes = Lanes::default();
+        for step in self.steps.iter_mut().filter(|step| step.kind != StepKind::Pool) {
+            step.lane = lanes.take(step.start, step.start + step.length(f64::INFINITY));
+        }
+        self.sort_facts();
+        let Some((run, made)) = past.made.get(&self.name).filter(|_| self.state == StageState::UpToDate) else {
+            return;
+        };
+        let here = std::mem::take(self);
+        let duration = here.made.map_or(made.duration, |made| made.duration);
+        *self = Stage {
+            name: here.name,
+            state: here.state,
+            made: Some(Made { run: run.clone(), duration }),
+            start: None,
+            duration: 0.0,
+            hashing: 0.0,
+            failure: None,
+            reasons: Vec::new(),
+            steps: Vec::new(),
+            before: None,
+            ..made.clone()
+        };
     }
 }
 
@@ -200,7 +230,7 @@ fn made(layout: &Layout, run: &RunModel) -> Result<BTreeMap<String, (String, Sta
         let known = runs.get(&record.run).and_then(|run| run.stage(&stage.name));
         let known = known.filter(|known| known.state == StageState::Done && known.fingerprint == stage.fingerprint);
         let mut then = known.cloned().unwrap_or_else(|| of_record(layout, &record));
-        super::finish::finish(&mut then, &Past::default());
+        then.settle(&Past::default());
         made.insert(stage.name.clone(), (record.run, then));
     }
     Ok(made)
