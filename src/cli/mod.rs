@@ -24,7 +24,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
 use args::{Cli, Command};
 use output::{color, tell, tell_error};
@@ -86,14 +88,14 @@ fn dispatch(command: Command) -> Result<u8> {
 
 /// Diagnostics for the developers of optbuild, with `OPTBUILD_LOG`; warnings always.
 fn set_up_logging() {
-    let filter = EnvFilter::try_from_env("OPTBUILD_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("OPTBUILD_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let layer = fmt::layer()
         .with_writer(std::io::stderr)
         // It would say so on the standard error that it cannot write to.
         .log_internal_errors(false)
         .without_time()
         .with_target(false)
         .with_ansi(color())
-        .init();
+        .with_filter(wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN)));
+    tracing_subscriber::registry().with(layer).init();
 }

@@ -48,7 +48,7 @@ fn has(directory: &Utf8Path) -> bool {
 }
 
 fn since(layout: &Layout) -> Option<String> {
-    build_dir::since(layout, "gather").unwrap()
+    build_dir::since(layout, "gather").unwrap().map(Into::into)
 }
 
 #[test]
