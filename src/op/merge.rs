@@ -81,7 +81,7 @@ impl Merge {
             files.extend(self.sums(&work)?.into_iter().map(|file| (file, 1)));
         }
         if files.is_empty() {
-            let ran = std::env::var(super::RAN).unwrap_or_default();
+            let ran = std::env::var(crate::plan::RAN).unwrap_or_default();
             bail!(match self.merged {
                 true => format!("no workload left a profile\n  looked in: {}", self.places()),
                 false => nothing_written(self.format, &self.places(), &ran),

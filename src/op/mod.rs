@@ -4,7 +4,7 @@
 //! counts goes to standard output as one JSON object per line, which the runner passes on. Unaware of stages and records.
 
 mod bolt_statistics;
-pub mod capture;
+mod capture;
 mod check_bolt_input;
 mod check_bolt_profile;
 mod check_bolt_use;
@@ -37,9 +37,6 @@ pub use take_profile::ORIGIN;
 use anyhow::Context;
 
 use crate::event::Fact;
-
-/// In the environment of the operations after a workload: the workload's command line, for what they have to say of it.
-pub const RAN: &str = "OPTBUILD_RAN";
 
 /// The operations.
 #[derive(Debug, clap::Subcommand)]

@@ -107,6 +107,9 @@ pub struct Pool {
     pub companion: Option<Companion>,
 }
 
+/// In the environment of the operations after a workload: the workload's command line, for what they have to say of it.
+pub const RAN: &str = "OPTBUILD_RAN";
+
 /// One command of a [`Pool`].
 #[derive(Debug, Clone)]
 pub struct Workload {

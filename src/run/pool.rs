@@ -13,8 +13,7 @@ use crate::event::Fact;
 use crate::event::{Event, Outcome, Usage};
 use crate::fs::disk::{self, DiskError};
 use crate::names::StepId;
-use crate::op;
-use crate::plan::{Pool, Symbol, Workload};
+use crate::plan::{Pool, RAN, Symbol, Workload};
 
 use crate::text::file_name::file_name;
 
@@ -210,7 +209,7 @@ impl Attempt<'_> {
         facts.extend(self.work(&resolver, &dir, &ran)?);
         let mut after = resolver.clone();
         if !ran.is_empty() {
-            after.base_env.insert(op::RAN.into(), ran);
+            after.base_env.insert(RAN.into(), ran);
         }
         for commit in &pool.commit {
             facts.extend(runner.run_in_pool(&workload.name, commit, &after)?);

@@ -7,8 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::survey::available;
 use super::verdict::Settled;
-use crate::fs::disk;
-use crate::op::capture;
+use crate::fs::{disk, replace};
 use crate::pipeline::{Piece, Pipeline, Text};
 use crate::state::hash::Hasher;
 use crate::state::manifest::Manifest;
@@ -46,7 +45,7 @@ pub fn publish(
             continue;
         };
         let target = dir.join(place);
-        capture::sweep(&target)?;
+        replace::sweep(&target)?;
         let same = same(&source, &target, hasher);
         if !same && !before.contains_key(place) && !is_own(pipeline, state, dir) && target.symlink_metadata().is_ok() {
             return Err(InTheWay(target).into());
@@ -65,7 +64,7 @@ pub fn publish(
         disk::write_durably(&path, &serde_json::to_vec_pretty(&all)?)?;
     }
     for (place, source, target) in to_put {
-        capture::replace(&source, &target).with_context(|| format!("cannot put the output `{place}` to {target}"))?;
+        replace::replace(&source, &target).with_context(|| format!("cannot put the output `{place}` to {target}"))?;
     }
     Ok(published)
 }

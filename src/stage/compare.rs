@@ -131,7 +131,7 @@ fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Resul
     for setting in &kind.cargo_config {
         args.extend(["--cargo-config".into(), cx.arg(setting)?]);
     }
-    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), format!("{profile:?}").into()]));
+    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), profile.name().into()]));
     Ok(())
 }
 
