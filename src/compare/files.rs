@@ -2,9 +2,7 @@
 
 use camino::Utf8Path;
 
-pub const JSON: &str = "comparison.json";
-pub const MARKDOWN: &str = "comparison.md";
-pub const TABLE: &str = "comparison.txt";
+pub use crate::plan::ops::{JSON, MARKDOWN, TABLE};
 
 /// Whether a file is one of them, by its name. How large they are says nothing: each holds what was measured that time.
 pub fn is_result(path: &Utf8Path) -> bool {

@@ -26,7 +26,7 @@ use super::tree;
 pub fn replace(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     let copy = beside(to, NEW);
     if let Err(error) = tree::copy(from, &copy) {
-        // Where there is no space, the half of a copy takes what is left of it.
+        // Where the disk is full, half a copy takes the rest of the space.
         let _ = tree::remove(&copy);
         return Err(error);
     }

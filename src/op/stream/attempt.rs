@@ -15,7 +15,7 @@ use super::Shared;
 use super::partial::Partial;
 use super::quarantine::QUARANTINE;
 use crate::event::Fact;
-use crate::op::slot::Slot;
+use crate::op::bolt::Slot;
 use crate::profile::watch::{Event, Mode, Stop, Taken, Tree, Wanted, Watch};
 
 /// Merged at once, at most, so that their space is free soon.

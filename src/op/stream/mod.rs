@@ -15,39 +15,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
 
 use super::merge::Reason;
 use crate::event::Fact;
 use crate::plan::companion::{Said, Told};
-use crate::profile::Format;
+use crate::plan::ops::given::StreamMerge;
 use crate::state::manifest;
 use attempt::Attempt;
 use budget::Budget;
 use quarantine::Room;
-
-/// Merges the profiles of workloads while they run; is told of them on standard input.
-#[derive(Debug, clap::Args)]
-pub struct StreamMerge {
-    /// The family of profiles.
-    #[arg(long)]
-    pub format: Format,
-    /// llvm-profdata or merge-fdata.
-    #[arg(long)]
-    pub tool: Utf8PathBuf,
-    /// The directory with a directory for each workload that counts.
-    #[arg(long)]
-    pub committed: Utf8PathBuf,
-    /// For BOLT: the directory with the instrumented copies, `slot-N`, and their `slot-N.path`.
-    #[arg(long)]
-    pub slots: Option<Utf8PathBuf>,
-    /// How many bytes profiles may take that are not merged yet.
-    #[arg(long)]
-    pub disk_budget: u64,
-    /// Threads that merge when workloads have to wait for it.
-    #[arg(long, default_value_t = 1)]
-    pub threads: usize,
-}
 
 /// What the threads of a companion share.
 struct Shared {
@@ -101,12 +77,7 @@ impl StreamMerge {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
         store::sweep(&self.committed)?;
         let says = Arc::new(Says(Mutex::new(std::io::stdout())));
-        let args = StreamMerge {
-            tool: self.tool.clone(),
-            committed: self.committed.clone(),
-            slots: self.slots.clone(),
-            ..*self
-        };
+        let args = self.clone();
         let budget = Budget::new(self.disk_budget, Arc::clone(&says));
         let room = Room::new(&self.committed, self.disk_budget)?;
         let (asked, store) = (Mutex::default(), Mutex::default());

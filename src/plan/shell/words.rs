@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::Variables;
 use crate::pipeline::OutputRef;
-use crate::plan::{Arg, Late, Part, ShellLine, ShellWord, StagePlan, Symbol};
+use crate::plan::ops::{ShellLine, ShellWord};
+use crate::plan::{Arg, Late, Part, StagePlan, Symbol};
+use crate::text::shell::quote;
 
 /// How arguments are written in this script.
 pub(super) struct Words {
@@ -50,7 +52,7 @@ impl Words {
     fn part(&self, part: &Part) -> String {
         match part {
             Part::Literal(text) => quoted(text),
-            Part::Limit { value, .. } => quoted(value),
+            Part::Limit(value) => quoted(value),
             Part::Tool { path, .. } | Part::Place { path, .. } => quoted(path.as_str()),
             Part::Symbol(symbol) => format!("\"${}\"", symbol_variable(*symbol)),
             Part::Late(Late::Path(output)) => format!("\"${}\"", self.variable(&output.stage, &output.output)),
@@ -87,14 +89,7 @@ impl Words {
 
 /// What stands for exactly this text within a word; nothing for an empty one.
 pub(super) fn quoted(text: &str) -> String {
-    // An equals sign is quoted by `shlex`, because of words that begin a command; the words here do not.
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+/.,:@%".contains(c);
-    if text.chars().all(plain) {
-        return text.into();
-    }
-    // No argument can hold the one character that has no quoted form.
-    let text = text.replace('\0', "");
-    shlex::try_quote(&text).map_or_else(|_| String::new(), |word| word.into_owned())
+    if text.is_empty() { String::new() } else { quote(text) }
 }
 
 /// The variables that the script has for places.
