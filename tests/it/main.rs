@@ -1,0 +1,138 @@
+//! All tests, in one program: it is linked once, and its tests run side by side.
+
+mod support;
+
+mod compare {
+    mod command;
+    mod crates;
+    mod stages;
+    mod support;
+}
+mod fuzz {
+    mod seeds;
+    mod support;
+}
+mod house;
+mod kills {
+    mod crash;
+    mod disk;
+    mod durations;
+    mod gather;
+    mod records;
+    mod signals;
+    mod survivors;
+    mod sweep;
+    mod warnings;
+}
+mod op {
+    mod bolt;
+    mod bootstrap;
+    mod files;
+    mod place;
+    mod profile;
+    mod profile_checks;
+}
+mod pipeline {
+    mod errors;
+    mod idle;
+    mod load;
+    mod properties;
+    mod reference;
+    mod shipped;
+    mod supply;
+    mod support;
+}
+mod plan {
+    mod bench;
+    mod bootstrap;
+    mod bootstrap_config;
+    mod bootstrap_support;
+    mod cmake_cargo;
+    mod cmake_cargo_real;
+    mod kinds;
+    mod rustc_perf;
+    mod shell;
+    mod snapshots;
+    mod support;
+}
+mod process {
+    mod runner;
+    mod signals;
+    mod start;
+    mod support;
+    mod tree;
+}
+mod profile {
+    mod bundle;
+    mod equal_c;
+    mod equal_rust;
+    mod indexed;
+    mod merge;
+    mod modes;
+    mod mutations;
+    mod show;
+    mod tools;
+    mod variants;
+}
+mod real {
+    mod cargo;
+    mod cargo_pipeline;
+    mod cmake;
+    mod demo;
+    mod profiles;
+    mod refusals;
+}
+mod report {
+    mod browser;
+    mod command;
+    mod comparisons;
+    mod console;
+    mod info;
+    mod model;
+    mod page;
+    mod summary;
+    mod support;
+}
+mod review {
+    mod deletes;
+    mod runs;
+    mod up_to_date;
+}
+mod rules {
+    mod failing;
+    mod looking;
+    mod names;
+    mod plan;
+    mod program;
+    mod resume;
+    mod selection;
+    mod slots;
+    mod sources;
+    mod state;
+    mod up_to_date;
+    mod workspaces;
+}
+mod rust {
+    mod pipelines;
+    mod plans;
+    mod support;
+}
+mod state {
+    mod begin;
+    mod exclude;
+    mod fingerprint;
+    mod hash;
+    mod manifest;
+    mod store;
+    mod timing;
+}
+mod stream {
+    mod damage;
+    mod gather;
+    mod pids;
+}
+mod user {
+    mod guide;
+    mod hints;
+    mod messages;
+}
