@@ -104,10 +104,32 @@ fn help(words: &[String]) -> Option<String> {
         [only] if asks(only) => ALL.iter().for_each(|entry| row(entry.name, entry.about)),
         [name, first, ..] if asks(first) => {
             let entry = ALL.iter().find(|entry| entry.name == name)?;
-            entry.arguments.iter().for_each(|argument| row(argument.name, argument.about));
+            for Argument { name, about, default, .. } in entry.arguments {
+                row(
+                    name,
+                    &format!("{about}{}", default.map(|value| format!(" [default: {value}]")).unwrap_or_default()),
+                );
+            }
             text.insert_str(0, &format!("{}\n\n", entry.about.trim_start()));
         }
         _ => return None,
     }
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_says_what_an_operation_does() {
+        let asked = |line: &str| help(&line.split_whitespace().map(Into::into).collect::<Vec<_>>());
+        let all = asked("--help").unwrap();
+        assert_eq!(all.lines().count(), ALL.len());
+        assert!(all.contains("capture              Copies a file or a directory"), "{all}");
+        let one = asked("merge --help").unwrap();
+        assert!(one.starts_with("Merges the profiles below directories into one file.\n"), "{one}");
+        assert!(one.contains("--max-damaged        The share") && one.contains("[default: 1%]"), "{one}");
+        assert_eq!(asked("merge --format --help"), None, "a value can be anything");
+    }
 }

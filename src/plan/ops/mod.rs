@@ -417,11 +417,13 @@ mod tests {
 
     /// What an argument can be: any words that it can be read from, as odd as they can be.
     fn samples<K: Kind>() -> Vec<K::Held<GivenValues>> {
-        let words = [&["-x y=z\n"][..], &["a"], &[""], &["7"], &["3%"], &["fdata"], &["a", "--b", ""]];
+        let words = [&["-x y=z\n"][..], &["a"], &[""], &["7"], &["3%"], &["fdata"], &["a", "--b", ""], &[]];
         let once = words.map(|words| vec![words.iter().map(ToString::to_string).collect::<Vec<_>>()]);
-        let twice = once[0].iter().chain(&once[1]).cloned().collect();
-        let all: Vec<_> =
-            once.into_iter().chain([Vec::new(), twice]).filter_map(|given| K::read(&given).ok()).collect();
+        let twice: Vec<_> = once[0].iter().chain(&once[1]).cloned().collect();
+        let fits =
+            |given: &Vec<Vec<String>>| K::VALUES == usize::MAX || given.iter().all(|values| values.len() == K::VALUES);
+        let all = once.into_iter().chain([Vec::new(), twice]).filter(fits);
+        let all: Vec<_> = all.filter_map(|given| K::read(&given).ok()).collect();
         assert!(!all.is_empty());
         all
     }
