@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::args::{ArtifactsArgs, LastRunArgs, PipelineArgs, StageArgs, StatusArgs};
+use super::args::{ArtifactsArgs, LastRunArgs, ShowArgs, StageArgs, StatusArgs};
 use super::exit::Usage;
 use super::look;
 use super::plan::{answer, print};
@@ -57,8 +57,12 @@ pub fn list() -> Result<u8> {
 }
 
 /// `optbuild show`
-pub fn show(args: &PipelineArgs) -> Result<u8> {
-    let project = Project::open(args, Mode::Describe)?;
+pub fn show(args: &ShowArgs) -> Result<u8> {
+    let project = Project::open(&args.pipeline, Mode::Describe)?;
+    if let Some(stage) = &args.stage {
+        print(&named(&project.pipeline, stage)?.text)?;
+        return Ok(0);
+    }
     let mut info = pipeline_info(&project.pipeline);
     for stage in &project.pipeline.stages {
         let record = record_of(&project, &stage.common.name)?;

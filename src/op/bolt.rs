@@ -21,8 +21,7 @@ use crate::fs::tree;
 use crate::plan::ops::given::{
     CheckBoltInput, CheckBoltProfile, CheckBoltUse, CheckBolted, ClearSlot, Collect, StripLike,
 };
-use crate::profile::binary::Binary;
-use crate::profile::identity::Identity;
+use crate::profile::elf::{Binary, Identity};
 use crate::profile::{self, ProfileFile};
 
 impl CheckBoltInput {
@@ -84,7 +83,7 @@ fn read(file: &Utf8Path) -> Result<Binary> {
 impl CheckBoltProfile {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
         let (file, role) = (&self.file, &self.role);
-        let Some(here) = Identity::of(file)? else {
+        let Some(here) = Identity::read(file)? else {
             bail!("{file} is not an ELF executable or shared library, the only files that BOLT rewrites here");
         };
         let same_id = self.build_id.is_some() && self.build_id == here.build_id;
@@ -243,7 +242,7 @@ fn size(path: &Utf8Path) -> Result<u64> {
 
 /// None: not an ELF file.
 fn contents(path: &Utf8Path) -> Result<Option<Contents>> {
-    if crate::profile::binary::Binary::read(path)?.is_none() {
+    if Binary::read(path)?.is_none() {
         return Ok(None);
     }
     let file = fs::File::open(path).with_context(|| format!("cannot open {path}"))?;

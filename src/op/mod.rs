@@ -9,7 +9,6 @@ mod bolt_statistics;
 mod build;
 mod compare;
 mod files;
-pub(crate) mod listing;
 mod logs;
 pub(crate) mod merge;
 mod place;

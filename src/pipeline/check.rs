@@ -24,6 +24,8 @@ pub(super) struct Draft {
     pub found: Found,
     /// Without what `found` says.
     pub origin: Origin,
+    /// As TOML, without templates.
+    pub text: String,
     /// None if there is a problem with its keys.
     pub decoded: Option<(Common, Kind)>,
 }
@@ -124,12 +126,14 @@ pub(super) fn assemble(
         let path_vars = draft.found.paths.into_iter().collect();
         let origin = Origin { emptied: draft.found.emptied, ..draft.origin };
         let (common, kind) = draft.decoded?;
+        let text = draft.text;
         let (supplied, spared) = (None, false);
         Some(Stage {
             common,
             kind,
             dependencies,
             declaration,
+            text,
             path_vars,
             origin,
             predecessor,

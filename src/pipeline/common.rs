@@ -73,6 +73,11 @@ pub struct Common {
     #[serde(default)]
     #[schemars(with = "super::OrVar<bool>")]
     pub exclusive: bool,
+    /// Templates that the stage is laid on, each on the one before. What the stage says itself lies on all of them.
+    // Laid on them when the file is read; here so that the schema has it.
+    #[serde(default)]
+    #[schemars(with = "Option<super::schema::OneOrMore>")]
+    pub like: Vec<String>,
     /// In a pipeline with `extends`: takes the stage of that name out.
     #[serde(default)]
     pub remove: bool,

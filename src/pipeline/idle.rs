@@ -1,6 +1,6 @@
-//! Variables that were given a value which changes nothing, as the stages that would use it are off.
+//! What changes nothing: variables that were given a value which no stage that is on uses, and templates that no stage is like.
 //!
-//! What uses a variable is what the files say: once references are replaced, nobody can tell where a value came from.
+//! What uses a variable is what the files say: once references are replaced, a value does not tell where it came from.
 
 use std::collections::BTreeSet;
 
@@ -11,26 +11,35 @@ use super::var_type::scalar;
 use super::vars::Variables;
 use super::{Pipeline, Stage, Variable};
 
-/// A variable that was set for nothing.
+/// Something that is there for nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idle {
-    /// What set it: `--set train-with`, or a variable of the environment.
-    pub given: String,
-    /// What keeps stages from using it, as it comes after "is", and which stages.
-    pub stages: Vec<(String, Vec<String>)>,
+pub enum Idle {
+    /// A variable was set.
+    Variable {
+        /// What set it: `--set train-with`, or a variable of the environment.
+        given: String,
+        /// What keeps stages from using it, as it comes after "is", and which stages.
+        stages: Vec<(String, Vec<String>)>,
+    },
+    /// A template, by its name.
+    Template(String),
 }
 
 impl std::fmt::Display for Idle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`{}` changes nothing: ", self.given)?;
-        if self.stages.is_empty() {
+        let (given, stages) = match self {
+            Idle::Variable { given, stages } => (given, stages),
+            Idle::Template(name) => return write!(f, "no stage is like the template `{name}`"),
+        };
+        write!(f, "`{given}` changes nothing: ")?;
+        if stages.is_empty() {
             return f.write_str("no stage uses it");
         }
         let group = |(why, names): &(String, Vec<String>)| {
             let is = if names.len() == 1 { "is" } else { "are" };
             format!("`{}`, which {is} {why}", names.join("`, `"))
         };
-        write!(f, "it is for {}", self.stages.iter().map(group).collect::<Vec<_>>().join(", and for "))
+        write!(f, "it is for {}", stages.iter().map(group).collect::<Vec<_>>().join(", and for "))
     }
 }
 
@@ -38,7 +47,7 @@ impl Pipeline {
     /// Finds them. What is supplied in the place of stages counts as well.
     pub fn idle(&self) -> Vec<Idle> {
         let set = self.vars.iter().filter(|(name, variable)| !self.used.contains(*name) && differs(variable));
-        set.filter_map(|(name, variable)| {
+        let variables = set.filter_map(|(name, variable)| {
             let given = variable.given.clone()?;
             let mut stages: Vec<(String, Vec<String>)> = Vec::new();
             for stage in self.stages.iter().filter(|stage| stage.origin.uses.contains(name)) {
@@ -48,9 +57,9 @@ impl Pipeline {
                     None => stages.push((why, vec![stage.common.name.clone()])),
                 }
             }
-            Some(Idle { given, stages })
-        })
-        .collect()
+            Some(Idle::Variable { given, stages })
+        });
+        variables.chain(self.unused_templates.iter().cloned().map(Idle::Template)).collect()
     }
 
     /// Why a stage uses none of its variables; none if it does.

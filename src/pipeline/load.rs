@@ -19,6 +19,7 @@ use super::read::{Reader, normal, resolved};
 use super::shape::Shape;
 use super::source::Sources;
 use super::substitute::{Names, Owner, Substitution};
+use super::template::{Like, Templates};
 use super::text::{self, Piece, Text};
 use super::tree::{Entry, Node, Table, Value};
 use super::vars::{self, Variables};
@@ -60,17 +61,27 @@ impl Loader<'_> {
         let empty = Table::default();
         let section = |key: &str| tree.get(key).and_then(Node::as_table).unwrap_or(&empty);
         let variables = vars::resolve(section("vars"), self.options, self.sources, self.problems);
+        let mut templates = Templates::new(tree.get("template"), self.problems);
         let stages = tree.get("stage").and_then(Node::as_array).unwrap_or_default();
-        let names = names(&variables, self.sources, section("tools"), stages);
+        let (stages, likes): (Vec<Node>, Vec<Vec<Like>>) =
+            stages.iter().map(|stage| templates.stage(stage, self.problems)).unzip();
+        let names = names(&variables, self.sources, section("tools"), &stages);
         let tools = self.tools(section("tools"), &names);
         let vars = section("vars");
-        let drafts: Vec<Draft> = stages.iter().filter_map(|stage| self.draft(stage, &names, vars)).collect();
+        let mut drafts = Vec::new();
+        for (stage, likes) in stages.iter().zip(&likes) {
+            let before = self.problems.len();
+            drafts.extend(self.draft(stage, &names, vars));
+            templates.blame(before, likes.iter(), self.problems);
+        }
         let outputs = self.outputs(section("outputs"), &drafts, &names);
         for draft in &drafts {
             check::references(Some(draft), &draft.found.outputs, &drafts, &names, self.problems);
         }
-        let used = used(vars, [section("tools"), section("outputs")], stages, &variables);
-        let stages = check::assemble(drafts, |draft| canonical::declaration(&draft.table), self.problems)?;
+        let used = used(vars, [section("tools"), section("outputs")], &stages, &variables);
+        let assembled = check::assemble(drafts, |draft| canonical::declaration(&draft.table), self.problems);
+        templates.blame(0, likes.iter().flatten(), self.problems);
+        let stages = assembled?;
         let word = |key: &str| tree.get(key).and_then(Node::as_str).map(str::to_string);
         Some(Pipeline {
             name: word("name").unwrap_or_else(|| default_name(path)),
@@ -81,6 +92,7 @@ impl Loader<'_> {
             outputs,
             stages,
             used,
+            unused_templates: templates.unused(|at| self.sources.file_of(at.start) == 0),
             hash: self.sources.hash(),
             vars: variables.into_values(),
         })
@@ -175,7 +187,8 @@ impl Loader<'_> {
         let variables = table.entries.iter().filter_map(variable).collect();
         let uses = idle::uses([stage], vars, names.variables);
         let origin = Origin { off_with, variables, uses, ..Origin::default() };
-        Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, origin, decoded })
+        let text = toml::Table::from_iter([("stage".into(), toml::Value::Array(vec![stage.to_toml()]))]).to_string();
+        Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, origin, text, decoded })
     }
 
     fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> IndexMap<String, Text> {

@@ -9,7 +9,10 @@ use super::error::Problem;
 use super::tree::{Entry, Node, Table, Value};
 
 /// `over` laid on `base`.
-pub(super) fn files(mut base: Table, over: Table, problems: &mut Vec<Problem>) -> Table {
+pub(super) fn files(mut base: Table, mut over: Table, problems: &mut Vec<Problem>) -> Table {
+    if let Some(names) = over.remove("remove") {
+        remove(&mut base, &names, problems);
+    }
     for entry in over.entries {
         let below = base.remove(&entry.key);
         let node = match (entry.key.as_str(), below) {
@@ -41,7 +44,8 @@ fn tables(below: Node, over: Node, both: &dyn Fn(Node, Node) -> Node) -> Node {
     }
 }
 
-fn values(below: Node, over: Node) -> Node {
+/// A value on one below: tables key by key, anything else replaces.
+pub(super) fn values(below: Node, over: Node) -> Node {
     tables(below, over, &values)
 }
 
@@ -67,6 +71,36 @@ pub(super) fn long(entry: Node, short: &str) -> Node {
 pub(super) fn stage_name(stage: &Node) -> Option<(&str, &Range<usize>)> {
     let name = stage.get("name")?;
     Some((name.as_str()?, &name.span))
+}
+
+/// Takes the stages out that a file names with `remove`.
+fn remove(base: &mut Table, names: &Node, problems: &mut Vec<Problem>) {
+    let Some(names) = names.as_array() else {
+        let message = format!("`remove` takes an array of names of stages, not {}", names.what());
+        problems.push(Problem::at(message, names.span.clone()));
+        return;
+    };
+    let mut none = Vec::new();
+    let stages = match base.get_mut("stage").map(|stages| &mut stages.value) {
+        Some(Value::Array(stages)) => stages,
+        _ => &mut none,
+    };
+    for node in names {
+        let Some(name) = node.as_str() else {
+            let message = format!("`remove` takes names of stages, not {}", node.what());
+            problems.push(Problem::at(message, node.span.clone()));
+            continue;
+        };
+        match stages.iter().position(|stage| stage_name(stage).is_some_and(|(other, _)| other == name)) {
+            Some(index) => drop(stages.remove(index)),
+            None => problems.push(nothing_to_remove(name, node.span.clone(), stages)),
+        }
+    }
+}
+
+fn nothing_to_remove(name: &str, at: Range<usize>, stages: &[Node]) -> Problem {
+    let known = stages.iter().filter_map(|stage| Some(stage_name(stage)?.0));
+    Problem::at(format!("there is no stage `{name}` to remove"), at).suggest(name, known)
 }
 
 /// The stages of a file laid on those of the files that it extends.
@@ -101,18 +135,12 @@ fn stages(below: Option<Node>, over: Node, problems: &mut Vec<Problem>) -> Node 
 
 /// Lays one stage on those of the files below.
 fn lay(merged: &mut Vec<Node>, stage: Node, name: &str, at: Range<usize>, problems: &mut Vec<Problem>) {
-    let names = |merged: &[Node]| -> Vec<Option<String>> {
-        merged.iter().map(|stage| stage_name(stage).map(|(name, _)| name.to_string())).collect()
-    };
     let position = |wanted: &str| merged.iter().position(|stage| stage_name(stage).is_some_and(|(n, _)| n == wanted));
     let existing = position(name);
     if let Some(Node { value: Value::Boolean(true), .. }) = stage.get("remove") {
         match existing {
             Some(index) => drop(merged.remove(index)),
-            None => problems.push(
-                Problem::at(format!("there is no stage `{name}` to remove"), at)
-                    .suggest(name, names(merged).iter().flatten().map(String::as_str)),
-            ),
+            None => problems.push(nothing_to_remove(name, at, merged)),
         }
         return;
     }
@@ -128,10 +156,8 @@ fn lay(merged: &mut Vec<Node>, stage: Node, name: &str, at: Range<usize>, proble
             let index = position(wanted).map_or(merged.len(), |index| index + 1);
             if position(wanted).is_none() {
                 let message = format!("`{name}` is to stand after `{wanted}`, but there is no such stage before it");
-                problems.push(
-                    Problem::at(message, after.span.clone())
-                        .suggest(wanted, names(merged).iter().flatten().map(String::as_str)),
-                );
+                let known = merged.iter().filter_map(|stage| Some(stage_name(stage)?.0));
+                problems.push(Problem::at(message, after.span.clone()).suggest(wanted, known));
             }
             merged.insert(index, stage);
         }

@@ -24,6 +24,7 @@ pub mod shipped;
 mod source;
 mod substitute;
 pub mod supply;
+mod template;
 pub mod text;
 mod tree;
 pub mod value;
@@ -48,6 +49,7 @@ pub use schema::{VarType, schema};
 pub use supply::{Supplied, SupplyError};
 pub use text::{OutputRef, Piece, Text};
 pub use value::{CommandLine, OrVar, Words};
+pub use vars::env_name;
 
 /// What a pipeline is loaded with, besides its file.
 pub struct LoadOptions<'a> {
@@ -81,6 +83,8 @@ pub struct Pipeline {
     pub stages: Vec<Stage>,
     /// Variables that tools, outputs and the switches of stages refer to: they are used whatever is on.
     pub used: BTreeSet<String>,
+    /// Templates of the file that was asked for, which no stage is like.
+    pub unused_templates: Vec<String>,
     /// Hash of the text of all its files: whether the pipeline changed since a run.
     pub hash: String,
 }
@@ -145,6 +149,8 @@ pub struct Stage {
     pub dependencies: Vec<Vec<String>>,
     /// Its keys as canonical text in which paths and outputs are still references. For fingerprints and `explain`.
     pub declaration: BTreeMap<String, String>,
+    /// The stage as TOML, as it would stand in a file that extends none and has no templates. Variables are not replaced.
+    pub text: String,
     /// Names of variables of type path that it refers to.
     pub path_vars: Vec<String>,
     /// Where values of its keys came from, for messages.

@@ -108,6 +108,7 @@ fn kind_of(schema: &'static Json) -> String {
         Some("object") if schema["additionalProperties"].is_object() => {
             several("table", &kind_of(&schema["additionalProperties"]))
         }
+        Some("object") if schema["properties"].is_null() => "table".into(),
         Some("object") => {
             let keys: Vec<String> = keys(schema).iter().map(|key| format!("{key} = …")).collect();
             format!("`{{ {} }}`", keys.join(", "))

@@ -38,6 +38,13 @@ struct PipelineFile {
     /// What stands under `out/NAME` after a run: a path there, and the output of a stage that is put there.
     #[serde(default)]
     outputs: BTreeMap<String, Text>,
+    /// Takes stages of the files that this one extends out, by their names.
+    #[serde(default)]
+    remove: Vec<String>,
+    /// Keys that several stages or workloads have in common, which name it with `like`. A template never runs.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Map<String, Value>>")]
+    template: Value,
     /// The stages, in the order in which the work happens.
     #[serde(default)]
     stage: Vec<Value>,
@@ -46,7 +53,7 @@ struct PipelineFile {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "read for its schema only")]
-enum OneOrMore {
+pub(super) enum OneOrMore {
     One(String),
     More(Vec<String>),
 }
@@ -237,10 +244,17 @@ fn tighten(schema: &mut Value) {
         schema["properties"][section]["propertyNames"] = json!({ "pattern": pattern });
     }
     // Stages without a kind change others, of which there are none without `extends`.
-    let all_have_kinds = json!({ "properties": { "stage": { "items": { "required": ["kind"] } } } });
+    let kind_or_like = json!([{ "required": ["kind"] }, { "required": ["like"] }]);
+    let all_have_kinds = json!({ "properties": { "stage": { "items": { "anyOf": kind_or_like } } } });
     schema["anyOf"] = json!([{ "required": ["extends"] }, all_have_kinds]);
     let mut keys = Map::new();
     for (name, definition) in schema["$defs"].as_object_mut().into_iter().flatten() {
+        // What a stage or a workload is like may have what it needs.
+        if definition["properties"].get("like").is_some()
+            && let Some(required) = definition.as_object_mut().and_then(|node| node.shift_remove("required"))
+        {
+            definition["anyOf"] = json!([{ "required": required }, { "required": ["like"] }]);
+        }
         if !name.ends_with("-stage") || name == CHANGE {
             continue;
         }

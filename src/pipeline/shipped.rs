@@ -156,6 +156,11 @@ fn stage_names(text: &str, path: &Utf8Path, read: Read, deepest: usize, names: &
             stage_names(&text, &path, read, deepest - 1, names);
         }
     }
+    let removed =
+        tree.get("remove").and_then(|value| value.get_ref().as_array()).into_iter().flat_map(|names| names.iter());
+    for name in removed.filter_map(|name| name.get_ref().as_str()) {
+        names.remove(name);
+    }
     let stages =
         tree.get("stage").and_then(|value| value.get_ref().as_array()).into_iter().flat_map(|array| array.iter());
     for stage in stages.filter_map(|stage| stage.get_ref().as_table()) {

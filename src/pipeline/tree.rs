@@ -94,6 +94,31 @@ impl Node {
                 _ => false,
             }
     }
+    /// Whether a place lies in the text of this, or of something in it.
+    pub fn encloses(&self, place: &Range<usize>) -> bool {
+        let within = |span: &Range<usize>| span.start <= place.start && place.end <= span.end;
+        within(&self.span)
+            || match &self.value {
+                Value::Array(items) => items.iter().any(|node| node.encloses(place)),
+                Value::Table(table) => {
+                    table.entries.iter().any(|entry| within(&entry.at) || entry.node.encloses(place))
+                }
+                _ => false,
+            }
+    }
+    /// Without its place. What no key takes is a word for it.
+    pub fn to_toml(&self) -> toml::Value {
+        match &self.value {
+            Value::String(text) => text.as_str().into(),
+            Value::Integer(number) => (*number).into(),
+            Value::Boolean(value) => (*value).into(),
+            Value::Array(items) => toml::Value::Array(items.iter().map(Node::to_toml).collect()),
+            Value::Table(table) => toml::Value::Table(
+                table.entries.iter().map(|entry| (entry.key.clone(), entry.node.to_toml())).collect(),
+            ),
+            Value::Other(what) => (*what).into(),
+        }
+    }
     /// What it is, with an article.
     pub fn what(&self) -> &'static str {
         match &self.value {

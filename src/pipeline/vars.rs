@@ -56,8 +56,9 @@ impl Variables {
 }
 
 /// The variable of the environment that sets a variable.
-fn env_name(name: &str) -> String {
-    format!("OPTBUILD_VAR_{}", name.to_uppercase().replace('-', "_"))
+pub fn env_name(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("OPTBUILD_VAR_{}", name.chars().map(plain).collect::<String>())
 }
 
 /// Gives every variable of `[vars]` its value.
@@ -74,6 +75,11 @@ pub(super) fn resolve(
         let before = problems.len();
         if let Some(message) = text::name_problem("variable", &name) {
             problems.push(Problem::at(message, entry.at.clone()));
+        }
+        if let Some(other) = variables.declared.iter().find(|other| env_name(&other.name) == env_name(&name)) {
+            let message = format!("`{}` and `{name}` would both be set by {}", other.name, env_name(&name));
+            let problem = Problem::at(message, entry.at.clone()).mark(other.at.clone(), format!("`{}`", other.name));
+            problems.push(problem.help("give one of them a name that differs in more than its signs"));
         }
         let shape = Shape::definition(if entry.node.as_table().is_some() { "VarDecl" } else { "Plain" });
         decode::structure(&name, &entry.node, &shape, problems);

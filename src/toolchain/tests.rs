@@ -26,6 +26,7 @@ fn pipeline(tools: &str, llvm: &str) -> Pipeline {
         tools: toml::from_str::<indexmap::IndexMap<String, ToolDecl>>(tools).unwrap(),
         outputs: Default::default(),
         stages: Vec::new(),
+        unused_templates: Vec::new(),
         used: Default::default(),
         hash: String::new(),
     }

@@ -75,7 +75,8 @@ fn a_wrong_arrow_and_a_circle_are_found() {
     };
     let circle = edges(&[("a/x", "b"), ("b", "c"), ("c", "a/x"), ("c", "d")]);
     assert_eq!(circles(&circle), [[module("a/x"), module("b"), module("c")]]);
-    assert_eq!(circles(&edges(&[("a", "b"), ("a", "c"), ("b", "c"), ("a", "a/x"), ("a/x", "a")])), [[""; 0]; 0]);
+    let tree = edges(&[("a", "b"), ("a", "c"), ("b", "c"), ("a", "a/x"), ("a/x", "a")]);
+    assert!(circles(&tree).is_empty());
     assert_eq!(rooms(&circle)["a"], BTreeSet::from(["b".to_owned()]));
 }
 

@@ -90,6 +90,7 @@ mod report {
     mod info;
     mod model;
     mod page;
+    mod schema;
     mod summary;
     mod support;
 }

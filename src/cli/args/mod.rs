@@ -44,7 +44,7 @@ pub enum Command {
     /// List the pipelines that can be run by name
     List,
     /// Show a pipeline's variables, tools and stages
-    Show(PipelineArgs),
+    Show(ShowArgs),
     /// Say why a stage would run: which part of its fingerprint differs
     Explain(StageArgs),
     /// Show which stages are up to date
@@ -108,6 +108,15 @@ pub struct PipelineArgs {
     pub pipeline: String,
     #[command(flatten)]
     pub settings: Settings,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// Show this stage alone, with all of its keys: those of files that are extended and of templates among them
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Args)]

@@ -109,7 +109,7 @@ fn entry(
         }
         bail!("{path}, the output of stage `{name}`, is no merged profile");
     };
-    let extension = crate::profile::Format::from(kind).merged_extension();
+    let extension = kind.merged_extension();
     let plain = Entry {
         role: role.into(),
         stage: name.clone(),

@@ -8,9 +8,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cli::project::Project;
 use crate::pipeline::kind::{bolt, leading_output};
 use crate::pipeline::{Kind, OutputRef, Piece, Stage, Text, VarValue};
-use crate::profile::binary::Binary as Sections;
 use crate::profile::bundle::{Binary, Source};
-use crate::profile::identity::Identity;
+use crate::profile::elf::Binary as Sections;
+use crate::profile::elf::Identity;
 use crate::profile::{self, Format};
 use crate::state::fingerprint;
 use crate::state::record::{Record, RecordOutcome};
@@ -258,5 +258,5 @@ fn binaries(path: &Utf8Path, format: Format) -> Result<Vec<Binary>> {
 
 fn binary(path: &Utf8Path) -> Result<Option<Binary>> {
     let file = path.file_name().unwrap_or_default().to_string();
-    Ok(Identity::of(path)?.map(|Identity { build_id, code }| Binary { file, build_id, code }))
+    Ok(Identity::read(path)?.map(|Identity { build_id, code }| Binary { file, build_id, code }))
 }

@@ -75,6 +75,11 @@ pub struct Workload {
     // Expanded when the file is read; here so that the schema has it.
     #[serde(default, rename = "for")]
     pub matrix: BTreeMap<String, Vec<Text>>,
+    /// Templates that it is laid on, as a stage can be.
+    // Laid on them when the file is read; here so that the schema has it.
+    #[serde(default)]
+    #[schemars(with = "Option<crate::pipeline::schema::OneOrMore>")]
+    pub like: Vec<String>,
 }
 
 /// How profiles come about.

@@ -1,9 +1,10 @@
 //! Stages and their steps as lines of bash.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::prelude::one_line;
-use super::words::{Words, quoted};
+use super::words::{Words, quoted, unique};
 use crate::pipeline::Pipeline;
 use crate::plan::{Action, Command, Op, Pool, StagePlan, Step};
 
@@ -77,7 +78,7 @@ fn command(command: &Command, words: &Words) -> String {
 }
 
 fn pool(pool: &Pool, words: &Words) -> String {
-    let mut text = String::new();
+    let (mut text, mut taken) = (String::new(), BTreeSet::new());
     for workload in &pool.workloads {
         let _ = writeln!(text, "# workload {}", one_line(&workload.name));
         text.push_str("attempt=$WORK/attempt; rm -rf \"$attempt\"; mkdir -p \"$attempt\"\n");
@@ -91,13 +92,9 @@ fn pool(pool: &Pool, words: &Words) -> String {
         for step in pool.commit.iter().chain(instead) {
             text.push_str(&self::step(step, words));
         }
-        // The attempt's working directory may be the current one.
-        let _ = writeln!(text, "cd \"$WORK\"; mv \"$attempt\" \"$committed\"/{}", quoted(&file_name(&workload.name)));
+        // The attempt's working directory may be the current one. A name of several parts is one of a directory here.
+        let name = unique(workload.name.replace('/', "_"), &mut taken);
+        let _ = writeln!(text, "cd \"$WORK\"; mv \"$attempt\" \"$committed\"/{}", quoted(&name));
     }
     text
-}
-
-/// A workload's name as that of a directory.
-fn file_name(name: &str) -> String {
-    name.replace('/', "_")
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Variables;
-use crate::pipeline::OutputRef;
+use crate::pipeline::{OutputRef, env_name};
 use crate::plan::ops::{ShellLine, ShellWord};
 use crate::plan::{Arg, Late, Part, StagePlan, Symbol};
 use crate::text::shell::quote;
@@ -22,13 +22,7 @@ impl Words {
                 let reference = OutputRef { stage: plan.stage.clone(), output: output.name.clone() };
                 // With a prefix: a stage may be called `PATH` or `0`.
                 let plain = format!("out_{}_{}", identifier(&plan.stage), identifier(&output.name));
-                let mut unique = plain.clone();
-                let mut number = 1;
-                while !taken.insert(unique.clone()) {
-                    number += 1;
-                    unique = format!("{plain}_{number}");
-                }
-                variables.insert(reference, unique);
+                variables.insert(reference, unique(plain, &mut taken));
             }
         }
         Words { variables }
@@ -59,7 +53,7 @@ impl Words {
             Part::Late(Late::Hash(output)) => {
                 format!("\"$(content_hash \"${}\")\"", self.variable(&output.stage, &output.output))
             }
-            Part::Secret { name, .. } => format!("\"${{{}:?}}\"", secret_variable(name)),
+            Part::Secret { name, .. } => format!("\"${{{}:?}}\"", env_name(name)),
         }
     }
 
@@ -108,9 +102,15 @@ fn symbol_variable(symbol: Symbol) -> &'static str {
     }
 }
 
-/// The environment variable that a secret is taken from, the one that sets it in `optbuild run` as well.
-pub(super) fn secret_variable(name: &str) -> String {
-    format!("OPTBUILD_VAR_{}", identifier(name).to_ascii_uppercase())
+/// The name, or one with a number behind it that is not taken yet.
+pub(super) fn unique(plain: String, taken: &mut BTreeSet<String>) -> String {
+    let mut unique = plain.clone();
+    let mut number = 1;
+    while !taken.insert(unique.clone()) {
+        number += 1;
+        unique = format!("{plain}_{number}");
+    }
+    unique
 }
 
 fn identifier(name: &str) -> String {

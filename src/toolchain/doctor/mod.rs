@@ -205,6 +205,7 @@ fn nothing() -> Pipeline {
         tools: IndexMap::new(),
         outputs: IndexMap::new(),
         stages: Vec::new(),
+        unused_templates: Vec::new(),
         used: Default::default(),
         hash: String::new(),
     }

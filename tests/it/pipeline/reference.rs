@@ -17,7 +17,7 @@ fn the_tables_of_the_reference_are_up_to_date() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, format!("{}{expected}{}", &text[..begin], &text[end..])).unwrap();
     } else {
-        assert_eq!(&text[begin..end], expected, "run UPDATE_DOCS=1 cargo test --test pipeline_reference");
+        assert_eq!(&text[begin..end], expected, "run UPDATE_DOCS=1 cargo test --test it pipeline::reference");
     }
 }
 
@@ -70,7 +70,11 @@ fn the_schema_refuses_what_the_loader_refuses() {
     assert_eq!(stage("verify")["tests"]["anyOf"][0]["minItems"], 1);
     // A stage without a kind changes another one: only in a file that extends one, and no key that no kind has.
     assert_eq!(schema["anyOf"][0]["required"][0], "extends");
-    assert_eq!(schema["anyOf"][1]["properties"]["stage"]["items"]["required"][0], "kind");
+    let all = &schema["anyOf"][1]["properties"]["stage"]["items"]["anyOf"];
+    assert_eq!(all, &serde_json::json!([{ "required": ["kind"] }, { "required": ["like"] }]));
+    // What a template has, a stage or a workload need not have.
+    assert_eq!(schema["$defs"]["cmake-stage"]["anyOf"][1]["required"][0], "like");
+    assert_eq!(schema["$defs"]["Workload"]["anyOf"][1]["required"][0], "like");
     let change = &schema["$defs"]["change-of-stage"];
     assert_eq!(change["additionalProperties"], false);
     assert!(change["properties"]["workloads"].is_object() && change["properties"]["kind"].is_null());

@@ -23,6 +23,7 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         kind,
         dependencies: Vec::new(),
         declaration: BTreeMap::new(),
+        text: String::new(),
         path_vars: Vec::new(),
         origin: Default::default(),
         predecessor: None,
@@ -49,6 +50,7 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         outputs: Default::default(),
         stages: vec![stage],
         used: Default::default(),
+        unused_templates: Vec::new(),
         hash: String::new(),
     }
 }

@@ -25,6 +25,7 @@ pub fn pipeline(text: &str) -> Pipeline {
         outputs,
         stages: stages.into_iter().map(stage).collect(),
         used: Default::default(),
+        unused_templates: Vec::new(),
         hash: String::new(),
     }
 }
@@ -51,6 +52,7 @@ fn stage(mut table: toml::Table) -> Stage {
         kind,
         dependencies: Vec::new(),
         declaration: BTreeMap::new(),
+        text: String::new(),
         path_vars: Vec::new(),
         origin: Default::default(),
         predecessor: None,

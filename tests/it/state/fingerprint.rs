@@ -65,6 +65,7 @@ impl World {
             kind: Kind::Command(kind),
             dependencies: vec![vec!["lib".into()]],
             declaration: declaration.map(|(key, value)| (key.into(), value.into())).into(),
+            text: String::new(),
             path_vars: vec!["src".into()],
             origin: Default::default(),
             predecessor: None,
