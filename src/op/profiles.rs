@@ -146,20 +146,11 @@ impl CheckGathered {
     fn share_of_build(&self, mut wanted: HashSet<FunctionIdentity>) -> Result<Option<f64>> {
         let Some(build) = &self.instrumented else { return Ok(None) };
         let all = wanted.len();
-        let mut instrumented = 0;
-        for file in profile::find(build, |_| true).with_context(|| format!("cannot read {build}"))? {
-            if wanted.is_empty() {
-                break;
-            }
-            match elf::take_known(&file.path, &mut wanted) {
-                Ok(Some(_)) => instrumented += 1,
-                Ok(None) => {}
-                // A directory may hold all sorts of files, such as damaged ones for a project's tests.
-                Err(_) if build.is_dir() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if instrumented == 0 {
+        let instrumented = each_file(build, |file| match wanted.is_empty() {
+            true => Ok(None),
+            false => elf::take_known(file, &mut wanted),
+        })?;
+        if instrumented.is_empty() {
             return Ok(None);
         }
         let known = share((all - wanted.len()) as u64, all as u64);
@@ -206,13 +197,7 @@ impl CheckGathered {
         facts.extend(hot(hottest));
         let Some(build) = &self.instrumented else { return Ok(facts) };
         let mut symbols = HashSet::new();
-        for file in profile::find(build, |_| true).with_context(|| format!("cannot read {build}"))? {
-            match elf::symbols(&file.path, |name| _ = symbols.insert(name.to_owned())) {
-                Ok(_) => {}
-                Err(_) if build.is_dir() => {}
-                Err(error) => return Err(error),
-            }
-        }
+        each_file(build, |file| elf::symbols(file, |name| _ = symbols.insert(name.to_owned())))?;
         if symbols.is_empty() {
             return Ok(facts);
         }
@@ -237,27 +222,20 @@ impl CheckInstrumented {
         if !path.exists() {
             bail!("there is no {path}, which was to be the instrumented build");
         }
-        let files = profile::find(path, |_| true).with_context(|| format!("cannot read {path}"))?;
-        let (mut instrumented, mut linked) = (0, 0);
-        for file in &files {
-            let binary = match read_linked(&file.path) {
-                Ok(Some(binary)) => binary,
-                Ok(None) => continue,
-                // A directory may hold all sorts of files, such as damaged ones for a project's tests.
-                Err(_) if path.is_dir() => continue,
-                Err(error) => return Err(error),
-            };
-            linked += 1;
-            instrumented += usize::from(match self.format {
-                Format::Profdata => binary.pgo_instrumented,
-                Format::Fdata => binary.bolt_instrumented,
-            });
-        }
-        if instrumented > 0 {
-            return Ok(Vec::new());
-        }
+        let mut files = 0;
+        let binaries = each_file(path, |file| {
+            files += 1;
+            // Object files have instrumentation as well, but write nothing.
+            let is_object = matches!(file.extension(), Some("o" | "a" | "rlib" | "rmeta"));
+            if is_object { Ok(None) } else { Binary::read(file) }
+        })?;
+        let is_instrumented = |binary: &Binary| match self.format {
+            Format::Profdata => binary.pgo_instrumented,
+            Format::Fdata => binary.bolt_instrumented,
+        };
+        let linked = binaries.len();
         // Static archives, and other formats than ELF, are not looked into.
-        if linked == 0 && !files.is_empty() {
+        if binaries.iter().any(is_instrumented) || linked == 0 && files > 0 {
             return Ok(Vec::new());
         }
         match self.format {
@@ -273,12 +251,18 @@ impl CheckInstrumented {
     }
 }
 
-/// Object files have instrumentation as well, but write nothing.
-fn read_linked(path: &Utf8Path) -> Result<Option<Binary>> {
-    if matches!(path.extension(), Some("o" | "a" | "rlib" | "rmeta")) {
-        return Ok(None);
+/// What is found in all files below a directory, or in one file. A directory may hold all sorts of files, such as damaged ones for a
+/// project's tests: those do not count.
+fn each_file<T>(build: &Utf8Path, mut look: impl FnMut(&Utf8Path) -> Result<Option<T>>) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    for file in profile::find(build, |_| true).with_context(|| format!("cannot read {build}"))? {
+        match look(&file.path) {
+            Ok(value) => found.extend(value),
+            Err(_) if build.is_dir() => {}
+            Err(error) => return Err(error),
+        }
     }
-    Binary::read(path)
+    Ok(found)
 }
 
 /// The file beside a profile with what its bundle says.
