@@ -98,6 +98,7 @@ impl World {
             outputs: Default::default(),
             stages: vec![stage.clone()],
             used: Default::default(),
+            unused_templates: Vec::new(),
             hash: "h".into(),
         };
         let outputs = BTreeMap::from([(lib, "ab".repeat(32))]);
@@ -166,6 +167,13 @@ fn each_part_stands_for_what_its_name_says() {
         ["tool.tool"]
     );
     assert_eq!(changes(|world| world.stage.common.name = "shell2".into()), ["stage"]);
+}
+
+#[test]
+fn a_kind_has_the_name_that_pipelines_give_it() {
+    let mut world = World::new();
+    world.stage.common.kind = KindName::RustcPerf;
+    assert_eq!(world.fingerprint().configuration["kind"], "rustc-perf");
 }
 
 #[test]
