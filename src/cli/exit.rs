@@ -42,6 +42,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
             || cause.is::<crate::run::select::SelectError>()
             || cause.is::<crate::pipeline::Cycle>()
             || cause.is::<crate::plan::PlanError>()
+            || cause.is::<crate::plan::ops::BadCommandLine>()
             || cause.is::<crate::run::publish::InTheWay>()
         {
             return USAGE;

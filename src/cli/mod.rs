@@ -81,7 +81,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Schema => man::schema(),
         Command::Completions { shell } => man::completions(shell),
         Command::Man { dir } => man::man(dir.as_deref()),
-        Command::Op { op } => crate::op::run(op).map(|()| 0),
+        Command::Op { words } => crate::op::run(&words).map(|()| 0),
         Command::Supervise | Command::Measure => Ok(0),
     }
 }

@@ -12,8 +12,7 @@ use super::step::{StepError, StepRunner};
 use crate::event::{Event, Fact, Outcome, Usage};
 use crate::fs::disk::{self, DiskError};
 use crate::names::StepId;
-use crate::op;
-use crate::plan::{Action, Pool, Step, Symbol, Workload};
+use crate::plan::{Action, Pool, RAN, Step, Symbol, Workload};
 use crate::sync::{into_inner, lock};
 use crate::text::file_name::file_name;
 
@@ -208,7 +207,7 @@ impl Attempt<'_> {
         facts.extend(self.work(&resolver, &dir, &ran)?);
         let mut after = resolver.clone();
         if !ran.is_empty() {
-            after.base_env.insert(op::RAN.into(), ran);
+            after.base_env.insert(RAN.into(), ran);
         }
         for commit in &pool.commit {
             facts.extend(runner.run_in_pool(&workload.name, commit, &after)?);

@@ -7,8 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::decide::{Settled, available};
 use super::project::Project;
+use crate::fs::replace;
 use crate::names::StageName;
-use crate::op::capture;
 use crate::pipeline::{Piece, Text};
 use crate::state::hash::Hasher;
 use crate::state::manifest::Manifest;
@@ -45,7 +45,7 @@ pub fn publish(
             continue;
         };
         let target = dir.join(place);
-        capture::sweep(&target)?;
+        replace::sweep(&target)?;
         let same = same(&source, &target, project.sources.hasher());
         let ours = before.contains_key(place) || project.own_out_dir() == dir;
         if !same && !ours && target.symlink_metadata().is_ok() {
@@ -64,7 +64,7 @@ pub fn publish(
         state.put_published(&all)?;
     }
     for (place, source, target) in to_put {
-        capture::replace(&source, &target).with_context(|| format!("cannot put the output `{place}` to {target}"))?;
+        replace::replace(&source, &target).with_context(|| format!("cannot put the output `{place}` to {target}"))?;
     }
     Ok(published)
 }

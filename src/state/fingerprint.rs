@@ -38,7 +38,7 @@ use crate::pipeline::{OutputRef, Pipeline, Stage, VarValue};
 use crate::plan::{Action, Arg, Command, Pool, StagePlan, Step};
 
 /// Raised when optbuild's own operations begin to make something else of the same inputs.
-const SCHEME: &str = "1";
+const SCHEME: &str = "2";
 
 /// The part of the configuration that names the state of the workspace.
 const PREDECESSOR: &str = "workspace.predecessor";
@@ -181,7 +181,7 @@ pub fn compute(
     parts.insert("optbuild".into(), SCHEME.into());
     // Equal stages of different names have records, and outputs, of their own.
     parts.insert("stage".into(), stage.common.name.clone());
-    parts.insert("kind".into(), format!("{:?}", stage.common.kind).to_lowercase());
+    parts.insert("kind".into(), stage.common.kind.name().into());
     let secrets = secrets(pipeline);
     for (key, value) in stage.declaration.iter().filter(|(key, _)| !NOT_HASHED.contains(&key.as_str())) {
         let tells = secrets.iter().any(|secret| value.contains(secret));

@@ -6,7 +6,6 @@ mod tools;
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
-use crate::op::OpCommand;
 use crate::run::select::Request;
 
 pub use looking::{
@@ -89,10 +88,11 @@ pub enum Command {
         dir: Option<Utf8PathBuf>,
     },
     /// One of optbuild's own operations, as plans call them
-    #[command(hide = true)]
+    #[command(hide = true, disable_help_flag = true)]
     Op {
-        #[command(subcommand)]
-        op: OpCommand,
+        /// Which one, and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
     },
     /// Watch one command and all its descendants; started by `run`
     #[command(hide = true)]

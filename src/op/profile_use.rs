@@ -1,56 +1,23 @@
-//! `op check-profile-use`: which part of a program got counts from the profile that it was built with.
+//! `check-profile-use`: which part of a program got counts from the profile that it was built with.
 //!
-//! A compiler that finds nothing in a profile says so at most in warnings that nobody reads. They are counted here, out of the log
-//! of the build, and held against the functions of the linked programs.
+//! A compiler that finds nothing in a profile says so at most in warnings. They are counted here, out of the logs of the build, and held
+//! against the functions of the linked programs. Unaware of how the profile came about.
 
 use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 
 use anyhow::{Context, Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
 
+use super::logs;
 use super::merge::tools::{Level, list};
-use super::unfinished;
 use crate::event::Fact;
 use crate::fs::pattern;
+use crate::plan::ops::given::CheckProfileUse;
 use crate::profile::names::{is_rust, linkage_name, original_name};
 use crate::profile::warnings::Warnings;
 use crate::profile::{self, elf, figures};
 use crate::text::share::Share;
-
-/// Counts the functions of a build that have no profile, and refuses a build that has hardly any with one.
-#[derive(Debug, clap::Args)]
-pub struct CheckProfileUse {
-    /// The profile that the build used.
-    #[arg(long)]
-    pub profile: Utf8PathBuf,
-    /// An llvm-profdata that can read it.
-    #[arg(long)]
-    pub tool: Utf8PathBuf,
-    /// The directory with the logs of the stage.
-    #[arg(long)]
-    pub logs: Utf8PathBuf,
-    /// The step that compiled.
-    #[arg(long)]
-    pub step: String,
-    /// A directory for what was found: a build that goes on compiles, and warns of, only what it has not compiled yet.
-    #[arg(long)]
-    pub keep: Option<Utf8PathBuf>,
-    /// Which part of the build has this profile, where others have profiles of their own.
-    #[arg(long)]
-    pub component: Option<String>,
-    /// What was built: linked files, or directories.
-    #[arg(long, required = true)]
-    pub built: Vec<Utf8PathBuf>,
-    /// The share of functions without a profile above which this fails.
-    #[arg(long, default_value = "90%")]
-    pub max_unprofiled: Share,
-    /// Only looks whether the profile is of these sources: the share of functions with counts of other code, among those that are
-    /// in the profile, above which this fails, as it does above `max_unprofiled`.
-    #[arg(long)]
-    pub max_mismatched: Option<Share>,
-}
 
 /// In the directory `keep`.
 const KEPT: &str = "optbuild-profile-warnings";
@@ -63,7 +30,14 @@ struct Found {
     mismatched: u64,
 }
 
+/// The share of functions without a profile above which a build is refused, unless its stage says.
+const MAX_UNPROFILED: Share = Share::percent(90.0);
+
 impl CheckProfileUse {
+    fn max_unprofiled(&self) -> Share {
+        self.max_unprofiled.unwrap_or(MAX_UNPROFILED)
+    }
+
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
         let symbols = self.symbols()?;
         let mut warnings = self.warnings()?;
@@ -120,7 +94,7 @@ impl CheckProfileUse {
         };
         if figures::share(mismatched, all) <= limit.value() {
             let (program, with) = (found.with + found.without + found.mismatched, found.with);
-            if figures::share(program - with, program) <= self.max_unprofiled.value() {
+            if figures::share(program - with, program) <= self.max_unprofiled().value() {
                 return Ok(());
             }
             bail!(
@@ -128,7 +102,7 @@ impl CheckProfileUse {
                  At most {} may have none. Use a bundle of these sources, or leave the role out and gather anew; \
                  `--allow-stale-profiles` uses it all the same",
                 self.profile,
-                self.max_unprofiled
+                self.max_unprofiled()
             );
         }
         bail!(
@@ -156,7 +130,7 @@ impl CheckProfileUse {
             all => (found.with as usize, all as usize),
         };
         let share = figures::share((all - with) as u64, all as u64);
-        if share <= self.max_unprofiled.value() {
+        if share <= self.max_unprofiled().value() {
             return Ok(());
         }
         let few = if with == 0 { "none".into() } else { format!("only {with}") };
@@ -170,7 +144,7 @@ impl CheckProfileUse {
              other sources: use the one that is gathered on this build. Where so little is meant to match, say so with \
              `max-unprofiled` (the limit is {})",
             self.profile,
-            self.max_unprofiled,
+            self.max_unprofiled()
         )
     }
 
@@ -199,9 +173,9 @@ impl CheckProfileUse {
                 warnings = Warnings::kept(text);
             }
         }
-        let mut logs = logs_of_step(&self.logs, &self.step)?;
+        let mut logs = logs::of_step(&self.logs, &self.step)?;
         if kept.is_some() {
-            logs.extend(unfinished::logs(&self.logs, &self.step, &self.profile)?);
+            logs.extend(logs::unfinished(&self.logs, &self.step, &self.profile)?);
         }
         for log in logs {
             let file = fs::File::open(&log).with_context(|| format!("cannot read the log {log}"))?;
@@ -234,15 +208,4 @@ impl CheckProfileUse {
         }
         Ok(symbols)
     }
-}
-
-/// One for each time the step was tried: `03-build.log`.
-pub(super) fn logs_of_step(logs: &Utf8Path, step: &str) -> Result<Vec<Utf8PathBuf>> {
-    let ending = format!("-{step}.log");
-    let of_step = |path: &Utf8Path| {
-        let number = path.file_name().and_then(|name| name.strip_suffix(&ending));
-        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    let logs = profile::find(logs, of_step).with_context(|| format!("cannot look for logs in {logs}"))?;
-    Ok(logs.into_iter().map(|log| log.path).collect())
 }
