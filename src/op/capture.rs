@@ -4,9 +4,9 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use globset::{GlobBuilder, GlobSetBuilder};
 
 use crate::event::Fact;
+use crate::fs::glob::Globs;
 use crate::fs::tree;
 
 /// Copies a file or a directory tree, with modes, links and modification times.
@@ -59,12 +59,7 @@ impl Capture {
     }
 
     fn directory(&self, from: &Utf8Path) -> Result<()> {
-        let mut linked = GlobSetBuilder::new();
-        for pattern in &self.link {
-            let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-            linked.add(glob.with_context(|| format!("`{pattern}` is not a pattern"))?);
-        }
-        let linked = linked.build().context("the patterns cannot be used together")?;
+        let linked = Globs::new(&self.link).map_err(anyhow::Error::msg).context("a pattern of `link` is none")?;
         let root = from.canonicalize_utf8().with_context(|| format!("cannot find {from}"))?;
         let below = |path: &Utf8Path| path.strip_prefix(&root).map(Utf8Path::to_owned).unwrap_or_default();
         let takes = |path: &Utf8Path| !self.without.contains(&below(path));
