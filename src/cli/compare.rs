@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals;
 
 use super::args::CompareArgs;
 use super::exit::{FAILED, INTERRUPTED, Usage};
-use super::look;
-use super::plan::print;
+use super::output::look;
+use super::output::print;
 use super::project::current_dir;
 use crate::compare::limit::Answer;
 use crate::compare::request::{Build, PLACEHOLDER, Request, Workload};
@@ -46,8 +46,8 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         _ => table(&result, look()),
     })?;
     let answer = args.options.answer(&result);
-    answer.worse.iter().for_each(|line| super::tell(&format!("worse: {line}")));
-    answer.unknown.iter().for_each(|line| super::tell(line));
+    answer.worse.iter().for_each(|line| super::output::tell(&format!("worse: {line}")));
+    answer.unknown.iter().for_each(|line| super::output::tell(line));
     Ok(if answer == Answer::default() { 0 } else { FAILED })
 }
 
@@ -70,7 +70,7 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
     check(args, &lines, &base, &candidate)?;
 
     remove_when_interrupted(dir.clone())?;
-    let mut say = |line: &str| super::tell(line);
+    let mut say = |line: &str| super::output::tell(line);
     let env = environment();
     let on_both = |line: &CommandLine| {
         let env = env.iter().chain(&line.env).map(|(name, value)| (name.clone(), value.clone())).collect();

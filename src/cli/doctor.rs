@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use super::args::{DoctorArgs, PipelineArgs};
 use super::exit::{MACHINE, Machine};
-use super::plan::{off, print};
+use super::output::{print, tell};
 use super::project::{Mode, Project};
 use crate::facts::Facts;
 use crate::pipeline::Pipeline;
@@ -40,7 +40,7 @@ fn look(args: &DoctorArgs) -> Result<Vec<DoctorRow>> {
 }
 
 fn plans(project: &Project) -> Result<Vec<StagePlan>> {
-    let off = off(project);
+    let off = project.off();
     let on = project.pipeline.stages.iter().filter(|stage| stage.common.when);
     Ok(on.map(|stage| project.plan(&stage.common.name, &off)).collect::<Result<_, _>>()?)
 }
@@ -59,7 +59,7 @@ fn install(facts: &Facts, rows: &[DoctorRow]) -> Result<()> {
         .into());
     };
     for command in commands {
-        anstream::eprintln!("+ {}", command.join(" "));
+        tell(&format!("+ {}", command.join(" ")));
         let (program, args) = command.split_first().context("an empty command")?;
         let status = std::process::Command::new(program).args(args).stdout(std::io::stderr()).status();
         let status = status.map_err(|error| Machine(format!("`{program}` cannot be started: {error}")))?;
@@ -88,5 +88,5 @@ fn table(rows: &[DoctorRow]) -> String {
             remedy: row.remedy.clone().unwrap_or_default(),
         })
         .collect();
-    doctor_table(&rows, super::look())
+    doctor_table(&rows, super::output::look())
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::sys::resource::{UsageWho, getrusage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{getpid, set_child_subreaper};
@@ -23,9 +22,8 @@ use serde::{Deserialize, Serialize};
 use super::processor::Counters;
 use super::request::Invocation;
 use super::result::Metric;
-use crate::proc::tree;
-use crate::run::process::Launch;
-use crate::run::supervisor::spawn;
+use crate::proc::{self, tree};
+use crate::run::process::{Launch, spawn};
 
 /// How long it is tried to end a tree, whose processes may go on starting others or be stuck in the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -177,13 +175,11 @@ fn ended(status: ExitStatus) -> Result<Ended> {
 
 /// The kernel's account of all processes that were waited for. Its peak is that of the largest of them.
 fn account(metrics: &mut BTreeMap<Metric, f64>) -> Result<()> {
-    let used = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot read what the command used")?;
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    metrics.insert(Metric::UserTime, seconds(used.user_time()));
-    metrics.insert(Metric::SystemTime, seconds(used.system_time()));
-    // The kernel counts in KiB.
-    metrics.insert(Metric::PeakMemory, used.max_rss() as f64 * 1024.0);
-    metrics.insert(Metric::PageFaults, (used.minor_page_faults() + used.major_page_faults()) as f64);
+    let used = proc::used_by_children().context("cannot read what the command used")?;
+    metrics.insert(Metric::UserTime, used.user);
+    metrics.insert(Metric::SystemTime, used.system);
+    metrics.insert(Metric::PeakMemory, used.peak_memory as f64);
+    metrics.insert(Metric::PageFaults, used.page_faults as f64);
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::args::{PipelineArgs, Settings};
 use super::super::exit::Usage;
-use super::super::plan::off;
 use super::super::project::{Mode, Project};
 use super::{CommandLine, Env};
 use crate::pipeline::OutputRef;
@@ -80,7 +79,7 @@ pub(super) fn workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> 
         let known: Vec<String> = project.pipeline.stages.iter().map(|stage| stage.common.name.clone()).collect();
         return Err(Usage(no_stage(stage, &known)).into());
     }
-    let planned = stage::workloads::workloads(&project.pipeline, &project.facts, stage, &off(&project))?;
+    let planned = stage::workloads::workloads(&project.pipeline, &project.facts, stage, &project.off())?;
     let mut resolver = Resolver::default();
     let commands = planned.commands.iter().flat_map(|(_, command)| args_of(command));
     for arg in commands.chain(planned.base_env.values()).chain(planned.candidate_env.values()) {
