@@ -9,9 +9,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use optbuild::fs::disk;
 use optbuild::state::fingerprint::Fingerprint;
 use optbuild::state::hash::Hasher;
+use optbuild::state::layout;
 use optbuild::state::manifest::Manifest;
 use optbuild::state::record::{OutputRecord, Record, RecordOutcome};
-use optbuild::state::layout;
 use optbuild::state::store::{LockInfo, State, StateError};
 
 fn temporary() -> (tempfile::TempDir, Utf8PathBuf) {
