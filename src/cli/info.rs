@@ -1,13 +1,13 @@
 //! `list`, `show`, `explain`, `status` and `artifacts`: what is declared, and what was built.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
 use super::args::{ArtifactsArgs, LastRunArgs, ShowArgs, StageArgs, StatusArgs};
 use super::exit::Usage;
-use super::look;
-use super::plan::{answer, print};
+use super::output::look;
+use super::output::print;
 use super::project::{Mode, Project, current_dir};
 use crate::event::StageState;
 use crate::pipeline::{Pipeline, Stage, VarType, shipped};
@@ -16,10 +16,8 @@ use crate::report::info::{
     explain_text, list_table, pipeline_table, status_table,
 };
 use crate::report::model::{self, facts, past};
-use crate::run::decide::Judge;
+use crate::run::decide::{BEGUN, Judge, Survey, Verdict, survey};
 use crate::run::select::{Request, Selection, no_stage, select};
-use crate::run::survey::{Survey, survey};
-use crate::run::verdict::{BEGUN, Verdict};
 use crate::state::fingerprint::Fingerprint;
 use crate::state::journal;
 use crate::state::record::Record;
@@ -96,9 +94,8 @@ fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
 /// Looks at every stage as a run without flags would.
 fn look_at<T>(project: &Project, then: impl FnOnce(&Survey, &Judge) -> Result<T>) -> Result<T> {
     let selection: Selection = select(&project.pipeline, &project.graph, &Request::default())?;
-    let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
-    let mut judge = project.judge(&selection, &planner);
-    let survey = survey(&mut judge, &project.graph)?;
+    let mut judge = Judge::new(project, &selection);
+    let survey = survey(&mut judge)?;
     project.save_caches();
     then(&survey, &judge)
 }
@@ -159,10 +156,10 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
         let Some((name, verdict)) = survey.stages.iter().find(|(name, _)| *name == args.stage) else {
             return Err(Usage(format!("stage `{}` is not part of the graph", args.stage)).into());
         };
-        let mut explanation = Explanation { stage: name.clone(), state: answer(verdict), ..Explanation::default() };
+        let mut explanation = Explanation { stage: name.to_string(), state: verdict.words(), ..Explanation::default() };
         match verdict {
             Verdict::Run(work) => {
-                if let Some(ended) = last_ends(&project)?.get(name).and_then(how_it_ended) {
+                if let Some(ended) = last_ends(&project)?.get(name.as_str()).and_then(how_it_ended) {
                     explanation.notes.push(ended);
                 }
                 if let Some(record) = record_of(&project, name)? {
@@ -197,7 +194,8 @@ pub fn status(args: &StatusArgs) -> Result<u8> {
     let project = Project::last(&last)?;
     let rows = look_at(&project, |survey, _| {
         let ends = last_ends(&project)?;
-        let rows = survey.stages.iter().map(|(name, verdict)| status_row(&project, name, verdict, ends.get(name)));
+        let rows =
+            survey.stages.iter().map(|(name, verdict)| status_row(&project, name, verdict, ends.get(name.as_str())));
         rows.collect::<Result<Vec<_>>>()
     })?;
     if args.json {
@@ -219,7 +217,7 @@ fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&mod
             Some(state) if state.failed() && work.reasons == [BEGUN] => (Outlook::WillRun, Some("it failed".into())),
             _ => (Outlook::WillRun, Some(work.reasons.join("; "))),
         },
-        Verdict::DependsOn(stage, _) => (Outlook::DependsOn, Some(stage.clone())),
+        Verdict::DependsOn(stage, _) => (Outlook::DependsOn, Some(stage.to_string())),
         Verdict::NeedsFirst { reason, .. } => (Outlook::WillRun, Some(reason.clone())),
         Verdict::Unavailable { why, blocked_by: Some(_), .. } => (Outlook::Blocked, Some(why.clone())),
         Verdict::Unavailable { .. } => (Outlook::Off, None),

@@ -59,6 +59,9 @@ pub enum Event {
     StageSkipped {
         stage: StageName,
         reason: String,
+        /// Of the record whose outputs the stages behind it use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<FingerprintId>,
     },
     /// What it depends on has no output.
     StageBlocked {

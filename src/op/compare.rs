@@ -6,11 +6,11 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Build, Request, Workload};
 use crate::compare::result::Comparison;
+use crate::compare::result::{JSON, MARKDOWN, TABLE};
 use crate::compare::{self, rustc_perf};
 use crate::event::Fact;
 use crate::report::comparison;
@@ -87,7 +87,7 @@ impl Compare {
         let base = build(&self.base_name, &self.base, &self.base_env)?;
         let candidate = build(&self.candidate_name, &self.candidate, &self.candidate_env)?;
         if base.kind != candidate.kind {
-            bail!("{} is a {:?} and {} a {:?}", base.name, base.kind, candidate.name, candidate.kind);
+            bail!("{} is {} and {} {}", base.name, base.kind.title(), candidate.name, candidate.kind.title());
         }
         let scratch = self.scratch.join("measuring");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {scratch}"))?;

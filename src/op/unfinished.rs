@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::check_profile_use::logs_of_step;
 use crate::event::{Event, Outcome, Stamped};
+use crate::names::RunId;
 use crate::state::layout::Layout;
 use crate::state::{build_dir, journal};
 
@@ -35,7 +36,7 @@ pub fn logs(logs: &Utf8Path, step: &str, profile: &Utf8Path) -> Result<Vec<Utf8P
 }
 
 /// The state directory, the run and the stage whose logs stand there.
-fn place(logs: &Utf8Path) -> Option<(Layout, String, String)> {
+fn place(logs: &Utf8Path) -> Option<(Layout, RunId, String)> {
     let stage = logs.file_name()?;
     let run = logs.parent()?.parent()?;
     let layout = Layout::new(run.parent()?.parent()?);

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use super::workloads::env;
 use super::{Context, PlanError};
-use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Limit;
 use crate::compare::request::{Counter, PLACEHOLDER};
+use crate::compare::result::{JSON, MARKDOWN, TABLE};
 use crate::compare::rustc_perf::DEFAULT_CRATES;
 use crate::pipeline::kind::Compare;
 use crate::pipeline::kind::compare::MeasuredWorkload;
@@ -131,7 +131,7 @@ fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Resul
     for setting in &kind.cargo_config {
         args.extend(["--cargo-config".into(), cx.arg(setting)?]);
     }
-    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), format!("{profile:?}").into()]));
+    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), profile.name().into()]));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ impl Console {
                 self.began = Some((stamped.clone(), line));
                 Ok(())
             }
-            Event::StageSkipped { stage, reason } if self.verbose() => {
+            Event::StageSkipped { stage, reason, .. } if self.verbose() => {
                 let marked = paint.dim(&format!("- {stage} skipped: {reason}"));
                 self.timed(stamped, &if terminal { marked } else { format!("{stage}: skipped ({reason})") })
             }

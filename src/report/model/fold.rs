@@ -76,7 +76,7 @@ impl RunModel {
                 stage.made = Some(Made { run: String::new(), duration: *saved });
                 stage.fingerprint = fingerprint.to_string();
             }
-            Event::StageSkipped { stage, reason } => self.stage(stage).why = Some(reason.clone()),
+            Event::StageSkipped { stage, reason, .. } => self.stage(stage).why = Some(reason.clone()),
             Event::StageBlocked { stage, by } => self.stage(stage).why = Some(by.to_string()),
             Event::StageStarted { stage, fingerprint, reasons, earlier, jobs, .. } => {
                 let stage = self.stage(stage);

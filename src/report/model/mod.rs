@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::compare::files::is_result;
 use crate::compare::result::Comparison;
+use crate::compare::result::is_result;
 use crate::event::{self, Fact, StageState};
 
 pub use facts::{Bolt, Count, Estimate, Hot, Inner, Profile, WorkloadProfile};

@@ -133,7 +133,7 @@ pub fn latest(layout: &Layout, begun: &Report) -> Result<Past, DiskError> {
         let Some(record) = record else { continue };
         if alike.is(&record.run)? {
             let outputs = record.outputs.into_iter().map(|(name, output)| (name, output.bytes)).collect();
-            let figures = Figures { run: record.run, duration: record.duration, outputs };
+            let figures = Figures { run: record.run.to_string(), duration: record.duration, outputs };
             past.done.insert(stage.name.clone(), vec![figures]);
         }
     }
@@ -207,7 +207,7 @@ impl Alike<'_> {
 /// The names of the runs before one, the latest first.
 fn before(layout: &Layout, run: &Run) -> Result<Vec<String>, DiskError> {
     let names = journal::runs(layout)?.into_iter().rev();
-    Ok(names.filter(|name| *name < run.id).take(EARLIER).collect())
+    Ok(names.filter(|name| name.as_str() < run.id.as_str()).take(EARLIER).map(String::from).collect())
 }
 
 /// A run, without what its commands did.
@@ -222,16 +222,15 @@ fn made(layout: &Layout, run: &RunModel) -> Result<BTreeMap<String, (String, Sta
     let mut made = BTreeMap::new();
     for stage in run.with(&[StageState::UpToDate]) {
         let Some(record) = record(layout, &stage.fingerprint)? else { continue };
-        if !runs.contains_key(&record.run) {
-            let wanted = |line: &str| journal::event_name(line) != "sampled";
-            let (events, _) = journal::read_where(&layout.journal(&record.run), wanted)?;
-            runs.insert(record.run.clone(), RunModel::of(&events));
+        if !runs.contains_key(record.run.as_str()) {
+            let (events, _) = journal::read_without_samples(&layout.journal(&record.run))?;
+            runs.insert(record.run.to_string(), RunModel::of(&events));
         }
-        let known = runs.get(&record.run).and_then(|run| run.stage(&stage.name));
+        let known = runs.get(record.run.as_str()).and_then(|run| run.stage(&stage.name));
         let known = known.filter(|known| known.state == StageState::Done && known.fingerprint == stage.fingerprint);
         let mut then = known.cloned().unwrap_or_else(|| of_record(layout, &record));
         then.settle(&Past::default());
-        made.insert(stage.name.clone(), (record.run, then));
+        made.insert(stage.name.clone(), (record.run.into(), then));
     }
     Ok(made)
 }
@@ -247,10 +246,10 @@ fn of_record(layout: &Layout, record: &Record) -> Stage {
         show: output.show,
     });
     Stage {
-        name: record.stage.clone(),
+        name: record.stage.to_string(),
         state: StageState::Done,
         duration: record.duration,
-        fingerprint: record.fingerprint.id(),
+        fingerprint: record.fingerprint.id().into(),
         outputs: outputs.collect(),
         reported: record.facts.clone(),
         ..Stage::default()
