@@ -10,7 +10,7 @@ use super::look;
 use super::plan::{answer, print};
 use super::project::{Mode, Project, current_dir};
 use crate::names::StepId;
-use crate::pipeline::{Kind, Pipeline, Stage, VarType, shipped};
+use crate::pipeline::{Pipeline, Stage, VarType, shipped};
 use crate::report::RunSummary;
 use crate::report::info::{
     ArtifactRow, Difference, Explanation, ListRow, PipelineInfo, StageInfo, StageState, StatusRow, ToolInfo, VarInfo,
@@ -25,21 +25,6 @@ use crate::run::verdict::{BEGUN, Verdict};
 use crate::state::fingerprint::{Change, Fingerprint};
 use crate::state::journal;
 use crate::state::record::Record;
-
-/// The name of a kind, as in pipeline files.
-pub fn kind_name(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Cmake(_) => "cmake",
-        Kind::Cargo(_) => "cargo",
-        Kind::Bootstrap(_) => "bootstrap",
-        Kind::RustcPerf(_) => "rustc-perf",
-        Kind::Gather(_) => "gather",
-        Kind::Bolt(_) => "bolt",
-        Kind::Command(_) => "command",
-        Kind::Verify(_) => "verify",
-        Kind::Compare(_) => "compare",
-    }
-}
 
 /// `optbuild list`
 pub fn list() -> Result<u8> {
@@ -94,7 +79,7 @@ fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
     });
     let stages = pipeline.stages.iter().map(|stage| StageInfo {
         name: stage.common.name.clone(),
-        kind: kind_name(&stage.kind).into(),
+        kind: stage.kind.name.into(),
         depends_on: stage.dependencies.iter().map(|alternatives| alternatives.join(" | ")).collect(),
         description: stage.common.description.clone().unwrap_or_default(),
         off: !stage.common.when,

@@ -159,7 +159,7 @@ pub fn answer(verdict: &Verdict) -> String {
 }
 
 fn stage_text(text: &mut String, stage: &Stage, answer: &str) -> std::fmt::Result {
-    let kind = super::info::kind_name(&stage.kind);
+    let kind = stage.kind.name;
     write!(text, "{} ({kind})", stage.common.name)?;
     if !answer.is_empty() {
         write!(text, ": {answer}")?;
@@ -256,7 +256,7 @@ fn graph(project: &Project) -> Graph {
     let stages = &project.pipeline.stages;
     let nodes = stages.iter().map(|stage| GraphNode {
         name: stage.common.name.clone(),
-        kind: super::info::kind_name(&stage.kind).into(),
+        kind: stage.kind.name.into(),
         workspace: stage.common.workspace.clone(),
         off: !stage.common.when,
     });

@@ -14,10 +14,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::check::kind_word;
 use super::error::{Mark, Problem};
+use super::kind::Kinds;
+use super::load::kind_word;
 use super::merge;
-use super::shape::Shape;
+use super::schema::Shape;
 use super::text;
 use super::tree::{Node, Table, Value};
 
@@ -33,15 +34,15 @@ pub(super) struct Like {
 }
 
 /// The templates of a pipeline.
-#[derive(Debug, Default)]
 pub(super) struct Templates {
+    kinds: &'static Kinds,
     table: Table,
     used: BTreeSet<String>,
 }
 
 impl Templates {
     /// Reads `[template]`.
-    pub fn new(section: Option<&Node>, problems: &mut Vec<Problem>) -> Templates {
+    pub fn new(section: Option<&Node>, kinds: &'static Kinds, problems: &mut Vec<Problem>) -> Templates {
         let mut table = section.and_then(Node::as_table).cloned().unwrap_or_default();
         for entry in &mut table.entries {
             if let Some(message) = text::name_problem("template", &entry.key) {
@@ -55,7 +56,7 @@ impl Templates {
                 );
             }
         }
-        Templates { table, used: BTreeSet::new() }
+        Templates { kinds, table, used: BTreeSet::new() }
     }
 
     /// A stage with the keys of its templates, and where it names them.
@@ -64,7 +65,7 @@ impl Templates {
         let mut likes = Vec::new();
         let mut stage = self.lay(stage, &name, &OF_ONE_STAGE, &mut likes, problems);
         if let Value::Table(table) = &mut stage.value {
-            let shape = Shape::stage(kind_word(table));
+            let shape = Shape::stage(self.kinds, kind_word(table));
             for entry in &mut table.entries {
                 let of_items = shape.key(&entry.key).item();
                 if let Value::Array(items) = &mut entry.node.value

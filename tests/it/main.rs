@@ -35,11 +35,14 @@ mod pipeline {
     mod errors;
     mod idle;
     mod load;
+    mod own_kind;
     mod properties;
     mod reference;
     mod shipped;
     mod supply;
     mod support;
+    mod templates;
+    mod zz_dump;
 }
 mod plan {
     mod bench;

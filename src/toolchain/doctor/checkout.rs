@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 
 use super::{DoctorRow, good};
 use crate::facts::Facts;
-use crate::pipeline::{Kind, Pipeline};
+use crate::pipeline::{Need, Pipeline};
 use crate::plan::{Action, StagePlan};
 
 /// Libraries that LLVM and cargo are linked with, by their names for pkg-config.
@@ -16,8 +16,10 @@ const LIBRARIES: [&str; 2] = ["openssl", "zlib"];
 
 /// A row for each checkout and library that bootstrap stages use.
 pub(super) fn add(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], rows: &mut Vec<DoctorRow>) {
-    let bootstrap =
-        |plan: &&StagePlan| pipeline.stage(&plan.stage).is_some_and(|stage| matches!(stage.kind, Kind::Bootstrap(_)));
+    let bootstrap = |plan: &&StagePlan| {
+        let stage = pipeline.stage(&plan.stage);
+        stage.is_some_and(|stage| stage.kind.answers.needs.contains(&Need::RustBuild))
+    };
     let mut checkouts: BTreeMap<&Utf8PathBuf, Vec<String>> = BTreeMap::new();
     for plan in plans.iter().filter(bootstrap) {
         let source = plan.sources.iter().find(|source| source.name == "checkout");

@@ -4,8 +4,7 @@ use bytesize::ByteSize;
 
 use super::{DoctorRow, Status, checkout, good};
 use crate::facts::{Facts, Memory};
-use crate::pipeline::kind::{Pgo, bolt::Action, gather::Method};
-use crate::pipeline::{Kind, Pipeline};
+use crate::pipeline::{Need, Pipeline};
 use crate::plan::StagePlan;
 use crate::toolchain::packages::{self, BOLT_RUNTIME, Manager, PROFILE_RUNTIME};
 use crate::toolchain::{find, llvm, locate, package_of, rust};
@@ -36,20 +35,16 @@ struct Needs {
 
 impl Needs {
     fn of(pipeline: &Pipeline, all: bool) -> Needs {
-        let stages = |matches: &dyn Fn(&Kind) -> bool| {
-            let on = pipeline.stages.iter().filter(|stage| stage.common.when && matches(&stage.kind));
+        let stages = |need: Need| {
+            let on =
+                pipeline.stages.iter().filter(|stage| stage.common.when && stage.kind.answers.needs.contains(&need));
             let names: Vec<String> = on.map(|stage| stage.common.name.clone()).collect();
             (all || !names.is_empty()).then_some(names)
         };
-        let generates = |pgo: &Option<_>| matches!(pgo, Some(Pgo::Generate));
         Needs {
-            instrumenting_clang: stages(&|kind| match kind {
-                Kind::Cmake(cmake) => generates(&cmake.pgo) || generates(&cmake.cs_pgo),
-                Kind::Bootstrap(bootstrap) => generates(&bootstrap.pgo.llvm),
-                _ => false,
-            }),
-            instrumenting_bolt: stages(&|kind| matches!(kind, Kind::Bolt(bolt) if bolt.action == Action::Instrument)),
-            sampling: stages(&|kind| matches!(kind, Kind::Gather(gather) if gather.method == Method::Sampling)),
+            instrumenting_clang: stages(Need::ClangRuntime),
+            instrumenting_bolt: stages(Need::BoltRuntime),
+            sampling: stages(Need::BranchRecords),
         }
     }
 }
@@ -111,8 +106,8 @@ fn branch_records_row(facts: &Facts, stages: &[String]) -> DoctorRow {
 fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: bool, rows: &mut Vec<DoctorRow>) {
     // The stage-0 compiler of a checkout of rust is called so, too, and its LLVM reads nothing.
     let with_stage_0 = |plan: &&StagePlan| {
-        let kind = pipeline.stage(&plan.stage).map(|stage| &stage.kind);
-        matches!(kind, Some(Kind::Bootstrap(_) | Kind::RustcPerf(_)))
+        let stage = pipeline.stage(&plan.stage);
+        stage.is_some_and(|stage| stage.kind.answers.needs.contains(&Need::RustCheckout))
     };
     let with_rustc = |plan: &&StagePlan| plan.tools.iter().any(|tool| tool.name == "rustc") && !with_stage_0(plan);
     let stages: Vec<String> = plans.iter().filter(with_rustc).map(|plan| plan.stage.clone()).collect();

@@ -1,14 +1,11 @@
 //! Pipelines for plan tests, without the loader: variables are not replaced, dependencies not worked out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use optbuild::facts::Facts;
-use optbuild::pipeline::{Kind, KindName, Pipeline, Stage};
+use optbuild::pipeline::{Pipeline, Stage};
 use optbuild::plan::{Action, Command, StagePlan, Step};
-use optbuild::stage::{self, PlanError};
-
-/// The keys that every stage takes, used here.
-const COMMON: [&str; 9] = ["name", "kind", "description", "env", "jobs", "when", "workspace", "check", "inputs"];
+use optbuild::stage::{self as stages, PlanError};
 
 /// Reads `[[stage]]` tables and `[outputs]`.
 pub fn pipeline(text: &str) -> Pipeline {
@@ -30,41 +27,13 @@ pub fn pipeline(text: &str) -> Pipeline {
     }
 }
 
-fn stage(mut table: toml::Table) -> Stage {
-    let mut common = toml::Table::new();
-    for key in COMMON {
-        common.extend(table.remove(key).map(|value| (key.to_string(), value)));
-    }
-    let common: optbuild::pipeline::Common = common.try_into().unwrap();
-    let kind = match common.kind {
-        KindName::Cmake => Kind::Cmake(table.try_into().unwrap()),
-        KindName::Cargo => Kind::Cargo(table.try_into().unwrap()),
-        KindName::Bootstrap => Kind::Bootstrap(Box::new(table.try_into().unwrap())),
-        KindName::RustcPerf => Kind::RustcPerf(table.try_into().unwrap()),
-        KindName::Gather => Kind::Gather(table.try_into().unwrap()),
-        KindName::Bolt => Kind::Bolt(table.try_into().unwrap()),
-        KindName::Command => Kind::Command(table.try_into().unwrap()),
-        KindName::Verify => Kind::Verify(table.try_into().unwrap()),
-        KindName::Compare => Kind::Compare(table.try_into().unwrap()),
-    };
-    Stage {
-        common,
-        kind,
-        dependencies: Vec::new(),
-        declaration: BTreeMap::new(),
-        text: String::new(),
-        path_vars: Vec::new(),
-        origin: Default::default(),
-        predecessor: None,
-        follows_only: false,
-        supplied: None,
-        spared: false,
-    }
+fn stage(table: toml::Table) -> Stage {
+    optbuild::pipeline::stage(&table.to_string(), &stages::KINDS).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Plans one stage on a machine that nothing is known of: tools are their bare names.
 pub fn plan(pipeline: &Pipeline, name: &str) -> Result<StagePlan, PlanError> {
-    stage::plan(pipeline, &Facts::default(), name, &BTreeSet::new())
+    stages::plan(pipeline, &Facts::default(), name, &BTreeSet::new())
 }
 
 pub fn plans(pipeline: &Pipeline) -> Vec<StagePlan> {
