@@ -109,12 +109,12 @@ pub(super) fn stage(
         ..common
     });
     let incomplete = written.broken || problems.len() > before;
-    if let Some(common) = common.as_ref().filter(|_| !incomplete) {
+    if let Some(common) = &common {
         common.check(table, written.at, problems);
     }
     let mut keys = Keys { own, table, written: written.table, span, at: written.at, name, problems, incomplete };
     let kind = (kind.read)(&mut keys);
-    if incomplete { None } else { common.zip(kind) }
+    common.zip(kind).filter(|_| keys.is_complete())
 }
 
 /// The kind that a stage says it is.
@@ -162,10 +162,9 @@ pub(super) fn tool(key: &str, node: &Node, shape: &Shape, problems: &mut Vec<Pro
 /// told.
 pub(super) fn decode<T: DeserializeOwned>(table: Table, span: &Range<usize>, problems: &mut Vec<Problem>) -> Option<T> {
     let mut node = Node::new(span.clone(), Value::Table(table));
-    let before = problems.len();
     loop {
         let error = match T::deserialize(&node) {
-            Ok(value) => return (problems.len() == before).then_some(value),
+            Ok(value) => return Some(value),
             Err(error) => error,
         };
         let Value::Table(table) = &mut node.value else { return None };

@@ -152,10 +152,17 @@ pub struct Keys<'a> {
 }
 
 impl Keys<'_> {
-    /// The kind's keys as a type. None: there is a problem with them.
+    /// The kind's keys as a type, without those of which a problem was told. None: one that must be there is among them.
     pub fn decode<D: DeserializeOwned>(&mut self) -> Option<D> {
+        let before = self.problems.len();
         let decoded = decode::decode(std::mem::take(&mut self.own), self.span, self.problems);
-        decoded.filter(|_| !self.incomplete)
+        self.incomplete |= self.problems.len() > before;
+        decoded
+    }
+
+    /// Whether what was decoded is all that is meant.
+    pub fn is_complete(&self) -> bool {
+        !self.incomplete
     }
 
     /// Whether the file has the key, if only with a variable that is empty.

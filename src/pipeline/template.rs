@@ -132,7 +132,7 @@ impl Templates {
             };
             let place = |problem: &Problem| problem.marks.first().map(|mark| mark.span.clone());
             let same = |other: &&mut Problem| {
-                place(other) == place(&problem) && other.help == problem.help && !other.marks[1..].is_empty()
+                other.marks.len() > 1 && place(other) == place(&problem) && other.help == problem.help
             };
             match problems.iter_mut().find(same) {
                 Some(other) if !users.is_empty() => other.marks.extend(users),

@@ -48,7 +48,14 @@ pub fn plain_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 
 /// [`plain`], for an array.
 pub fn plain_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Vec::<Text>::deserialize(deserializer)?.into_iter().map(literal).collect()
+    // So that an error is that of an element.
+    struct Plain(String);
+    impl<'de> Deserialize<'de> for Plain {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Plain, D::Error> {
+            plain(deserializer).map(Plain)
+        }
+    }
+    Ok(Vec::<Plain>::deserialize(deserializer)?.into_iter().map(|element| element.0).collect())
 }
 
 fn literal<E: de::Error>(text: Text) -> Result<String, E> {

@@ -46,7 +46,8 @@ impl Declaration for CommandKeys {
 
     fn parse(self, keys: &mut Keys) -> Option<Command> {
         keys.check_outputs(&self.outputs);
-        for name in self.show.iter().filter(|name| !self.outputs.contains_key(*name)) {
+        let unknown = self.show.iter().filter(|name| !self.outputs.contains_key(*name) && keys.is_complete());
+        for name in unknown.collect::<Vec<_>>() {
             let message = format!("there is no output `{name}` to show");
             keys.no_such("show", message, name, self.outputs.keys().map(String::as_str));
         }

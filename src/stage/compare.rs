@@ -129,6 +129,10 @@ impl Declaration for CompareKeys {
     type Parsed = Compare;
 
     fn parse(mut self, keys: &mut Keys) -> Option<Compare> {
+        // Items are counted below, and some may be gone.
+        if !keys.is_complete() {
+            return None;
+        }
         let declared = std::mem::take(&mut self.workloads);
         if self.rustc_perf.is_none() || !declared.is_empty() {
             keys.check_names("workloads", "workload", declared.iter().map(|workload| workload.name.as_str()));
@@ -274,7 +278,14 @@ fn of_rustc_perf(kind: &CompareKeys, cx: &mut Context, args: &mut Vec<Arg>) -> R
     for setting in &kind.cargo_config {
         args.extend(["--cargo-config".into(), cx.arg(setting)?]);
     }
-    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), format!("{profile:?}").into()]));
+    for profile in &kind.profiles {
+        let name = match profile {
+            Profile::Check => "Check",
+            Profile::Debug => "Debug",
+            Profile::Opt => "Opt",
+        };
+        args.extend(["--perf-profiles".into(), name.into()]);
+    }
     Ok(())
 }
 

@@ -74,6 +74,10 @@ impl Declaration for VerifyKeys {
     type Parsed = Verify;
 
     fn parse(self, keys: &mut Keys) -> Option<Verify> {
+        // Items are counted below, and some may be gone.
+        if !keys.is_complete() {
+            return None;
+        }
         keys.check_names("tests", "test", self.tests.iter().map(|test| test.name.as_str()));
         let mut tests = Vec::new();
         for (index, Test { name, run, shell, env, cwd, timeout, same_as, .. }) in self.tests.into_iter().enumerate() {

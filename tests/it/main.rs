@@ -42,7 +42,6 @@ mod pipeline {
     mod supply;
     mod support;
     mod templates;
-    mod zz_dump;
 }
 mod plan {
     mod bench;

@@ -97,7 +97,7 @@ impl Declaration for BoltKeys {
                 Some(Action::Instrument { slots: self.slots.map_or(1, NonZeroU32::get) })
             }
             (ActionName::Optimize, profile) => {
-                if profile.is_none() {
+                if profile.is_none() && keys.is_complete() {
                     let message = format!("the bolt stage `{}` optimises without a `profile`", keys.name);
                     keys.wrong("action", message, "add `profile = \"${gather.profile}\"`");
                 }

@@ -88,7 +88,7 @@ impl Declaration for Cargo {
             }
             _ => {}
         }
-        if self.bins.is_empty() {
+        if self.bins.is_empty() && keys.is_complete() {
             keys.wrong("bins", "`bins` names no program", "");
         }
         for (index, name) in self.bins.iter().enumerate() {

@@ -71,7 +71,7 @@ pub struct Cmake {
 }
 
 /// The value of a CMake cache variable.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a string, a boolean or an integer")]
 pub enum Define {
     Bool(bool),
@@ -111,13 +111,13 @@ impl Declaration for Cmake {
                 let help = "gather with `pgo = \"generate\"` alone, then say `pgo = { use = … }` beside `cs-pgo`";
                 keys.wrong("cs-pgo", message, help);
             }
-            (None, Some(_)) => {
+            (None, Some(_)) if keys.is_complete() => {
                 let message = "`cs-pgo` builds on a first-level profile, and there is none";
                 keys.wrong("cs-pgo", message, "add `pgo = { use = \"${gather.profile}\" }`");
             }
             _ => {}
         }
-        if !self.install && self.outputs.is_empty() {
+        if !self.install && self.outputs.is_empty() && keys.is_complete() {
             let message = "without `install` the stage has to say which files of the build directory it is for";
             keys.wrong("install", message, "add `outputs = { lib = \"lib/libx.so\" }`");
         }
@@ -408,12 +408,11 @@ fn check_trained(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
 /// The keys that may change the code of functions.
 fn differences(a: &Cmake, b: &Cmake) -> Vec<&'static str> {
     let build_type = |kind: &Cmake| kind.build_type.as_ref().map_or("Release".into(), Text::to_string);
-    let defined = |kind: &Cmake| format!("{:?}", kind.define);
     let keys = [
         ("source", a.source == b.source),
         ("compiler", a.compiler == b.compiler),
         ("build-type", build_type(a) == build_type(b)),
-        ("define", defined(a) == defined(b)),
+        ("define", a.define == b.define),
     ];
     keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
 }

@@ -139,6 +139,10 @@ impl Declaration for GatherKeys {
     type Parsed = Gather;
 
     fn parse(self, keys: &mut Keys) -> Option<Gather> {
+        // Items are counted below, and some may be gone.
+        if !keys.is_complete() {
+            return None;
+        }
         keys.check_names("workloads", "workload", self.workloads.iter().map(|workload| workload.name.as_str()));
         if let Some(role) = self.role.as_ref().filter(|role| !text::is_name(role)) {
             let message = format!("`{role}` cannot be a role: letters, digits, `-` and `_`, a letter or digit first");

@@ -346,3 +346,16 @@ fn the_name_is_that_of_the_file_or_its_directory() {
     assert_eq!(files.load("quick.toml").name, "quick");
     assert_eq!(files.load("deep/pipeline.toml").name, "deep");
 }
+
+/// What stands for a name in the environment is the same for a run and for a script, and stands for one variable only.
+#[test]
+fn variables_of_the_environment() {
+    let text = command("\"c++\" = \"default\"", "run = \"echo ${c++}\"");
+    let files = Files::one(&text).env("OPTBUILD_VAR_C__", "clang++");
+    assert_eq!(words(stage(&files.load("p.toml"), "s")), ["echo", "clang++"]);
+    for other in ["a_b", "A-b", "a+b"] {
+        let errors = Files::one(&command(&format!("a-b = 1\n\"{other}\" = 2"), "run = \"x\"")).errors("p.toml");
+        let message = format!("`a-b` and `{other}` would both be set by OPTBUILD_VAR_A_B");
+        assert!(errors.contains(&message) && errors.contains("give one of them a name"), "{errors}");
+    }
+}

@@ -9,10 +9,19 @@ use optbuild::stage::{self as stages, PlanError};
 
 /// Reads `[[stage]]` tables and `[outputs]`.
 pub fn pipeline(text: &str) -> Pipeline {
+    try_pipeline(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What is said of a stage when it is read, or planned.
+pub fn refused(text: &str, name: &str) -> String {
+    try_pipeline(text).and_then(|pipeline| plan(&pipeline, name).map_err(|error| error.to_string())).unwrap_err()
+}
+
+fn try_pipeline(text: &str) -> Result<Pipeline, String> {
     let mut table: toml::Table = text.parse().unwrap();
     let stages = table.remove("stage").unwrap().try_into::<Vec<toml::Table>>().unwrap();
     let outputs = table.remove("outputs").map(|outputs| outputs.try_into().unwrap()).unwrap_or_default();
-    Pipeline {
+    Ok(Pipeline {
         name: "test".into(),
         description: "A pipeline\nfor tests".into(),
         file: "/p/test.toml".into(),
@@ -20,15 +29,15 @@ pub fn pipeline(text: &str) -> Pipeline {
         vars: Default::default(),
         tools: Default::default(),
         outputs,
-        stages: stages.into_iter().map(stage).collect(),
+        stages: stages.into_iter().map(stage).collect::<Result<_, _>>()?,
         used: Default::default(),
         unused_templates: Vec::new(),
         hash: String::new(),
-    }
+    })
 }
 
-fn stage(table: toml::Table) -> Stage {
-    optbuild::pipeline::stage(&table.to_string(), &stages::KINDS).unwrap_or_else(|error| panic!("{error}"))
+fn stage(table: toml::Table) -> Result<Stage, String> {
+    optbuild::pipeline::stage(&table.to_string(), &stages::KINDS).map_err(|error| error.to_string())
 }
 
 /// Plans one stage on a machine that nothing is known of: tools are their bare names.

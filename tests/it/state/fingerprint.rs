@@ -85,6 +85,7 @@ impl World {
             tools: Default::default(),
             outputs: Default::default(),
             stages: vec![stage.clone()],
+            unused_templates: Vec::new(),
             used: Default::default(),
             hash: "h".into(),
         };
