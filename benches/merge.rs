@@ -1,7 +1,7 @@
 //! Raw profiles of a big program, merged by `optbuild merge` and by `llvm-profdata merge` side by side.
 //!
 //! `cargo bench --bench merge -- [COUNT…]`: how many profiles (default 25 400). `LLVM` names the directory of clang and
-//! llvm-profdata, `ROUNDS` how often each is measured (default 5). The data is made once, in `target/bench-merge`. In each round
+//! llvm-profdata, `ROUNDS` how often each is measured (default 5), `OTHER` another optbuild to measure beside this one. The data is made once, in `target/bench-merge`. In each round
 //! every command runs once, so that what else the machine does meets all of them; figures are medians of rounds.
 
 use std::fmt::Write as _;
@@ -21,7 +21,11 @@ fn main() -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     match words.as_slice() {
         ["fold", list, work, threads] => fold(list, work, threads.parse()?),
-        ["convert", sum, output] => convert(sum, output),
+        ["convert", sum, output] => convert(sum, output).map(drop),
+        ["read-back", sum, output] => {
+            let profile = convert(sum, output)?;
+            indexed::check(&std::fs::read(output)?, &profile, 13).map_err(anyhow::Error::msg)
+        }
         ["measure", command @ ..] => measure(command),
         counts => table(&if counts.is_empty() { vec!["25", "400"] } else { counts.to_vec() }),
     }
@@ -37,10 +41,10 @@ fn fold(list: &str, work: &str, threads: usize) -> Result<()> {
     Ok(())
 }
 
-fn convert(sum: &str, output: &str) -> Result<()> {
+fn convert(sum: &str, output: &str) -> Result<indexed::Profile> {
     let profile = indexed::Profile::read(&[sum.into()])?.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
     std::fs::write(output, profile.write(13).context("an unknown version")?)?;
-    Ok(())
+    Ok(profile)
 }
 
 /// Runs a command and prints its seconds, its processor seconds and its memory in kilobytes.
@@ -68,7 +72,7 @@ fn cost(command: &[String]) -> Result<Cost> {
 }
 
 /// Reads all profiles, so that every command finds them in the cache as fresh as the one before it did: on a virtual machine, pages that
-/// nobody touched for some seconds take twice as long.
+/// were not touched for some seconds take twice as long.
 fn warm(list: &Utf8Path) -> Result<()> {
     let text = std::fs::read_to_string(list)?;
     for (_, path) in text.lines().filter_map(|line| line.split_once(',')) {
@@ -121,26 +125,22 @@ fn table(counts: &[&str]) -> Result<()> {
             let sum = dir.join("sum");
             let flag = format!("--num-threads={threads}");
             let own = std::env::current_exe()?.to_string_lossy().into_owned();
-            let merge = strings(&[
-                env!("CARGO_BIN_EXE_optbuild"),
-                "merge",
-                "-j",
-                threads,
-                "--profdata",
-                &profdata,
-                "-o",
-                ours.as_str(),
-                files.as_str(),
-            ]);
-            let commands = [
+            let merge = |optbuild: &str, output: &Utf8Path| {
+                let args = ["merge", "-j", threads, "--profdata", &profdata, "-o", output.as_str(), files.as_str()];
+                strings(&[&[optbuild], &args[..]].concat())
+            };
+            let (this, other) = (env!("CARGO_BIN_EXE_optbuild"), std::env::var("OTHER").ok());
+            let mut commands = vec![
                 strings(&[&profdata, "merge", &flag, &format!("--input-files={list}"), "-o", theirs.as_str()]),
-                merge.clone(),
+                merge(this, &ours),
                 strings(&[&own, "fold", list.as_str(), dir.as_str(), threads]),
                 strings(&[&own, "convert", sum.as_str(), converted.as_str()]),
+                strings(&[&own, "read-back", sum.as_str(), converted.as_str()]),
                 strings(&[&profdata, "merge", sum.as_str(), "-o", converted.as_str()]),
             ];
-            // The first one compares what both write.
-            cost(&merge)?;
+            commands.extend(other.map(|other| merge(&other, &dir.join("other.profdata"))));
+            // The first merge compares what both write, and so may each later one: the median does not.
+            [&commands[1]].into_iter().chain(commands.get(6)).try_for_each(|merge| cost(merge).map(drop))?;
             let costs = costs(&commands, rounds, &list)?;
             if threads == "1" {
                 ensure!(std::fs::read(&theirs)? == std::fs::read(&ours)?, "the results differ");
@@ -155,7 +155,16 @@ fn table(counts: &[&str]) -> Result<()> {
             let speed = format!("{:.2} GB/s, {:.2} GB/s per core", bytes / 1e9 / fold[0], bytes / 1e9 / fold[1]);
             row("  the sum alone", fold, speed);
             row("  its conversion alone", costs[3], String::new());
-            row("  its conversion by llvm-profdata", costs[4], String::new());
+            row("  its conversion, read back", costs[4], String::new());
+            row("  its conversion by llvm-profdata", costs[5], String::new());
+            if let Some(other) = costs.get(6) {
+                let times = format!(
+                    "this one takes {:.2} of its time, {:.2} of its CPU",
+                    ours[0] / other[0],
+                    ours[1] / other[1]
+                );
+                row("another optbuild", *other, times);
+            }
         }
     }
     Ok(())

@@ -12,7 +12,8 @@ use super::exit::Usage;
 use super::profile::origin;
 use super::project::Project;
 use crate::pipeline::{Graph, Supplied};
-use crate::profile::bundle::{self, Bundle, Entry, Kind, Limits, Member, Origin};
+use crate::profile::Format;
+use crate::profile::bundle::{self, Bundle, Entry, Limits, Member, Origin};
 
 /// Puts the profiles of a bundle in the place of the gather stages with their roles. `here`: the plan is for this machine, so
 /// that sources can be compared.
@@ -62,7 +63,7 @@ fn supplied(entry: &Entry, path: &Utf8Path, allow_stale: bool) -> Supplied {
         bundle: path.to_owned(),
         member: file,
         matchable: is_matchable,
-        bolt: entry.kind == Kind::Fdata,
+        bolt: entry.kind == Format::Fdata,
         version: entry.version,
         bytes,
         hash: blake3.to_ascii_lowercase(),

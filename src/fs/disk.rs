@@ -17,7 +17,7 @@ const GONE: &str = ".gone-";
 /// Up to this many files and directories are synced one by one; more by syncing their file system once.
 ///
 /// `syncfs` also waits for what other programs have written, which can be gigabytes; `fsync` costs about a third of a
-/// millisecond per file on an SSD (see the figures in `tests/state_timing.rs`).
+/// millisecond per file on an SSD (see the figures in `tests/it/state/timing.rs`).
 const SYNCED_ONE_BY_ONE: usize = 64;
 
 /// Less than so many bytes, and the disk is called full: a program that finds no space often leaves some, of what it gave up.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::event::Fact;
-use crate::profile::binary::Binary;
+use crate::profile::elf::Binary;
 
 /// Checks that a linked file has relocations and symbols and was not rewritten by BOLT before.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 
 use crate::event::Fact;
-use crate::profile::identity::Identity;
+use crate::profile::elf::Identity;
 
 /// Checks that a BOLT profile is of a file.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub struct CheckBoltProfile {
 impl CheckBoltProfile {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
         let (file, role) = (&self.file, &self.role);
-        let Some(here) = Identity::of(file)? else {
+        let Some(here) = Identity::read(file)? else {
             bail!("{file} is not an ELF executable or shared library, the only files that BOLT rewrites here");
         };
         let same_id = self.build_id.is_some() && self.build_id == here.build_id;

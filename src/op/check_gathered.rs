@@ -9,14 +9,14 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::listing::{Level, list};
+use super::merge::tools::{Level, list};
 use crate::event::Fact;
 use crate::fs::pattern;
-use crate::profile::demangle::demangle;
+use crate::profile::elf::{self, FunctionIdentity};
+use crate::profile::figures::{Hottest, Statistics, share};
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::listing::Function;
-use crate::profile::records::{self, Identity};
-use crate::profile::statistics::{Hottest, Statistics, share};
+use crate::profile::names::{demangle, name_hash};
 use crate::profile::{self, Format, fdata};
 use crate::text::share::Share;
 use crate::toolchain::formats;
@@ -69,12 +69,12 @@ impl CheckGathered {
         };
         let Some(tool) = &self.tool else { bail!("--tool is needed for merged profiles of LLVM") };
         let mut statistics = Statistics::default();
-        let mut identities: HashSet<Identity> = HashSet::new();
+        let mut identities: HashSet<FunctionIdentity> = HashSet::new();
         let mut hottest = Hottest::new(HOTTEST);
         let mut each = |function: Function| {
             statistics.add(function.counts);
             hottest.add(function.name, function.counts.iter().copied().max().unwrap_or(0));
-            identities.insert((records::name_hash(function.name), function.hash));
+            identities.insert((name_hash(function.name.as_bytes()), function.hash));
         };
         // Instrumented for the second level, a program has no records of the first one.
         let level = if header.context_sensitive { Level::ContextSensitive } else { Level::First };
@@ -102,7 +102,7 @@ impl CheckGathered {
     }
 
     /// Which part of the functions the instrumented build has. None: it is not known.
-    fn share_of_build(&self, mut wanted: HashSet<Identity>) -> Result<Option<f64>> {
+    fn share_of_build(&self, mut wanted: HashSet<FunctionIdentity>) -> Result<Option<f64>> {
         let Some(build) = &self.instrumented else { return Ok(None) };
         let all = wanted.len();
         let mut instrumented = 0;
@@ -110,7 +110,7 @@ impl CheckGathered {
             if wanted.is_empty() {
                 break;
             }
-            match records::take_known(&file.path, &mut wanted) {
+            match elf::take_known(&file.path, &mut wanted) {
                 Ok(Some(_)) => instrumented += 1,
                 Ok(None) => {}
                 // A directory may hold all sorts of files, such as damaged ones for a project's tests.
@@ -166,7 +166,7 @@ impl CheckGathered {
         let Some(build) = &self.instrumented else { return Ok(facts) };
         let mut symbols = HashSet::new();
         for file in profile::find(build, |_| true).with_context(|| format!("cannot read {build}"))? {
-            match records::symbols(&file.path, |name| _ = symbols.insert(name.to_owned())) {
+            match elf::symbols(&file.path, |name| _ = symbols.insert(name.to_owned())) {
                 Ok(_) => {}
                 Err(_) if build.is_dir() => {}
                 Err(error) => return Err(error),

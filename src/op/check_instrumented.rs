@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::event::Fact;
 use crate::fs::pattern;
-use crate::profile::{self, Format, binary::Binary};
+use crate::profile::{self, Format, elf::Binary};
 
 /// Checks that a file, or at least one file below a directory, is instrumented.
 #[derive(Debug, clap::Args)]

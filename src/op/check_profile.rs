@@ -7,7 +7,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::merge::show;
+use super::merge::tools::{Level, statistics};
 use crate::event::Fact;
 use crate::profile::fdata;
 use crate::profile::header::{Header, HeaderKind};
@@ -61,9 +61,9 @@ impl CheckProfile {
             );
         }
         let Some(tool) = &self.tool else { return Ok(Vec::new()) };
-        let plain = show(tool, profile, false)?;
+        let plain = statistics(tool, profile, Level::First)?;
         if plain.functions == 0 {
-            if header.context_sensitive && show(tool, profile, true)?.functions > 0 {
+            if header.context_sensitive && statistics(tool, profile, Level::ContextSensitive)?.functions > 0 {
                 bail!(
                     "{profile} has context-sensitive counts only. {compiler} needs them merged with the first-level profile \
                      that the instrumented build was made with"
@@ -71,7 +71,7 @@ impl CheckProfile {
             }
             bail!("{profile} has no functions; the programs that were run have no instrumented code");
         }
-        if plain.largest_count == 0 {
+        if plain.largest == 0 {
             bail!("{profile} has {} functions, none of which was executed", plain.functions);
         }
         Ok(vec![Fact::number("functions-in-profile", plain.functions as f64)])

@@ -10,14 +10,13 @@ use std::io::{BufRead, BufReader};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::listing::{Level, list};
+use super::merge::tools::{Level, list};
 use super::unfinished;
 use crate::event::Fact;
 use crate::fs::pattern;
-use crate::profile::demangle::is_rust;
-use crate::profile::listing::linkage_name;
+use crate::profile::names::{is_rust, linkage_name, original_name};
 use crate::profile::warnings::Warnings;
-use crate::profile::{self, records, statistics};
+use crate::profile::{self, elf, figures};
 use crate::text::share::Share;
 
 /// Counts the functions of a build that have no profile, and refuses a build that has hardly any with one.
@@ -75,7 +74,7 @@ impl CheckProfileUse {
         })?;
         let mut found = Found::default();
         for symbol in &symbols {
-            let names = [symbol.as_str(), records::original_name(symbol)];
+            let names = [symbol.as_str(), original_name(symbol)];
             let is_in = |set: &HashSet<String>| names.iter().any(|name| set.contains(*name));
             if is_in(&warnings.mismatched) {
                 found.mismatched += 1;
@@ -99,7 +98,7 @@ impl CheckProfileUse {
         if all > 0 {
             facts.push(Fact::number("functions-in-program", all as f64));
             facts.push(Fact::number("functions-with-profile", found.with as f64));
-            facts.push(Fact::percent("without-profile", statistics::share(all - found.with, all)));
+            facts.push(Fact::percent("without-profile", figures::share(all - found.with, all)));
         }
         facts.push(Fact::number("functions-without-profile", warnings.missing.len() as f64));
         facts.push(Fact::number("mismatched-functions", warnings.mismatched_functions() as f64));
@@ -119,9 +118,9 @@ impl CheckProfileUse {
             0 => (warnings.mismatched_functions(), known.len() as u64),
             all => (found.mismatched, all),
         };
-        if statistics::share(mismatched, all) <= limit.value() {
+        if figures::share(mismatched, all) <= limit.value() {
             let (program, with) = (found.with + found.without + found.mismatched, found.with);
-            if statistics::share(program - with, program) <= self.max_unprofiled.value() {
+            if figures::share(program - with, program) <= self.max_unprofiled.value() {
                 return Ok(());
             }
             bail!(
@@ -156,7 +155,7 @@ impl CheckProfileUse {
             0 => (0, symbols.len()),
             all => (found.with as usize, all as usize),
         };
-        let share = statistics::share((all - with) as u64, all as u64);
+        let share = figures::share((all - with) as u64, all as u64);
         if share <= self.max_unprofiled.value() {
             return Ok(());
         }
@@ -226,7 +225,7 @@ impl CheckProfileUse {
         for built in &self.built {
             let built = &pattern::resolve(built).with_context(|| format!("cannot find {built}"))?;
             for file in profile::find(built, |_| true).with_context(|| format!("cannot read {built}"))? {
-                match records::symbols(&file.path, |name| _ = symbols.insert(name.to_owned())) {
+                match elf::symbols(&file.path, |name| _ = symbols.insert(name.to_owned())) {
                     Ok(_) => {}
                     // What is installed may be files of all sorts.
                     Err(error) => tracing::debug!("{}: {error:#}", file.path),

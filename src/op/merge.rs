@@ -2,15 +2,13 @@
 //!
 //! Knows where to look, and where damaged files are put; how counts are added is the engine's and the tools' business.
 
-pub(super) mod bolt;
+mod bolt;
 pub(crate) mod engine;
 mod own;
-pub(super) mod tools;
-mod trust;
+pub(crate) mod tools;
 pub(crate) mod work;
 
-pub(super) use engine::{check_content, is_harmless};
-pub(super) use tools::{Reason, show};
+pub(super) use engine::{check_content, is_harmless, merge_with_tool};
 
 use std::fs;
 
@@ -20,7 +18,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::stream::store;
 use crate::event::Fact;
 use crate::fs::tree;
-use crate::profile::{self, Format, ProfileFile, raw::Input};
+use crate::profile::raw::{Input, Reason};
+use crate::profile::{self, Format, ProfileFile};
 use crate::text::share::Share;
 use work::Work;
 
@@ -167,7 +166,7 @@ impl Merge {
         places.join(", ")
     }
 
-    /// What was merged while workloads ran, as files. Fails if too much of it was damaged.
+    /// What was merged while workloads ran, as files. Fails if too many profiles were damaged.
     fn sums(&self, work: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
         let mut files = Vec::new();
         for (number, dir) in self.input.iter().enumerate() {
@@ -231,4 +230,30 @@ pub(super) fn quarantine(dir: &Utf8Path, damaged: &[Reason]) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_written_says_where_and_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let merge = Merge {
+            format: Format::Profdata,
+            tool: "llvm-profdata".into(),
+            input: vec![dir.join("raw")],
+            merged: false,
+            with: Vec::new(),
+            output: Some(dir.join("profile.profdata")),
+            output_dir: None,
+            name: None,
+            threads: 1,
+            consume: false,
+            max_damaged: "1%".parse().unwrap(),
+        };
+        let error = merge.run().unwrap_err().to_string();
+        assert!(error.contains("wrote no raw profile"), "{error}");
+        assert!(error.contains(dir.join("raw").as_str()), "{error}");
+        assert!(error.contains("LLVM_PROFILE_FILE"), "{error}");
+        assert!(!dir.join("profile.profdata").exists());
+    }
+}

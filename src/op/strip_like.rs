@@ -110,7 +110,7 @@ fn size(path: &Utf8Path) -> Result<u64> {
 
 /// None: not an ELF file.
 fn contents(path: &Utf8Path) -> Result<Option<Contents>> {
-    if crate::profile::binary::Binary::read(path)?.is_none() {
+    if crate::profile::elf::Binary::read(path)?.is_none() {
         return Ok(None);
     }
     let file = fs::File::open(path).with_context(|| format!("cannot open {path}"))?;

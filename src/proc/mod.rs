@@ -2,4 +2,6 @@
 //!
 //! Unaware of runs, stages and profiles.
 
+pub mod lifetime;
+pub mod open_files;
 pub mod tree;

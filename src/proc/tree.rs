@@ -16,6 +16,7 @@ pub struct Proc {
     pub group: i32,
     pub session: i32,
     pub state: char,
+    pub threads: u64,
     /// When it was started, in clock ticks since the machine was. With the pid, it names a process for good.
     pub start_time: u64,
     /// User and system time in clock ticks, with that of children that it waited for.
@@ -168,6 +169,7 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
         group: field(5)?.parse().ok()?,
         session: field(6)?.parse().ok()?,
         state: field(3)?.chars().next()?,
+        threads: field(20)?.parse().ok()?,
         start_time: field(22)?.parse().ok()?,
         ticks: (14..=17).filter_map(|number| field(number)?.parse::<u64>().ok()).sum(),
         pages: field(24).and_then(|pages| pages.parse().ok()).unwrap_or(0),
@@ -185,7 +187,7 @@ mod tests {
         let line = b"4026 (a) R (b \xff) S 4019 4026 4011 0 -1 4194560 93 0 0 0 1 2 3 4 20 0 1 0 1337 2600960 95";
         let process = parse_stat(line).unwrap();
         assert_eq!((process.pid, process.parent, process.group, process.session), (4026, 4019, 4026, 4011));
-        assert_eq!((process.state, process.start_time), ('S', 1337));
+        assert_eq!((process.state, process.threads, process.start_time), ('S', 1, 1337));
         assert_eq!((process.ticks, process.pages), (1 + 2 + 3 + 4, 95));
         assert_eq!(process.name, "a) R (b \u{fffd}");
         assert_eq!(parse_stat(b"4026 (a"), None);
@@ -195,8 +197,8 @@ mod tests {
     fn descendants_are_found_across_generations() {
         let name = String::new;
         let with = |pid, parent| {
-            let (group, session, state, start_time, ticks, pages) = (1, 1, 'S', 0, 0, 0);
-            Proc { pid, parent, group, session, state, start_time, ticks, pages, name: name() }
+            let (group, session, state, threads, start_time, ticks, pages) = (1, 1, 'S', 1, 0, 0, 0);
+            Proc { pid, parent, group, session, state, threads, start_time, ticks, pages, name: name() }
         };
         let all = [with(9, 5), with(1, 0), with(5, 3), with(3, 1), with(4, 1), with(6, 4)];
         let pids = |roots: &[i32]| -> Vec<i32> {

@@ -2,12 +2,12 @@
 //!
 //! Knows lines, not what they mean to BOLT.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
 use camino::Utf8Path;
 
-use super::statistics::Statistics;
+use super::figures::Statistics;
 
 /// Whether merge-fdata can read a file that a process wrote. One that was cut off makes merge-fdata refuse all others with
 /// it, so this is asked first.
@@ -38,7 +38,7 @@ pub fn condition(path: &Utf8Path) -> io::Result<Condition> {
 /// The lines in an order that depends on their content alone: merge-fdata writes them in that of a hash table. Lines that
 /// describe the file (`no_lbr`, `boltedcollection`) stay in front.
 pub fn sorted(text: &str) -> String {
-    // By line feeds alone: what else a line ends with is part of it.
+    // Line feeds alone end a line; a carriage return before one belongs to the line.
     let (mut entries, mut head): (Vec<&str>, Vec<&str>) =
         text.split_terminator('\n').partition(|line| line.starts_with(|c: char| c.is_ascii_digit()));
     entries.sort_unstable();
@@ -50,11 +50,7 @@ pub fn sorted(text: &str) -> String {
 
 /// How many functions have counts in it.
 pub fn functions(text: &str) -> usize {
-    let mut names = BTreeSet::new();
-    for line in text.lines() {
-        names.extend(locations(line));
-    }
-    names.len()
+    statistics(text).0.len()
 }
 
 /// Functions with the largest count of a branch that begins or ends there, and figures of the branches. Those that were never run

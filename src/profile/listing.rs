@@ -73,16 +73,6 @@ fn detail(field: &str, hash: &mut u64, counts: &mut Vec<u64>) {
     }
 }
 
-/// The name of a function as linkers know it, without the file that stands in front of local ones: behind `;`, before LLVM 18
-/// behind `:`. Methods of Objective-C, which have colons in their names, stay as they are.
-pub fn linkage_name(name: &str) -> &str {
-    let local = name.rsplit_once(';').map(|(_, name)| name);
-    local.unwrap_or_else(|| match name.split_once(':') {
-        Some((file, local)) if !file.starts_with(['-', '+']) && !local.is_empty() => local,
-        _ => name,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,13 +107,5 @@ mod tests {
         assert_eq!(all(text).0, [("f".into(), 1, vec![3, 4])]);
         assert_eq!(all("").0, []);
         assert_eq!(all("Counters:\n  f:\n    Hash: 0x1\n    Block counts: []").0, [("f".into(), 1, vec![])]);
-    }
-
-    #[test]
-    fn names_without_files() {
-        assert_eq!(linkage_name("x.cpp;_ZL2gov"), "_ZL2gov");
-        assert_eq!(linkage_name("x.c:go"), "go");
-        assert_eq!(linkage_name("_RNvCs1_2rs4main"), "_RNvCs1_2rs4main");
-        assert_eq!(linkage_name("-[Shape drawAt:with:]"), "-[Shape drawAt:with:]");
     }
 }

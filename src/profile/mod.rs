@@ -1,29 +1,40 @@
-//! Raw and merged profiles as files: which there are, of which format and version, and what linked files write them.
+//! Raw and merged profiles as files: their formats and versions, what is in them, and the linked files that they are of.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `header` | the first bytes of LLVM's profiles |
+//! | `raw/` | raw profiles: reading, adding up, keeping |
+//! | `indexed/` | merged profiles: writing, and reading back what was written |
+//! | `fdata` | BOLT's profiles, which are text |
+//! | `listing`, `warnings` | what llvm-profdata and compilers print |
+//! | `figures`, `names` | counts and functions of any profile |
+//! | `elf` | the programs that profiles are of |
+//! | `bundle/` | profiles in one archive |
+//! | `watch/` | profiles that appear while programs run |
 //!
 //! Unaware of stages and of the tools that merge.
 
-pub mod binary;
 pub mod bundle;
-pub mod compare;
-pub mod demangle;
+pub mod elf;
 pub mod fdata;
+pub mod figures;
 pub mod header;
-pub mod identity;
 pub mod indexed;
 pub mod listing;
+pub mod names;
 pub mod raw;
-pub mod records;
-pub mod statistics;
 pub mod warnings;
 pub mod watch;
 
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 /// The two families of profiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Of instrumentation by the compiler: `.profraw`, merged `.profdata`.
     Profdata,
@@ -61,7 +72,7 @@ pub struct ProfileFile {
     pub bytes: u64,
 }
 
-/// How the names of directories begin that a merge keeps its files in until it is done: sums that are not anybody's profiles.
+/// Begins the names of directories that a merge keeps its files in until it is done. The sums in them are no profiles to be found.
 pub const WORK: &str = ".merge-";
 
 /// All files below a directory (or the file itself) that `wanted` accepts by name, sorted by path; links to files count, those to

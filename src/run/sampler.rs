@@ -186,7 +186,7 @@ mod tests {
 
     fn process(pid: i32, parent: i32, ticks: u64, pages: u64) -> Proc {
         let (group, session, state, start_time, name) = (1, 1, 'S', 7, String::new());
-        Proc { pid, parent, group, session, state, start_time, ticks, pages, name }
+        Proc { pid, parent, group, session, state, threads: 1, start_time, ticks, pages, name }
     }
 
     fn tree(pid: u32, start_time: u64) -> Tree {

@@ -12,6 +12,7 @@ mod fuzz {
     mod seeds;
     mod support;
 }
+mod house;
 mod kills {
     mod crash;
     mod disk;
@@ -91,6 +92,7 @@ mod report {
     mod info;
     mod model;
     mod page;
+    mod schema;
     mod summary;
     mod support;
 }

@@ -9,10 +9,10 @@ use super::subject::{Format, Subject, list};
 use crate::cli::exit::Usage;
 use crate::cli::look;
 use crate::cli::plan::print;
-use crate::op::listing::Level;
-use crate::profile::compare::{Counts, compare};
-use crate::profile::demangle::demangle;
+use crate::op::merge::tools::Level;
 use crate::profile::fdata;
+use crate::profile::figures::{Counts, compare};
+use crate::profile::names::demangle;
 use crate::report::info::{ChangeInfo, DiffInfo, diff_text};
 
 /// How two profiles differ.

@@ -109,7 +109,7 @@ fn entry(
         }
         bail!("{path}, the output of stage `{name}`, is no merged profile");
     };
-    let extension = crate::profile::Format::from(kind).merged_extension();
+    let extension = kind.merged_extension();
     let plain = Entry {
         role: role.into(),
         stage: name.clone(),
@@ -133,7 +133,7 @@ fn entry(
         files.insert(plain.file.clone(), path);
         return Ok(Entry { role: plain.role, file: plain.file, stage, matchable: None, ..of_bundle });
     }
-    let origin = origin::of(project, stage, record, kind.into())?;
+    let origin = origin::of(project, stage, record, kind)?;
     let mut matchable = None;
     if let Some(binary) = &origin.path
         && let Some(yaml) = matchable::make(project, binary, &path, &work.join(format!("{role}.yaml")))?

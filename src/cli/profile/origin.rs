@@ -7,9 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::project::Project;
 use crate::pipeline::{OutputRef, Piece, Stage, Text, VarValue, leading_output};
-use crate::profile::binary::Binary as Sections;
 use crate::profile::bundle::{Binary, Source};
-use crate::profile::identity::Identity;
+use crate::profile::elf::Binary as Sections;
+use crate::profile::elf::Identity;
 use crate::profile::{self, Format};
 use crate::stage::{StageKind, kind_of};
 use crate::state::fingerprint;
@@ -259,5 +259,5 @@ fn binaries(path: &Utf8Path, format: Format) -> Result<Vec<Binary>> {
 
 fn binary(path: &Utf8Path) -> Result<Option<Binary>> {
     let file = path.file_name().unwrap_or_default().to_string();
-    Ok(Identity::of(path)?.map(|Identity { build_id, code }| Binary { file, build_id, code }))
+    Ok(Identity::read(path)?.map(|Identity { build_id, code }| Binary { file, build_id, code }))
 }

@@ -6,11 +6,11 @@ use super::ShowArgs;
 use super::subject::{Format, Subject, list};
 use crate::cli::look;
 use crate::cli::plan::print;
-use crate::op::listing::Level;
-use crate::profile::demangle::demangle;
+use crate::op::merge::tools::Level;
 use crate::profile::fdata;
+use crate::profile::figures::{Hottest, Statistics};
 use crate::profile::header::HeaderKind;
-use crate::profile::statistics::{Hottest, Statistics};
+use crate::profile::names::demangle;
 use crate::report::info::{HotFunction, LevelInfo, ProfileInfo, profile_text};
 use crate::toolchain::formats;
 

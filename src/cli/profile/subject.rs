@@ -9,7 +9,7 @@ use super::How;
 use crate::cli::exit::{Machine, Usage};
 use crate::cli::project::{Mode, existing_state, open_state};
 use crate::facts::Facts;
-use crate::op::listing::{self, Level};
+use crate::op::merge::tools::{self, Level};
 use crate::pipeline::nearest;
 use crate::profile::header::Header;
 use crate::profile::listing::{Function, Rest};
@@ -55,7 +55,7 @@ impl Subject {
 
 /// Has llvm-profdata list a profile.
 pub(super) fn list(tool: &Utf8Path, path: &Utf8Path, level: Level, each: impl FnMut(Function)) -> Result<Rest> {
-    listing::list(tool, path, level, each)
+    tools::list(tool, path, level, each)
 }
 
 fn tool(header: Header, how: &How) -> Result<Utf8PathBuf> {

@@ -11,14 +11,15 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::tools::{Job, Reason, pass_on, run, stderr};
+use super::tools::{Job, pass_on, run, stderr};
 use crate::profile::fdata;
+use crate::profile::raw::Reason;
 
 /// Merges, and fails if any file is not read.
 ///
 /// # Errors
 /// That, or the tool cannot do its work.
-pub(in crate::op) fn merge(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<()> {
+fn merge(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<()> {
     match call(job, files, with)? {
         None => Ok(()),
         Some(refusal) => Err(refusal.of_all(job, files.len() + with.len())),

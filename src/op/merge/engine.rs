@@ -6,12 +6,10 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::bolt;
-use super::own::Own;
-use super::tools::{self, Job, Reason};
-use crate::profile::{
-    Format, fdata,
-    raw::{self, Input},
-};
+use super::own::OwnWriter;
+use super::tools::{self, Job};
+use crate::profile::raw::{self, Input, Reason};
+use crate::profile::{Format, fdata};
 use crate::text::share::Share;
 
 /// What to merge, with what, into which file.
@@ -45,16 +43,34 @@ pub(crate) struct Outcome {
     pub written: bool,
 }
 
+/// Merges files of one format with a tool, and returns those that it says something about, with what it says.
+///
+/// # Errors
+/// It cannot do its work.
+pub(in crate::op) fn merge_with_tool(
+    format: Format,
+    job: &Job,
+    files: &[Utf8PathBuf],
+    with: &[Utf8PathBuf],
+) -> Result<Vec<Reason>> {
+    match format {
+        Format::Profdata => {
+            let inputs: Vec<Input> = files.iter().map(|path| (path.clone(), 1)).collect();
+            tools::profdata(job, &inputs, with)
+        }
+        Format::Fdata => bolt::merge_good(job, files, with),
+    }
+}
+
 /// Merges.
 ///
 /// # Errors
 /// No file has content, too many are damaged, the tool reads another version, or something cannot be read or written.
 pub(crate) fn merge(order: &Order) -> Result<Outcome> {
-    let outcome = match order.format {
-        Format::Profdata => profdata(order)?,
-        Format::Fdata => fdata(order)?,
-    };
-    Ok(outcome)
+    match order.format {
+        Format::Profdata => profdata(order),
+        Format::Fdata => fdata(order),
+    }
 }
 
 fn profdata(order: &Order) -> Result<Outcome> {
@@ -65,7 +81,7 @@ fn profdata(order: &Order) -> Result<Outcome> {
     check_content(order.files.len(), empty, &damaged)?;
     let left: Vec<Input> = folded.left.into_iter().zip(folded.weights).collect();
     let (mut added, mut spoiled) = (folded.added, folded.spoiled);
-    let own = Own::of(order, &left, folded.handed.is_empty())?;
+    let own = OwnWriter::new(order, &left, folded.handed.is_empty())?;
     let written = own.write(order.output)?;
     if !written {
         let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &folded.sums, threads };
@@ -97,7 +113,7 @@ pub(in crate::op) fn is_harmless(complaint: &str) -> bool {
 fn fdata(order: &Order) -> Result<Outcome> {
     let (mut good, mut outcome) = (Vec::new(), Outcome::default());
     for (path, _) in order.files {
-        // Of those that are cut off merge-fdata reads some as if they were whole.
+        // merge-fdata reads some files that are cut off as if they were whole.
         match fdata::condition(path).with_context(|| format!("cannot read {path}"))? {
             fdata::Condition::Good => good.push(path.clone()),
             fdata::Condition::Empty => outcome.empty += 1,
@@ -106,14 +122,14 @@ fn fdata(order: &Order) -> Result<Outcome> {
     }
     check_content(order.files.len(), outcome.empty, &outcome.damaged)?;
     check_share(order, &outcome.damaged)?;
-    let job = Job { tool: order.tool, work: order.work, output: order.output, sums: &[], threads: 1 };
+    let job = Job::simple(order.tool, order.work, order.output);
     outcome.damaged.extend(bolt::merge_good(&job, &good, order.with)?);
     check_share(order, &outcome.damaged)?;
     check_content(order.files.len(), outcome.empty, &outcome.damaged)?;
     Ok(outcome)
 }
 
-/// Refuses profiles of which none has content, or none is good.
+/// Refuses profiles if none has content, or none is good.
 pub(in crate::op) fn check_content(files: usize, empty: usize, damaged: &[Reason]) -> Result<()> {
     if empty == files {
         bail!(
@@ -122,7 +138,7 @@ pub(in crate::op) fn check_content(files: usize, empty: usize, damaged: &[Reason
         );
     }
     if empty + damaged.len() == files {
-        bail!("none of the {files} profiles is good:{}", some(damaged));
+        bail!("none of the {files} profiles is good:{}", first_few(damaged));
     }
     Ok(())
 }
@@ -138,14 +154,14 @@ fn check_share(order: &Order, damaged: &[Reason]) -> Result<()> {
             "{bad} of {all} profiles are damaged, more than {} of them:{}\n  Processes that were killed while they wrote and \
              full disks leave such files. `--max-damaged` sets how many are accepted",
             order.limit,
-            some(damaged)
+            first_few(damaged)
         );
     }
     Ok(())
 }
 
 /// The first few, a line each.
-fn some(damaged: &[Reason]) -> String {
+fn first_few(damaged: &[Reason]) -> String {
     let lines: Vec<String> = damaged.iter().take(5).map(|(path, reason)| format!("\n  - {path}: {reason}")).collect();
     let more = if damaged.len() > 5 { format!("\n  - and {} more", damaged.len() - 5) } else { String::new() };
     lines.concat() + &more

@@ -1,79 +1,227 @@
-//! The merged profile without llvm-profdata, where it is known to write the same. Unaware of how either writes.
+//! The merged profile without llvm-profdata, where that tool is known to write the same bytes.
+//!
+//! | state of a tool and a shape of profiles | what a merge does |
+//! |---|---|
+//! | not known | the tool writes; what optbuild would write is compared with it, and the outcome is kept |
+//! | the same, fewer than [`AGAIN`] merges ago | optbuild writes and reads back; if that finds anything, the tool writes, and both are compared |
+//! | the same, [`AGAIN`] merges ago | as if not known |
+//! | not the same | the tool writes |
+//!
+//! The key of what is kept:
+//!
+//! | part | why |
+//! |---|---|
+//! | content of the tool and of its libraries, and what it prints as its version | another tool may write other bytes |
+//! | version of optbuild, and [`WRITER`] | what is written here may have changed |
+//! | shape of the profiles ([`Profile::shape`]) | other parts of either writer may be in use |
+//!
+//! It stands in the user's cache. Where there is none, or where the tool may be another one tomorrow (a script, or a program of another
+//! name), the tool always writes. Unaware of how either writes.
+
+use std::fs;
 
 use anyhow::{Context, Result};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::engine::Order;
-use super::trust::Trust;
+use super::tools::pass_on;
+use crate::plan::ToolUse;
 use crate::profile::header::{Header, HeaderKind};
-use crate::profile::indexed::Profile;
+use crate::profile::indexed::{self, Profile};
 use crate::profile::raw::Input;
+use crate::state::hash::Hasher;
+use crate::state::tools::ToolIdentities;
 
-/// What would be written. None: that is left to llvm-profdata.
-pub(super) struct Own(Option<(Profile, Trust)>);
-
+/// Changes with what is written, so that everything is compared anew.
+const WRITER: u32 = 2;
+/// After so many merges without the tool, the next one is compared with it again.
+const AGAIN: u64 = 15;
 /// What is read at most besides the largest profile: profiles of many binaries, as of all tests of a project, are llvm-profdata's, which
 /// reads one at a time. In memory a profile takes a few times its size.
 const MORE: u64 = 8 << 20;
 
+/// What would be written. None: that is left to llvm-profdata.
+pub(super) struct OwnWriter(Option<Ready>);
+
+struct Ready {
+    profile: Profile,
+    trust: Trust,
+}
+
 fn fits(left: &[Input]) -> Result<bool> {
     let sizes =
-        left.iter().map(|(path, _)| Ok(std::fs::metadata(path).with_context(|| format!("cannot read {path}"))?.len()));
+        left.iter().map(|(path, _)| Ok(fs::metadata(path).with_context(|| format!("cannot read {path}"))?.len()));
     let sizes = sizes.collect::<Result<Vec<u64>>>()?;
     let largest = sizes.iter().max().copied().unwrap_or_default();
     Ok(sizes.iter().sum::<u64>() - largest <= MORE)
 }
 
-impl Own {
+impl OwnWriter {
     /// Reads what is left to be merged, if nothing in it needs llvm-profdata and what that writes is known or can be learned.
-    pub fn of(order: &Order, left: &[Input], understood: bool) -> Result<Own> {
-        if !understood || !order.with.is_empty() || left.iter().any(|(_, weight)| *weight != 1) {
-            return Ok(Own(None));
-        }
-        if !fits(left)? {
-            return Ok(Own(None));
-        }
-        let Some(trust) = Trust::of(order.tool) else { return Ok(Own(None)) };
-        let paths: Vec<_> = left.iter().map(|(path, _)| path.clone()).collect();
-        let profile = Profile::read(&paths).context("cannot read the sums of raw profiles")?.ok();
-        Ok(Own(profile.filter(|profile| trust.version(profile.shape()) != Some(None)).map(|profile| (profile, trust))))
+    pub fn new(order: &Order, left: &[Input], understood: bool) -> Result<OwnWriter> {
+        let plain = understood && order.with.is_empty() && left.iter().all(|(_, weight)| *weight == 1);
+        let cache = cache().filter(|_| plain);
+        OwnWriter::kept_in(cache.as_deref(), order.tool, left)
     }
 
-    /// Writes it, if the tool is known to write the same. False: it is not known.
+    fn kept_in(cache: Option<&Utf8Path>, tool: &Utf8Path, left: &[Input]) -> Result<OwnWriter> {
+        let Some(cache) = cache else { return Ok(OwnWriter(None)) };
+        if !fits(left)? {
+            return Ok(OwnWriter(None));
+        }
+        let Some(tool) = identity(cache, tool) else { return Ok(OwnWriter(None)) };
+        let paths: Vec<Utf8PathBuf> = left.iter().map(|(path, _)| path.clone()).collect();
+        let Ok(profile) = Profile::read(&paths).context("cannot read the sums of raw profiles")? else {
+            return Ok(OwnWriter(None));
+        };
+        let trust = Trust::kept_in(cache, &tool, &profile.shape());
+        let may = trust.known != Known::Different;
+        Ok(OwnWriter(may.then_some(Ready { profile, trust })))
+    }
+
+    /// Writes it, if the tool is known to write the same. False: it is not known, or it is time to look again, or what was written is
+    /// not what it should be.
     pub fn write(&self, output: &Utf8Path) -> Result<bool> {
-        let Some((profile, trust)) = &self.0 else { return Ok(false) };
-        let version = trust.version(profile.shape()).flatten();
-        let Some(bytes) = version.and_then(|version| profile.write(version)) else { return Ok(false) };
-        std::fs::write(output, bytes).with_context(|| format!("cannot write {output}"))?;
+        self.write_with(output, Profile::write)
+    }
+
+    fn write_with(&self, output: &Utf8Path, write: impl Fn(&Profile, u32) -> Option<Vec<u8>>) -> Result<bool> {
+        let Some(Ready { profile, trust }) = &self.0 else { return Ok(false) };
+        let Known::Same { version, merges } = trust.known else { return Ok(false) };
+        if merges >= AGAIN {
+            return Ok(false);
+        }
+        let Some(bytes) = write(profile, version) else { return Ok(false) };
+        fs::write(output, bytes).with_context(|| format!("cannot write {output}"))?;
+        let written = fs::read(output).with_context(|| format!("cannot read {output}"))?;
+        if let Err(wrong) = indexed::check(&written, profile, version) {
+            pass_on(&format!(
+                "note: optbuild did not write this profile well ({wrong}); llvm-profdata writes it instead. Please report this\n"
+            ));
+            return Ok(false);
+        }
+        trust.keep(Known::Same { version, merges: merges + 1 });
         Ok(true)
     }
 
     /// Compares what the tool wrote, and remembers.
     pub fn compare(&self, output: &Utf8Path) -> Result<()> {
-        let Some((profile, trust)) = &self.0 else { return Ok(()) };
+        let Some(Ready { profile, trust }) = &self.0 else { return Ok(()) };
         let cannot = || format!("cannot read {output}");
         let header = Header::read(output).with_context(cannot)?.filter(|header| header.kind == HeaderKind::Indexed);
         let Some(Header { version, .. }) = header else { return Ok(()) };
-        let theirs = std::fs::read(output).with_context(cannot)?;
-        let same = profile.write(version).is_some_and(|ours| ours == theirs);
+        let theirs = fs::read(output).with_context(cannot)?;
+        let good = |ours: &Vec<u8>| *ours == theirs && indexed::check(ours, profile, version).is_ok();
+        let same = profile.write(version).is_some_and(|ours| good(&ours));
+        if !same && matches!(trust.known, Known::Same { .. }) {
+            pass_on(
+                "note: llvm-profdata writes this profile differently than optbuild, which wrote such profiles before: from now on \
+                 llvm-profdata writes them. If you need theirs byte for byte, merge those of before again. Please report this\n",
+            );
+        }
         tracing::debug!("what is written without the tool is {}", if same { "the same" } else { "not the same" });
-        trust.learn(profile.shape(), same.then_some(version));
+        trust.keep(if same { Known::Same { version, merges: 0 } } else { Known::Different });
         Ok(())
     }
+}
+
+/// What is known of a tool and a shape of profiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    /// In this version of the format the tool writes what optbuild writes; so many merges were done without it since that was seen.
+    Same {
+        version: u32,
+        merges: u64,
+    },
+    Different,
+}
+
+/// The same, and where it is kept: the first line is `same VERSION MERGES` or `different`, the second the shape for people.
+struct Trust {
+    file: Utf8PathBuf,
+    shape: String,
+    known: Known,
+}
+
+impl Trust {
+    fn kept_in(cache: &Utf8Path, tool: &str, shape: &str) -> Trust {
+        let name = |text: &str| blake3::hash(text.as_bytes()).to_hex()[..20].to_owned();
+        let file = cache.join("llvm-profdata").join(name(tool)).join(name(shape));
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let words: Vec<&str> = text.lines().next().unwrap_or_default().split(' ').collect();
+        let known = match words.as_slice() {
+            ["same", version, merges] => match (version.parse(), merges.parse()) {
+                (Ok(version), Ok(merges)) => Known::Same { version, merges },
+                _ => Known::Nothing,
+            },
+            ["different"] => Known::Different,
+            _ => Known::Nothing,
+        };
+        Trust { file, shape: shape.to_owned(), known }
+    }
+
+    /// Where it cannot be written, the next merge compares again. A merge at the same time may be forgotten by the count.
+    fn keep(&self, known: Known) {
+        let first = match known {
+            Known::Same { version, merges } => format!("same {version} {merges}"),
+            Known::Different => "different".into(),
+            Known::Nothing => return,
+        };
+        let write = || -> std::io::Result<()> {
+            self.file.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(&self.file, format!("{first}\n{}\n", self.shape))
+        };
+        if let Err(error) = write() {
+            tracing::debug!("{} was not written: {error}", self.file);
+        }
+    }
+}
+
+/// The user's cache of optbuild.
+fn cache() -> Option<Utf8PathBuf> {
+    let of = |name: &str| std::env::var(name).ok().map(Utf8PathBuf::from).filter(|path| path.is_absolute());
+    of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache"))).map(|dir| dir.join("optbuild"))
+}
+
+/// What a tool is, and who writes here. None: it cannot be told whether it changes.
+fn identity(cache: &Utf8Path, tool: &Utf8Path) -> Option<String> {
+    let path = Utf8PathBuf::from_path_buf(fs::canonicalize(which::which(tool).ok()?).ok()?).ok()?;
+    // A script or a program of another name may start one tool today and another one tomorrow.
+    let named = path.file_name().is_some_and(|name| name.starts_with("llvm-profdata"));
+    let mut magic = [0; 4];
+    fs::File::open(&path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic)).ok()?;
+    if !named || magic != *b"\x7fELF" {
+        return None;
+    }
+    let tools = ToolIdentities::open(&cache.join("tools")).ok()?;
+    let identity = tools.identity(&ToolUse { name: "llvm-profdata".into(), path }, &Hasher::without_cache()).ok()?;
+    // Without it, the next merge looks at the tool again.
+    if let Err(error) = fs::create_dir_all(cache).map_err(anyhow::Error::from).and_then(|()| Ok(tools.save()?)) {
+        tracing::debug!("what {tool} is was not kept: {error:#}");
+    }
+    Some(format!("{WRITER} {} {identity}", env!("CARGO_PKG_VERSION")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TOOL: &str = "/usr/lib/llvm-22/bin/llvm-profdata";
+
+    fn temporary() -> (tempfile::TempDir, Utf8PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(dir.path()).unwrap().to_owned();
+        (dir, path)
+    }
+
     #[test]
     fn profiles_of_many_binaries_are_not_read_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let (_dir, dir) = temporary();
         let files = |sizes: &[u64]| -> Vec<Input> {
             let sized = sizes.iter().enumerate().map(|(number, size)| {
                 let path = dir.join(number.to_string());
-                std::fs::File::create(&path).unwrap().set_len(*size).unwrap();
+                fs::File::create(&path).unwrap().set_len(*size).unwrap();
                 (path, 1)
             });
             sized.collect()
@@ -82,5 +230,85 @@ mod tests {
         assert!(fits(&files(&[30 << 20, 5 << 20, 3 << 20])).unwrap());
         assert!(!fits(&files(&[30 << 20, 5 << 20, 4 << 20])).unwrap());
         assert!(!fits(&files(&[2 << 20; 150])).unwrap());
+    }
+
+    #[test]
+    fn what_was_seen_is_known_of_the_very_same_tool_only() {
+        let (_dir, dir) = temporary();
+        let tool = dir.join("llvm-profdata-99");
+        let write = |content: &str| {
+            fs::write(&tool, content).unwrap();
+            fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        let trust = |shape: &str| Trust::kept_in(&dir, &identity(&dir, &tool).unwrap(), shape);
+        let same = Known::Same { version: 13, merges: 3 };
+        write("\x7fELF 1");
+        assert_eq!(trust("a").known, Known::Nothing);
+        trust("a").keep(same);
+        trust("b").keep(Known::Different);
+        assert_eq!([trust("a").known, trust("b").known, trust("c").known], [same, Known::Different, Known::Nothing]);
+        // Another content, in the same place and of the same size.
+        write("\x7fELF 2");
+        assert_eq!(trust("a").known, Known::Nothing);
+        // The old one again, whatever its times are.
+        write("\x7fELF 1");
+        assert_eq!(trust("a").known, same);
+        write("#!/bin/sh");
+        assert_eq!(identity(&dir, &tool), None);
+        // A damaged note is none.
+        write("\x7fELF 1");
+        fs::write(trust("a").file, "same 13\n").unwrap();
+        assert_eq!(trust("a").known, Known::Nothing);
+    }
+
+    /// One of the files in which something is kept.
+    fn trust_file(cache: &Utf8Path) -> Utf8PathBuf {
+        crate::profile::find(&cache.join("llvm-profdata"), |_| true).unwrap().remove(0).path
+    }
+
+    /// A writer that errs is found out before its profile is used, for one wrong bit of a count; then the tool is asked.
+    #[test]
+    fn a_wrong_profile_is_not_used() {
+        let (_dir, dir) = temporary();
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/profraw/version-9");
+        let left = [(Utf8Path::new(fixtures).join("1.profraw"), 1)];
+        let output = dir.join("out");
+        let known = || fs::read_to_string(trust_file(&dir)).unwrap().lines().next().unwrap().to_owned();
+        let own = || OwnWriter::kept_in(Some(&dir), TOOL.into(), &left).unwrap();
+        let trust = own().0.unwrap().trust;
+        assert_eq!(trust.known, Known::Nothing);
+        assert!(!own().write(&output).unwrap(), "it is not known yet");
+        trust.keep(Known::Same { version: 11, merges: 0 });
+        assert!(own().write(&output).unwrap());
+        assert_eq!(known(), "same 11 1");
+        let good = fs::read(&output).unwrap();
+        let flip = |at: usize| {
+            move |profile: &Profile, version: u32| {
+                let mut bytes = profile.write(version)?;
+                bytes[at] ^= 1;
+                Some(bytes)
+            }
+        };
+        for at in (0..good.len()).step_by(good.len() / 3) {
+            assert!(!own().write_with(&output, flip(at)).unwrap(), "byte {at} of {}", good.len());
+        }
+        assert!(!own().write_with(&output, |profile, _| profile.write(12)).unwrap(), "another version");
+        assert_eq!(known(), "same 11 1");
+
+        // It is compared again after so many merges, and not before.
+        for merges in 1..AGAIN {
+            assert!(own().write(&output).unwrap(), "{merges}");
+        }
+        assert!(!own().write(&output).unwrap());
+        // What the tool writes is the same, is not, is the same.
+        fs::write(&output, &good).unwrap();
+        own().compare(&output).unwrap();
+        assert_eq!(known(), "same 11 0");
+        let mut other = good.clone();
+        other[200] ^= 1;
+        fs::write(&output, &other).unwrap();
+        own().compare(&output).unwrap();
+        assert_eq!(known(), "different");
+        assert!(own().0.is_none());
     }
 }

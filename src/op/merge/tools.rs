@@ -1,14 +1,20 @@
-//! llvm-profdata: how it is called, and what its complaints mean.
+//! llvm-profdata: how it is called, what its complaints mean, and what it says of a profile.
+//!
+//! A profile is listed function by function: one with hundreds of thousands of functions is never in memory as a whole.
 
 use std::collections::HashMap;
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{BufReader, Read, Seek, Write};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::profile::figures::Statistics;
 use crate::profile::header::{self, Header, HeaderKind};
-use crate::profile::{Format, fdata, raw::Input};
+use crate::profile::listing::{self, Function, Rest};
+use crate::profile::raw::{Input, Reason};
+use crate::profile::{Format, fdata};
 use crate::toolchain::{formats, version};
 
 /// What a tool is called with besides the files.
@@ -23,14 +29,16 @@ pub(in crate::op) struct Job<'a> {
     pub threads: usize,
 }
 
-impl Job<'_> {
-    fn shown<'a>(&'a self, path: &'a Utf8Path) -> &'a Utf8Path {
+impl<'a> Job<'a> {
+    /// For one thread and without sums.
+    pub fn simple(tool: &'a Utf8Path, work: &'a Utf8Path, output: &'a Utf8Path) -> Job<'a> {
+        Job { tool, work, output, sums: &[], threads: 1 }
+    }
+
+    fn shown<'p>(&'p self, path: &'p Utf8Path) -> &'p Utf8Path {
         self.sums.iter().find(|(sum, _)| sum == path).map_or(path, |(_, first)| first)
     }
 }
-
-/// A file and a reason.
-pub(crate) type Reason = (Utf8PathBuf, String);
 
 /// What one call of llvm-profdata gets at most: files and bytes. One file may be larger.
 const BATCH: (usize, u64) = (4096, 8 << 30);
@@ -81,7 +89,7 @@ fn batches(files: &[Input], (most, most_bytes): (usize, u64)) -> Result<Vec<&[In
 }
 
 fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
-    // Of a call before this one; none is written of files without a good one.
+    // An earlier call may have written it. This one writes none if no file is good.
     if let Err(error) = fs::remove_file(job.output)
         && error.kind() != std::io::ErrorKind::NotFound
     {
@@ -124,7 +132,7 @@ fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reas
     Ok(reasons)
 }
 
-/// What a tool says of each file, the first line of it.
+/// The first line that a tool says about each file.
 fn complaints_by_file(complaints: &str) -> HashMap<&str, &str> {
     let mut said = HashMap::new();
     for line in complaints.lines() {
@@ -143,40 +151,60 @@ pub(super) fn functions(format: Format, tool: &Utf8Path, profile: &Utf8Path) -> 
             let text = fs::read_to_string(profile).with_context(|| format!("cannot read {profile}"))?;
             Ok(fdata::functions(&text))
         }
-        Format::Profdata => {
-            let plain = show(tool, profile, false)?;
-            Ok(if plain.functions > 0 { plain.functions } else { show(tool, profile, true)?.functions })
-        }
+        Format::Profdata => match statistics(tool, profile, Level::First)?.functions {
+            0 => Ok(statistics(tool, profile, Level::ContextSensitive)?.functions as usize),
+            functions => Ok(functions as usize),
+        },
     }
 }
 
-/// What `llvm-profdata show` says of an indexed profile.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::op) struct Summary {
-    pub functions: usize,
-    pub largest_count: u64,
+/// Figures of an indexed profile.
+///
+/// # Errors
+/// As [`list`].
+pub(in crate::op) fn statistics(tool: &Utf8Path, profile: &Utf8Path, level: Level) -> Result<Statistics> {
+    let mut statistics = Statistics::default();
+    list(tool, profile, level, |function| statistics.add(function.counts))?;
+    Ok(statistics)
 }
 
-/// Asks `llvm-profdata show`; with `context_sensitive` for the counts after inlining.
-pub(in crate::op) fn show(tool: &Utf8Path, profile: &Utf8Path, context_sensitive: bool) -> Result<Summary> {
+/// Which counts of a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    First,
+    /// Those of a second instrumentation, after inlining.
+    ContextSensitive,
+}
+
+/// Calls `each` with every function.
+///
+/// # Errors
+/// The tool cannot be run, or cannot read the profile.
+pub(crate) fn list(tool: &Utf8Path, profile: &Utf8Path, level: Level, each: impl FnMut(Function)) -> Result<Rest> {
+    let mut complaints = tempfile::tempfile().context("cannot make a temporary file")?;
+    let stderr = complaints.try_clone().context("cannot use a temporary file")?;
     let mut command = Command::new(tool);
-    command.arg("show").args(context_sensitive.then_some("--showcs")).arg(profile);
-    let output = run(&mut command)?;
-    if !output.status.success() {
-        bail!("{tool} cannot read {profile}: {}", first_line(&stderr(&output)));
+    command.args(["show", "--all-functions", "--counts", "--binary-ids"]);
+    command.args((level == Level::ContextSensitive).then_some("--showcs")).arg(profile);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .with_context(|| format!("cannot run {tool}"))?;
+    let stdout = child.stdout.take().with_context(|| format!("{tool} has no standard output"))?;
+    let rest = listing::read(BufReader::with_capacity(1 << 20, stdout), each);
+    let status = child.wait().with_context(|| format!("cannot wait for {tool}"))?;
+    let rest = rest.with_context(|| format!("cannot read what {tool} prints"))?;
+    if !status.success() {
+        let mut text = String::new();
+        complaints
+            .rewind()
+            .and_then(|()| complaints.read_to_string(&mut text))
+            .context("cannot read a temporary file")?;
+        bail!("{tool} cannot read {profile}: {}", first_line(&text));
     }
-    Ok(parse_summary(&String::from_utf8_lossy(&output.stdout)))
-}
-
-fn parse_summary(text: &str) -> Summary {
-    let number = |key: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(key));
-        line.and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or_default()
-    };
-    Summary {
-        functions: number("Total functions:") as usize,
-        largest_count: number("Maximum function count:").max(number("Maximum internal block count:")),
-    }
+    Ok(rest)
 }
 
 /// What the tool says it can read, if it complains about the version of a profile.
@@ -238,7 +266,6 @@ pub(super) fn stderr(output: &Output) -> String {
 
 /// A tool's own words belong in the step's log.
 pub(super) fn pass_on(complaints: &str) {
-    use std::io::Write;
     // Where the log cannot be written the runner has noticed already.
     let _ = std::io::stderr().write_all(complaints.as_bytes());
 }
@@ -261,7 +288,7 @@ mod tests {
         let mut files: Vec<Input> = [1, 2, 3].map(|name| (fixtures.join(format!("{name}.profraw")), name)).to_vec();
         let merged = |files: &[Input], limit| {
             let output = work.join("out");
-            let job = Job { tool, work, output: &output, sums: &[], threads: 1 };
+            let job = Job::simple(tool, work, &output);
             let reasons = in_batches(&job, files, &[], limit).unwrap();
             (fs::read(&output).unwrap(), reasons)
         };
@@ -290,13 +317,5 @@ mod tests {
             "warning: a.profraw: unsupported instrumentation profile format version\nerror: no profile can be merged";
         assert_eq!(version_complaint(old, 9).as_deref(), Some("does not read version 9"));
         assert_eq!(version_complaint("warning: a: file header is corrupt", 9), None);
-    }
-
-    #[test]
-    fn summary_of_llvm_profdata_22() {
-        let text = "Instrumentation level: IR  entry_first = 0  instrument_loop_entries = 0\nTotal functions: 3\n\
-                    Maximum function count: 1\nMaximum internal block count: 7\nTotal number of blocks: 12\nTotal count: 8\n";
-        assert_eq!(parse_summary(text), Summary { functions: 3, largest_count: 7 });
-        assert_eq!(parse_summary(""), Summary::default());
     }
 }

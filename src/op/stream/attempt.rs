@@ -12,11 +12,12 @@ use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Shared;
+use super::budget::QUARANTINE;
 use super::partial::Partial;
-use super::quarantine::QUARANTINE;
+use super::store::SUM;
 use crate::event::Fact;
 use crate::op::slot::Slot;
-use crate::profile::watch::{Event, Mode, Stop, Taken, Tree, Wanted, Watch};
+use crate::profile::watch::{Event, FileNames, Mode, Stop, TakenFile, Tree, Watch};
 
 /// Merged at once, at most, so that their space is free soon.
 const BATCH_FILES: usize = 256;
@@ -24,9 +25,8 @@ const BATCH_BYTES: u64 = 64 << 20;
 /// How often it is looked whether merging has become urgent.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// In an attempt's directory: where processes write, and what is left to be committed.
+/// In an attempt's directory: where processes write.
 const RAW: &str = "raw";
-const SUM: &str = super::store::SUM;
 
 /// An attempt under way.
 pub(super) struct Attempt {
@@ -76,7 +76,7 @@ impl Attempt {
     /// Merges what is left, if the attempt counts, and puts the sum into its directory.
     ///
     /// # Errors
-    /// Nothing was written, nothing of it is good, or the tool failed.
+    /// Nothing was written, no profile is good, or the tool failed.
     pub fn end(self, counts: bool) -> Result<Vec<Fact>> {
         if counts {
             self.stop.finish()
@@ -107,10 +107,10 @@ fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
 fn tree(shared: &Shared, slot: usize, dir: &Utf8Path) -> Result<Tree> {
     let extension = shared.args.format.raw_extension();
     let (root, wanted) = match &shared.args.slots {
-        None => (dir.join(RAW), Wanted::Extension(extension)),
+        None => (dir.join(RAW), FileNames::Extension(extension)),
         Some(slots) => {
             let slot = Slot::read(&slots.join(format!("slot-{slot}.path")))?;
-            (slot.dir, Wanted::Stem(slot.stem, extension))
+            (slot.dir, FileNames::Stem(slot.stem, extension))
         }
     };
     let name = root.file_name().unwrap_or(RAW);
@@ -118,20 +118,20 @@ fn tree(shared: &Shared, slot: usize, dir: &Utf8Path) -> Result<Tree> {
     Ok(Tree { root, aside, wanted })
 }
 
-fn take(shared: &Shared, id: u64, watch: Watch, stop: &Stop, to: &Sender<Taken>) -> Result<()> {
+fn take(shared: &Shared, id: u64, watch: Watch, stop: &Stop, to: &Sender<TakenFile>) -> Result<()> {
     let taken = watch.run(stop, |event| match event {
         Event::Waiting(bytes) => shared.budget.waiting(id, bytes),
         Event::Taken(file, waiting) => {
             shared.budget.taken(id, file.bytes, waiting);
             if to.send(file).is_err() {
-                tracing::debug!("nobody merges any more: the attempt has failed");
+                tracing::debug!("merging has ended: the attempt has failed");
             }
         }
     });
-    taken.context("cannot take profiles away").inspect_err(|error| shared.says.failed(id, error))
+    taken.context("cannot take profiles away").inspect_err(|error| shared.runner.failed(id, error))
 }
 
-fn merge(shared: &Shared, id: u64, mut partial: Partial, stop: &Stop, from: &Receiver<Taken>) -> Result<Partial> {
+fn merge(shared: &Shared, id: u64, mut partial: Partial, stop: &Stop, from: &Receiver<TakenFile>) -> Result<Partial> {
     let mut merge = || -> Result<()> {
         loop {
             let first = match from.recv_timeout(LOOK) {
@@ -163,7 +163,7 @@ fn merge(shared: &Shared, id: u64, mut partial: Partial, stop: &Stop, from: &Rec
         Ok(()) => Ok(partial),
         Err(error) => {
             stop.abandon();
-            shared.says.failed(id, &error);
+            shared.runner.failed(id, &error);
             Err(error)
         }
     }

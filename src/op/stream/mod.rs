@@ -6,7 +6,6 @@
 mod attempt;
 mod budget;
 mod partial;
-mod quarantine;
 pub(super) mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,17 +16,16 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use super::merge::Reason;
 use crate::event::Fact;
 use crate::plan::companion::{Said, Told};
 use crate::profile::Format;
+use crate::profile::raw::Reason;
 use crate::state::manifest;
 use attempt::Attempt;
-use budget::Budget;
-use quarantine::Room;
+use budget::{Budget, Room};
 
 /// Merges the profiles of workloads while they run; is told of them on standard input.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct StreamMerge {
     /// The family of profiles.
     #[arg(long)]
@@ -55,32 +53,32 @@ struct Shared {
     budget: Budget,
     /// For damaged profiles.
     room: Room,
-    says: Arc<Says>,
-    asked: Mutex<Asked>,
+    runner: Arc<Runner>,
+    answers: Mutex<ToolAnswers>,
     /// Held while sums of workloads become one.
     store: Mutex<()>,
 }
 
-/// What the tool has said of profiles, so that it is asked once.
+/// What the tool has said of profiles, so that it is asked once about each binary.
 #[derive(Default)]
-struct Asked {
+struct ToolAnswers {
     /// Headers of binaries whose profiles it reads.
     reads: HashSet<Vec<u8>>,
     /// Versions that it does not, with the file that it was asked about and what it said.
     refuses: HashMap<u32, Reason>,
 }
 
-/// Standard output, a line at a time.
-struct Says(Mutex<std::io::Stdout>);
+/// Who started this, at the other end of standard output: is told things, a line at a time.
+struct Runner(Mutex<std::io::Stdout>);
 
-impl Says {
+impl Runner {
     fn say(&self, said: &Said) {
         let Ok(mut line) = serde_json::to_vec(said) else { return };
         line.push(b'\n');
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A runner that does not listen is gone, which the end of standard input says as well.
         if let Err(error) = out.write_all(&line).and_then(|()| out.flush()) {
-            tracing::debug!("nobody listens: {error}");
+            tracing::debug!("the runner is gone: {error}");
         }
     }
 
@@ -100,17 +98,11 @@ fn eprintln(line: &str) {
 impl StreamMerge {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
         store::sweep(&self.committed)?;
-        let says = Arc::new(Says(Mutex::new(std::io::stdout())));
-        let args = StreamMerge {
-            tool: self.tool.clone(),
-            committed: self.committed.clone(),
-            slots: self.slots.clone(),
-            ..*self
-        };
-        let budget = Budget::new(self.disk_budget, Arc::clone(&says));
+        let runner = Arc::new(Runner(Mutex::new(std::io::stdout())));
+        let budget = Budget::new(self.disk_budget, Arc::clone(&runner));
         let room = Room::new(&self.committed, self.disk_budget)?;
-        let (asked, store) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { args, budget, room, says, asked, store });
+        let (args, answers, store) = (self.clone(), Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { args, budget, room, runner, answers, store });
         let mut attempts: BTreeMap<u64, Attempt> = BTreeMap::new();
         let mut ending: Vec<JoinHandle<()>> = Vec::new();
         for line in std::io::stdin().lock().lines() {
@@ -122,21 +114,21 @@ impl StreamMerge {
                     match Attempt::begin(&shared, id, &workload, slot, dir, command) {
                         Ok(attempt) => {
                             attempts.insert(id, attempt);
-                            shared.says.say(&Said::Ready { id });
+                            shared.runner.say(&Said::Ready { id });
                         }
-                        Err(error) => shared.says.failed(id, &error),
+                        Err(error) => shared.runner.failed(id, &error),
                     }
                 }
                 // Merging the rest takes a moment, in which other workloads begin and end.
                 Told::End { id, counts } => {
                     let Some(attempt) = attempts.remove(&id) else {
-                        shared.says.say(&Said::Done { id, facts: Vec::new() });
+                        shared.runner.say(&Said::Done { id, facts: Vec::new() });
                         continue;
                     };
-                    let says = Arc::clone(&shared.says);
+                    let runner = Arc::clone(&shared.runner);
                     ending.push(std::thread::spawn(move || match attempt.end(counts) {
-                        Ok(facts) => says.say(&Said::Done { id, facts }),
-                        Err(error) => says.failed(id, &error),
+                        Ok(facts) => runner.say(&Said::Done { id, facts }),
+                        Err(error) => runner.failed(id, &error),
                     }));
                 }
                 Told::Committed { .. } => {
@@ -148,7 +140,7 @@ impl StreamMerge {
                         // What it had to say, it has said.
                         let _ = thread.join();
                     }
-                    shared.says.say(&Said::Facts(vec![shared.budget.peak()]));
+                    shared.runner.say(&Said::Facts(vec![shared.budget.peak()]));
                     return Ok(Vec::new());
                 }
             }

@@ -12,10 +12,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::store::{self, Counts};
 use super::{Shared, eprintln};
 use crate::event::Fact;
-use crate::op::merge::{self, Reason, bolt, tools};
+use crate::op::merge::tools::{self, Job};
+use crate::op::merge::{self, merge_with_tool};
 use crate::profile::header::{Header, HeaderKind};
-use crate::profile::raw::{Became, Input, Sum};
-use crate::profile::watch::Taken;
+use crate::profile::raw::{Fate, Reason, Sum};
+use crate::profile::watch::TakenFile;
 use crate::profile::{Format, fdata};
 
 /// So many files, or so many bytes, are enough to start a tool for.
@@ -35,7 +36,7 @@ pub(super) struct Partial {
     root: Utf8PathBuf,
     sum: Sum,
     /// For the tool.
-    handed: Vec<Taken>,
+    handed: Vec<TakenFile>,
     /// What the tool has merged.
     rest: Option<Utf8PathBuf>,
     number: usize,
@@ -74,7 +75,7 @@ impl Partial {
     ///
     /// # Errors
     /// The tool cannot read this version of profiles, or something cannot be read or written.
-    pub fn add(&mut self, files: Vec<Taken>, fast: bool) -> Result<()> {
+    pub fn add(&mut self, files: Vec<TakenFile>, fast: bool) -> Result<()> {
         self.counts.files += files.len() as u64;
         self.counts.bytes += files.iter().map(|file| file.bytes).sum::<u64>();
         let (mut good, mut wrong_version) = (Vec::new(), None);
@@ -88,7 +89,7 @@ impl Partial {
                 good.push(file);
             }
         }
-        // One may have got here by accident; if all are, nobody needs to wait for the end.
+        // One may have got here by accident; if all are, the workload need not go on to its end.
         if let Some(wrong) = wrong_version
             && good.is_empty()
             && self.handed.is_empty()
@@ -108,27 +109,27 @@ impl Partial {
         Ok(())
     }
 
-    fn add_up(&mut self, files: Vec<Taken>, fast: bool) -> Result<()> {
+    fn add_up(&mut self, files: Vec<TakenFile>, fast: bool) -> Result<()> {
         let threads = if fast { self.shared.args.threads } else { 1 };
         let paths: Vec<Utf8PathBuf> = files.iter().map(|file| file.path.clone()).collect();
         let became = self.sum.add(&paths, threads)?;
         for (file, became) in files.into_iter().zip(became) {
             match became {
-                Became::Added => self.done(&file)?,
-                Became::AddedInPart(reason) => {
+                Fate::Added => self.done(&file)?,
+                Fate::AddedInPart(reason) => {
                     eprintln(&format!("{}: {reason}", file.name));
                     self.counts.spoiled += 1;
                     self.done(&file)?;
                 }
-                Became::Empty => self.empty(&file)?,
-                Became::Damaged(reason) => self.set_aside(&file, &reason)?,
-                Became::Handed(_) => self.handed.push(file),
+                Fate::Empty => self.empty(&file)?,
+                Fate::Damaged(reason) => self.set_aside(&file, &reason)?,
+                Fate::Handed(_) => self.handed.push(file),
             }
         }
         Ok(())
     }
 
-    fn look_at(&mut self, files: Vec<Taken>) -> Result<()> {
+    fn look_at(&mut self, files: Vec<TakenFile>) -> Result<()> {
         for file in files {
             match fdata::condition(&file.path).with_context(|| format!("cannot read {}", file.path))? {
                 fdata::Condition::Good => self.handed.push(file),
@@ -141,7 +142,7 @@ impl Partial {
 
     /// Asks the tool about the first profile of each binary, and of each version that it does not know. What it does not read is not
     /// added to a sum, and a version that it does not know is noticed at once.
-    fn refused(&self, file: &Taken) -> Result<Option<String>> {
+    fn refused(&self, file: &TakenFile) -> Result<Option<String>> {
         if self.shared.args.format == Format::Fdata {
             return Ok(None);
         }
@@ -150,23 +151,23 @@ impl Partial {
         read.with_context(|| format!("cannot read {}", file.path))?;
         let version =
             Header::parse(&header).filter(|header| header.kind == HeaderKind::Raw).map(|header| header.version);
-        let asked = || self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if header.len() < HEADER || asked().reads.contains(&header) {
+        let answers = || self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if header.len() < HEADER || answers().reads.contains(&header) {
             return Ok(None);
         }
-        if let Some((other, reason)) = version.and_then(|version| asked().refuses.get(&version).cloned()) {
+        if let Some((other, reason)) = version.and_then(|version| answers().refuses.get(&version).cloned()) {
             return Ok(Some(reason.replace(other.as_str(), file.path.as_str())));
         }
         let output = self.work.join("first");
-        let job = tools::Job { tool: &self.shared.args.tool, work: &self.work, output: &output, sums: &[], threads: 1 };
+        let job = Job::simple(&self.shared.args.tool, &self.work, &output);
         let mut complaints = tools::profdata(&job, &[(file.path.clone(), 1)], &[])?;
         complaints.retain(|(_, reason)| !merge::is_harmless(reason));
         let Some((path, reason)) = complaints.pop() else {
-            asked().reads.insert(header);
+            answers().reads.insert(header);
             return Ok(None);
         };
         if let Some(version) = version.filter(|_| tools::of_wrong_version(&reason)) {
-            asked().refuses.insert(version, (path, reason.clone()));
+            answers().refuses.insert(version, (path, reason.clone()));
         }
         Ok(Some(reason))
     }
@@ -182,16 +183,10 @@ impl Partial {
         }
         self.number += 1;
         let output = self.work.join(format!("rest-{}", self.number));
-        let job = tools::Job { tool: &self.shared.args.tool, work: &self.work, output: &output, sums: &[], threads: 1 };
+        let job = Job::simple(&self.shared.args.tool, &self.work, &output);
         let paths: Vec<Utf8PathBuf> = files.iter().map(|file| file.path.clone()).collect();
         let before: Vec<Utf8PathBuf> = self.rest.iter().cloned().collect();
-        let complaints = match self.shared.args.format {
-            Format::Profdata => {
-                let inputs: Vec<Input> = paths.iter().map(|path| (path.clone(), 1)).collect();
-                tools::profdata(&job, &inputs, &before)?
-            }
-            Format::Fdata => bolt::merge_good(&job, &paths, &before)?,
-        };
+        let complaints = merge_with_tool(self.shared.args.format, &job, &paths, &before)?;
         let complaint =
             |path: &Utf8Path| complaints.iter().find(|(bad, reason)| bad == path && !merge::is_harmless(reason));
         for file in &files {
@@ -209,23 +204,23 @@ impl Partial {
         Ok(())
     }
 
-    fn done(&mut self, file: &Taken) -> Result<()> {
+    fn done(&mut self, file: &TakenFile) -> Result<()> {
         self.counts.merged += 1;
         self.delete(file)
     }
 
-    fn empty(&mut self, file: &Taken) -> Result<()> {
+    fn empty(&mut self, file: &TakenFile) -> Result<()> {
         self.counts.empty += 1;
         self.delete(file)
     }
 
-    fn delete(&self, file: &Taken) -> Result<()> {
+    fn delete(&self, file: &TakenFile) -> Result<()> {
         fs::remove_file(&file.path).with_context(|| format!("cannot delete {}", file.path))?;
         self.shared.budget.merged(self.attempt, file.bytes);
         Ok(())
     }
 
-    fn set_aside(&mut self, file: &Taken, reason: &str) -> Result<()> {
+    fn set_aside(&mut self, file: &TakenFile, reason: &str) -> Result<()> {
         self.counts.damaged += 1;
         eprintln(&format!("set aside: {}: {reason}", file.name));
         if self.shared.room.take(file.bytes) {

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Fact;
 use crate::fs::disk;
-use crate::op::merge::{bolt, tools};
+use crate::op::merge::merge_with_tool;
+use crate::op::merge::tools::Job;
 use crate::profile::Format;
-use crate::profile::raw::{Input, Sum};
+use crate::profile::raw::Sum;
 
 /// In a workload's directory: its sum. A directory with the files that follow.
 pub(in crate::op) const SUM: &str = "sum";
@@ -95,9 +96,9 @@ pub(super) fn rest_name(format: Format) -> &'static str {
 /// The sums that count.
 pub(in crate::op) struct Parts {
     dirs: Vec<Utf8PathBuf>,
-    /// Of the workloads whose sums stand alone, their names.
+    /// The names of the workloads whose sums stand alone.
     alone: Vec<String>,
-    /// Of the workloads that are in the sum of many.
+    /// The names of the workloads that are in the sum of many.
     joined: BTreeSet<String>,
     many: Option<u64>,
     pub counts: Counts,
@@ -222,16 +223,11 @@ pub(super) fn absorb(committed: &Utf8Path, format: Format, tool: &Utf8Path, byte
     }
     let rests = parts.rests(format);
     let output = dir.join(rest_name(format));
-    match (rests.as_slice(), format) {
-        ([], _) => {}
-        ([rest], _) => drop(fs::copy(rest, &output).with_context(|| format!("cannot copy {rest}"))?),
-        (_, Format::Fdata) => {
-            bolt::merge(&tools::Job { tool, work, output: &output, sums: &[], threads: 1 }, &rests, &[])?
-        }
-        (_, Format::Profdata) => {
-            let job = tools::Job { tool, work, output: &output, sums: &[], threads: 1 };
-            let complaints =
-                tools::profdata(&job, &rests.iter().map(|rest| (rest.clone(), 1)).collect::<Vec<Input>>(), &[])?;
+    match rests.as_slice() {
+        [] => {}
+        [rest] => drop(fs::copy(rest, &output).with_context(|| format!("cannot copy {rest}"))?),
+        _ => {
+            let complaints = merge_with_tool(format, &Job::simple(tool, work, &output), &rests, &[])?;
             if let Some((path, reason)) = complaints.first() {
                 anyhow::bail!("{path}: {reason}");
             }

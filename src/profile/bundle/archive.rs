@@ -1,19 +1,19 @@
-//! The members of a tar archive, one after the other: plain files and directories with plain names, and nothing else.
+//! The members of a compressed tar archive, one after the other: plain files and directories with plain names, and nothing else.
 //!
-//! Links, devices, sparse files and extended headers are refused, and so are names that lead out of the archive. Unaware of what
-//! the members are.
+//! Links, devices, sparse files and extended headers are refused, and so are names that lead out of the archive. Decompression has
+//! bounds: how much memory it takes, and how much comes out. Unaware of what the members are.
 
 use std::collections::BTreeSet;
+use std::io::{self, BufReader, Read};
 
 use tar::{EntryType, Header};
 
-use super::unpack::Unpacked;
 use super::{BundleError, Limits};
 
 /// The unit of tar: headers have it, and contents are filled up to it.
 const BLOCK: usize = 512;
 
-/// Of the names of members.
+/// The longest name of a member, in bytes.
 const MAX_NAME: u64 = 4096;
 
 /// The members of an archive that is being read.
@@ -36,8 +36,9 @@ pub(super) struct Member {
 }
 
 impl<'r> Archive<'r> {
-    pub(super) fn new(input: Unpacked<'r>, limits: &Limits) -> Archive<'r> {
-        Archive { input, seen: BTreeSet::new(), members: limits.members, left: 0, padding: 0, name: String::new() }
+    pub(super) fn new(input: impl Read + 'r, limits: &Limits) -> Result<Archive<'r>, BundleError> {
+        let (input, members) = (Unpacked::new(input, limits)?, limits.members);
+        Ok(Archive { input, seen: BTreeSet::new(), members, left: 0, padding: 0, name: String::new() })
     }
 
     /// Goes to the next member; what was not read of the one before is passed over. None at the end, which is then known to be
@@ -180,4 +181,58 @@ fn bad_name(name: &str) -> Option<&'static str> {
         return Some("has a name that is no plain path");
     }
     None
+}
+
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const XZ: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
+
+/// What comes out of a decompressor, no more than `limits.total` bytes.
+struct Unpacked<'r> {
+    reader: Box<dyn Read + 'r>,
+    left: u64,
+    total: u64,
+}
+
+impl<'r> Unpacked<'r> {
+    /// Begins to unpack; the first bytes say how it was packed.
+    fn new(input: impl Read + 'r, limits: &Limits) -> Result<Unpacked<'r>, BundleError> {
+        let mut input = BufReader::with_capacity(1 << 16, input);
+        // A reader may give its first bytes one by one; the buffer is large enough for what is asked of it.
+        let mut first = [0; XZ.len()];
+        let got = fill(&mut input, &mut first).map_err(BundleError::Read)?;
+        let input = io::Cursor::new(first).take(got as u64).chain(input);
+        let reader: Box<dyn Read + 'r> = if first.starts_with(&ZSTD) {
+            let mut decoder = zstd::Decoder::with_buffer(input).map_err(BundleError::Read)?;
+            let window = limits.memory.max(1).ilog2().clamp(10, 31);
+            decoder.window_log_max(window).map_err(BundleError::Read)?;
+            Box::new(decoder)
+        } else if first == XZ {
+            let stream = liblzma::stream::Stream::new_stream_decoder(limits.memory, liblzma::stream::CONCATENATED)
+                .map_err(|error| BundleError::Damaged(error.to_string()))?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
+        } else {
+            return Err(BundleError::Compression);
+        };
+        Ok(Unpacked { reader, left: limits.total, total: limits.total })
+    }
+
+    /// Reads until the buffer is full or nothing more comes. How much was read.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, BundleError> {
+        let got = fill(&mut self.reader, buffer).map_err(|error| BundleError::Damaged(error.to_string()))?;
+        self.left = self.left.checked_sub(got as u64).ok_or(BundleError::TooMuch(self.total))?;
+        Ok(got)
+    }
+}
+
+fn fill(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < buffer.len() {
+        match reader.read(&mut buffer[got..]) {
+            Ok(0) => break,
+            Ok(more) => got += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
 }

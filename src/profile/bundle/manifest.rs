@@ -12,7 +12,7 @@ use crate::profile::Format;
 /// The name of the manifest in the archive.
 pub const MANIFEST: &str = "manifest.json";
 
-/// Of the bundles that this program writes and reads.
+/// The format of the bundles that this program writes and reads.
 pub const FORMAT: u64 = 1;
 
 /// The first member of a bundle.
@@ -38,7 +38,7 @@ pub struct Entry {
     pub stage: String,
     /// Its name in the archive.
     pub file: String,
-    pub kind: Kind,
+    pub kind: Format,
     /// The indexed version of a `.profdata`: compilers read those up to their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
@@ -76,14 +76,6 @@ pub struct Member {
     pub blake3: String,
 }
 
-/// The two families of profiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    Profdata,
-    Fdata,
-}
-
 /// A source tree or file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -109,24 +101,6 @@ pub struct Binary {
     pub build_id: Option<String>,
     /// The hash of its code: that of another build of the same code is the same.
     pub code: String,
-}
-
-impl From<Kind> for Format {
-    fn from(kind: Kind) -> Format {
-        match kind {
-            Kind::Profdata => Format::Profdata,
-            Kind::Fdata => Format::Fdata,
-        }
-    }
-}
-
-impl From<Format> for Kind {
-    fn from(format: Format) -> Kind {
-        match format {
-            Format::Profdata => Kind::Profdata,
-            Format::Fdata => Kind::Fdata,
-        }
-    }
 }
 
 /// Whether a word can be a role: it stands in file names and on command lines.

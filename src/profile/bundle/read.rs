@@ -1,15 +1,19 @@
 //! Reads a bundle from its first byte to its last, checks everything that it says of itself, and copies out one file.
 //!
 //! A pure function over a reader: what it takes in memory is bounded by [`Limits`] and does not depend on what the archive says.
+//!
+//! rust's `reproducible-artifacts-VERSION-TARGET.tar.xz`, in which a release of rust keeps the profiles that it was built with, is an
+//! installer package: one directory named as the file, in it one directory per component with the files, and beside those `version`
+//! and `git-commit-hash`. opt-dist names the profiles `rustc-pgo.profdata`, `llvm-pgo.profdata`, `LLVM-bolt.profdata` and
+//! `rustc-bolt.profdata`; those of BOLT are text all the same.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use super::archive::{self, Archive};
-use super::manifest::{Entry, Kind, MANIFEST, Manifest, Member};
-use super::rust::{self, Part};
-use super::unpack::Unpacked;
-use super::{BundleError, Limits};
+use super::manifest::{Entry, MANIFEST, Manifest, Member};
+use super::{BundleError, Description, Limits, is_role};
+use crate::profile::Format;
 use crate::profile::header::{Header, HeaderKind};
 
 /// A bundle that was read, and whose profiles are what it says.
@@ -39,23 +43,16 @@ pub struct Wanted<'a> {
     pub to: &'a mut dyn Write,
 }
 
-/// What the first bytes of a profile say, how long it is, and its hash.
-struct Content {
-    kind: Option<(Kind, Option<Header>)>,
-    bytes: u64,
-    blake3: String,
-}
-
 /// Reads a bundle. With `wanted` the content of that file is written there, before it is known whether the bundle is good.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
 pub fn read(input: impl Read, limits: &Limits, mut wanted: Option<Wanted>) -> Result<Bundle, BundleError> {
-    let mut archive = Archive::new(Unpacked::new(input, limits)?, limits);
+    let mut archive = Archive::new(input, limits)?;
     let Some(first) = archive.next()? else { return Err(BundleError::Empty) };
     let bundle = if first.name == MANIFEST && !first.directory {
         own(&mut archive, &first, limits, &mut wanted)?
-    } else if rust::is_one(&first.name) {
+    } else if is_package_of_rust(&first.name) {
         of_rust(&mut archive, first, limits, &mut wanted)?
     } else {
         return Err(BundleError::Foreign(first.name));
@@ -84,12 +81,12 @@ fn own(
         if member.bytes != declared.bytes {
             return Err(BundleError::Size { name, declared: declared.bytes, found: member.bytes });
         }
-        let content = content(archive, &name, wanted)?;
-        if content.blake3 != declared.blake3.to_ascii_lowercase() {
+        let (blake3, found) = content(archive, &name, wanted)?;
+        if blake3 != declared.blake3.to_ascii_lowercase() {
             return Err(BundleError::Hash(name));
         }
         if name == entry.file {
-            is_as_declared(entry, &content)?;
+            is_as_declared(entry, found)?;
         }
     }
     if let Some(file) = missing.into_keys().next() {
@@ -99,27 +96,20 @@ fn own(
     Ok(Bundle { origin, profiles: manifest.profiles })
 }
 
-fn is_as_declared(entry: &Entry, content: &Content) -> Result<(), BundleError> {
-    let found = match &content.kind {
-        Some((kind, header)) if *kind == entry.kind => {
-            let version = header.map(|header| header.version);
-            let cs = header.is_some_and(|header| header.context_sensitive);
-            if version == entry.version && cs == entry.context_sensitive {
-                return Ok(());
-            }
-            shown(*kind, version, cs)
-        }
-        Some((kind, header)) => shown(*kind, header.map(|header| header.version), false),
-        None => "no merged profile".into(),
-    };
-    let declared = shown(entry.kind, entry.version, entry.context_sensitive);
-    Err(BundleError::Content { name: entry.file.clone(), declared, found })
+fn is_as_declared(entry: &Entry, found: Option<Description>) -> Result<(), BundleError> {
+    let declared = (entry.kind, entry.version, entry.context_sensitive);
+    let found = found.map(|found| (found.kind, found.version, found.context_sensitive));
+    if found == Some(declared) {
+        return Ok(());
+    }
+    let found = found.map_or_else(|| "no merged profile".into(), shown);
+    Err(BundleError::Content { name: entry.file.clone(), declared: shown(declared), found })
 }
 
-fn shown(kind: Kind, version: Option<u32>, context_sensitive: bool) -> String {
+fn shown((kind, version, context_sensitive): (Format, Option<u32>, bool)) -> String {
     let mut text = match kind {
-        Kind::Profdata => "an indexed profile".to_string(),
-        Kind::Fdata => "a profile of BOLT".to_string(),
+        Format::Profdata => "an indexed profile".to_string(),
+        Format::Fdata => "a profile of BOLT".to_string(),
     };
     if let Some(version) = version {
         text.push_str(&format!(" of version {version}"));
@@ -139,7 +129,7 @@ fn of_rust(
     let (mut profiles, mut version, mut commit) = (Vec::new(), None, None);
     let mut next = Some(first);
     while let Some(member) = next {
-        match rust::part(&member.name) {
+        match part(&member.name) {
             Part::Profile(role) if !member.directory => {
                 profiles.push(profile_of_rust(archive, &member, role, limits, wanted)?);
             }
@@ -164,8 +154,7 @@ fn profile_of_rust(
         let what = format!("`{}`", member.name);
         return Err(BundleError::TooLarge { what, bytes: member.bytes, limit: limits.profile });
     }
-    let Content { kind, bytes, blake3 } = content(archive, &member.name, wanted)?;
-    let Some((kind, header)) = kind else {
+    let Some(found) = content(archive, &member.name, wanted)?.1 else {
         let declared = "a merged profile".into();
         return Err(BundleError::Content { name: member.name.clone(), declared, found: "something else".into() });
     };
@@ -173,11 +162,11 @@ fn profile_of_rust(
         role: role.into(),
         stage: String::new(),
         file: member.name.clone(),
-        kind,
-        version: header.map(|header| header.version),
-        context_sensitive: header.is_some_and(|header| header.context_sensitive),
-        bytes,
-        blake3,
+        kind: found.kind,
+        version: found.version,
+        context_sensitive: found.context_sensitive,
+        bytes: found.bytes,
+        blake3: found.blake3,
         sources: Vec::new(),
         tools: BTreeMap::new(),
         instrumented: Vec::new(),
@@ -202,38 +191,79 @@ fn line(archive: &mut Archive, member: &archive::Member) -> Result<String, Bundl
     Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_string())
 }
 
-/// Reads a profile.
-fn content(archive: &mut Archive, file: &str, wanted: &mut Option<Wanted>) -> Result<Content, BundleError> {
+/// Reads a profile. Returns its hash, and what it is.
+fn content(
+    archive: &mut Archive,
+    file: &str,
+    wanted: &mut Option<Wanted>,
+) -> Result<(String, Option<Description>), BundleError> {
     let mut wanted = wanted.as_mut().filter(|wanted| wanted.file == file);
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 16];
-    let (mut bytes, mut kind) = (0, None);
+    let (mut buffer, mut first) = (vec![0; 1 << 16], Vec::new());
     loop {
         let got = archive.read(&mut buffer)?;
-        if got == 0 {
+        let part = &buffer[..got];
+        if part.is_empty() {
             break;
         }
-        if bytes == 0 {
-            kind = recognise(&buffer[..got]);
+        if first.is_empty() {
+            first = part.to_vec();
         }
-        bytes += got as u64;
-        hasher.update(&buffer[..got]);
+        hasher.update(part);
         if let Some(wanted) = &mut wanted {
-            wanted.to.write_all(&buffer[..got]).map_err(BundleError::Write)?;
+            wanted.to.write_all(part).map_err(BundleError::Write)?;
         }
     }
-    Ok(Content { kind, bytes, blake3: hasher.finalize().to_hex().to_string() })
+    Ok((hasher.finalize().to_hex().to_string(), recognise(&first, &hasher)))
 }
 
 /// What a merged profile is, by how it begins.
-pub(super) fn recognise(first: &[u8]) -> Option<(Kind, Option<Header>)> {
-    if let Some(header) = Header::parse(first) {
-        return (header.kind == HeaderKind::Indexed).then_some((Kind::Profdata, Some(header)));
+pub(super) fn recognise(first: &[u8], content: &blake3::Hasher) -> Option<Description> {
+    let (bytes, blake3) = (content.count(), content.finalize().to_hex().to_string());
+    if let Some(Header { kind, version, context_sensitive }) = Header::parse(first) {
+        let indexed = kind == HeaderKind::Indexed;
+        let (kind, version) = (Format::Profdata, Some(version));
+        return indexed.then_some(Description { kind, version, context_sensitive, bytes, blake3 });
     }
     let line = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = std::str::from_utf8(line).ok()?;
     // `1 NAME OFFSET …`, and what llvm-bolt or perf2bolt put in front of such lines.
     let branches = line.len() > 1 && line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(' ');
     let bolt = branches || line.starts_with("no_lbr") || line.starts_with("boltedcollection");
-    bolt.then_some((Kind::Fdata, None))
+    bolt.then_some(Description { kind: Format::Fdata, version: None, context_sensitive: false, bytes, blake3 })
+}
+
+/// The component, and how the outermost directory begins.
+const COMPONENT: &str = "reproducible-artifacts";
+
+/// What a member of the package is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part<'n> {
+    /// The profile of this role.
+    Profile(&'n str),
+    /// `1.85.0 (4d91de4e4 2025-02-17)`
+    Version,
+    /// The hash of the commit, alone.
+    Commit,
+    /// Licences, the installer, its lists.
+    Other,
+}
+
+/// Whether an archive that begins with this member is such a package.
+fn is_package_of_rust(first: &str) -> bool {
+    first.split('/').next().is_some_and(|top| top.strip_prefix(COMPONENT).is_some_and(|rest| rest.starts_with('-')))
+}
+
+/// What a member is, by its name.
+fn part(name: &str) -> Part<'_> {
+    let mut path = name.split('/').skip(1);
+    match (path.next(), path.next(), path.next()) {
+        (Some("version"), None, _) => Part::Version,
+        (Some("git-commit-hash"), None, _) => Part::Commit,
+        (Some(COMPONENT), Some(file), None) => match file.strip_suffix(".profdata") {
+            Some(role) if is_role(role) => Part::Profile(role),
+            _ => Part::Other,
+        },
+        _ => Part::Other,
+    }
 }

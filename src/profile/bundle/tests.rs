@@ -86,7 +86,7 @@ fn what_is_in_it_and_one_profile() {
     let bundle = read(xz(&good().concat()).as_slice(), &Limits::default(), Some(wanted)).unwrap();
     assert_eq!(bundle.origin, Origin::Optbuild { version: "0.1.0".into(), pipeline: "p".into() });
     let roles: Vec<_> = bundle.profiles.iter().map(|entry| (entry.role.as_str(), entry.kind, entry.version)).collect();
-    assert_eq!(roles, [("a", Kind::Fdata, None), ("b", Kind::Profdata, Some(13))]);
+    assert_eq!(roles, [("a", Format::Fdata, None), ("b", Format::Profdata, Some(13))]);
     assert_eq!(content, PROFDATA);
 }
 
@@ -145,10 +145,10 @@ fn the_package_of_a_release_of_rust() {
     assert_eq!(bundle.origin, Origin::Rust { version: Some("1.85.0 (4d91de4e4 2025-02-17)".into()), commit });
     let roles: Vec<_> = bundle.profiles.iter().map(|entry| (entry.role.as_str(), entry.kind)).collect();
     let expected = [
-        ("LLVM-bolt", Kind::Fdata),
-        ("llvm-pgo", Kind::Profdata),
-        ("rustc-bolt", Kind::Fdata),
-        ("rustc-pgo", Kind::Profdata),
+        ("LLVM-bolt", Format::Fdata),
+        ("llvm-pgo", Format::Profdata),
+        ("rustc-bolt", Format::Fdata),
+        ("rustc-pgo", Format::Profdata),
     ];
     assert_eq!(roles, expected);
     assert_eq!(content, FDATA);

@@ -1,4 +1,7 @@
 //! The names of a raw profile's functions: packed, separated by a byte, in one or several parts. Unaware of records.
+//!
+//! A part is the size of the text, the size of its compressed form (0: it is plain) and the bytes (`readAndDecodeStrings` in LLVM's
+//! `InstrProf.cpp`).
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -6,10 +9,10 @@ use std::io::Read;
 use std::ops::Range;
 
 use flate2::read::ZlibDecoder;
-use md5::{Digest, Md5};
 
-use crate::profile::raw::layout::{Refusal, unknown};
-use crate::profile::raw::template::Spread;
+use crate::profile::names::name_hash;
+use crate::profile::raw::layout::{Found, unknown};
+use crate::profile::raw::read::Spread;
 
 /// How much larger names may be unpacked than packed: those of real programs are 3 to 20 times larger.
 const LARGEST: u64 = 200;
@@ -18,6 +21,8 @@ const LARGEST: u64 = 200;
 pub struct Names {
     text: Vec<u8>,
     known: HashMap<u64, Range<usize>, BuildHasherDefault<Spread>>,
+    /// Whether a part was compressed.
+    pub packed: bool,
 }
 
 impl Names {
@@ -25,10 +30,10 @@ impl Names {
     ///
     /// # Errors
     /// They are not well-formed.
-    pub fn decode(packed: &[u8]) -> Result<Names, Refusal> {
+    pub fn decode(packed: &[u8]) -> Found<Names> {
         let bad = || unknown("names that are not well-formed");
         let mut text = Vec::new();
-        let mut ranges = Vec::new();
+        let (mut ranges, mut any_packed) = (Vec::new(), false);
         let mut rest = packed;
         while !rest.is_empty() {
             let size = number(&mut rest).ok_or_else(bad)?;
@@ -41,6 +46,7 @@ impl Names {
             if compressed == 0 {
                 text.extend_from_slice(part);
             } else {
+                any_packed = true;
                 // What is claimed is read, no more, whatever is packed.
                 ZlibDecoder::new(part).take(size.saturating_add(1)).read_to_end(&mut text).map_err(|_| bad())?;
             }
@@ -60,19 +66,16 @@ impl Names {
             if range.is_empty() {
                 return Err(bad());
             }
-            let digest = Md5::digest(&text[range.clone()]);
-            let (hash, _) = digest.split_at(8);
-            let hash = <[u8; 8]>::try_from(hash).map(u64::from_le_bytes).map_err(|_| bad())?;
-            let earlier = known.insert(hash, range.clone());
+            let earlier = known.insert(name_hash(&text[range.clone()]), range.clone());
             if earlier.is_some_and(|earlier: Range<usize>| text[earlier] != text[range]) {
                 return Err(unknown("two names of one hash"));
             }
         }
-        Ok(Names { text, known })
+        Ok(Names { text, known, packed: any_packed })
     }
 
     /// The name of this hash.
-    pub fn of(&self, hash: u64) -> Option<&[u8]> {
+    pub fn get(&self, hash: u64) -> Option<&[u8]> {
         self.known.get(&hash).and_then(|range| self.text.get(range.clone()))
     }
 
@@ -113,7 +116,7 @@ mod tests {
         // The first eight bytes of what `md5sum` says.
         for (hash, name) in [("0cc175b9c0f1b6a8", "a"), ("92eb5ffee6ae2fec", "b"), ("e0323a9039add297", "cc")] {
             let hash = u64::from_str_radix(hash, 16).unwrap().swap_bytes();
-            assert_eq!(names.of(hash), Some(name.as_bytes()));
+            assert_eq!(names.get(hash), Some(name.as_bytes()));
         }
         assert_eq!(names.bytes(), 1 + 4);
     }

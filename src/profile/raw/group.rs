@@ -1,27 +1,40 @@
-//! One binary's profiles, added up into one.
+//! One binary's profiles, added up into one by several threads at a time.
 //!
 //! Each file is compared with the first, its value data is read, its counters are added, and only then its values: a file
-//! counts whole or not at all. Unaware of other binaries, and of what becomes of files that are not added up here.
+//! counts whole or not at all, but for functions with impossible counts. Unaware of other binaries.
+//!
+//! | part | how it is added | memory |
+//! |---|---|---|
+//! | counters | as 64-bit sums, in chunks that a core's cache holds; no sum goes above 2^56 | one section |
+//! | bitmap | by `or` | one section |
+//! | values | by site and value; a sum has no limit of 255 values a site, a written profile has | what was seen |
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::counters::{Added, CHUNK, Counters, Source};
-use super::layout::{LONGEST_HEADER, Refusal, Sections, unknown};
-use super::spoiled::{self, Spoiled};
-use super::template::{Found, Template};
-use super::values::{self, Sums};
+use super::layout::{Found, Refusal, damaged, padding, u32_at, unknown};
+use super::read::{self, CALLS, RawFile, SiteValue, Template, ValueOrder};
+use super::{Input, LARGEST_COUNT};
+
+/// Bytes that are read at once and locked together: they stay in the core's own cache.
+pub(super) const CHUNK: usize = 256 << 10;
+/// How many values of a site a profile can hold.
+const MOST_VALUES: usize = 255;
+/// In so many parts values are locked.
+const SHARDS: usize = 64;
 
 /// A group's sum, while files are added to it.
 pub struct Group {
     pub(super) template: Template,
     pub(super) counters: Counters,
     pub(super) bitmap: Mutex<Vec<u8>>,
-    pub(super) values: Sums,
+    pub(super) values: ValueSums,
     /// How many files are in it.
     pub(super) files: u64,
     /// The first of them, which is what a person knows.
@@ -30,141 +43,160 @@ pub struct Group {
 
 /// What a thread needs for one file after another.
 #[derive(Default)]
-pub struct Scratch {
+struct Scratch {
     chunk: Vec<u8>,
     data: Vec<u8>,
-    seen: Vec<values::Seen>,
+    values: Vec<SiteValue>,
 }
 
-/// Opens a file and reads its header.
-///
-/// # Errors
-/// It cannot be read.
-pub fn open(path: &Utf8Path) -> io::Result<(File, Vec<u8>, u64)> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let mut head = Vec::with_capacity(LONGEST_HEADER);
-    (&file).take(LONGEST_HEADER as u64).read_to_end(&mut head)?;
-    Ok((file, head, length))
+/// The functions that were left out of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoiled {
+    functions: usize,
+    of: usize,
+    /// The first impossible count.
+    count: u64,
+}
+
+impl std::fmt::Display for Spoiled {
+    fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let Spoiled { functions, of, count } = self;
+        write!(to, "{functions} of {of} functions left out because of impossible counts, as {count}")
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Group {
     /// An empty sum of files like this one.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or is not added up here.
     pub fn like(path: &Utf8Path) -> Found<Group> {
-        let (file, head, length) = open(path)?;
-        let sections = match Sections::parse(&head, length) {
-            Ok(sections) => sections,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        Ok(Template::read(&file, &head, sections)?.map(|template| Group::of(template, path.to_owned())))
+        Ok(Group::new(Template::read(&RawFile::open(path)?)?, path.to_owned()))
     }
 
     /// An empty sum.
-    pub fn of(template: Template, first: Utf8PathBuf) -> Group {
+    pub fn new(template: Template, first: Utf8PathBuf) -> Group {
         Group {
             counters: Counters::new(template.sections.counters),
             bitmap: Mutex::new(vec![0; template.sections.bitmap]),
-            values: Sums::new(template.sites),
+            values: ValueSums::new(template.sites),
             template,
             files: 0,
             first,
         }
     }
 
-    /// Adds a file so many times: whole (but for functions whose counts cannot be), or not at all. `first` is where among the
-    /// counters to begin.
+    /// Adds all files that fit, in so many threads. Returns for each what was left out of it, or why it was not added.
     ///
     /// # Errors
-    /// It cannot be read: then the sum is not to be used.
-    pub fn add(&self, path: &Utf8Path, weight: u64, first: usize, scratch: &mut Scratch) -> Found<Option<Spoiled>> {
-        let (file, head, length) = open(path)?;
-        let sections = match Sections::parse(&head, length) {
-            Ok(sections) => sections,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if let Err(refusal) = self.compare(&file, &head, &sections, length, scratch)? {
-            return Ok(Err(refusal));
-        }
-        let Scratch { chunk: buffer, seen, .. } = scratch;
-        let mut bits = vec![0; sections.bitmap];
-        file.read_exact_at(&mut bits, sections.bitmap_at as u64)?;
-        let mut spoiled = None;
-        let mut added = self.counters.add(Source::File(&file, sections.counters_at), weight, first, buffer)?;
-        if added == Added::TooLarge {
-            let mut counters = vec![0; sections.counters];
-            file.read_exact_at(&mut counters, sections.counters_at as u64)?;
-            match spoiled::leave_out(&self.template, &mut counters, &mut bits, seen) {
-                Ok(found) => spoiled = found,
-                Err(refusal) => return Ok(Err(refusal)),
+    /// One cannot be read: then the sum is not to be used.
+    pub fn add_all(&mut self, files: &[Input], threads: usize) -> Result<Vec<Found<Option<Spoiled>>>> {
+        let next = AtomicUsize::new(0);
+        let results: Vec<OnceLock<Found<Option<Spoiled>>>> = files.iter().map(|_| OnceLock::new()).collect();
+        let threads = threads.clamp(1, files.len().max(1));
+        let group = &*self;
+        let work = |thread: usize| {
+            let first = thread * group.template.sections.counters / CHUNK / threads;
+            let mut scratch = Scratch::default();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let (Some((path, weight)), Some(place)) = (files.get(number), results.get(number)) else { break };
+                let result = group.add(path, *weight, first, &mut scratch);
+                if matches!(result, Err(Refusal::Unreadable(_))) {
+                    next.store(files.len(), Ordering::Relaxed);
+                }
+                // Each number is given out once.
+                let _ = place.set(result);
             }
+        };
+        std::thread::scope(|scope| {
+            let work = &work;
+            (1..threads).for_each(|thread| drop(scope.spawn(move || work(thread))));
+            work(0);
+        });
+        let mut all = Vec::with_capacity(files.len());
+        // Behind one that cannot be read there may be some that were not tried.
+        for ((path, _), result) in files.iter().zip(results) {
+            match result.into_inner() {
+                Some(Err(Refusal::Unreadable(error))) => return Err(error).context(format!("cannot read {path}")),
+                Some(result) => all.push(result),
+                None => {}
+            }
+        }
+        self.files += all.iter().filter(|result| result.is_ok()).count() as u64;
+        Ok(all)
+    }
+
+    /// Adds a file so many times: whole (but for functions whose counts cannot be), or not at all. `first` is where among the
+    /// counters to begin.
+    fn add(&self, path: &Utf8Path, weight: u64, first: usize, scratch: &mut Scratch) -> Found<Option<Spoiled>> {
+        let file = RawFile::open(path)?;
+        let sections = &file.sections;
+        self.compare(&file, scratch)?;
+        let Scratch { chunk: buffer, values, .. } = scratch;
+        let mut bits = file.read(sections.bitmap_at, sections.bitmap)?;
+        let mut spoiled = None;
+        let mut added = self.counters.add(Source::File(&file.file, sections.counters_at), weight, first, buffer)?;
+        if added == Added::TooLarge {
+            let mut counters = file.read(sections.counters_at, sections.counters)?;
+            spoiled = leave_out(&self.template, &mut counters, &mut bits, values)?;
             added = self.counters.add(Source::Memory(&counters), weight, first, buffer)?;
         }
         match added {
             Added::Yes => {}
             // What is larger has been taken out; together they have too many bits.
-            Added::TooLarge => return Ok(Err(unknown("counts about 2^56"))),
-            Added::SumTooLarge => return Ok(Err(Refusal::Full)),
+            Added::TooLarge => return Err(unknown("counts about 2^56")),
+            Added::SumTooLarge => return Err(Refusal::Full),
         }
-        for (sum, bits) in self.bitmap.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().zip(bits) {
-            *sum |= bits;
-        }
-        self.values.add(seen, weight);
-        Ok(Ok(spoiled))
+        self.add_bits(&bits);
+        self.values.add(values, weight);
+        Ok(spoiled)
     }
 
     /// Adds another sum of the same build. False, and nothing done, if it is of another, or a count could become too large.
     pub fn join(&mut self, other: &Group) -> bool {
-        if !self.template.same(&other.template) || !self.counters.join(&other.counters) {
+        if !self.template.is_same_build(&other.template) || !self.counters.join(&other.counters) {
             return false;
         }
-        let bits = other.bitmap.lock().unwrap_or_else(PoisonError::into_inner);
-        for (sum, bits) in self.bitmap.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().zip(bits.iter()) {
-            *sum |= bits;
-        }
+        self.add_bits(&lock(&other.bitmap));
         self.values.join(other.values.sites());
         self.files += other.files;
         true
     }
 
+    fn add_bits(&self, bits: &[u8]) {
+        lock(&self.bitmap).iter_mut().zip(bits).for_each(|(sum, bits)| *sum |= bits);
+    }
+
     /// Holds a file against the template, and reads its value data.
-    fn compare(&self, file: &File, head: &[u8], sections: &Sections, length: u64, scratch: &mut Scratch) -> Found<()> {
-        let Scratch { chunk: buffer, data, seen } = scratch;
-        let template = &self.template;
-        let own = template.head.split_at_checked(sections.layout.header).unwrap_or((&template.head, &[]));
-        if sections.signature(head) != template.sections.signature(own.0) {
-            return Ok(Err(Refusal::Different));
-        }
-        if !same(file, sections.layout.header, own.1, buffer)?
-            || !same(file, sections.names_at, &template.names, buffer)?
-        {
-            return Ok(Err(Refusal::Different));
+    fn compare(&self, file: &RawFile, scratch: &mut Scratch) -> Found<()> {
+        let Scratch { chunk: buffer, data, values } = scratch;
+        let (template, sections) = (&self.template, &file.sections);
+        let same = sections.signature(&file.head) == template.sections.signature(&template.head)
+            && same_bytes(&file.file, sections.layout.header, template.ids(), buffer)?
+            && same_bytes(&file.file, sections.names_at, &template.names, buffer)?;
+        if !same {
+            return Err(Refusal::Different);
         }
         let (mut slide, mut uniform) = (None, true);
         let step = CHUNK - CHUNK % sections.layout.record;
         for from in (0..sections.records).step_by(step) {
-            let part = chunk(file, sections.records_at + from, step.min(sections.records - from), buffer)?;
-            match template.compare(part, from, &mut slide) {
-                Ok(agree) => uniform &= agree,
-                Err(refusal) => return Ok(Err(refusal)),
-            }
+            let part = chunk(&file.file, sections.records_at + from, step.min(sections.records - from), buffer)?;
+            uniform &= template.compare(part, from, &mut slide)?;
         }
-        let addresses = template.addresses(slide.filter(|_| uniform), || {
-            let mut records = vec![0; sections.records];
-            file.read_exact_at(&mut records, sections.records_at as u64)?;
-            Ok(records)
-        })?;
-        // The file is as long as it was, or reading it fails.
-        data.resize(usize::try_from(length).unwrap_or(usize::MAX).saturating_sub(sections.values_at), 0);
-        file.read_exact_at(data, sections.values_at as u64)?;
-        Ok(values::parse(template, &addresses, data, seen))
+        let addresses = template.addresses(slide.filter(|_| uniform), file)?;
+        let (at, length) = file.value_data();
+        file.read_into(at, length, data)?;
+        read::values(template, &addresses, data, ValueOrder::Ascending, values)
     }
 }
 
 /// Reads a part of at most [`CHUNK`] bytes.
-fn chunk<'a>(file: &File, at: usize, length: usize, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+fn chunk<'a>(file: &File, at: usize, length: usize, buffer: &'a mut Vec<u8>) -> io::Result<&'a mut [u8]> {
     buffer.resize(CHUNK, 0);
     let part = &mut buffer[..length.min(CHUNK)];
     file.read_exact_at(part, at as u64)?;
@@ -172,13 +204,273 @@ fn chunk<'a>(file: &File, at: usize, length: usize, buffer: &'a mut Vec<u8>) -> 
 }
 
 /// Whether a file has these bytes there.
-fn same(file: &File, at: usize, bytes: &[u8], buffer: &mut Vec<u8>) -> io::Result<bool> {
-    let mut at = at;
-    for expected in bytes.chunks(CHUNK) {
-        if chunk(file, at, expected.len(), buffer)? != expected {
+fn same_bytes(file: &File, at: usize, bytes: &[u8], buffer: &mut Vec<u8>) -> io::Result<bool> {
+    for (number, expected) in bytes.chunks(CHUNK).enumerate() {
+        if chunk(file, at + number * CHUNK, expected.len(), buffer)? != expected {
             return Ok(false);
         }
-        at += expected.len();
     }
     Ok(true)
+}
+
+/// Takes the functions out of a file's counters, bitmap and values that have a count above 2^56. None: there is none.
+///
+/// # Errors
+/// They are more than one in a hundred: then nothing in the file can be trusted.
+fn leave_out(
+    template: &Template,
+    counters: &mut [u8],
+    bits: &mut [u8],
+    values: &mut Vec<SiteValue>,
+) -> Found<Option<Spoiled>> {
+    let layout = template.sections.layout;
+    let (mut functions, mut first, mut sites) = (0, 0, Vec::new());
+    let mut sited = template.sited.iter().peekable();
+    for (number, record) in template.records.chunks_exact(layout.record).enumerate() {
+        let sited = sited.next_if(|sited| sited.record == number);
+        let at = template.sections.counters_of(record, number);
+        let own = counters.get_mut(at..at + 8 * u32_at(record, layout.counters) as usize).unwrap_or_default();
+        let counts = own.as_chunks::<8>().0.iter().map(|counter| u64::from_le_bytes(*counter));
+        let Some(count) = counts.into_iter().find(|count| *count > LARGEST_COUNT) else { continue };
+        functions += 1;
+        first = if functions == 1 { count } else { first };
+        own.fill(0);
+        if let Some((at, length)) = template.sections.bits_of(record, number) {
+            bits.get_mut(at..at + length).unwrap_or_default().fill(0);
+        }
+        sites.extend(sited.map(|sited| sited.first..sited.first + sited.number()));
+    }
+    let of = template.records.len() / layout.record;
+    if functions > 1 + of / 100 {
+        return Err(damaged(format!("{functions} of its {of} functions have impossible counts, as {first}")));
+    }
+    // Ranges ascend, as sites do.
+    let mut sites = sites.into_iter().peekable();
+    values.retain(|value| {
+        while sites.next_if(|range| range.end <= value.site).is_some() {}
+        !sites.peek().is_some_and(|range| range.contains(&value.site))
+    });
+    Ok((functions > 0).then_some(Spoiled { functions, of, count: first }))
+}
+
+/// The sums of counters.
+pub struct Counters {
+    chunks: Vec<Mutex<Vec<u64>>>,
+    bytes: usize,
+    /// No sum is larger than this.
+    bound: AtomicU64,
+}
+
+/// What became of a file's counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Added {
+    Yes,
+    /// One of them may be larger than llvm-profdata takes for possible; none has been added.
+    TooLarge,
+    /// A sum could be; none has been added.
+    SumTooLarge,
+}
+
+/// Where a file's counters are.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// In the file, from this byte on.
+    File(&'a File, usize),
+    Memory(&'a [u8]),
+}
+
+impl Counters {
+    /// All zero, for a section of so many bytes.
+    fn new(bytes: usize) -> Counters {
+        let lengths = (0..bytes.div_ceil(CHUNK)).map(|number| (bytes - number * CHUNK).min(CHUNK) / 8);
+        let chunks = lengths.map(|length| Mutex::new(vec![0; length])).collect();
+        Counters { chunks, bytes, bound: AtomicU64::new(0) }
+    }
+
+    /// Sums that were kept in a file, none larger than the bound.
+    pub fn restored(section: &[u8], bound: u64) -> Counters {
+        let words = |part: &[u8]| part.as_chunks::<8>().0.iter().map(|sum| u64::from_le_bytes(*sum)).collect();
+        let chunks = section.chunks(CHUNK).map(|part| Mutex::new(words(part))).collect();
+        Counters { chunks, bytes: section.len(), bound: AtomicU64::new(bound) }
+    }
+
+    /// No sum is larger than this.
+    pub fn bound(&self) -> u64 {
+        self.bound.load(Ordering::Relaxed)
+    }
+
+    /// Adds those of a file, so many times. Threads that begin at different chunks do not wait for each other.
+    ///
+    /// # Errors
+    /// The file cannot be read. What was added by then stays.
+    fn add(&self, source: Source, weight: u64, first: usize, buffer: &mut Vec<u8>) -> io::Result<Added> {
+        let mut all = 0;
+        let order = || (0..self.chunks.len()).map(|number| (number + first) % self.chunks.len());
+        let mut done = 0;
+        for number in order() {
+            all |= match weight {
+                1 => self.one(source, number, buffer, u64::wrapping_add)?,
+                _ => self.one(source, number, buffer, |sum, count| sum.wrapping_add(count.wrapping_mul(weight)))?,
+            };
+            done += 1;
+            if all > LARGEST_COUNT {
+                break;
+            }
+        }
+        // A word with all bits that some counter has is no smaller than the largest.
+        let result = match all > LARGEST_COUNT {
+            true => Added::TooLarge,
+            false if self.reserve(all.checked_mul(weight)) => return Ok(Added::Yes),
+            false => Added::SumTooLarge,
+        };
+        for number in order().take(done) {
+            self.one(source, number, buffer, |sum, count| sum.wrapping_sub(count.wrapping_mul(weight)))?;
+        }
+        Ok(result)
+    }
+
+    /// Adds to the bound, if no sum can become too large by that.
+    fn reserve(&self, more: Option<u64>) -> bool {
+        let fits = |bound: u64| bound.checked_add(more?).filter(|bound| *bound <= LARGEST_COUNT);
+        self.bound.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    /// Adds other sums of the same section. False, and nothing done, if a sum could become too large.
+    fn join(&self, other: &Counters) -> bool {
+        if self.bytes != other.bytes || !self.reserve(Some(other.bound())) {
+            return false;
+        }
+        for (own, other) in self.chunks.iter().zip(&other.chunks) {
+            let other = lock(other);
+            lock(own).iter_mut().zip(other.iter()).for_each(|(own, other)| *own = own.wrapping_add(*other));
+        }
+        true
+    }
+
+    fn one(
+        &self,
+        source: Source,
+        number: usize,
+        buffer: &mut Vec<u8>,
+        add: impl Fn(u64, u64) -> u64,
+    ) -> io::Result<u64> {
+        let (begin, length) = (number * CHUNK, (self.bytes - number * CHUNK).min(CHUNK));
+        let part = match source {
+            Source::File(file, at) => chunk(file, at + begin, length, buffer)?,
+            Source::Memory(bytes) => bytes.get(begin..begin + length).unwrap_or_default(),
+        };
+        let mut sums = lock(&self.chunks[number]);
+        let mut all = 0;
+        for (sum, counter) in sums.iter_mut().zip(part.as_chunks::<8>().0) {
+            let counter = u64::from_le_bytes(*counter);
+            all |= counter;
+            *sum = add(*sum, counter);
+        }
+        Ok(all)
+    }
+
+    /// The section's bytes, in parts.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn write<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        for chunk in &self.chunks {
+            let bytes: Vec<u8> = lock(chunk).iter().flat_map(|sum| sum.to_le_bytes()).collect();
+            write(&bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Values (with ranks) and counts of one site, by value.
+pub(super) type Site = Vec<((u64, u8), u64)>;
+
+/// The sums of values.
+pub struct ValueSums {
+    shards: Vec<Mutex<Vec<Site>>>,
+    per_shard: usize,
+}
+
+impl ValueSums {
+    fn new(sites: usize) -> ValueSums {
+        let per_shard = sites.div_ceil(SHARDS).max(1);
+        let shards = (0..sites.div_ceil(per_shard)).map(|_| Mutex::new(vec![Site::new(); per_shard])).collect();
+        ValueSums { shards, per_shard }
+    }
+
+    /// Adds what one file has, sites in ascending order, so many times.
+    fn add(&self, values: &[SiteValue], weight: u64) {
+        for part in values.chunk_by(|a, b| a.site / self.per_shard == b.site / self.per_shard) {
+            let shard = part.first().and_then(|first| self.shards.get(first.site / self.per_shard));
+            let Some(shard) = shard else { continue };
+            let mut sites = lock(shard);
+            for one in part {
+                let site = &mut sites[one.site % self.per_shard];
+                let count = one.count.saturating_mul(weight);
+                match site.binary_search_by_key(&(one.value, one.rank), |(value, _)| *value) {
+                    Ok(known) => site[known].1 = site[known].1.saturating_add(count),
+                    Err(place) => site.insert(place, ((one.value, one.rank), count)),
+                }
+            }
+        }
+    }
+
+    /// Adds other sums of the same sites.
+    pub fn join(&self, sites: impl Iterator<Item = Site>) {
+        let values = |(site, values): (usize, Site)| {
+            let one = move |((value, rank), count)| SiteValue { site, value, rank, count };
+            values.into_iter().map(one)
+        };
+        let values: Vec<SiteValue> = sites.enumerate().flat_map(values).collect();
+        self.add(&values, 1);
+    }
+
+    /// What is known of each site, in their order: whatever the number of values, unlike in a profile.
+    pub fn sites(&self) -> impl Iterator<Item = Site> {
+        self.shards.iter().flat_map(|shard| lock(shard).clone())
+    }
+
+    /// The value data of a profile, in parts of one record each.
+    ///
+    /// Values ascend: llvm-profdata adds profiles in this order and sorts by count then, so that it leaves values of equal
+    /// count in the same order as after its own addition.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn write<E>(&self, template: &Template, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut sites = self.sites().map(most_frequent);
+        let mut block = Vec::new();
+        for record in &template.sited {
+            block.clear();
+            block.extend([0; 4]);
+            block.extend((record.kinds() as u32).to_le_bytes());
+            for (kind, count) in record.sites.iter().enumerate().filter(|(_, count)| **count > 0) {
+                block.extend((kind as u32).to_le_bytes());
+                block.extend(u32::from(*count).to_le_bytes());
+                let of_kind: Vec<Site> = sites.by_ref().take(usize::from(*count)).collect();
+                block.extend(of_kind.iter().map(|site| site.len() as u8));
+                block.extend(std::iter::repeat_n(0, padding(usize::from(*count))));
+                for ((value, _), count) in of_kind.into_iter().flatten() {
+                    let address = || template.functions.get(&value).copied().unwrap_or(0);
+                    let value = if kind == CALLS { address() } else { value };
+                    block.extend(value.to_le_bytes());
+                    block.extend(count.to_le_bytes());
+                }
+            }
+            let total = (block.len() as u32).to_le_bytes();
+            block[..4].copy_from_slice(&total);
+            write(&block)?;
+        }
+        Ok(())
+    }
+}
+
+/// Leaves out the least frequent values of a site that has more than a profile can hold.
+fn most_frequent(mut site: Site) -> Site {
+    if site.len() > MOST_VALUES {
+        site.sort_by_key(|(value, count)| (std::cmp::Reverse(*count), *value));
+        site.truncate(MOST_VALUES);
+        site.sort_unstable_by_key(|(value, _)| *value);
+    }
+    site
 }

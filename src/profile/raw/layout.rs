@@ -1,7 +1,27 @@
 //! Where things lie in a raw profile, per version: the header's words, the fields of a record, the sections of a file.
 //!
-//! Only 64-bit little-endian profiles of versions whose layout is known byte for byte are read; of all others it says why not.
+//! | version | LLVM | header | record | what came with it |
+//! |---|---|---|---|---|
+//! | 8 | 13 to 17 | 11 words | 48 bytes | two kinds of values: targets of calls, sizes of memory operations |
+//! | 9 | 18 | 14 words | 64 bytes | a bitmap of conditions behind the counters |
+//! | 10 | 19 to 22 | 16 words | 64 bytes | a third kind of values (virtual tables), which is refused |
+//!
+//! The source of the numbers is LLVM's `InstrProfData.inc` (`INSTR_PROF_RAW_HEADER`, `INSTR_PROF_DATA`) and `readHeader` in
+//! `InstrProfReader.cpp`. Only 64-bit little-endian profiles of these versions are read. For everything else there is a
+//! [`Refusal`] with the reason:
+//!
+//! | what is found | refusal |
+//! |---|---|
+//! | nothing at all | `Empty` |
+//! | zeros only; an end within the header; sizes that no file has, or that are larger than the file | `Damaged` |
+//! | value data that ends early; a gigabyte and more, with next to nothing on disk | `Damaged` |
+//! | impossible counts (above 2^56) in more than one of a hundred functions | `Damaged` |
+//! | another format, version, word size or byte order; a variant; records that are not laid out as compilers do it | `Unknown` |
+//! | records, names or ids that are not those of the first file | `Different` |
+//!
 //! Unaware of what is in the sections.
+
+use std::io;
 
 /// The first eight bytes of what a 64-bit little-endian machine writes.
 pub const MAGIC: [u8; 8] = *b"\x81rforpl\xff";
@@ -39,7 +59,6 @@ pub struct Layout {
     bitmap_delta: Option<usize>,
 }
 
-/// LLVM 13 to 17.
 const VERSION_8: Layout = Layout {
     version: 8,
     header: 11 * 8,
@@ -54,7 +73,6 @@ const VERSION_8: Layout = Layout {
     bitmap_delta: None,
 };
 
-/// LLVM 18.
 const VERSION_9: Layout = Layout {
     version: 9,
     header: 14 * 8,
@@ -69,20 +87,7 @@ const VERSION_9: Layout = Layout {
     bitmap_delta: Some(11),
 };
 
-/// LLVM 19 to 22.
-const VERSION_10: Layout = Layout {
-    version: 10,
-    header: 16 * 8,
-    record: 64,
-    function_pointer: 4,
-    values: 5,
-    bitmap_pointer: Some(3),
-    counters: 48,
-    kinds: 3,
-    bitmap_bytes: Some(60),
-    names_delta: 12,
-    bitmap_delta: Some(11),
-};
+const VERSION_10: Layout = Layout { version: 10, header: 16 * 8, kinds: 3, bitmap_bytes: Some(60), ..VERSION_9 };
 
 /// Where the sections of one file begin and how long they are, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,16 +110,29 @@ pub struct Sections {
 }
 
 /// Why a file is not added up here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Refusal {
+    /// It has no content.
+    Empty,
     /// llvm-profdata may understand it.
     Unknown(String),
     /// It is broken by its own account.
     Damaged(String),
-    /// It differs from the first of its group in more than counts: of another build.
+    /// It differs from the first of its group in more than counts, so it is of another build.
     Different,
-    /// A sum could become larger than llvm-profdata takes: for another sum of the same build.
+    /// A sum could become larger than llvm-profdata takes, so it belongs into another sum of the same build.
     Full,
+    /// Reading it failed, which says nothing about its content.
+    Unreadable(io::Error),
+}
+
+/// Something that was read, or why it was not.
+pub type Found<T> = Result<T, Refusal>;
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
+        Refusal::Unreadable(error)
+    }
 }
 
 /// What begins with another magic number.
@@ -127,18 +145,6 @@ fn foreign(head: &[u8]) -> &'static str {
     }
 }
 
-impl Refusal {
-    /// The reason: of a damaged file, or else why llvm-profdata gets it.
-    pub fn damage(self) -> Result<String, String> {
-        match self {
-            Refusal::Damaged(reason) => Ok(reason),
-            Refusal::Unknown(reason) => Err(reason),
-            Refusal::Different => Err("it changed while it was read".into()),
-            Refusal::Full => Err("counts that add up to more than 2^56".into()),
-        }
-    }
-}
-
 pub(in crate::profile) fn unknown(why: impl Into<String>) -> Refusal {
     Refusal::Unknown(why.into())
 }
@@ -147,22 +153,25 @@ pub(in crate::profile) fn damaged(why: impl Into<String>) -> Refusal {
     Refusal::Damaged(why.into())
 }
 
-/// The word that begins at this byte. Zero beyond the end.
-pub(in crate::profile) fn word(bytes: &[u8], at: usize) -> u64 {
-    let found = at.checked_add(8).and_then(|end| bytes.get(at..end));
-    found.and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
+/// The bytes that begin at this place. Zeros if they are not all there.
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let found = at.checked_add(N).and_then(|end| bytes.get(at..end));
+    found.and_then(|found| found.try_into().ok()).unwrap_or([0; N])
 }
 
-/// The 32-bit number that begins at this byte. Zero beyond the end.
-pub(in crate::profile) fn half(bytes: &[u8], at: usize) -> u32 {
-    let found = at.checked_add(4).and_then(|end| bytes.get(at..end));
-    found.and_then(|half| half.try_into().ok()).map_or(0, u32::from_le_bytes)
+/// The 64-bit number that begins at this byte. Zero beyond the end.
+pub(in crate::profile) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes_at(bytes, at))
 }
 
-/// The 16-bit number that begins at this byte. Zero beyond the end.
-pub(in crate::profile) fn quarter(bytes: &[u8], at: usize) -> u16 {
-    let found = at.checked_add(2).and_then(|end| bytes.get(at..end));
-    found.and_then(|quarter| quarter.try_into().ok()).map_or(0, u16::from_le_bytes)
+/// The same of 32 bits.
+pub(in crate::profile) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes_at(bytes, at))
+}
+
+/// The same of 16 bits.
+pub(in crate::profile) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(bytes_at(bytes, at))
 }
 
 /// How many bytes are missing to a multiple of eight.
@@ -175,7 +184,10 @@ impl Sections {
     ///
     /// # Errors
     /// Not a profile that is added up here, or one that is shorter than its header says.
-    pub fn parse(head: &[u8], file: u64) -> Result<Sections, Refusal> {
+    pub fn parse(head: &[u8], file: u64) -> Found<Sections> {
+        if file == 0 {
+            return Err(Refusal::Empty);
+        }
         if head.get(..8) != Some(&MAGIC) {
             let zeros = head.iter().all(|byte| *byte == 0);
             return Err(if zeros { damaged("it is filled with zeros") } else { unknown(foreign(head)) });
@@ -183,7 +195,7 @@ impl Sections {
         if head.len() < 16 {
             return Err(damaged("it ends within its header"));
         }
-        let version = word(head, 8);
+        let version = u64_at(head, 8);
         let layout = match version as u32 {
             8 => VERSION_8,
             9 => VERSION_9,
@@ -199,7 +211,7 @@ impl Sections {
         if head.len() < layout.header {
             return Err(damaged("it ends within its header"));
         }
-        let field = |number: usize| word(head, number * 8);
+        let field = |number: usize| u64_at(head, number * 8);
         if field(layout.header / 8 - 1) != layout.kinds as u64 - 1 {
             return Err(unknown("other kinds of values"));
         }
@@ -248,14 +260,14 @@ impl Sections {
 
     /// Where a record's bits begin in the bitmap, and how many bytes they are. None: it has none.
     pub fn bits_of(&self, record: &[u8], number: usize) -> Option<(usize, usize)> {
-        let bytes = self.layout.bitmap_bytes.map_or(0, |at| half(record, at) as usize);
+        let bytes = self.layout.bitmap_bytes.map_or(0, |at| u32_at(record, at) as usize);
         let pointer = self.layout.bitmap_pointer.filter(|_| bytes > 0)?;
         Some((self.offset(record, number, pointer, self.bitmap_delta), bytes))
     }
 
     fn offset(&self, record: &[u8], number: usize, pointer: usize, delta: u64) -> usize {
         let passed = (number as u64).wrapping_mul(self.layout.record as u64);
-        word(record, pointer * 8).wrapping_sub(delta.wrapping_sub(passed)) as usize
+        u64_at(record, pointer * 8).wrapping_sub(delta.wrapping_sub(passed)) as usize
     }
 
     /// The header without what differs between processes of one binary.

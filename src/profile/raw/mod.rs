@@ -1,32 +1,194 @@
 //! Raw profiles of LLVM, added up without llvm-profdata: one profile per binary out of many.
 //!
-//! What is not understood byte for byte is returned as it is, for llvm-profdata. Unaware of that tool and of merged profiles.
+//! [`fold`] adds files that are there; a [`Sum`] grows as files come, is kept in a file in between, and is joined with others. What is
+//! not understood byte for byte is handed back as it is, for llvm-profdata. Unaware of that tool and of merged profiles.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `layout` | where things lie, and what is refused |
+//! | `read` | one profile |
+//! | `group` | the sum of one binary's profiles |
+//! | `store` | sums on disk |
 
-mod counters;
 mod group;
 pub(super) mod layout;
-mod many;
-mod saved;
-mod spoiled;
-mod sum;
-pub(super) mod template;
-mod values;
-pub(super) mod whole;
-mod write;
+pub(super) mod read;
+mod store;
 
-pub use sum::{Became, Sum};
-
-use std::collections::HashMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::collections::{HashMap, VecDeque};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use group::Group;
-use layout::{Refusal, Sections};
+use layout::{Found, Refusal, unknown};
+use read::RawFile;
 
 /// A file, and how many times it counts.
 pub type Input = (Utf8PathBuf, u64);
+
+/// A file, and why it is not in a sum, or not as a whole.
+pub type Reason = (Utf8PathBuf, String);
+
+/// llvm-profdata takes a larger count for damage: no program counts so far.
+const LARGEST_COUNT: u64 = 1 << 56;
+
+/// How many builds that look alike from their headers are kept apart; files of further ones go to llvm-profdata.
+const BUILDS: usize = 16;
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is in the sum: it can be deleted.
+    Added,
+    /// It is, without functions whose counts are impossible; the text says how many.
+    AddedInPart(String),
+    /// It has no content.
+    Empty,
+    /// Broken by its own account.
+    Damaged(String),
+    /// llvm-profdata may understand it; the reason why it is not added here.
+    Handed(String),
+}
+
+impl Refusal {
+    /// What it means for the file.
+    fn fate(self, path: &Utf8Path) -> Result<Fate> {
+        Ok(match self {
+            Refusal::Empty => Fate::Empty,
+            Refusal::Damaged(reason) => Fate::Damaged(reason),
+            Refusal::Unknown(reason) => Fate::Handed(reason),
+            Refusal::Different => Fate::Handed("it changed while it was read".into()),
+            Refusal::Full => Fate::Handed("counts that add up to more than 2^56".into()),
+            Refusal::Unreadable(error) => return Err(error).with_context(|| format!("cannot read {path}")),
+        })
+    }
+}
+
+/// Files that look alike from their headers, by their numbers.
+type Alike = Vec<(Vec<u8>, VecDeque<usize>)>;
+
+/// Sorts files by what their headers say. The fate of those that stay is known.
+fn look_at(files: &[Input]) -> Result<(Alike, Vec<Fate>)> {
+    let (mut alike, mut fates) = (Alike::new(), vec![Fate::Added; files.len()]);
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    for (number, (path, _)) in files.iter().enumerate() {
+        match RawFile::open(path).and_then(|file| file.signature()) {
+            Ok(signature) => {
+                let place = *places.entry(signature).or_insert_with_key(|signature| {
+                    alike.push((signature.clone(), VecDeque::new()));
+                    alike.len() - 1
+                });
+                alike[place].1.push_back(number);
+            }
+            Err(refusal) => fates[number] = refusal.fate(path)?,
+        }
+    }
+    Ok((alike, fates))
+}
+
+/// The sums of several binaries.
+#[derive(Default)]
+pub struct Sum {
+    groups: Vec<Group>,
+    /// The numbers of the groups that look alike from their headers.
+    known: HashMap<Vec<u8>, Vec<usize>>,
+}
+
+impl Sum {
+    /// Nothing.
+    pub fn new() -> Sum {
+        Sum::default()
+    }
+
+    /// How many files are in it.
+    pub fn files(&self) -> u64 {
+        self.groups.iter().map(|group| group.files).sum()
+    }
+
+    /// Adds files, in so many threads. Returns what became of each, in their order.
+    ///
+    /// # Errors
+    /// One cannot be read. Then the sum is not to be used: what was added of that file is not known.
+    pub fn add(&mut self, files: &[Utf8PathBuf], threads: usize) -> Result<Vec<Fate>> {
+        let inputs: Vec<Input> = files.iter().map(|path| (path.clone(), 1)).collect();
+        let (alike, mut fates) = look_at(&inputs)?;
+        for (signature, numbers) in alike {
+            self.add_alike(&signature, numbers, &inputs, threads, &mut fates)?;
+        }
+        Ok(fates)
+    }
+
+    /// Adds files that look alike, build after build. Returns which of them are in which group.
+    fn add_alike(
+        &mut self,
+        signature: &[u8],
+        mut rest: VecDeque<usize>,
+        inputs: &[Input],
+        threads: usize,
+        fates: &mut [Fate],
+    ) -> Result<Vec<(usize, Vec<usize>)>> {
+        let mut known = self.known.get(signature).cloned().unwrap_or_default().into_iter();
+        let mut members = Vec::new();
+        while let Some(first) = rest.front().copied() {
+            let next = known.next();
+            let fresh = next.is_none();
+            let group = match next.map_or_else(|| self.begin(signature, &inputs[first].0), Ok) {
+                Ok(group) => group,
+                Err(refusal) => {
+                    fates[first] = refusal.fate(&inputs[first].0)?;
+                    rest.pop_front();
+                    continue;
+                }
+            };
+            let files: Vec<Input> = rest.iter().map(|number| inputs[*number].clone()).collect();
+            let results = self.groups[group].add_all(&files, threads)?;
+            let (mut added, mut later) = (Vec::new(), VecDeque::new());
+            for (number, result) in rest.into_iter().zip(results) {
+                match result {
+                    Ok(spoiled) => {
+                        added.push(number);
+                        if let Some(spoiled) = spoiled {
+                            fates[number] = Fate::AddedInPart(spoiled.to_string());
+                        }
+                    }
+                    // The first of a fresh group fits into it, or changes while it is read, or is too large for any.
+                    Err(Refusal::Different | Refusal::Full) if !(fresh && number == first) => later.push_back(number),
+                    Err(refusal) => fates[number] = refusal.fate(&inputs[number].0)?,
+                }
+            }
+            members.push((group, added));
+            rest = later;
+        }
+        Ok(members)
+    }
+
+    /// An empty group for files like this one.
+    fn begin(&mut self, signature: &[u8], path: &Utf8Path) -> Found<usize> {
+        if self.known.get(signature).is_some_and(|known| known.len() >= BUILDS) {
+            return Err(unknown("one of too many builds"));
+        }
+        Group::like(path).map(|group| self.keep(signature.to_vec(), group))
+    }
+
+    /// Adds a group that may be empty.
+    fn keep(&mut self, signature: Vec<u8>, group: Group) -> usize {
+        self.groups.push(group);
+        self.known.entry(signature).or_default().push(self.groups.len() - 1);
+        self.groups.len() - 1
+    }
+
+    /// Adds another sum.
+    pub fn join(&mut self, other: Sum) {
+        for group in other.groups {
+            let signature = group.template.signature();
+            let known = self.known.get(&signature).cloned().unwrap_or_default();
+            if !known.iter().any(|number| self.groups[*number].join(&group)) {
+                self.keep(signature, group);
+            }
+        }
+    }
+}
 
 /// What became of many files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,25 +198,22 @@ pub struct Folded {
     /// How many times each of them counts: sums once, others as they were given.
     pub weights: Vec<u64>,
     /// Those among them that are not added up here, with the reason.
-    pub handed: Vec<(Utf8PathBuf, String)>,
+    pub handed: Vec<Reason>,
     /// Damaged by their own account, with the reason.
-    pub damaged: Vec<(Utf8PathBuf, String)>,
+    pub damaged: Vec<Reason>,
     /// Without content. llvm-profdata takes them for profiles of nothing.
     pub empty: Vec<Utf8PathBuf>,
     /// Added without some functions, with the reason.
-    pub spoiled: Vec<(Utf8PathBuf, String)>,
+    pub spoiled: Vec<Reason>,
     /// How many files are in sums.
     pub added: usize,
     /// The sums, each with the first file that is in it.
     pub sums: Vec<(Utf8PathBuf, Utf8PathBuf)>,
 }
 
-/// How many builds that look alike from their headers are kept apart; files of further ones go to llvm-profdata.
-const BUILDS: usize = 16;
-
 /// Adds up what can be, into files in the directory `work`.
 ///
-/// Memory: one profile without its counters, the sums of one, and a buffer per thread, whatever the number of files.
+/// Memory: the sums of one binary, one of its profiles without the counters, and a buffer per thread, whatever the number of files.
 ///
 /// # Errors
 /// A file cannot be read, or a sum cannot be written.
@@ -68,153 +227,41 @@ pub fn fold(files: &[Utf8PathBuf], work: &Utf8Path, threads: usize) -> Result<Fo
 /// # Errors
 /// As [`fold`].
 pub fn fold_weighted(files: &[Input], work: &Utf8Path, threads: usize) -> Result<Folded> {
-    let mut folding = Folding { files, work, threads, folded: Folded::default(), left: Vec::new() };
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
-    for (number, (path, _)) in files.iter().enumerate() {
-        match signature(path)? {
-            Look::Empty => folding.folded.empty.push(path.clone()),
-            Look::Of(signature) => {
-                let group = *known.entry(signature).or_insert_with(|| {
-                    groups.push(Vec::new());
-                    groups.len() - 1
-                });
-                groups[group].push(number);
+    let mut folded = Folded::default();
+    // By number of the first file, so that the order of inputs stays.
+    let mut left: Vec<(usize, Utf8PathBuf, u64)> = Vec::new();
+    let (alike, mut fates) = look_at(files)?;
+    for (signature, numbers) in alike {
+        let mut sum = Sum::new();
+        for (group, members) in sum.add_alike(&signature, numbers, files, threads, &mut fates)? {
+            let Some(first) = members.first().copied() else { continue };
+            // A lone file is passed through, unless something had to be left out of it.
+            if members.len() == 1 && fates[first] == Fate::Added {
+                left.push((first, files[first].0.clone(), files[first].1));
+                continue;
             }
-            Look::Not(refusal) => folding.set_aside(number, refusal),
+            let path = work.join(format!("sum-{first}.profraw"));
+            sum.groups[group].write(&path)?;
+            folded.added += members.len();
+            folded.sums.push((path.clone(), files[first].0.clone()));
+            left.push((first, path, 1));
         }
     }
-    for mut rest in groups {
-        for build in 0.. {
-            if rest.is_empty() {
-                break;
+    for ((number, (path, weight)), fate) in files.iter().enumerate().zip(fates) {
+        match fate {
+            Fate::Added => {}
+            Fate::AddedInPart(reason) => folded.spoiled.push((path.clone(), reason)),
+            Fate::Empty => folded.empty.push(path.clone()),
+            Fate::Damaged(reason) => folded.damaged.push((path.clone(), reason)),
+            Fate::Handed(reason) => {
+                folded.handed.push((path.clone(), reason));
+                left.push((number, path.clone(), *weight));
             }
-            if build == BUILDS {
-                rest.iter().for_each(|number| folding.set_aside(*number, layout::unknown("one of too many builds")));
-                break;
-            }
-            rest = folding.build_of(&rest)?;
         }
     }
-    let Folding { mut folded, mut left, .. } = folding;
     left.sort();
     (folded.left, folded.weights) = left.into_iter().map(|(_, path, weight)| (path, weight)).unzip();
     Ok(folded)
-}
-
-struct Folding<'a> {
-    files: &'a [Input],
-    work: &'a Utf8Path,
-    threads: usize,
-    folded: Folded,
-    /// By number of the first file, so that the order of inputs stays.
-    left: Vec<(usize, Utf8PathBuf, u64)>,
-}
-
-impl Folding<'_> {
-    /// Adds up the files that are of the first one's build. Returns the others.
-    fn build_of(&mut self, numbers: &[usize]) -> Result<Vec<usize>> {
-        let (mut group, mut begin) = (None, 0);
-        while group.is_none() && begin < numbers.len() {
-            let (path, _) = &self.files[numbers[begin]];
-            match Group::like(path).with_context(|| format!("cannot read {path}"))? {
-                Ok(found) => group = Some(found),
-                Err(refusal) => {
-                    self.set_aside(numbers[begin], refusal);
-                    begin += 1;
-                }
-            }
-        }
-        let numbers = &numbers[begin..];
-        let Some(mut group) = group else { return Ok(Vec::new()) };
-        let inputs: Vec<Input> = numbers.iter().map(|number| self.files[*number].clone()).collect();
-        let told = group.add_all(&inputs, self.threads)?;
-        let mut later = Vec::new();
-        let mut taken = vec![true; numbers.len()];
-        for (place, refusal) in told.refused {
-            taken[place] = false;
-            match refusal {
-                // The first cannot be of another build than itself; then its place in the queue must not come back.
-                Refusal::Different if place > 0 => later.push(numbers[place]),
-                // An empty sum takes any file that counts once.
-                Refusal::Full if group.files > 0 => later.push(numbers[place]),
-                refusal => self.set_aside(numbers[place], refusal),
-            }
-        }
-        for (place, spoiled) in &told.spoiled {
-            self.folded.spoiled.push((inputs[*place].0.clone(), spoiled.to_string()));
-        }
-        let taken: Vec<usize> =
-            numbers.iter().zip(taken).filter(|(_, taken)| *taken).map(|(number, _)| *number).collect();
-        match taken.as_slice() {
-            [] => {}
-            // A lone file is passed through, unless something had to be left out of it.
-            [alone] if told.spoiled.is_empty() => self.pass(*alone),
-            [first, ..] => {
-                let sum = self.work.join(format!("sum-{first}.profraw"));
-                group.write(&sum)?;
-                self.folded.added += taken.len();
-                self.folded.sums.push((sum.clone(), self.files[*first].0.clone()));
-                self.left.push((*first, sum, 1));
-            }
-        }
-        Ok(later)
-    }
-
-    fn pass(&mut self, number: usize) {
-        let (path, weight) = self.files[number].clone();
-        self.left.push((number, path, weight));
-    }
-
-    fn set_aside(&mut self, number: usize, refusal: Refusal) {
-        let path = self.files[number].0.clone();
-        match refusal.damage() {
-            Ok(reason) => self.folded.damaged.push((path, reason)),
-            Err(reason) => {
-                self.folded.handed.push((path, reason));
-                self.pass(number);
-            }
-        }
-    }
-}
-
-/// What a header tells.
-enum Look {
-    Empty,
-    /// Equal for all files of one binary.
-    Of(Vec<u8>),
-    Not(Refusal),
-}
-
-fn signature(path: &Utf8Path) -> Result<Look> {
-    let cannot = || format!("cannot read {path}");
-    let (file, head, length) = group::open(path).with_context(cannot)?;
-    if length == 0 {
-        return Ok(Look::Empty);
-    }
-    let sections = match Sections::parse(&head, length) {
-        Ok(sections) => sections,
-        Err(refusal) => return Ok(Look::Not(refusal)),
-    };
-    let ids = sections.layout.header as u64;
-    let mut hasher = blake3::Hasher::new();
-    (&file).seek(SeekFrom::Start(ids)).with_context(cannot)?;
-    hasher.update_reader((&file).take(sections.ids as u64)).with_context(cannot)?;
-    Ok(Look::Of(with_ids(&sections, &head, &hasher)))
-}
-
-/// The signature of the files of a group.
-fn signature_of(template: &template::Template) -> Vec<u8> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(template.head.get(template.sections.layout.header..).unwrap_or_default());
-    with_ids(&template.sections, &template.head, &hasher)
-}
-
-/// With a hash of the ids, which may be long in a damaged file.
-fn with_ids(sections: &Sections, head: &[u8], ids: &blake3::Hasher) -> Vec<u8> {
-    let mut signature = sections.signature(head);
-    signature.extend(ids.finalize().as_bytes());
-    signature
 }
 
 #[cfg(test)]

@@ -150,11 +150,11 @@ fn a_sum_grows_is_kept_and_is_joined() {
     let (work, paths) = Work::of(&contents);
     let saved = work.path().join("saved");
     let mut sum = Sum::new();
-    assert_eq!(sum.add(&paths[..1], 1).unwrap(), [Became::Added]);
+    assert_eq!(sum.add(&paths[..1], 1).unwrap(), [Fate::Added]);
     for path in &paths[1..] {
         sum.save(&saved).unwrap();
         sum = Sum::open(&saved).unwrap();
-        assert_eq!(sum.add(std::slice::from_ref(path), 1).unwrap(), [Became::Added]);
+        assert_eq!(sum.add(std::slice::from_ref(path), 1).unwrap(), [Fate::Added]);
     }
     let both = [profile(&[111, 222, 333], &[(1, 5), (4, 10), (9, 3)]), profile(&[15, 15], &[(1, 1)])];
     let written = |sum: &Sum| -> Vec<Vec<u8>> {
@@ -221,12 +221,12 @@ fn a_sum_says_what_became_of_each_file() {
     let became = sum.add(&paths, 2).unwrap();
     assert_eq!(
         (&became[0], &became[1], &became[4], &became[7]),
-        (&Became::Added, &Became::Empty, &Became::Added, &Became::Added)
+        (&Fate::Added, &Fate::Empty, &Fate::Added, &Fate::Added)
     );
-    assert!(matches!(&became[2], Became::Damaged(reason) if reason.contains("cut off")), "{became:?}");
-    assert!(matches!(&became[3], Became::Handed(reason) if reason == "raw version 11"), "{became:?}");
-    assert!(matches!(&became[5], Became::AddedInPart(_)), "{became:?}");
-    assert_eq!(became[6], Became::Added, "in another part");
+    assert!(matches!(&became[2], Fate::Damaged(reason) if reason.contains("cut off")), "{became:?}");
+    assert!(matches!(&became[3], Fate::Handed(reason) if reason == "raw version 11"), "{became:?}");
+    assert!(matches!(&became[5], Fate::AddedInPart(_)), "{became:?}");
+    assert_eq!(became[6], Fate::Added, "in another part");
     assert_eq!((sum.files(), sum.write(work.path()).unwrap().len()), (5, 3));
 }
 
@@ -271,6 +271,30 @@ fn damage_is_told_from_what_is_not_known() {
     assert_eq!((folded.empty.len(), folded.added), (1, 2));
 }
 
+/// A good header that claims much, and a file that is as long and has next to nothing on disk: no memory is taken for it.
+#[test]
+fn what_is_claimed_is_not_believed() {
+    const CLAIM: u64 = 200 << 30;
+    let good = profile(&[1, 2], &[(3, 4)]);
+    // Words of the header: bytes of ids, records of 48 bytes, counters of 8, bytes of names. None of them: value data.
+    for (word, unit) in [(2, 1), (3, 48), (5, 8), (7, 1), (0, 1)] {
+        let mut bytes = good.clone();
+        if word > 0 {
+            bytes[word * 8..word * 8 + 8].copy_from_slice(&(CLAIM / unit / 8 * 8).to_le_bytes());
+        }
+        let (work, paths) = Work::of(&[bytes.clone(), bytes, good.clone()]);
+        for path in &paths[..2] {
+            std::fs::File::options().write(true).open(path).unwrap().set_len(CLAIM + 4096).unwrap();
+        }
+        let folded = work.fold(&paths);
+        assert_eq!((folded.damaged.len(), &folded.left), (2, &paths[2..].to_vec()), "{folded:?}");
+        assert!(folded.damaged[0].1.contains("never written"), "{folded:?}");
+        let fates = Sum::new().add(&paths[..1], 1).unwrap();
+        assert!(matches!(&fates[0], Fate::Damaged(_)), "{fates:?}");
+        assert!(crate::profile::indexed::Profile::read(&paths[..1]).unwrap().is_err());
+    }
+}
+
 proptest! {
     /// Whatever is changed in a profile: it is added, or left out, and what is written is as long as a profile of its header.
     #[test]
@@ -288,7 +312,7 @@ proptest! {
         prop_assert_eq!(folded.added + folded.handed.len() + folded.damaged.len() + folded.empty.len() + lone(&folded), 4);
         let mut sum = Sum::new();
         let became = sum.add(&paths, 1).unwrap();
-        let added = became.iter().filter(|became| matches!(became, Became::Added | Became::AddedInPart(_))).count();
+        let added = became.iter().filter(|became| matches!(became, Fate::Added | Fate::AddedInPart(_))).count();
         prop_assert_eq!(added as u64, sum.files());
         let saved = work.path().join("saved");
         sum.save(&saved).unwrap();

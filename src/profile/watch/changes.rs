@@ -23,14 +23,14 @@ pub struct Changes {
     complete: bool,
 }
 
-/// What happened since it was last asked. Each path comes with the number that its directory was given.
+/// What happened since the last reading. Each path comes with the number that its directory was given.
 #[derive(Debug, Default)]
 pub struct News {
     /// Files that were closed after they could be written, or were renamed to.
     pub files: Vec<(usize, PathBuf)>,
     /// Directories that were made.
     pub dirs: Vec<(usize, PathBuf)>,
-    /// More happened than was told.
+    /// More happened than the kernel remembered.
     pub lost: bool,
 }
 
@@ -66,7 +66,7 @@ impl Changes {
         }
     }
 
-    /// Every change is told.
+    /// Whether the kernel tells every change.
     pub fn complete(&self) -> bool {
         self.complete
     }

@@ -1,32 +1,39 @@
 //! Takes profiles away as soon as they are final, out of directories that processes are writing to.
 //!
-//! Process ids return: the next process of an id would merge into the file that it finds (LLVM) or cut it off (BOLT). So a
-//! file is renamed into a directory of its own, at once when the process in its name is gone, and then counts as soon as
-//! nobody writes it any more. Unaware of what is in a profile and of what becomes of it.
+//! Process ids return: the next process of an id would merge into the file that it finds (LLVM) or cut it off (BOLT). So:
+//!
+//! | a file | is |
+//! |---|---|
+//! | named after a process that lives and began before the file was last written | left, and looked at again |
+//! | that is empty, while processes run | left: a program makes its file when it begins, and writes it when it ends |
+//! | of any other name, or of a process that is gone | renamed into a directory of its own at once |
+//! | renamed, but still open in a process | held until it is closed, or for 10 seconds after the end of all processes |
+//! | renamed and closed | final |
+//!
+//! Unaware of what is in a profile and of what becomes of it.
 
 mod changes;
-mod owner;
-mod writers;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use walkdir::WalkDir;
 
+use crate::proc::lifetime::{self, Moment};
+use crate::proc::open_files::OpenFiles;
 use changes::Changes;
-pub use stop::{Mode, Stop};
-
-mod stop;
 
 /// How soon a file of a living process is looked at again, at first and at most.
 const FIRST_LOOK: Duration = Duration::from_micros(500);
 const LAST_LOOK: Duration = Duration::from_millis(100);
-/// Between two walks through everything: for changes that nobody was told of.
+/// Between two walks through everything, for changes that the kernel did not tell.
 const WALK: Duration = Duration::from_secs(1);
 /// The same where the kernel tells of no changes.
 const POLL: Duration = Duration::from_millis(20);
@@ -39,14 +46,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Tree {
     pub root: Utf8PathBuf,
-    /// Where files are taken to: beside `root`, on the same file system, and of nobody else.
+    /// Where files are taken to: a directory for nothing else, beside `root` on the same file system.
     pub aside: Utf8PathBuf,
-    pub wanted: Wanted,
+    pub wanted: FileNames,
 }
 
 /// Which files are profiles.
 #[derive(Debug, Clone)]
-pub enum Wanted {
+pub enum FileNames {
     /// All with this extension.
     Extension(&'static str),
     /// `STEM`, and what begins with `STEM.` and ends with this extension.
@@ -55,7 +62,7 @@ pub enum Wanted {
 
 /// A file that was taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct TakenFile {
     /// Where it is.
     pub path: Utf8PathBuf,
     /// What it was called, below its root; bytes that are not UTF-8 are replaced.
@@ -65,31 +72,82 @@ pub struct Taken {
     pub written: bool,
 }
 
+/// What a watch is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Run,
+    /// Take everything, then end.
+    Finish,
+    /// End at once.
+    Drop,
+}
+
+/// The switch.
+#[derive(Debug)]
+pub struct Stop {
+    mode: AtomicU8,
+    woken: OwnedFd,
+}
+
+impl Stop {
+    /// In [`Mode::Run`].
+    ///
+    /// # Errors
+    /// There is no file descriptor left.
+    pub fn new() -> io::Result<Stop> {
+        Ok(Stop { mode: AtomicU8::new(0), woken: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
+    }
+
+    pub fn mode(&self) -> Mode {
+        match self.mode.load(Ordering::SeqCst) {
+            0 => Mode::Run,
+            1 => Mode::Finish,
+            _ => Mode::Drop,
+        }
+    }
+
+    /// Take everything, then end; unless it was told to end at once.
+    pub fn finish(&self) {
+        self.tell(1);
+    }
+
+    /// End at once.
+    pub fn abandon(&self) {
+        self.tell(2);
+    }
+
+    fn tell(&self, mode: u8) {
+        self.mode.fetch_max(mode, Ordering::SeqCst);
+        // Fails only when so much was written to it that it is readable already.
+        let _ = rustix::io::write(&self.woken, &1u64.to_ne_bytes());
+    }
+}
+
 /// Watches trees.
 pub struct Watch {
     trees: Vec<Tree>,
     changes: Changes,
-    /// Files that may not be final, with when to look again.
-    pending: BTreeMap<PathBuf, Look>,
+    /// Files that may not be final, and when they are looked at again.
+    pending: BTreeMap<PathBuf, NextLook>,
     /// Files that were taken but are still open.
-    held: Vec<(Taken, Look)>,
+    held: Vec<(TakenFile, NextLook)>,
     next: u64,
     next_walk: Instant,
-    /// Who writes in the trees began later.
-    since: owner::Moment,
+    /// All processes that write in the trees began later.
+    since: Moment,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct NextLook {
     tree: usize,
     at: Instant,
     pause: Duration,
     bytes: u64,
 }
 
-impl Look {
-    fn first(tree: usize) -> Look {
-        Look { tree, at: Instant::now(), pause: FIRST_LOOK, bytes: 0 }
+impl NextLook {
+    fn first(tree: usize) -> NextLook {
+        NextLook { tree, at: Instant::now(), pause: FIRST_LOOK, bytes: 0 }
     }
 
     fn later(&mut self) {
@@ -100,8 +158,8 @@ impl Look {
 
 /// What a watch has to say.
 pub enum Event {
-    /// A file was taken; so many bytes are in files that cannot be taken yet, of which it is none any more.
-    Taken(Taken, u64),
+    /// A file was taken. So many bytes are in other files, which cannot be taken yet.
+    Taken(TakenFile, u64),
     /// So many bytes are in files that cannot be taken yet.
     Waiting(u64),
 }
@@ -124,7 +182,7 @@ impl Watch {
         for (number, tree) in trees.iter().enumerate() {
             changes.watch(tree.root.as_std_path(), number);
         }
-        let (next_walk, since) = (Instant::now(), owner::Moment::this());
+        let (next_walk, since) = (Instant::now(), Moment::now());
         Ok(Watch { trees, changes, pending: BTreeMap::new(), held: Vec::new(), next: 0, next_walk, since })
     }
 
@@ -215,7 +273,7 @@ impl Watch {
 
     fn found(&mut self, tree: usize, path: PathBuf) {
         if self.trees[tree].wanted.is(&shown(&path)) {
-            self.pending.entry(path).or_insert_with(|| Look::first(tree));
+            self.pending.entry(path).or_insert_with(|| NextLook::first(tree));
         }
     }
 
@@ -235,7 +293,7 @@ impl Watch {
             let tree = &self.trees[look.tree];
             let name = shown(path.strip_prefix(&tree.root).unwrap_or(&path));
             // Under a name without an id, a program makes its file when it begins, and writes it when it ends.
-            if !all && (found.len() == 0 || owner::lives(&name, &found, self.since)) {
+            if !all && (found.len() == 0 || may_be_written(&name, &found, self.since)?) {
                 look.bytes = found.len();
                 look.later();
                 self.pending.insert(path, look);
@@ -248,26 +306,26 @@ impl Watch {
                 Err(error) => return Err(error),
             }
             self.next += 1;
-            let taken = Taken { path: place, name, bytes: found.len(), written: false };
-            self.held.push((taken, Look::first(look.tree)));
+            let taken = TakenFile { path: place, name, bytes: found.len(), written: false };
+            self.held.push((taken, NextLook::first(look.tree)));
         }
         self.settle(false, tell)
     }
 
-    /// Lets go what nobody writes. With `give_up`, all.
+    /// Lets go what no process writes any more. With `give_up`, all.
     fn settle(&mut self, give_up: bool, tell: &mut impl FnMut(Event)) -> io::Result<()> {
         let now = Instant::now();
         if !self.held.iter().any(|(_, look)| give_up || look.at <= now) {
             return Ok(());
         }
-        let mut asked = writers::Asked::default();
+        let mut open_files = OpenFiles::default();
         let mut waiting = self.waiting();
         for (mut taken, mut look) in std::mem::take(&mut self.held) {
             if !give_up && look.at > now {
                 self.held.push((taken, look));
                 continue;
             }
-            taken.written = asked.is_written(&taken.path)?;
+            taken.written = open_files.is_written(&taken.path)?;
             if taken.written && !give_up {
                 look.later();
                 self.held.push((taken, look));
@@ -286,7 +344,7 @@ impl Watch {
         let next = looks.chain([self.next_walk]).min().unwrap_or(self.next_walk);
         let timeout = next.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
-        let mut fds = vec![PollFd::new(stop.told(), PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&stop.woken, PollFlags::IN)];
         fds.extend(self.changes.fd().map(|fd| PollFd::new(fd, PollFlags::IN)));
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
@@ -309,11 +367,37 @@ fn plain(name: &Utf8Path) -> String {
     plain
 }
 
-impl Wanted {
+/// The largest process id that Linux gives.
+const LARGEST_PID: u64 = 1 << 22;
+
+/// Whether a process that a file is named after may have written it and lives. `name` is the path below the watched directory,
+/// in which only processes write that began after `since`. False where the name tells of no process.
+fn may_be_written(name: &Utf8Path, file: &Metadata, since: Moment) -> io::Result<bool> {
+    let (modified, tick) = (Moment::at(file.modified()?), lifetime::tick());
+    // A process that began after the file was written only has the id of the one that wrote it, and one that is older
+    // than the attempt only has the number: small ones stand in names for other reasons, and a namespace has ids of its
+    // own. A beginning is known to a tick of the clock, the time of a file to another.
+    let wrote = |began: Moment| began.plus(tick) > since && began < modified.plus(tick);
+    Ok(numbers(name).filter_map(lifetime::began).any(wrote))
+}
+
+/// The numbers at the end of the file's name, as in `%m_%p.profraw`, and of directories', as in `prof-%p/default.profraw`.
+fn numbers(name: &Utf8Path) -> impl Iterator<Item = u32> {
+    let dirs = name.ancestors().skip(1).filter_map(Utf8Path::file_name);
+    name.file_stem().into_iter().chain(dirs).filter_map(last_number)
+}
+
+fn last_number(text: &str) -> Option<u32> {
+    let digits = text.len() - text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = text[text.len() - digits..].parse().ok()?;
+    (1..=LARGEST_PID).contains(&number).then_some(number as u32)
+}
+
+impl FileNames {
     fn is(&self, path: &Utf8Path) -> bool {
         match self {
-            Wanted::Extension(extension) => path.extension() == Some(extension),
-            Wanted::Stem(stem, extension) => {
+            FileNames::Extension(extension) => path.extension() == Some(extension),
+            FileNames::Stem(stem, extension) => {
                 let rest = path.file_name().and_then(|name| name.strip_prefix(stem.as_str()));
                 rest.is_some_and(|rest| {
                     rest.is_empty() || (rest.starts_with('.') && path.extension() == Some(extension))

@@ -24,7 +24,7 @@ fn watched(act: impl FnOnce(&Utf8Path, &dyn Fn(usize))) -> Vec<(String, String, 
     let temporary = tempfile::tempdir().unwrap();
     let dir = Utf8Path::from_path(temporary.path()).unwrap();
     let root = dir.join("raw");
-    let tree = Tree { root: root.clone(), aside: dir.join("aside"), wanted: Wanted::Extension("profraw") };
+    let tree = Tree { root: root.clone(), aside: dir.join("aside"), wanted: FileNames::Extension("profraw") };
     let watch = Watch::new(vec![tree]).unwrap();
     let stop = Stop::new().unwrap();
     let taken = std::sync::Mutex::new(Vec::new());
@@ -161,7 +161,7 @@ fn no_byte_waits_after_it_was_taken() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = Utf8Path::from_path(temporary.path()).unwrap();
     let root = dir.join("raw");
-    let tree = Tree { root: root.clone(), aside: dir.join("aside"), wanted: Wanted::Extension("profraw") };
+    let tree = Tree { root: root.clone(), aside: dir.join("aside"), wanted: FileNames::Extension("profraw") };
     let watch = Watch::new(vec![tree]).unwrap();
     let (stop, told, living) = (Stop::new().unwrap(), std::sync::Mutex::new(Vec::new()), Sleeper::new());
     std::thread::scope(|scope| {
@@ -192,4 +192,31 @@ fn no_byte_waits_after_it_was_taken() {
     let told = told.into_inner().unwrap();
     assert!(told.iter().all(|(taken, waiting)| taken + waiting <= 800), "{told:?}");
     assert_eq!(told.last(), Some(&(800, 0)));
+}
+
+#[test]
+fn names_tell_processes() {
+    let of = |name: &str| numbers(Utf8Path::new(name)).collect::<Vec<u32>>();
+    assert_eq!(of("10939487438_0_4242.profraw"), [4242]);
+    assert_eq!(of("prof.4242.fdata"), [4242]);
+    assert_eq!(of("prof-4242/default_7201963243389513_0.profraw"), [4242]);
+    assert_eq!(of("prof-4242/default_7201963243389513_3.profraw"), [3, 4242]);
+    assert_eq!(of("default.profraw"), [0; 0]);
+    assert_eq!(of("prof.fdata"), [0; 0]);
+}
+
+#[test]
+fn a_process_owns_only_what_was_written_after_it_began() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    fs::write(&path, "").unwrap();
+    let start = Moment::now().plus(-1_000_000_000_000_000_000);
+    let name = format!("prof.{}.fdata", std::process::id());
+    let lives = |since| may_be_written(Utf8Path::new(&name), &fs::metadata(&path).unwrap(), since).unwrap();
+    assert!(lives(start));
+    // Nobody older than a second from here writes there.
+    assert!(!lives(Moment::now().plus(1_000_000_000)));
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(100_000_000);
+    fs::File::options().append(true).open(&path).unwrap().set_modified(old).unwrap();
+    assert!(!lives(start));
 }

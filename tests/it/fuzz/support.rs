@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use optbuild::profile::bundle::{self, Limits};
-use optbuild::profile::raw::{self, Became, Sum};
+use optbuild::profile::raw::{self, Fate, Sum};
 use optbuild::profile::{fdata, header, indexed};
 use optbuild::toolchain::formats;
 
@@ -44,7 +44,7 @@ pub fn raw(data: &[u8]) {
         }
         let mut sum = Sum::new();
         let became = sum.add(&files, 1).unwrap();
-        let added = became.iter().filter(|became| matches!(became, Became::Added | Became::AddedInPart(_))).count();
+        let added = became.iter().filter(|became| matches!(became, Fate::Added | Fate::AddedInPart(_))).count();
         assert_eq!(sum.files(), added as u64);
         let saved = dir.join("saved");
         sum.save(&saved).unwrap();

@@ -71,7 +71,8 @@ fn a_stage_that_was_killed_and_interrupted_took_all_three_runs() {
     project.succeed(&["run", "--force"]);
     let (begun, _) = span(&project, &project.runs()[3], "second");
     assert_eq!(begun["earlier"], 0.0);
-    assert!(close(begun["expected"].as_f64().unwrap(), took), "{begun}");
+    let expected = begun["expected"].as_f64().unwrap();
+    assert!(expected >= took - 0.001 && expected <= before[2] + spans[2].1 + 0.001, "{took} {spans:?} {begun}");
 }
 
 /// What another stage has changed since is no longer there to go on with.

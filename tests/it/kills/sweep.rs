@@ -144,7 +144,7 @@ fn seed_3() {
     sweep(3, 7);
 }
 
-/// One may be given: `SEED=17 cargo test --test kills_sweep -- --ignored`.
+/// One may be given: `SEED=17 cargo test --test it kills::sweep -- --ignored`.
 #[test]
 #[ignore = "for searching"]
 fn seed_given() {

@@ -1,6 +1,6 @@
 //! The whole plan of the demo, from what was recorded on a machine with LLVM 22, and how it differs on other machines.
 //!
-//! To record anew, on a machine with the demo's tools: `RECORD_FACTS=1 cargo test --test plan_snapshots`, and look at the
+//! To record anew, on a machine with the demo's tools: `RECORD_FACTS=1 cargo test --test it plan::snapshots`, and look at the
 //! difference of `tests/fixtures/facts/linux-llvm22.json` before it is kept.
 
 use std::process::Command;

@@ -67,6 +67,19 @@ fn too_many_damaged_ones() {
     dir.sh("llvm-profdata merge -num-threads=1 raw/*-*.profraw -o theirs.profdata; cmp new.profdata theirs.profdata");
 }
 
+/// A profile with a good header that goes on for 200 GB, of which next to nothing was written.
+#[test]
+fn a_huge_file_with_nothing_in_it() {
+    let dir = gathered();
+    dir.sh("for i in $(seq 5 30); do rm raw/$i-*; done; cp raw/1-* huge.profraw; truncate -s 200G huge.profraw");
+    let (output, said) = optbuild(&dir, &["merge", "-o", "new.profdata", "huge.profraw"]);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("none of the 1 profiles is good") && said.contains("never written"), "{said}");
+    let (output, said) =
+        optbuild(&dir, &["merge", "-o", "new.profdata", "--max-damaged", "20%", "huge.profraw", "raw"]);
+    assert!(output.status.success() && said.contains("4 profiles, 1 damaged"), "{said}");
+}
+
 #[test]
 fn profiles_of_bolt() {
     let dir = Dir::new();

@@ -1,6 +1,6 @@
 //! How long it takes to see that nothing changed in a large source tree, and to bring results to disk.
 //!
-//! `cargo test --release --test state_timing -- --ignored --nocapture` prints the figures; nothing is asserted about time.
+//! `cargo test --release --test it state::timing -- --ignored --nocapture` prints the figures; nothing is asserted about time.
 
 use std::fs;
 use std::sync::Arc;

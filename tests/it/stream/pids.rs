@@ -119,7 +119,7 @@ fn profiles_of_bolt_are_merged_while_workloads_run() {
     assert!(!left.keys().any(|path| path.contains("prof.") || path.contains(".taken")), "{:?}", left.keys());
 }
 
-/// 2,000 processes here; `PROCESSES=40000 cargo test --release --test stream_pids many -- --ignored --nocapture` for figures.
+/// 2,000 processes here; `PROCESSES=40000 cargo test --release --test it stream::pids::many -- --ignored --nocapture` for figures.
 #[test]
 fn many_processes() {
     many(2000, "20 MB");

@@ -57,6 +57,11 @@ pub fn compare(dir: &Dir, bin: &str, files: &[Utf8PathBuf], threads: usize) -> C
             profile.write(version).is_none_or(|written| written == ours),
             "version {version} is written differently"
         );
+        // And reading it back finds nothing in what the tool wrote.
+        assert_eq!(
+            (11..=13).contains(&version).then(|| indexed::check(&ours, &profile, version)).unwrap_or(Ok(())),
+            Ok(())
+        );
     }
     let (theirs, theirs_shown) = merge(files, "theirs.profdata");
     Compared { folded, ours, theirs, ours_shown, theirs_shown }

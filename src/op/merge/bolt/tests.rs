@@ -31,7 +31,7 @@ impl Place {
 
     fn good(&self, tool: &str, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
         let (work, output) = (self.path(""), self.path("out"));
-        merge_good(&Job { tool: Utf8Path::new(tool), work: &work, output: &output, sums: &[], threads: 1 }, files, with)
+        merge_good(&Job::simple(Utf8Path::new(tool), &work, &output), files, with)
     }
 
     fn out(&self) -> String {
@@ -116,7 +116,7 @@ fn errors_of_the_machine_say_nothing_about_files() {
     }
     // The real tool on a device that is always full.
     let work = place.path("");
-    let job = Job { tool: Utf8Path::new(TOOL), work: &work, output: Utf8Path::new("/dev/full"), sums: &[], threads: 1 };
+    let job = Job::simple(Utf8Path::new(TOOL), &work, Utf8Path::new("/dev/full"));
     let error = merge_good(&job, &files[..1], &[]).unwrap_err();
     assert!(error.to_string().contains("No space left"), "{error:#}");
 }

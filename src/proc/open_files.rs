@@ -1,7 +1,11 @@
 //! Whether a process has a file open for writing, or mapped.
 //!
-//! A read lease is given by the kernel only on a file that nobody can write. Where leases are refused (files of other users,
-//! network file systems), the open files and the mappings of all processes are looked at.
+//! | way | says | does not work |
+//! |---|---|---|
+//! | a read lease, which the kernel gives on a file that nobody can write | yes or no, at once | on files of other users, on network file systems |
+//! | the open files and mappings of all processes in `/proc` | whether another process has it open at all | for processes that cannot be looked into |
+//!
+//! Unaware of what is in the files.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -11,15 +15,17 @@ use std::os::unix::fs::MetadataExt;
 
 use camino::Utf8Path;
 
-/// Asks for several files at one moment.
+use super::tree;
+
+/// Answers for several files at one moment.
 #[derive(Default)]
-pub struct Asked {
-    /// All files that are open, or mapped and shared: looked up once, after all of them were renamed.
+pub struct OpenFiles {
+    /// All files that are open, or mapped and shared: looked up once, when they are needed.
     open: Option<HashSet<(u64, u64)>>,
 }
 
-impl Asked {
-    /// Whether it may change.
+impl OpenFiles {
+    /// Whether a process may still change a file.
     ///
     /// # Errors
     /// It cannot be opened.
@@ -50,19 +56,13 @@ fn lease(file: &File) -> Option<bool> {
 
 /// Device and inode of files that other processes have open or mapped. Of processes that cannot be looked into nothing is known.
 fn open_files() -> HashSet<(u64, u64)> {
+    let own = std::process::id() as i32;
     let mut found = HashSet::new();
-    let own = std::process::id();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid: Option<u32> = process.file_name().to_str().and_then(|name| name.parse().ok());
-        if pid.is_none_or(|pid| pid == own) {
-            continue;
-        }
-        for file in fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
-            found.extend(fs::metadata(file.path()).map(|file| (file.dev(), file.ino())));
-        }
+    for pid in tree::pids().into_iter().filter(|pid| *pid != own) {
         // A mapping keeps a file writable that was closed; it stands there as a link to the file.
-        for file in fs::read_dir(process.path().join("map_files")).into_iter().flatten().flatten() {
-            found.extend(fs::metadata(file.path()).map(|file| (file.dev(), file.ino())));
+        for links in ["fd", "map_files"] {
+            let files = fs::read_dir(format!("/proc/{pid}/{links}")).into_iter().flatten().flatten();
+            found.extend(files.filter_map(|file| fs::metadata(file.path()).ok()).map(|file| (file.dev(), file.ino())));
         }
     }
     found
@@ -77,7 +77,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(dir.path()).unwrap().join("file");
         fs::write(&path, "text").unwrap();
-        let is_written = || Asked::default().is_written(&path).unwrap();
+        let is_written = || OpenFiles::default().is_written(&path).unwrap();
         assert!(!is_written());
         let writer = File::options().append(true).open(&path).unwrap();
         assert!(is_written());

@@ -1,0 +1,163 @@
+//! What linked ELF files say of profiles: how they were built, which code they have, and which functions.
+//!
+//! | asked | where it stands | used for |
+//! |---|---|---|
+//! | [`Binary`] | the section table | whether PGO or BOLT can work with it |
+//! | [`Identity`] | build id; names, addresses and contents of sections of code | which file a BOLT profile is of |
+//! | [`take_known`] | `__llvm_prf_data`, a record per function | whether a PGO profile is of this program |
+//! | [`symbols`] | the symbol table | the same of BOLT profiles |
+//!
+//! A profile of BOLT names functions and offsets in them, so it fits every build with the same code. The build id is a hash of the whole
+//! file, debug information and all: equal ids mean equal code, but different ids do not mean different code. Records are in stripped
+//! files too, are the same for C, C++ and Rust, and are read without the names, which may be compressed. Only the sections that are
+//! asked for are read. Unaware of profiles.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use object::read::ReadCache;
+use object::{Object, ObjectKind, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
+
+use super::raw::layout::u64_at;
+
+/// Calls `with` for an ELF file. None: it is another file.
+fn open<T>(path: &Utf8Path, with: impl FnOnce(&object::File<&ReadCache<File>>) -> Result<T>) -> Result<Option<T>> {
+    let mut magic = Vec::new();
+    let file = File::open(path).with_context(|| format!("cannot open {path}"))?;
+    (&file).take(4).read_to_end(&mut magic).with_context(|| format!("cannot read {path}"))?;
+    if magic != *b"\x7fELF" {
+        return Ok(None);
+    }
+    let cache = ReadCache::new(file);
+    let object = object::File::parse(&cache).with_context(|| format!("{path} is not a valid ELF file"))?;
+    with(&object).map(Some)
+}
+
+/// Facts about an ELF executable or shared library.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Binary {
+    /// The linker kept relocations of code (`--emit-relocs`).
+    pub code_relocations: bool,
+    /// It has a symbol table (`.symtab`).
+    pub symbols: bool,
+    /// llvm-bolt wrote it.
+    pub bolted: bool,
+    /// llvm-bolt instrumented it.
+    pub bolt_instrumented: bool,
+    /// The compiler instrumented code in it.
+    pub pgo_instrumented: bool,
+}
+
+impl Binary {
+    /// Reads the section table. None: not an ELF file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is a damaged ELF file.
+    pub fn read(path: &Utf8Path) -> Result<Option<Binary>> {
+        open(path, |object| {
+            let names: Vec<&str> = object.sections().filter_map(|section| section.name().ok()).collect();
+            let has = |wanted: &str| names.contains(&wanted);
+            // Dynamic relocations have the names of tables (`.rela.dyn`, `.rela.plt`), those of the linker that of the section.
+            let relocated =
+                |name: &str| name != ".plt" && [".rela", ".rel"].iter().any(|kind| has(&format!("{kind}{name}")));
+            let mut code = object.sections().filter(|section| section.kind() == SectionKind::Text);
+            Ok(Binary {
+                code_relocations: code.any(|section| relocated(section.name().unwrap_or_default())),
+                symbols: has(".symtab"),
+                bolted: has(".note.bolt_info") || names.iter().any(|name| name.starts_with(".bolt.")),
+                bolt_instrumented: has(".bolt.instr.tables"),
+                pgo_instrumented: has("__llvm_prf_cnts"),
+            })
+        })
+    }
+}
+
+/// What tells a linked file from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// In hexadecimal; none where the linker wrote none.
+    pub build_id: Option<String>,
+    /// Hash of the names, addresses and contents of its sections of code, in hexadecimal.
+    pub code: String,
+}
+
+impl Identity {
+    /// Reads a linked file. None: it is no ELF file, or it is one that was not linked.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is a damaged ELF file.
+    pub fn read(path: &Utf8Path) -> Result<Option<Identity>> {
+        let damaged = || format!("{path} is not a valid ELF file");
+        let found = open(path, |object| {
+            if !matches!(object.kind(), ObjectKind::Executable | ObjectKind::Dynamic) {
+                return Ok(None);
+            }
+            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let build_id = object.build_id().with_context(damaged)?.map(hex);
+            let mut hasher = blake3::Hasher::new();
+            for section in object.sections().filter(|section| section.kind() == SectionKind::Text) {
+                let name = section.name_bytes().with_context(damaged)?;
+                let data = section.data().with_context(damaged)?;
+                for part in [name, &section.address().to_le_bytes(), data] {
+                    hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+                }
+            }
+            Ok(Some(Identity { build_id, code: hasher.finalize().to_hex().to_string() }))
+        })?;
+        Ok(found.flatten())
+    }
+}
+
+/// A function: the hash of its name, and that of its control flow.
+pub type FunctionIdentity = (u64, u64);
+
+/// Bytes of a record with 64-bit addresses: before LLVM 18, and since. Which one it is stands nowhere in a stripped file.
+const RECORD_SIZES: [usize; 2] = [64, 48];
+
+/// Object files have records and symbols as well, but are in no process.
+fn is_in_no_process(path: &Utf8Path) -> bool {
+    matches!(path.extension(), Some("o" | "a" | "rlib" | "rmeta"))
+}
+
+/// Takes the functions that an ELF file has records for from `wanted`, and returns how many. None: it is no ELF file, or not
+/// instrumented.
+///
+/// # Errors
+/// The file cannot be read, or is a damaged ELF file.
+pub fn take_known(path: &Utf8Path, wanted: &mut HashSet<FunctionIdentity>) -> Result<Option<usize>> {
+    if is_in_no_process(path) {
+        return Ok(None);
+    }
+    let taken = open(path, |object| {
+        let Some(section) = object.section_by_name("__llvm_prf_data") else { return Ok(None) };
+        let data = section.data().with_context(|| format!("cannot read the records of {path}"))?;
+        let known = |size: usize| {
+            let identities = data.chunks_exact(size).map(|record| (u64_at(record, 0), u64_at(record, 8)));
+            identities.filter(|identity| wanted.contains(identity)).collect::<HashSet<FunctionIdentity>>()
+        };
+        let known = RECORD_SIZES.map(known).into_iter().max_by_key(HashSet::len).unwrap_or_default();
+        Ok(Some(known))
+    })?;
+    Ok(taken.flatten().map(|known| {
+        known.iter().for_each(|identity| _ = wanted.remove(identity));
+        known.len()
+    }))
+}
+
+/// Calls `each` with the names of the functions that an ELF file defines. None: it is no ELF file.
+///
+/// # Errors
+/// The file cannot be read, or is a damaged ELF file.
+pub fn symbols(path: &Utf8Path, mut each: impl FnMut(&str)) -> Result<Option<()>> {
+    if is_in_no_process(path) {
+        return Ok(None);
+    }
+    open(path, |object| {
+        let functions = object.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_definition());
+        functions.for_each(|symbol| _ = symbol.name().map(&mut each));
+        Ok(())
+    })
+}
