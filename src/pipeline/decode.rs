@@ -6,12 +6,10 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
+use super::ToolDecl;
 use super::error::{Problem, nearest_of};
-use super::kind::{Keys, Kind, KindEntry, Kinds};
-use super::load::kind_word;
 use super::schema::{Shape, type_of};
 use super::tree::{Node, Table, Value};
-use super::{Common, ToolDecl};
 
 /// Checks types and keys of a value and all that is in it. True if there was nothing to say.
 pub(super) fn structure(key: &str, node: &Node, shape: &Shape, problems: &mut Vec<Problem>) -> bool {
@@ -50,7 +48,7 @@ fn keys(name: &str, table: &Table, shape: &Shape, span: &Range<usize>, problems:
 }
 
 /// Tells of keys that mean nothing, and of those that are missing.
-fn known_keys(table: &Table, of: &str, shape: &Shape, span: &Range<usize>, problems: &mut Vec<Problem>) {
+pub(super) fn known_keys(table: &Table, of: &str, shape: &Shape, span: &Range<usize>, problems: &mut Vec<Problem>) {
     let valid = shape.keys();
     let unknown: Vec<_> = table.entries.iter().filter(|entry| !valid.contains(entry.key.as_str())).collect();
     if shape.is_closed() {
@@ -67,80 +65,6 @@ fn known_keys(table: &Table, of: &str, shape: &Shape, span: &Range<usize>, probl
 /// A key that means nothing in `of`.
 pub(super) fn unknown_key(key: &str, at: Range<usize>, of: &str, shape: &Shape) -> Problem {
     Problem::at(format!("{of} has no key `{key}`"), at).suggest(key, shape.keys())
-}
-
-/// A stage as it is written, with its templates.
-pub(super) struct Written<'a> {
-    pub table: &'a Table,
-    pub span: &'a Range<usize>,
-    /// Where its name stands.
-    pub at: &'a Range<usize>,
-    /// References in some keys could not be replaced.
-    pub broken: bool,
-}
-
-/// A stage; `table` has its keys with references replaced, as far as that was possible. None if there is a problem that leaves
-/// nothing to go on with.
-pub(super) fn stage(
-    kinds: &'static Kinds,
-    table: &Table,
-    written: &Written,
-    problems: &mut Vec<Problem>,
-) -> Option<(Common, Kind)> {
-    let before = problems.len();
-    let span = written.span;
-    let name = table.get("name").and_then(Node::as_str).unwrap_or_default();
-    let named = if name.is_empty() { String::new() } else { format!(" `{name}`") };
-    let kind = kind(kinds, table, &named, span, problems)?;
-    let shape = Shape::stage(kinds, kind.name);
-    let of = format!("the {} stage{named}", kind.name);
-    let common_keys = Shape::definition(kinds, "Common").keys();
-    let (mut common, mut own) = (Table::default(), Table::default());
-    known_keys(written.table, &of, &shape, span, problems);
-    for entry in table.entries.iter().filter(|entry| shape.keys().contains(entry.key.as_str())) {
-        if structure(&entry.key, &entry.node, &shape.key(&entry.key), problems) {
-            let side = if common_keys.contains(entry.key.as_str()) { &mut common } else { &mut own };
-            side.entries.push(entry.clone());
-        }
-    }
-    let common = decode(common, span, problems).map(|common: Common| Common {
-        // What is asked everywhere is whether the stage is on.
-        when: common.when && !common.unless,
-        ..common
-    });
-    let incomplete = written.broken || problems.len() > before;
-    if let Some(common) = &common {
-        common.check(table, written.at, problems);
-    }
-    let mut keys = Keys { own, table, written: written.table, span, at: written.at, name, problems, incomplete };
-    let kind = (kind.read)(&mut keys);
-    common.zip(kind).filter(|_| keys.is_complete())
-}
-
-/// The kind that a stage says it is.
-fn kind(
-    kinds: &'static Kinds,
-    table: &Table,
-    name: &str,
-    span: &Range<usize>,
-    problems: &mut Vec<Problem>,
-) -> Option<&'static KindEntry> {
-    let word = kind_word(table);
-    let found = kinds.find(word);
-    if found.is_none() {
-        let problem = match table.get("kind") {
-            None => Problem::at(format!("the stage{name} needs the key `kind`"), span.clone()),
-            Some(node) => {
-                let message = match node.as_str() {
-                    Some(word) => format!("there is no kind of stage `{word}`"),
-                    None => format!("`kind` takes a string, not {}", node.what()),
-                };
-                Problem::at(message, node.span.clone())
-            }
-        };
-        problems.push(problem.suggest(word, kinds.names()));
-    }
-    found
 }
 
 /// An entry of `[tools]`.

@@ -13,10 +13,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::error::Problem;
+use super::merge::kind_word;
+use super::reference::tables;
+use super::schema::{self as built, Shape};
 use super::text::{self, OutputRef, Piece, Text};
 use super::tree::{Node, Table, Value};
 use super::value::{CommandLine, Words};
-use super::{decode, schema};
+use super::{Common, decode};
 
 /// The kinds that stages can have, and the schema that follows from them.
 pub struct Kinds {
@@ -30,7 +33,7 @@ impl Kinds {
     }
 
     pub(super) fn schema(&'static self) -> &'static Json {
-        self.schema.get_or_init(|| schema::build(self.entries))
+        self.schema.get_or_init(|| built::build(self.entries.iter().map(|entry| (entry.name, entry.schema))))
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
@@ -40,6 +43,16 @@ impl Kinds {
     pub(super) fn find(&self, name: &str) -> Option<&'static KindEntry> {
         self.entries.iter().find(|entry| entry.name == name)
     }
+}
+
+/// The JSON Schema of a pipeline file.
+pub fn schema(kinds: &'static Kinds) -> Schema {
+    built::of_files(kinds.schema())
+}
+
+/// The tables of keys for the reference, as Markdown: of the file, of variables and tools, of every stage, and of each kind.
+pub fn reference(kinds: &'static Kinds) -> String {
+    tables(kinds.schema(), kinds.names())
 }
 
 /// A kind of stages.
@@ -133,6 +146,80 @@ pub fn leading_output(text: &Text) -> Option<&[OutputRef]> {
         Some(Piece::Outputs(candidates)) => Some(candidates),
         _ => None,
     }
+}
+
+/// A stage as it is written, with its templates.
+pub(super) struct Written<'a> {
+    pub table: &'a Table,
+    pub span: &'a Range<usize>,
+    /// Where its name stands.
+    pub at: &'a Range<usize>,
+    /// References in some keys could not be replaced.
+    pub broken: bool,
+}
+
+/// Reads a stage; `table` has its keys with references replaced, as far as that was possible. None if there is a problem that leaves
+/// nothing to go on with.
+pub(super) fn read_stage(
+    kinds: &'static Kinds,
+    table: &Table,
+    written: &Written,
+    problems: &mut Vec<Problem>,
+) -> Option<(Common, Kind)> {
+    let before = problems.len();
+    let span = written.span;
+    let name = table.get("name").and_then(Node::as_str).unwrap_or_default();
+    let named = if name.is_empty() { String::new() } else { format!(" `{name}`") };
+    let kind = kind(kinds, table, &named, span, problems)?;
+    let shape = Shape::stage(kinds.schema(), kind.name);
+    let of = format!("the {} stage{named}", kind.name);
+    let common_keys = Shape::definition(kinds.schema(), "Common").keys();
+    let (mut common, mut own) = (Table::default(), Table::default());
+    decode::known_keys(written.table, &of, &shape, span, problems);
+    for entry in table.entries.iter().filter(|entry| shape.keys().contains(entry.key.as_str())) {
+        if decode::structure(&entry.key, &entry.node, &shape.key(&entry.key), problems) {
+            let side = if common_keys.contains(entry.key.as_str()) { &mut common } else { &mut own };
+            side.entries.push(entry.clone());
+        }
+    }
+    let common = decode::decode(common, span, problems).map(|common: Common| Common {
+        // What is asked everywhere is whether the stage is on.
+        when: common.when && !common.unless,
+        ..common
+    });
+    let incomplete = written.broken || problems.len() > before;
+    if let Some(common) = &common {
+        common.check(table, written.at, problems);
+    }
+    let mut keys = Keys { own, table, written: written.table, span, at: written.at, name, problems, incomplete };
+    let kind = (kind.read)(&mut keys);
+    common.zip(kind).filter(|_| keys.is_complete())
+}
+
+/// The kind that a stage says it is.
+fn kind(
+    kinds: &'static Kinds,
+    table: &Table,
+    name: &str,
+    span: &Range<usize>,
+    problems: &mut Vec<Problem>,
+) -> Option<&'static KindEntry> {
+    let word = kind_word(table);
+    let found = kinds.find(word);
+    if found.is_none() {
+        let problem = match table.get("kind") {
+            None => Problem::at(format!("the stage{name} needs the key `kind`"), span.clone()),
+            Some(node) => {
+                let message = match node.as_str() {
+                    Some(word) => format!("there is no kind of stage `{word}`"),
+                    None => format!("`kind` takes a string, not {}", node.what()),
+                };
+                Problem::at(message, node.span.clone())
+            }
+        };
+        problems.push(problem.suggest(word, kinds.names()));
+    }
+    found
 }
 
 /// The keys of one stage, while its kind reads them.

@@ -23,6 +23,7 @@ use super::check::{self, Draft};
 use super::decode;
 use super::error::{LoadError, Problem};
 use super::idle;
+use super::kind::{Written, read_stage};
 use super::merge;
 use super::read::{Reader, Sources, normal, resolved};
 use super::schema::Shape;
@@ -68,8 +69,8 @@ pub fn stage(text: &str, kinds: &'static Kinds) -> Result<Stage, LoadError> {
     let (parsed, errors) = DeTable::parse_recoverable(text);
     problems.extend(errors.iter().map(|error| Problem::new(error.message())));
     let (table, all) = (tree::table(parsed.into_inner(), 0), 0..text.len());
-    let written = decode::Written { table: &table, span: &all, at: &all, broken: false };
-    match decode::stage(kinds, &table, &written, &mut problems) {
+    let written = Written { table: &table, span: &all, at: &all, broken: false };
+    match read_stage(kinds, &table, &written, &mut problems) {
         Some((common, kind)) if problems.is_empty() => Ok(Stage::new(common, kind)),
         _ => Err(LoadError { problems, sources }),
     }
@@ -87,7 +88,7 @@ impl Loader<'_> {
         let empty = Table::default();
         let section = |key: &str| tree.get(key).and_then(Node::as_table).unwrap_or(&empty);
         let variables = vars::resolve(section("vars"), self.options, self.sources, self.problems);
-        let mut templates = Templates::new(tree.get("template"), self.options.kinds, self.problems);
+        let mut templates = Templates::new(tree.get("template"), self.options.kinds.schema(), self.problems);
         let stages = tree.get("stage").and_then(Node::as_array).unwrap_or_default();
         let (stages, likes): (Vec<Node>, Vec<Vec<Like>>) =
             stages.iter().map(|stage| templates.stage(stage, self.problems)).unzip();
@@ -126,7 +127,7 @@ impl Loader<'_> {
 
     /// Keys outside of stages, and types, as far as they do not depend on variables.
     fn top_level(&mut self, tree: &Table) {
-        let shape = Shape::file(self.options.kinds);
+        let shape = Shape::file(self.options.kinds.schema());
         for entry in &tree.entries {
             let key = entry.key.as_str();
             if !shape.keys().contains(key) {
@@ -167,7 +168,7 @@ impl Loader<'_> {
 
     fn tools(&mut self, section: &Table, names: &Names) -> IndexMap<String, ToolDecl> {
         let mut tools = IndexMap::new();
-        let shape = Shape::file(self.options.kinds).key("tools");
+        let shape = Shape::file(self.options.kinds.schema()).key("tools");
         for entry in &section.entries {
             if !text::is_name(&entry.key) {
                 let message =
@@ -192,13 +193,13 @@ impl Loader<'_> {
         let on = !names.off.contains(name);
         let (fixed, open) = table.entries.iter().cloned().partition(|entry| matches!(&*entry.key, "name" | "kind"));
         let mut substitution = Substitution::new(names, Owner::Stage { on }, self.problems);
-        let shape = Shape::stage(self.options.kinds, kind_word(table));
+        let shape = Shape::stage(self.options.kinds.schema(), merge::kind_word(table));
         let (open, broken) = substitution.entries(&Table { entries: open }, &shape);
         let found = substitution.found;
         let mut substituted = Table { entries: fixed };
         substituted.entries.extend(open.entries);
-        let written = decode::Written { table, span: &stage.span, at, broken };
-        let decoded = decode::stage(self.options.kinds, &substituted, &written, self.problems);
+        let written = Written { table, span: &stage.span, at, broken };
+        let decoded = read_stage(self.options.kinds, &substituted, &written, self.problems);
         let switch = |(key, off): (&str, bool)| {
             let text = Text::parse(table.get(key)?.as_str()?).ok()?;
             text.variables().first().map(|variable| format!("{variable}={off}"))
@@ -217,7 +218,7 @@ impl Loader<'_> {
 
     fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> IndexMap<String, Text> {
         let mut outputs = IndexMap::new();
-        let shape = Shape::file(self.options.kinds).key("outputs");
+        let shape = Shape::file(self.options.kinds.schema()).key("outputs");
         for entry in &section.entries {
             if !decode::structure(&entry.key, &entry.node, &shape.key(&entry.key), self.problems) {
                 continue;
@@ -280,11 +281,6 @@ fn default_name(path: &Utf8Path) -> String {
     let stem = path.file_stem().unwrap_or("pipeline");
     let dir = path.parent().and_then(Utf8Path::file_name);
     dir.filter(|_| stem == "pipeline").unwrap_or(stem).to_string()
-}
-
-/// The kind that a stage says it is, which may be none.
-pub(super) fn kind_word(stage: &Table) -> &str {
-    stage.get("kind").and_then(Node::as_str).unwrap_or_default()
 }
 
 /// Keys that change neither what a stage makes nor how.

@@ -6,7 +6,6 @@ use std::fmt::Write;
 
 use serde_json::Value as Json;
 
-use super::kind::Kinds;
 use super::schema::REFERENCE;
 
 /// Definitions that are tables of their own in the reference, and how they are called there.
@@ -20,8 +19,7 @@ const TABLES: [(&str, &str); 6] = [
 ];
 
 /// The tables of keys: of the file, of variables and tools, of every stage, and of each kind.
-pub fn reference(kinds: &'static Kinds) -> String {
-    let root = kinds.schema();
+pub(super) fn tables(root: &'static Json, kinds: impl Iterator<Item = &'static str>) -> String {
     let defs = &root["$defs"];
     let mut tables = Tables { defs, out: String::new() };
     tables.section(2, "The file", root, &[]);
@@ -29,7 +27,7 @@ pub fn reference(kinds: &'static Kinds) -> String {
     tables.section(3, "A tool, in `[tools]`", &defs["ToolDecl"], &[]);
     tables.section(2, "Every stage", &defs["Common"], &[]);
     let common: Vec<&str> = keys(&defs["Common"]);
-    for kind in kinds.names() {
+    for kind in kinds {
         let stage = &defs[format!("{kind}-stage")];
         tables.section(2, &format!("`kind = \"{kind}\"`"), stage, &common);
         let mut said = stage["properties"].to_string();

@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::kind::{KindEntry, Kinds};
 use super::text::RESERVED;
 use super::tree::{self, Node};
 use super::{Common, Text, ToolDecl};
@@ -143,9 +142,9 @@ enum ToolEntry {
     Declaration(ToolDecl),
 }
 
-/// The JSON Schema of a pipeline file.
-pub fn schema(kinds: &'static Kinds) -> Schema {
-    let mut whole = kinds.schema().clone();
+/// The schema for editors: references may stand in place of values.
+pub(super) fn of_files(built: &Value) -> Schema {
+    let mut whole = built.clone();
     widen(&mut whole);
     tighten(&mut whole);
     // The root is an object, which is a schema.
@@ -153,13 +152,13 @@ pub fn schema(kinds: &'static Kinds) -> Schema {
 }
 
 /// Without references in place of values: what a file must look like when they are replaced.
-pub(super) fn build(entries: &[KindEntry]) -> Value {
+pub(super) fn build(kinds: impl Iterator<Item = (&'static str, fn(&mut SchemaGenerator) -> Schema)>) -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut common = Value::from(Common::json_schema(&mut generator));
     let what = common["properties"]["kind"]["description"].take();
-    let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
+    let kinds: Vec<_> = kinds.map(|(name, own)| (name, Value::from(own(&mut generator)))).collect();
+    let names: Vec<&str> = kinds.iter().map(|(name, _)| *name).collect();
     common["properties"]["kind"] = json!({ "description": what, "enum": names });
-    let kinds: Vec<_> = entries.iter().map(|entry| (entry.name, Value::from((entry.schema)(&mut generator)))).collect();
     let mut root = Value::from(generator.root_schema_for::<PipelineFile>());
     let mut alternatives = Vec::new();
     for (name, own) in kinds {
@@ -309,20 +308,20 @@ impl Shape {
     }
 
     /// The whole file.
-    pub fn file(kinds: &'static Kinds) -> Shape {
-        let mut shape = Shape { schema: kinds.schema(), ..Shape::any() };
+    pub fn file(schema: &'static Value) -> Shape {
+        let mut shape = Shape { schema, ..Shape::any() };
         shape.add(shape.schema);
         shape
     }
 
     /// A stage of a kind; with an unknown kind nothing is known of it.
-    pub fn stage(kinds: &'static Kinds, kind: &str) -> Shape {
-        Shape::definition(kinds, &format!("{kind}-stage"))
+    pub fn stage(schema: &'static Value, kind: &str) -> Shape {
+        Shape::definition(schema, &format!("{kind}-stage"))
     }
 
     /// A definition of the schema.
-    pub fn definition(kinds: &'static Kinds, name: &str) -> Shape {
-        let mut shape = Shape { schema: kinds.schema(), ..Shape::any() };
+    pub fn definition(schema: &'static Value, name: &str) -> Shape {
+        let mut shape = Shape { schema, ..Shape::any() };
         if let Some(definition) = shape.schema["$defs"].get(name) {
             shape.add(definition);
         }

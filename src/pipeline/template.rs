@@ -14,10 +14,10 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use serde_json::Value as Json;
+
 use super::error::{Mark, Problem};
-use super::kind::Kinds;
-use super::load::kind_word;
-use super::merge;
+use super::merge::{self, kind_word};
 use super::schema::Shape;
 use super::text;
 use super::tree::{Node, Table, Value};
@@ -35,14 +35,14 @@ pub(super) struct Like {
 
 /// The templates of a pipeline.
 pub(super) struct Templates {
-    kinds: &'static Kinds,
+    schema: &'static Json,
     table: Table,
     used: BTreeSet<String>,
 }
 
 impl Templates {
     /// Reads `[template]`.
-    pub fn new(section: Option<&Node>, kinds: &'static Kinds, problems: &mut Vec<Problem>) -> Templates {
+    pub fn new(section: Option<&Node>, schema: &'static Json, problems: &mut Vec<Problem>) -> Templates {
         let mut table = section.and_then(Node::as_table).cloned().unwrap_or_default();
         for entry in &mut table.entries {
             if let Some(message) = text::name_problem("template", &entry.key) {
@@ -56,7 +56,7 @@ impl Templates {
                 );
             }
         }
-        Templates { kinds, table, used: BTreeSet::new() }
+        Templates { schema, table, used: BTreeSet::new() }
     }
 
     /// A stage with the keys of its templates, and where it names them.
@@ -65,7 +65,7 @@ impl Templates {
         let mut likes = Vec::new();
         let mut stage = self.lay(stage, &name, &OF_ONE_STAGE, &mut likes, problems);
         if let Value::Table(table) = &mut stage.value {
-            let shape = Shape::stage(self.kinds, kind_word(table));
+            let shape = Shape::stage(self.schema, kind_word(table));
             for entry in &mut table.entries {
                 let of_items = shape.key(&entry.key).item();
                 if let Value::Array(items) = &mut entry.node.value

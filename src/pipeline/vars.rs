@@ -78,7 +78,10 @@ pub(super) fn resolve(
             let problem = Problem::at(message, entry.at.clone()).mark(other.at.clone(), format!("`{}`", other.name));
             problems.push(problem.help("give one of them a name that differs in more than its signs"));
         }
-        let shape = Shape::definition(options.kinds, if entry.node.as_table().is_some() { "VarDecl" } else { "Plain" });
+        let shape = Shape::definition(
+            options.kinds.schema(),
+            if entry.node.as_table().is_some() { "VarDecl" } else { "Plain" },
+        );
         decode::structure(&name, &entry.node, &shape, problems);
         let mut variable = None;
         if let Value::Table(table) = long(entry.node.clone(), "default").value

@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::gather::{Instrumented, Slots};
+use super::gather::{Instrumented, SLOTS, Slots, slot_path_file};
 use super::{Context, Declaration, PlanError, Relocations, StageKind, kind_of};
 use crate::pipeline::{Answers, Keys, Need, OutputRef, Profiles, Stage, Supplied, Text};
 use crate::plan::{Arg, Command, Late, Op, Output, Part, Step, Symbol};
@@ -179,16 +179,8 @@ impl StageKind for Bolt {
     }
 }
 
-/// The output with all instrumented copies.
-pub(super) const SLOTS: &str = "slots";
-
 /// Of the counts in a BOLT profile, how many may be of functions that have other code.
 const MAX_STALE: &str = "20%";
-
-/// The text file, beside a slot's directory, that says which profile path is compiled into it.
-pub(super) fn slot_path_file(slots: &Arg, slot: &Arg) -> Arg {
-    slots.clone().with("/slot-").with(slot.clone()).with(".path")
-}
 
 fn instrument(kind: &Bolt, slots: u32, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) -> Result<(), PlanError> {
     let options = options::instrument(&kind.options, cx)?;

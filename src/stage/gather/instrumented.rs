@@ -9,8 +9,15 @@ use crate::facts::Facts;
 use crate::pipeline::{CommandLine, OutputRef, Stage, Text, leading_output};
 use crate::plan::{Arg, Command, Gap, Late, Part, Step, Symbol};
 use crate::profile::Format;
-use crate::stage::bolt::{SLOTS, slot_path_file};
 use crate::stage::{Context, PlanError, kind_of};
+
+/// The output with all instrumented copies.
+pub const SLOTS: &str = "slots";
+
+/// The text file, beside a slot's directory, that says which profile path is compiled into it.
+pub fn slot_path_file(slots: &Arg, slot: &Arg) -> Arg {
+    slots.clone().with("/slot-").with(slot.clone()).with(".path")
+}
 
 /// The instrumented build.
 pub struct Instrumented<'a> {

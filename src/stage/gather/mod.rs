@@ -23,7 +23,7 @@ use crate::plan::{
     TakeProfile, Workload as Planned,
 };
 use crate::profile::Format;
-pub use instrumented::{Instrumented, Slots, branch_records};
+pub use instrumented::{Instrumented, SLOTS, Slots, branch_records, slot_path_file};
 use instrumented::{convert, record};
 
 /// Runs workloads on an instrumented build and merges the profiles that they write into one, the output `profile`.
