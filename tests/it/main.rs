@@ -36,11 +36,13 @@ mod pipeline {
     mod errors;
     mod idle;
     mod load;
+    mod own_kind;
     mod properties;
     mod reference;
     mod shipped;
     mod supply;
     mod support;
+    mod templates;
 }
 mod plan {
     mod bench;
