@@ -98,6 +98,7 @@ impl World {
             outputs: Default::default(),
             stages: vec![stage.clone()],
             used: Default::default(),
+            unused_templates: Vec::new(),
             hash: "h".into(),
         };
         let outputs = BTreeMap::from([(lib, "ab".repeat(32))]);
