@@ -155,8 +155,9 @@ pub fn continue_own_tree() {
     signal(&own_tree(), Signal::CONT);
 }
 
-/// `/proc/PID/stat`. The name stands in parentheses and may itself have any character in it, so the last `)` ends it.
-fn parse_stat(stat: &[u8]) -> Option<Proc> {
+/// The process that the content of `/proc/PID/stat` describes. The name stands in parentheses and may itself have any character in
+/// it, so the last `)` ends it.
+pub fn parse_stat(stat: &[u8]) -> Option<Proc> {
     let text = String::from_utf8_lossy(stat);
     let (pid, rest) = text.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
@@ -175,39 +176,4 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
         pages: field(24).and_then(|pages| pages.parse().ok()).unwrap_or(0),
         name: name.to_owned(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stat_with_a_difficult_name() {
-        // Field numbers as in proc_pid_stat(5): 22 is starttime.
-        let line = b"4026 (a) R (b \xff) S 4019 4026 4011 0 -1 4194560 93 0 0 0 1 2 3 4 20 0 1 0 1337 2600960 95";
-        let process = parse_stat(line).unwrap();
-        assert_eq!((process.pid, process.parent, process.group, process.session), (4026, 4019, 4026, 4011));
-        assert_eq!((process.state, process.threads, process.start_time), ('S', 1, 1337));
-        assert_eq!((process.ticks, process.pages), (1 + 2 + 3 + 4, 95));
-        assert_eq!(process.name, "a) R (b \u{fffd}");
-        assert_eq!(parse_stat(b"4026 (a"), None);
-    }
-
-    #[test]
-    fn descendants_are_found_across_generations() {
-        let name = String::new;
-        let with = |pid, parent| {
-            let (group, session, state, threads, start_time, ticks, pages) = (1, 1, 'S', 1, 0, 0, 0);
-            Proc { pid, parent, group, session, state, threads, start_time, ticks, pages, name: name() }
-        };
-        let all = [with(9, 5), with(1, 0), with(5, 3), with(3, 1), with(4, 1), with(6, 4)];
-        let pids = |roots: &[i32]| -> Vec<i32> {
-            descendants(&all, roots.iter().copied()).iter().map(|process| process.pid).collect()
-        };
-        assert_eq!(pids(&[3]), [5, 9]);
-        assert_eq!(pids(&[1]), [3, 4, 5, 6, 9]);
-        assert_eq!(pids(&[9]), [0; 0]);
-        // A circle, which a snapshot taken over time can hold, ends.
-        assert_eq!(descendants(&[with(7, 8), with(8, 7)], [7]).len(), 1);
-    }
 }

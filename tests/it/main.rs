@@ -56,6 +56,7 @@ mod plan {
     mod snapshots;
     mod support;
 }
+mod proc;
 mod process {
     mod runner;
     mod signals;
