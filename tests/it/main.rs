@@ -134,6 +134,7 @@ mod stream {
     mod gather;
     mod pids;
 }
+mod text;
 mod user {
     mod guide;
     mod hints;
