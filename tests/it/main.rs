@@ -65,16 +65,22 @@ mod process {
     mod tree;
 }
 mod profile {
+    mod archive;
     mod bundle;
     mod equal_c;
     mod equal_rust;
+    mod figures;
     mod indexed;
+    mod indexed_parts;
     mod merge;
     mod modes;
     mod mutations;
+    mod raw;
     mod show;
+    mod texts;
     mod tools;
     mod variants;
+    mod watch;
 }
 mod real {
     mod cargo;
