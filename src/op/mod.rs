@@ -17,7 +17,7 @@ mod check_space;
 mod clear_if_changed;
 pub(crate) mod compare;
 mod copy_workspace;
-pub(crate) mod merge;
+pub mod merge;
 mod metrics;
 mod put_in_place;
 mod restore;

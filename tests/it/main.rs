@@ -29,6 +29,8 @@ mod op {
     mod bolt;
     mod bootstrap;
     mod files;
+    mod merge;
+    mod merge_fdata;
     mod place;
     mod profile;
     mod profile_checks;
