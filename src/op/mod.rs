@@ -24,7 +24,7 @@ mod restore;
 mod same;
 mod shadow;
 mod slot;
-mod stream;
+pub mod stream;
 mod strip_like;
 mod take_profile;
 mod unfinished;

@@ -141,6 +141,7 @@ mod stream {
     mod damage;
     mod gather;
     mod pids;
+    mod store;
 }
 mod text;
 mod user {
