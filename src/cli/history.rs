@@ -4,13 +4,12 @@ use anyhow::{Context as _, Result};
 
 use super::args::{HistoryArgs, HistoryCommand, HistoryDiffArgs};
 use super::exit::Usage;
-use super::plan::print;
+use super::output::print;
 use super::{last_run, project};
+use crate::names::RunId;
 use crate::report::info::{RunRow, diff_table, history_table};
 use crate::report::model::diff::Diff;
-use crate::report::model::load;
-use crate::report::summary::RunSummary;
-use crate::report::summary::alike::Subject;
+use crate::report::model::past;
 use crate::state::journal;
 use crate::state::layout::Layout;
 
@@ -29,14 +28,11 @@ fn list(args: &HistoryArgs) -> Result<u8> {
         if rows.len() == args.number {
             break;
         }
-        let read = load::read(&layout, &run)?;
-        if let Some(warning) = read.warning {
+        let (model, warning) = past::read(&layout, &run)?;
+        if let Some(warning) = warning {
             tracing::debug!("{warning}");
         }
-        if !read.events.is_empty() {
-            let summary = RunSummary { running: read.running, ..RunSummary::of(&read.events) };
-            rows.push(RunRow::of(&run, &summary));
-        }
+        rows.extend(model.began().map(|_| RunRow::of(&run, &model)));
     }
     rows.reverse();
     if rows.is_empty() && args.number > 0 {
@@ -45,7 +41,7 @@ fn list(args: &HistoryArgs) -> Result<u8> {
     if args.common.json {
         print(&(serde_json::to_string_pretty(&rows).context("the runs cannot be written as JSON")? + "\n"))?;
     } else {
-        print(&history_table(&rows, &jiff::tz::TimeZone::system(), super::look()))?;
+        print(&history_table(&rows, &jiff::tz::TimeZone::system(), super::output::look()))?;
     }
     Ok(0)
 }
@@ -57,21 +53,20 @@ fn diff(args: &HistoryDiffArgs) -> Result<u8> {
         Some(name) => find(&layout, Some(name))?,
         None => before(&layout, &to)?,
     };
-    let diff = Diff::of(&load::report(&layout, &from)?, &load::report(&layout, &to)?);
+    let diff = Diff::of(&past::report(&layout, &from)?, &past::report(&layout, &to)?);
     if args.common.json {
         print(&(serde_json::to_string_pretty(&diff).context("the changes cannot be written as JSON")? + "\n"))?;
     } else {
-        print(&diff_table(&diff, args.all, super::look()))?;
+        print(&diff_table(&diff, args.all, super::output::look()))?;
     }
     Ok(0)
 }
 
 /// The last run of the same pipeline before that one.
-fn before(layout: &Layout, run: &str) -> Result<String> {
-    let summary = |name: &str| -> Result<_> { Ok(RunSummary::of(&load::read(layout, name)?.events)) };
-    let of = summary(run)?;
+fn before(layout: &Layout, run: &str) -> Result<RunId> {
+    let of = past::about(layout, run)?;
     for name in journal::runs(layout)?.into_iter().rev().filter(|name| name.as_str() < run) {
-        if Subject::of(&summary(&name)?).same_pipeline(Subject::of(&of)) {
+        if past::about(layout, &name)?.same_pipeline(&of) {
             return Ok(name);
         }
     }
@@ -84,7 +79,7 @@ fn before(layout: &Layout, run: &str) -> Result<String> {
 }
 
 /// The run that is meant: by its name, a part of it, `last`, or `last~N`. None: the last one.
-pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<String> {
+pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<RunId> {
     let mut runs = journal::runs(layout)?;
     let wanted = wanted.unwrap_or("last");
     let back = match wanted.strip_prefix("last") {
@@ -114,7 +109,7 @@ pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<String> {
             }
         };
     }
-    let found: Vec<&String> = runs.iter().filter(|run| *run == wanted || run.contains(wanted)).collect();
+    let found: Vec<&RunId> = runs.iter().filter(|run| *run == wanted || run.contains(wanted)).collect();
     match found.as_slice() {
         [run] => Ok((*run).clone()),
         [] => Err(Usage(format!("there is no run `{wanted}`; `optbuild history` lists them")).into()),

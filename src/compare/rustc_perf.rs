@@ -14,11 +14,11 @@ use serde::Deserialize;
 
 use super::request::{Build, Invocation, Workload};
 use crate::facts::Facts;
-use crate::op::capture::Capture;
+use crate::fs::tree;
 use crate::toolchain::rustc_perf::{Crates, NO_WORKSPACE_ABOVE};
 
-/// What is measured when nobody says what: crates of people, not stress tests, that take seconds.
-/// None that rust-lang/rust trains its releases with, nor that those depend on.
+/// The crates that are measured by default. People wrote them, they are no stress tests, and each takes seconds. rust-lang/rust does not
+/// train its releases with them, and no crate that it trains with depends on them.
 pub const DEFAULT_CRATES: [&str; 3] = ["helloworld", "inflate", "html5ever-*"];
 
 /// How a crate is built, as rustc-perf calls it.
@@ -33,6 +33,17 @@ pub enum Profile {
     /// `cargo build --release`
     #[value(name = "Opt")]
     Opt,
+}
+
+impl Profile {
+    /// As rustc-perf and the command line call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Check => "Check",
+            Profile::Debug => "Debug",
+            Profile::Opt => "Opt",
+        }
+    }
 }
 
 /// Which crates, built how.
@@ -98,10 +109,10 @@ pub fn workloads(
         }
         let source = known.path(name);
         for profile in &selection.profiles {
-            let title = format!("{name} {profile:?}");
+            let title = format!("{name} {}", profile.name());
             say(&format!("building the dependencies of {title}"));
             let prepared = |side: &Build, which: &str| -> Result<Invocation> {
-                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{profile:?}-{which}"));
+                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{}-{which}", profile.name()));
                 prepare(&source, *profile, side, selection, env, &dir, &wrapper)
                     .with_context(|| format!("crate {title} with {}", side.name))
             };
@@ -130,7 +141,7 @@ fn prepare(
     let config: Config = serde_json::from_str(&text).context("perf-config.json is not as expected")?;
     let (copy, record, target) = (dir.join("crate"), dir.join("record"), dir.join("target"));
     fs::create_dir_all(&record).with_context(|| format!("cannot make {record}"))?;
-    Capture { from: vec![source.to_owned()], to: copy.clone(), ..Capture::default() }.copy()?;
+    tree::copy(source, &copy)?;
 
     let manifest = copy.join(config.cargo_toml.as_deref().unwrap_or("Cargo.toml"));
     let mut command = Command::new(&selection.cargo);

@@ -1,8 +1,9 @@
-//! Files and directory trees: what survives a kill, copies, patterns, and what `stat` says.
+//! Files and directory trees: what survives a kill, copies, replacements, patterns, and what `stat` says.
 //!
 //! Unaware of what the files mean.
 
 pub mod disk;
 pub mod pattern;
+pub mod replace;
 pub mod stat;
 pub mod tree;

@@ -41,6 +41,38 @@ pub fn set_mode_of_profile(path: &Utf8Path) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(PACKED)).with_context(|| format!("cannot set the mode of {path}"))
 }
 
+/// Copies a file, or a directory tree. A link to a file is followed. What stood at `to` is removed.
+///
+/// # Errors
+/// One of the paths lies in the other, or something cannot be read or written.
+pub fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    copy_anew(from, to, |_| true, |from, to, _| copy_file(from, to))
+}
+
+/// The same without what `takes` does not take of a directory. `file` puts each file of a directory in place.
+///
+/// # Errors
+/// As [`copy`].
+pub fn copy_anew(
+    from: &Utf8Path,
+    to: &Utf8Path,
+    takes: impl Fn(&Utf8Path) -> bool,
+    file: impl FnMut(&Utf8Path, &Utf8Path, &Metadata) -> Result<()>,
+) -> Result<()> {
+    if to.starts_with(from) || from.starts_with(to) {
+        bail!("{from} cannot be copied to {to}: one lies in the other");
+    }
+    let meta = fs::metadata(from).with_context(|| format!("cannot look at {from}"))?;
+    remove(to)?;
+    if meta.is_dir() {
+        return copy_part(from, to, takes, file);
+    }
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make the directory {parent}"))?;
+    }
+    copy_file(from, to)
+}
+
 /// Copies a tree into a directory that does not exist. `file` puts each file in place.
 ///
 /// # Errors

@@ -1,33 +1,23 @@
-//! `op bolt-statistics`: what llvm-bolt said of its work, out of the log of its step.
+//! `bolt-statistics`: what llvm-bolt said of its work, out of the log of its step, for reports.
 //!
-//! For reports. What is not found in the log is left out: llvm-bolt's words change with its versions, and a build does not
-//! depend on them.
+//! What is not found in the log is left out: llvm-bolt's words change with its versions, and a build does not depend on them.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
 use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
 
+use super::logs;
 use crate::event::Fact;
-
-/// Reads the log of a step that ran llvm-bolt.
-#[derive(Debug, clap::Args)]
-pub struct BoltStatistics {
-    /// The directory of the stage's logs.
-    #[arg(long)]
-    pub logs: Utf8PathBuf,
-    /// The step.
-    #[arg(long)]
-    pub step: String,
-}
+use crate::plan::ops::given::BoltStatistics;
 
 /// No more of a log is read.
 const LONGEST_LOG: u64 = 64 << 20;
 
 impl BoltStatistics {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
-        let Some(log) = self.log()? else { return Ok(Vec::new()) };
+        // The last try is the one that counts.
+        let Some(log) = logs::of_step(&self.logs, &self.step)?.pop() else { return Ok(Vec::new()) };
         let file = File::open(&log).with_context(|| format!("cannot read {log}"))?;
         let mut statistics = Statistics::default();
         let mut line = Vec::new();
@@ -37,25 +27,6 @@ impl BoltStatistics {
             line.clear();
         }
         Ok(statistics.facts())
-    }
-
-    /// `07-bolt.log`: the one with the highest number, as the step may have been tried again.
-    fn log(&self) -> Result<Option<Utf8PathBuf>> {
-        let number = |path: &Utf8Path| {
-            let (number, step) = path.file_name()?.strip_suffix(".log")?.split_once('-')?;
-            if step == self.step { number.parse::<u32>().ok() } else { None }
-        };
-        let mut last = None;
-        let entries = self.logs.read_dir_utf8().with_context(|| format!("cannot look into {}", self.logs))?;
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot look into {}", self.logs))?.into_path();
-            if let Some(number) = number(&path).filter(|_| fs::metadata(&path).is_ok_and(|found| found.is_file()))
-                && last.as_ref().is_none_or(|(highest, _)| number > *highest)
-            {
-                last = Some((number, path));
-            }
-        }
-        Ok(last.map(|(_, path)| path))
     }
 }
 
@@ -153,6 +124,10 @@ fn hexadecimal(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use camino::Utf8PathBuf;
+
     use super::*;
 
     // Parts of what llvm-bolt 22 printed of SQLite.

@@ -18,48 +18,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::stream::store;
 use crate::event::Fact;
 use crate::fs::tree;
+use crate::plan::RAN;
+use crate::plan::ops::given::Merge;
 use crate::profile::raw::{Input, Reason};
 use crate::profile::{self, Format, ProfileFile};
-use crate::text::share::Share;
 use work::Work;
-
-/// Merges the profiles below directories into one file.
-#[derive(Debug, clap::Args)]
-pub struct Merge {
-    /// The family of profiles.
-    #[arg(long)]
-    pub format: Format,
-    /// llvm-profdata or merge-fdata.
-    #[arg(long)]
-    pub tool: Utf8PathBuf,
-    /// A directory to look in, with all below it. Can be repeated.
-    #[arg(long, required = true)]
-    pub input: Vec<Utf8PathBuf>,
-    /// Looks for what workloads have left instead of raw profiles: merged ones (`profile.profdata`, `profile.fdata`) and sums.
-    #[arg(long)]
-    pub merged: bool,
-    /// A merged profile to add: the first level, for context-sensitive ones. Can be repeated.
-    #[arg(long)]
-    pub with: Vec<Utf8PathBuf>,
-    /// The file to write.
-    #[arg(long, conflicts_with = "output_dir", required_unless_present = "output_dir")]
-    pub output: Option<Utf8PathBuf>,
-    /// The directory to write `STEM-HASH.EXTENSION` to, named by the hash of the content.
-    #[arg(long, requires = "name")]
-    pub output_dir: Option<Utf8PathBuf>,
-    /// The first part of that name.
-    #[arg(long, requires = "output_dir")]
-    pub name: Option<String>,
-    /// Threads of llvm-profdata. 0: as many as there are cores.
-    #[arg(long, default_value_t = 1)]
-    pub threads: usize,
-    /// Deletes the raw profiles when they are merged, and moves damaged ones to `quarantine` beside the output.
-    #[arg(long)]
-    pub consume: bool,
-    /// The share of damaged profiles above which this fails.
-    #[arg(long, default_value = "1%")]
-    pub max_damaged: Share,
-}
 
 /// How many digits of its content's hash stand in the name of a merged profile: 80 bits.
 pub(super) const HASH_DIGITS: usize = 20;
@@ -80,7 +43,7 @@ impl Merge {
             files.extend(self.sums(&work)?.into_iter().map(|file| (file, 1)));
         }
         if files.is_empty() {
-            let ran = std::env::var(super::RAN).unwrap_or_default();
+            let ran = std::env::var(RAN).unwrap_or_default();
             bail!(match self.merged {
                 true => format!("no workload left a profile\n  looked in: {}", self.places()),
                 false => nothing_written(self.format, &self.places(), &ran),

@@ -1,122 +1,134 @@
 //! optbuild's own operations: what a stage does that no plain tool does.
 //!
 //! Each runs as a child process, `optbuild op NAME …`, so that a step can be written down, killed, and run elsewhere. What it
-//! counts goes to standard output as one JSON object per line, which the runner passes on. Unaware of stages and records.
+//! counts goes to standard output as one JSON object per line, which the runner passes on. How its arguments are written stands in
+//! `plan::ops`. Unaware of stages and records.
 
+mod bolt;
 mod bolt_statistics;
-pub mod capture;
-mod check_bolt_input;
-mod check_bolt_profile;
-mod check_bolt_use;
-mod check_gathered;
-mod check_instrumented;
-mod check_lto;
-mod check_profile;
-mod check_profile_use;
-mod check_space;
-mod clear_if_changed;
-pub(crate) mod compare;
-mod copy_workspace;
+mod build;
+mod compare;
+mod files;
+mod logs;
 pub mod merge;
-mod metrics;
-mod put_in_place;
-mod restore;
-mod same;
-mod shadow;
-mod slot;
+mod place;
+mod profile_use;
+mod profiles;
 pub mod stream;
-mod strip_like;
-mod take_profile;
-mod unfinished;
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
-pub use take_profile::ORIGIN;
-
-use anyhow::Context;
+use anyhow::{Context, Result};
 
 use crate::event::Fact;
+use crate::plan::ops::{Argument, BadCommandLine, Operation, given};
 
-/// In the environment of the operations after a workload: the workload's command line, for what they have to say of it.
-pub const RAN: &str = "OPTBUILD_RAN";
+pub use profiles::ORIGIN;
 
-/// The operations.
-#[derive(Debug, clap::Subcommand)]
-pub enum OpCommand {
-    Merge(merge::Merge),
-    StreamMerge(stream::StreamMerge),
-    CheckLto(check_lto::CheckLto),
-    CheckProfile(check_profile::CheckProfile),
-    CheckGathered(check_gathered::CheckGathered),
-    CheckProfileUse(check_profile_use::CheckProfileUse),
-    CheckInstrumented(check_instrumented::CheckInstrumented),
-    CheckBoltInput(check_bolt_input::CheckBoltInput),
-    CheckBoltProfile(check_bolt_profile::CheckBoltProfile),
-    CheckBoltUse(check_bolt_use::CheckBoltUse),
-    CheckBolted(check_bolt_input::CheckBolted),
-    BoltStatistics(bolt_statistics::BoltStatistics),
-    CheckSpace(check_space::CheckSpace),
-    ClearIfChanged(clear_if_changed::ClearIfChanged),
-    Metrics(metrics::Metrics),
-    Restore(restore::Restore),
-    Shadow(shadow::Shadow),
-    Capture(capture::Capture),
-    CopyWorkspace(copy_workspace::CopyWorkspace),
-    StripLike(strip_like::StripLike),
-    PutInPlace(put_in_place::PutInPlace),
-    Same(same::Same),
-    /// Boxed: it has many more options than the others.
-    Compare(Box<compare::Compare>),
-    ClearSlot(slot::ClearSlot),
-    Collect(slot::Collect),
-    TakeProfile(take_profile::TakeProfile),
+/// An operation.
+struct Entry {
+    name: &'static str,
+    about: &'static str,
+    arguments: &'static [Argument],
+    read: fn(&[String]) -> Result<Ready, BadCommandLine>,
 }
 
-/// Does it, and writes what it counted to standard output.
+/// An operation whose command line has been read: does it, and returns what it counted.
+pub type Ready = Box<dyn FnOnce() -> Result<Vec<Fact>>>;
+
+macro_rules! entries {
+    ($($Op:ident)*) => {
+        &[$(Entry {
+            name: given::$Op::NAME,
+            about: given::$Op::ABOUT,
+            arguments: given::$Op::ARGUMENTS,
+            read: |words| given::$Op::read(words).map(|op| Box::new(move || op.run()) as Ready),
+        }),*]
+    };
+}
+
+const ALL: &[Entry] = entries![
+    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckProfileUse CheckInstrumented
+    CheckBoltInput CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics StripLike ClearSlot Collect
+    Capture Shadow CopyWorkspace Same PutInPlace Restore
+    ClearIfChanged Metrics CheckSpace CheckLto
+    Compare
+];
+
+/// Does the operation that the words say, and writes what it counted to standard output; or what `--help` asks for.
 ///
 /// # Errors
 /// A sentence that says what is wrong with which file, and what to do about it.
-pub fn run(command: OpCommand) -> anyhow::Result<()> {
-    let facts = perform(&command)?;
-    let mut stdout = std::io::stdout().lock();
-    for fact in facts {
-        let line = serde_json::to_string(&fact).context("cannot write a fact as JSON")?;
-        writeln!(stdout, "{line}").context("cannot write to standard output")?;
+pub fn run(words: &[String]) -> Result<()> {
+    let mut text = String::new();
+    if let Some(help) = help(words) {
+        text = help;
+    } else {
+        for fact in perform(words)? {
+            text.push_str(&serde_json::to_string(&fact).context("cannot write a fact as JSON")?);
+            text.push('\n');
+        }
     }
-    Ok(())
+    std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
-/// Does it, and returns what it counted.
+/// Does the operation that the words say, and returns what it counted.
 ///
 /// # Errors
 /// As [`run`].
-pub fn perform(command: &OpCommand) -> anyhow::Result<Vec<Fact>> {
-    match command {
-        OpCommand::Merge(args) => args.run(),
-        OpCommand::StreamMerge(args) => args.run(),
-        OpCommand::CheckLto(args) => args.run(),
-        OpCommand::CheckProfile(args) => args.run(),
-        OpCommand::CheckGathered(args) => args.run(),
-        OpCommand::CheckProfileUse(args) => args.run(),
-        OpCommand::CheckInstrumented(args) => args.run(),
-        OpCommand::CheckBoltInput(args) => args.run(),
-        OpCommand::CheckBoltProfile(args) => args.run(),
-        OpCommand::CheckBoltUse(args) => args.run(),
-        OpCommand::CheckBolted(args) => args.run(),
-        OpCommand::BoltStatistics(args) => args.run(),
-        OpCommand::CheckSpace(args) => args.run(),
-        OpCommand::ClearIfChanged(args) => args.run(),
-        OpCommand::Metrics(args) => args.run(),
-        OpCommand::Restore(args) => args.run(),
-        OpCommand::Shadow(args) => args.run(),
-        OpCommand::Capture(args) => args.run(),
-        OpCommand::CopyWorkspace(args) => args.run(),
-        OpCommand::StripLike(args) => args.run(),
-        OpCommand::PutInPlace(args) => args.run(),
-        OpCommand::Same(args) => args.run(),
-        OpCommand::Compare(args) => args.run(),
-        OpCommand::ClearSlot(args) => args.run(),
-        OpCommand::Collect(args) => args.run(),
-        OpCommand::TakeProfile(args) => args.run(),
+pub fn perform(words: &[String]) -> Result<Vec<Fact>> {
+    read(words)?()
+}
+
+/// Reads a command line, without `optbuild op`.
+///
+/// # Errors
+/// There is no such operation, or it does not take these arguments.
+pub fn read(words: &[String]) -> Result<Ready, BadCommandLine> {
+    let (name, words) = words.split_first().map_or(("", words), |(name, words)| (name.as_str(), words));
+    match ALL.iter().find(|entry| entry.name == name) {
+        Some(entry) => (entry.read)(words),
+        None => Err(BadCommandLine { operation: name.into(), message: "there is no such operation".into() }),
+    }
+}
+
+/// What all operations do, or one of them, where the words ask for it.
+fn help(words: &[String]) -> Option<String> {
+    let asks = |word: &String| word == "--help" || word == "-h";
+    let mut text = String::new();
+    let mut row = |name: &str, about: &str| _ = writeln!(text, "  {name:20} {}", about.trim_start());
+    match words {
+        [] => ALL.iter().for_each(|entry| row(entry.name, entry.about)),
+        [only] if asks(only) => ALL.iter().for_each(|entry| row(entry.name, entry.about)),
+        [name, first, ..] if asks(first) => {
+            let entry = ALL.iter().find(|entry| entry.name == name)?;
+            for Argument { name, about, default, .. } in entry.arguments {
+                row(
+                    name,
+                    &format!("{about}{}", default.map(|value| format!(" [default: {value}]")).unwrap_or_default()),
+                );
+            }
+            text.insert_str(0, &format!("{}\n\n", entry.about.trim_start()));
+        }
+        _ => return None,
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_says_what_an_operation_does() {
+        let asked = |line: &str| help(&line.split_whitespace().map(Into::into).collect::<Vec<_>>());
+        let all = asked("--help").unwrap();
+        assert_eq!(all.lines().count(), ALL.len());
+        assert!(all.contains("capture              Copies a file or a directory"), "{all}");
+        let one = asked("merge --help").unwrap();
+        assert!(one.starts_with("Merges the profiles below directories into one file.\n"), "{one}");
+        assert!(one.contains("--max-damaged        The share") && one.contains("[default: 1%]"), "{one}");
+        assert_eq!(asked("merge --format --help"), None, "a value can be anything");
     }
 }

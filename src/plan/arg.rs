@@ -27,11 +27,8 @@ pub enum Part {
         path: Utf8PathBuf,
     },
     Late(Late),
-    /// A limit, by the name of its key: it decides whether something is done, or how, but not what is made, and is in no fingerprint.
-    Limit {
-        name: &'static str,
-        value: String,
-    },
+    /// A limit: it decides whether something is done, or how, but not what is made, and is in no fingerprint.
+    Limit(String),
     /// A secret variable: shown as `***`, never written down, hashed in fingerprints.
     Secret {
         name: String,
@@ -92,11 +89,6 @@ impl Arg {
     /// An argument of one part.
     pub fn part(part: Part) -> Arg {
         Arg { parts: vec![part] }
-    }
-
-    /// A [`Part::Limit`].
-    pub fn limit(name: &'static str, value: impl ToString) -> Arg {
-        Arg::part(Part::Limit { name, value: value.to_string() })
     }
 
     /// Appends parts: `Arg::from("-j").with(Symbol::Jobs)`.
@@ -161,32 +153,34 @@ impl Arg {
     /// What fingerprints hash: names instead of places. The value of a secret is replaced by its hash.
     pub fn symbolic(&self) -> String {
         self.render(|part| match part {
-            Part::Literal(text) => text.clone(),
-            Part::Symbol(symbol) => format!("<{}>", symbol.name()),
             Part::Tool { name, .. } => format!("<tool {name}>"),
             Part::Place { name, .. } => format!("<{name}>"),
-            Part::Limit { name, .. } => format!("<{name}>"),
-            Part::Late(Late::Path(output)) => format!("<{output}>"),
-            Part::Late(Late::Hash(output)) => format!("<hash of {output}>"),
+            Part::Limit(_) => "<limit>".into(),
             Part::Secret { name, value } => {
                 format!("<secret {name} {}>", blake3::hash(value.as_bytes()).to_hex())
             }
+            other => other.to_string(),
         })
     }
 }
 
-impl std::fmt::Display for Arg {
-    /// For people: real paths where they are known, `<…>` where they are not, `***` for secrets.
+/// For people: real paths where they are known, `<…>` where they are not, `***` for secrets.
+impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.render(|part| match part {
-            Part::Literal(text) => text.clone(),
-            Part::Symbol(symbol) => format!("<{}>", symbol.name()),
-            Part::Tool { path, .. } | Part::Place { path, .. } => path.to_string(),
-            Part::Limit { value, .. } => value.clone(),
-            Part::Late(Late::Path(output)) => format!("<{output}>"),
-            Part::Late(Late::Hash(output)) => format!("<hash of {output}>"),
-            Part::Secret { .. } => "***".into(),
-        }))
+        match self {
+            Part::Literal(text) | Part::Limit(text) => f.write_str(text),
+            Part::Symbol(symbol) => write!(f, "<{}>", symbol.name()),
+            Part::Tool { path, .. } | Part::Place { path, .. } => write!(f, "{path}"),
+            Part::Late(Late::Path(output)) => write!(f, "<{output}>"),
+            Part::Late(Late::Hash(output)) => write!(f, "<hash of {output}>"),
+            Part::Secret { .. } => f.write_str("***"),
+        }
+    }
+}
+
+impl std::fmt::Display for Arg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.parts.iter().try_for_each(|part| part.fmt(f))
     }
 }
 

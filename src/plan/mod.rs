@@ -5,8 +5,7 @@
 
 mod arg;
 pub mod companion;
-mod op;
-mod ops;
+pub mod ops;
 pub mod shell;
 
 use std::collections::BTreeMap;
@@ -16,8 +15,7 @@ use camino::Utf8PathBuf;
 
 pub use arg::{Arg, Late, Part, Symbol};
 pub use companion::Companion;
-pub use op::{Op, ShellLine, ShellWord};
-pub use ops::{CaptureHow, Merge, MergeOutput, ProfileUse, StreamMerge, TakeProfile};
+pub use ops::Op;
 
 /// Why a stage cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,7 +68,7 @@ pub struct Step {
 /// The forms of a step.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// A program of somebody else's.
+    /// A program.
     Command(Command),
     /// Workloads, several at a time, each of which counts only when it succeeded.
     Pool(Pool),
@@ -106,6 +104,9 @@ pub struct Pool {
     /// Runs beside the workloads.
     pub companion: Option<Companion>,
 }
+
+/// In the environment of the operations after a workload: the workload's command line, for what they have to say of it.
+pub const RAN: &str = "OPTBUILD_RAN";
 
 /// One command of a [`Pool`].
 #[derive(Debug, Clone)]
@@ -165,8 +166,8 @@ impl Step {
     }
 
     /// A step that is one of optbuild's operations.
-    pub fn op(name: impl Into<String>, op: Op) -> Step {
-        Step { name: name.into(), action: Action::Op(op) }
+    pub fn op(name: impl Into<String>, op: impl Into<Op>) -> Step {
+        Step { name: name.into(), action: Action::Op(op.into()) }
     }
 }
 

@@ -4,14 +4,15 @@
 //! the first error ends it. Operations that plain tools cannot do call `optbuild op`. Unaware of kinds.
 
 mod prelude;
-mod steps;
-mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
-use self::words::Words;
-use super::{Late, Part, StagePlan};
-use crate::pipeline::{OutputRef, Piece, Pipeline, Text, VarValue};
+use self::prelude::one_line;
+use super::ops::{Op, ShellLine, ShellWord};
+use super::{Action, Arg, Command, Late, Part, Pool, StagePlan, Step, Symbol};
+use crate::pipeline::{OutputRef, Piece, Pipeline, Text, VarValue, env_name};
+use crate::text::shell::quote;
 
 /// The variables of the caller's environment that commands see, as `run::environment` names them.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +28,7 @@ pub fn script(pipeline: &Pipeline, plans: &[StagePlan], environment: Environment
     let words = Words::new(plans);
     let mut body = String::new();
     for plan in plans {
-        body.push_str(&steps::stage(pipeline, plan, &words));
+        body.push_str(&stage(pipeline, plan, &words));
     }
     let deliveries = deliveries(pipeline, plans, &words);
     if !deliveries.is_empty() {
@@ -47,7 +48,7 @@ fn deliveries(pipeline: &Pipeline, plans: &[StagePlan], words: &Words) -> String
     let mut lines = String::new();
     for (name, text) in &pipeline.outputs {
         match delivered(pipeline, plans, words, text) {
-            Some(word) => lines.push_str(&format!("deliver {word} {}\n", words::quoted(name))),
+            Some(word) => lines.push_str(&format!("deliver {word} {}\n", quoted(name))),
             None => lines.push_str(&format!("# {name}: no stage of this script makes {text}\n")),
         }
     }
@@ -56,7 +57,7 @@ fn deliveries(pipeline: &Pipeline, plans: &[StagePlan], words: &Words) -> String
 
 /// A text of `[outputs]` as a word. None if it refers to what no plan makes.
 fn delivered(pipeline: &Pipeline, plans: &[StagePlan], words: &Words, text: &Text) -> Option<String> {
-    let mut arg = super::Arg::default();
+    let mut arg = Arg::default();
     for piece in &text.pieces {
         let part = match piece {
             Piece::Literal(text) => Part::Literal(text.clone()),
@@ -84,5 +85,202 @@ fn made(plans: &[StagePlan], candidates: &[OutputRef]) -> Option<OutputRef> {
     candidates.iter().find(makes).cloned()
 }
 
-/// Names of shell variables, each for one output.
-type Variables = BTreeMap<OutputRef, String>;
+fn stage(pipeline: &Pipeline, plan: &StagePlan, words: &Words) -> String {
+    let declared = pipeline.stage(&plan.stage);
+    let mut text = String::new();
+    let description = declared.and_then(|stage| stage.common.description.as_deref()).map(one_line);
+    let heading = match description {
+        Some(description) => format!("# {}: {description}", plan.stage),
+        None => format!("# {}", plan.stage),
+    };
+    text.push_str(&heading);
+    text.push('\n');
+    for note in &plan.notes {
+        text.push_str(&format!("# Note: {}\n", one_line(note)));
+    }
+    for gap in &plan.gaps {
+        text.push_str(&format!("# Missing where this was written: {}\n", one_line(&gap.what)));
+    }
+    let workspace = declared.and_then(|stage| stage.common.workspace.as_deref());
+    let workspace = workspace.map(|name| format!(" {}", quoted(name))).unwrap_or_default();
+    text.push_str(&format!("stage {}{workspace}\n", quoted(&plan.stage)));
+    for step in plan.steps.iter().chain(&plan.checks) {
+        text.push_str(&self::step(step, words));
+    }
+    for output in &plan.outputs {
+        let variable = words.variable(&plan.stage, &output.name);
+        let _ = match words.pattern(&output.path) {
+            (pattern, true) => writeln!(text, "{variable}=$(only {pattern})"),
+            (word, false) => writeln!(text, "{variable}={word}"),
+        };
+        if output.show {
+            let _ = writeln!(text, "cat \"${variable}\" >&2");
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn step(step: &Step, words: &Words) -> String {
+    match &step.action {
+        Action::Command(command) => format!("{}\n", self::command(command, words)),
+        Action::Op(op) => self::op(op, words),
+        Action::Pool(pool) => self::pool(pool, words),
+    }
+}
+
+fn op(op: &Op, words: &Words) -> String {
+    let lines = match &op.shell {
+        Some(lines) => lines.iter().map(|line| words.line(line)).collect(),
+        None => {
+            let line: Vec<String> = op.command_line().iter().map(|arg| words.word(arg)).collect();
+            vec![line.join(" ")]
+        }
+    };
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn command(command: &Command, words: &Words) -> String {
+    let mut text = format!("inside {}\nrun", words.word(&command.cwd));
+    for (name, value) in &command.env {
+        let _ = write!(text, " {}={}", quoted(name), words.word(value));
+    }
+    for arg in &command.argv {
+        let _ = write!(text, " {}", words.word(arg));
+    }
+    if let Some(stdout) = &command.stdout {
+        let _ = write!(text, " > {}", words.word(stdout));
+    }
+    text
+}
+
+fn pool(pool: &Pool, words: &Words) -> String {
+    let (mut text, mut taken) = (String::new(), BTreeSet::new());
+    for workload in &pool.workloads {
+        let _ = writeln!(text, "# workload {}", one_line(&workload.name));
+        text.push_str("attempt=$WORK/attempt; rm -rf \"$attempt\"; mkdir -p \"$attempt\"\n");
+        for step in &pool.prepare {
+            text.push_str(&self::step(step, words));
+        }
+        text.push_str(&self::command(&workload.command, words));
+        text.push_str(if workload.may_fail { " || echo 'it may fail; its profiles count' >&2\n" } else { "\n" });
+        // A script merges after each workload what a companion merges meanwhile.
+        let instead = pool.companion.iter().flat_map(|companion| &companion.instead);
+        for step in pool.commit.iter().chain(instead) {
+            text.push_str(&self::step(step, words));
+        }
+        // The attempt's working directory may be the current one. A name of several parts is one of a directory here.
+        let name = unique(workload.name.replace('/', "_"), &mut taken);
+        let _ = writeln!(text, "cd \"$WORK\"; mv \"$attempt\" \"$committed\"/{}", quoted(&name));
+    }
+    text
+}
+
+/// How arguments are written in this script.
+struct Words {
+    /// The variable with the path of each output.
+    variables: BTreeMap<OutputRef, String>,
+}
+
+impl Words {
+    fn new(plans: &[StagePlan]) -> Words {
+        let (mut variables, mut taken) = (BTreeMap::new(), BTreeSet::new());
+        for plan in plans {
+            for output in &plan.outputs {
+                let reference = OutputRef { stage: plan.stage.clone(), output: output.name.clone() };
+                // With a prefix: a stage may be called `PATH` or `0`.
+                let plain = format!("out_{}_{}", identifier(&plan.stage), identifier(&output.name));
+                variables.insert(reference, unique(plain, &mut taken));
+            }
+        }
+        Words { variables }
+    }
+
+    /// The variable with the path of an output.
+    fn variable(&self, stage: &str, output: &str) -> String {
+        let reference = OutputRef { stage: stage.into(), output: output.into() };
+        // A stage that the script leaves out: the caller sets the variable, or `set -u` says its name.
+        let otherwise = || format!("out_{}_{}", identifier(stage), identifier(output));
+        self.variables.get(&reference).cloned().unwrap_or_else(otherwise)
+    }
+
+    /// One word.
+    fn word(&self, arg: &Arg) -> String {
+        let arg = arg.clone().joined();
+        let word: String = arg.parts.iter().map(|part| self.part(part)).collect();
+        if word.is_empty() { "''".into() } else { word }
+    }
+
+    fn part(&self, part: &Part) -> String {
+        match part {
+            Part::Literal(text) => quoted(text),
+            Part::Limit(value) => quoted(value),
+            Part::Tool { path, .. } | Part::Place { path, .. } => quoted(path.as_str()),
+            Part::Symbol(symbol) => format!("\"${}\"", symbol_variable(*symbol)),
+            Part::Late(Late::Path(output)) => format!("\"${}\"", self.variable(&output.stage, &output.output)),
+            Part::Late(Late::Hash(output)) => {
+                format!("\"$(content_hash \"${}\")\"", self.variable(&output.stage, &output.output))
+            }
+            Part::Secret { name, .. } => format!("\"${{{}:?}}\"", env_name(name)),
+        }
+    }
+
+    /// One word in which the stars of literals are left to the shell; the second value says whether there are any.
+    fn pattern(&self, arg: &Arg) -> (String, bool) {
+        let mut stars = false;
+        let parts = arg.parts.iter().map(|part| match part {
+            Part::Literal(text) if text.contains('*') => {
+                stars = true;
+                text.split('*').map(quoted).collect::<Vec<_>>().join("*")
+            }
+            other => self.part(other),
+        });
+        let word = parts.collect();
+        (word, stars)
+    }
+
+    /// A line of an operation's plain equivalent.
+    fn line(&self, line: &ShellLine) -> String {
+        let words = line.iter().map(|word| match word {
+            ShellWord::Raw(text) => text.clone(),
+            ShellWord::Arg(arg) => self.word(arg),
+        });
+        words.collect()
+    }
+}
+
+/// What stands for exactly this text within a word; nothing for an empty one.
+fn quoted(text: &str) -> String {
+    if text.is_empty() { String::new() } else { quote(text) }
+}
+
+/// The variables that the script has for places.
+fn symbol_variable(symbol: Symbol) -> &'static str {
+    match symbol {
+        Symbol::Out => "out",
+        Symbol::Build => "build",
+        Symbol::Scratch => "scratch",
+        Symbol::Jobs => "jobs",
+        Symbol::Attempt => "attempt",
+        Symbol::Slot => "slot",
+        Symbol::Committed => "committed",
+        // Steps that read logs are for reports, which a script does not make.
+        Symbol::Logs => "scratch",
+        Symbol::Optbuild => "OPTBUILD",
+    }
+}
+
+/// The name, or one with a number behind it that is not taken yet.
+fn unique(plain: String, taken: &mut BTreeSet<String>) -> String {
+    let mut unique = plain.clone();
+    let mut number = 1;
+    while !taken.insert(unique.clone()) {
+        number += 1;
+        unique = format!("{plain}_{number}");
+    }
+    unique
+}
+
+fn identifier(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}

@@ -65,6 +65,21 @@ impl Format {
     }
 }
 
+impl std::fmt::Display for Format {
+    fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+        to.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Format {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Format, String> {
+        let formats = [Format::Profdata, Format::Fdata];
+        let named = formats.into_iter().find(|format| format.name() == name);
+        named.ok_or_else(|| "a format is `profdata` or `fdata`".into())
+    }
+}
+
 /// A profile on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileFile {

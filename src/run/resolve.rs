@@ -50,7 +50,7 @@ impl Resolver {
         for part in &arg.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
-                Part::Limit { value, .. } => text.push_str(value),
+                Part::Limit(value) => text.push_str(value),
                 Part::Symbol(symbol) => {
                     text.push_str(self.symbols.get(symbol).ok_or(ResolveError::Symbol(symbol.name()))?);
                 }

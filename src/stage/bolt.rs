@@ -11,7 +11,10 @@ mod options;
 use super::{Context, PlanError};
 use crate::pipeline::kind::{Bolt, bolt::Action};
 use crate::pipeline::{Kind, OutputRef, Supplied, Text};
-use crate::plan::{Arg, Command, Late, Op, Output, Part, Step, Symbol};
+use crate::plan::ops::{
+    BoltStatistics, CheckBoltInput, CheckBoltProfile, CheckBoltUse, CheckBolted, CheckProfile, Shadow, StripLike,
+};
+use crate::plan::{Arg, Command, Late, Output, Part, Step, Symbol};
 
 /// The output with all instrumented copies.
 pub(super) const SLOTS: &str = "slots";
@@ -49,7 +52,7 @@ fn instrument(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str
     for slot in 0..kind.slots.unwrap_or(1).max(1) {
         let rewrite = Rewrite::new(kind, cx, Some(slot), file)?;
         if slot == 0 {
-            cx.step(Step::op("check-input", Op::check_bolt_input(input, &rewrite.result)));
+            cx.step(rewrite.check_input(input));
         }
         let profiles = Arg::from(Symbol::Build).join(&format!("profiles/slot-{slot}"));
         let profile = profiles.clone().join("prof");
@@ -84,17 +87,19 @@ fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) 
     }
     let out = Arg::from(Symbol::Out);
     let rewrite = Rewrite::new(kind, cx, None, file)?;
-    cx.step(Step::op("check-input", Op::check_bolt_input(input, &rewrite.result)));
-    cx.step(Step::op("check-profile", Op::check_profile(&profile, "llvm-bolt", None, None)));
+    cx.step(rewrite.check_input(input));
+    let (profile_of, compiler) = (profile.clone(), "llvm-bolt".into());
+    let check = CheckProfile { profile: profile_of, compiler, max_version: None, tool: None };
+    cx.step(Step::op("check-profile", check));
     let mut argv = vec![bolt.clone(), input.clone(), "-data".into(), profile];
     argv.extend(options);
     rewrite.steps(cx, argv, "");
-    cx.step(Step::op("statistics", Op::bolt_statistics("bolt")));
+    cx.step(Step::op("statistics", BoltStatistics { logs: Symbol::Logs.into(), step: "bolt".into() }));
     if let Some(like) = &kind.strip_like {
         let like = cx.arg(like)?;
-        let tool = objcopy(bolt, cx);
-        let result = if kind.within.is_some() { out.clone() } else { out.clone().join(file) };
-        cx.step(Step::op("strip", Op::strip_like(&result, &like, &tool)));
+        let objcopy = objcopy(bolt, cx);
+        let target = if kind.within.is_some() { out.clone() } else { out.clone().join(file) };
+        cx.step(Step::op("strip", StripLike { like, objcopy, target }));
     }
     output(cx, "out", out.clone(), true);
     output(cx, "file", out.join(file), true);
@@ -115,13 +120,16 @@ fn elsewhere(supplied: &Supplied, cx: &mut Context, bolt: &Arg, input: &Arg) -> 
     }
     let known = build_id.is_some() || code.is_some();
     if known {
-        let check = Op::check_bolt_profile(input, role, build_id.as_deref(), code.as_deref());
+        let (build_id, code) = (build_id.clone().map(Arg::from), code.clone().map(Arg::from));
+        let check = CheckBoltProfile { role: role.as_str().into(), build_id, code, file: input.clone() };
         cx.plan.guards.push(Step::op("check-origin", check));
     } else {
         cx.note(format!(
             "the bundle does not say which file the BOLT profile with role `{role}` is of: what llvm-bolt says of it decides"
         ));
-        cx.plan.proofs.push(Step::op("check-origin", Op::check_bolt_use("bolt", MAX_STALE)));
+        let (logs, step) = (Symbol::Logs.into(), "bolt".into());
+        let check = CheckBoltUse { logs, step, max_stale: MAX_STALE.into() };
+        cx.plan.proofs.push(Step::op("check-origin", check));
     }
     None
 }
@@ -145,7 +153,7 @@ struct Rewrite {
     /// Where llvm-bolt writes, and the directory of that.
     result: Arg,
     directory: Arg,
-    shadow: Option<Op>,
+    shadow: Option<Shadow>,
 }
 
 impl Rewrite {
@@ -168,8 +176,12 @@ impl Rewrite {
             None => scratch,
         };
         let result = directory.clone().join(name);
-        let shadow = Some(Op::shadow(&within, &out, file, &result));
+        let shadow = Some(Shadow { from: within, to: out, replace: file.into(), with: result.clone() });
         Ok(Rewrite { result, directory, shadow })
+    }
+
+    fn check_input(&self, file: &Arg) -> Step {
+        Step::op("check-input", CheckBoltInput { output: Some(self.result.clone()), file: file.clone() })
     }
 
     fn steps(&self, cx: &mut Context, mut argv: Vec<Arg>, suffix: &str) {
@@ -177,7 +189,7 @@ impl Rewrite {
         // llvm-bolt does not make directories; a step's working directory is made.
         let command = Command { cwd: self.directory.clone(), ..cx.command(argv) };
         cx.step(Step::command(format!("bolt{suffix}"), command));
-        cx.step(Step::op(format!("check-bolted{suffix}"), Op::check_bolted(&self.result)));
+        cx.step(Step::op(format!("check-bolted{suffix}"), CheckBolted { file: self.result.clone() }));
         if let Some(shadow) = &self.shadow {
             cx.step(Step::op(format!("shadow{suffix}"), shadow.clone()));
         }

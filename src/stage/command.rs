@@ -5,7 +5,8 @@ use camino::Utf8Path;
 use super::{Context, PlanError};
 use crate::pipeline::kind::Command;
 use crate::pipeline::{CommandLine, Piece, Text};
-use crate::plan::{Arg, Op, Output, Step, Symbol};
+use crate::plan::ops::Capture;
+use crate::plan::{Arg, Output, Step, Symbol};
 
 pub(super) fn plan(kind: &Command, cx: &mut Context) -> Result<(), PlanError> {
     let line = CommandLine::new(&kind.run, kind.shell, Default::default(), kind.cwd.clone());
@@ -30,7 +31,7 @@ pub(super) fn plan(kind: &Command, cx: &mut Context) -> Result<(), PlanError> {
         let path = Arg::from(Symbol::Out).join(&below);
         if text.pieces.first() == Some(&Piece::SelfBuild) {
             let from = Arg::from(Symbol::Build).join(&below);
-            cx.step(Step::op(format!("capture-{name}"), Op::capture(&from, &path)));
+            cx.step(Step::op(format!("capture-{name}"), Capture::new(from, path.clone())));
         }
         outputs.push(Output { name: name.clone(), path, portable: true, show: kind.show.contains(name) });
     }

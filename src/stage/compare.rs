@@ -6,43 +6,56 @@ use std::collections::BTreeMap;
 
 use super::workloads::env;
 use super::{Context, PlanError};
-use crate::compare::files::{JSON, MARKDOWN, TABLE};
 use crate::compare::limit::Limit;
 use crate::compare::request::{Counter, PLACEHOLDER};
 use crate::compare::rustc_perf::DEFAULT_CRATES;
 use crate::pipeline::kind::Compare;
 use crate::pipeline::kind::compare::MeasuredWorkload;
 use crate::pipeline::{CommandLine, Text};
-use crate::plan::{Arg, Op, Output, Part, Step, Symbol};
+use crate::plan::ops::{self, ComparedWorkload, JSON, MARKDOWN, PlannedValues, TABLE};
+use crate::plan::ops::{JSON, MARKDOWN, TABLE};
+use crate::plan::{Arg, Output, Part, Step, Symbol};
 use crate::toolchain::rustc_perf::{Crates, benchmarks};
 
 pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
     if kind.workloads.is_empty() && kind.rustc_perf.is_none() {
         return Err(cx.invalid("workloads", cx.nothing_to_run("name at least one workload, or `rustc-perf`")));
     }
-    let mut args = Vec::new();
-    side("base", &kind.base, &kind.base_env, cx, &mut args)?;
-    side("candidate", &kind.candidate, &kind.candidate_env, cx, &mut args)?;
+    let (base, base_name, base_env) = side(&kind.base, &kind.base_env, cx)?;
+    let (candidate, candidate_name, candidate_env) = side(&kind.candidate, &kind.candidate_env, cx)?;
+    let mut size = Vec::new();
     for (name, files) in &kind.sizes {
-        args.extend(["--size".into(), name.as_str().into(), cx.arg(&files.base)?, cx.arg(&files.candidate)?]);
+        size.extend([name.as_str().into(), cx.arg(&files.base)?, cx.arg(&files.candidate)?]);
     }
-    args.extend(["--out".into(), Symbol::Out.into(), "--scratch".into(), Symbol::Scratch.into()]);
-    options(kind, cx, &mut args)?;
-    of_rustc_perf(kind, cx, &mut args)?;
+    let mut options = options(kind, cx)?;
+    of_rustc_perf(kind, cx, &mut options)?;
     if kind.counter == Counter::Valgrind {
         cx.tool("valgrind");
     } else if matches!(kind.counter, Counter::Auto) && cx.optional_tool("valgrind").is_none() {
         cx.note("valgrind is not there: instructions are counted only where the processor's counters can be used");
     }
-    if !kind.workloads.is_empty() {
-        args.push("--".into());
-    }
+    let mut workloads = Vec::new();
     for declared in &kind.workloads {
-        workload(declared, kind, cx, &mut args)?;
+        workloads.extend(workload(declared, kind, cx)?.write());
     }
-    let out = Arg::from(Symbol::Out);
+    let (out, scratch) = (Arg::from(Symbol::Out), Symbol::Scratch.into());
+    cx.step(Step::op(
+        "compare",
+        ops::Compare {
+            base,
+            base_name,
+            base_env,
+            candidate,
+            candidate_name,
+            candidate_env,
+            size,
+            out: out.clone(),
+            scratch,
+            options,
+            workloads,
+        },
+    ));
     let files = [TABLE, JSON, MARKDOWN].map(|name| out.clone().join(name));
-    cx.step(Step::op("compare", Op::compare(args, &files)));
     let paths = [out].into_iter().chain(files);
     for (name, path) in ["out", "table", "json", "markdown"].into_iter().zip(paths) {
         cx.plan.outputs.push(Output { name: name.into(), path, portable: false, show: name == "table" });
@@ -50,20 +63,16 @@ pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn side(
-    which: &str,
-    text: &Text,
-    declared: &BTreeMap<String, Text>,
-    cx: &mut Context,
-    args: &mut Vec<Arg>,
-) -> Result<(), PlanError> {
+/// The program, its name, and its own environment.
+fn side(text: &Text, declared: &BTreeMap<String, Text>, cx: &mut Context) -> Result<(Arg, Arg, Vec<Arg>), PlanError> {
     let program = cx.program(text)?;
-    let name = name(text, &program, cx)?;
-    args.extend([Arg::from(format!("--{which}")), program, format!("--{which}-name").into(), name.into()]);
-    for (name, value) in env(declared, cx)? {
-        args.extend([Arg::from(format!("--{which}-env")), Arg::from(format!("{name}=")).with(value)]);
-    }
-    Ok(())
+    let name = name(text, &program, cx)?.into();
+    Ok((program, name, pairs(env(declared, cx)?)))
+}
+
+/// As `NAME=VALUE`.
+fn pairs(env: BTreeMap<String, Arg>) -> Vec<Arg> {
+    env.into_iter().map(|(name, value)| Arg::from(format!("{name}=")).with(value)).collect()
 }
 
 /// `stage.output` of the one that is used, or where the program is.
@@ -75,7 +84,8 @@ fn name(text: &Text, program: &Arg, cx: &Context) -> Result<String, PlanError> {
     Ok(format!("{}{below}", cx.chosen(candidates)?))
 }
 
-fn options(kind: &Compare, cx: &Context, args: &mut Vec<Arg>) -> Result<(), PlanError> {
+fn options(kind: &Compare, cx: &Context) -> Result<Vec<Arg>, PlanError> {
+    let mut args: Vec<Arg> = Vec::new();
     if let Some(budget) = kind.budget {
         args.extend(["--budget".into(), humantime::format_duration(budget).to_string().into()]);
     }
@@ -95,7 +105,7 @@ fn options(kind: &Compare, cx: &Context, args: &mut Vec<Arg>) -> Result<(), Plan
         limit.parse::<Limit>().map_err(|message| cx.invalid("fail-above", message))?;
         args.extend(["--fail-above".into(), limit.as_str().into()]);
     }
-    Ok(())
+    Ok(args)
 }
 
 fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Result<(), PlanError> {
@@ -131,7 +141,7 @@ fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Resul
     for setting in &kind.cargo_config {
         args.extend(["--cargo-config".into(), cx.arg(setting)?]);
     }
-    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), format!("{profile:?}").into()]));
+    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), profile.name().into()]));
     Ok(())
 }
 
@@ -160,8 +170,7 @@ fn workload(
     declared: &MeasuredWorkload,
     kind: &Compare,
     cx: &mut Context,
-    args: &mut Vec<Arg>,
-) -> Result<(), PlanError> {
+) -> Result<ComparedWorkload<PlannedValues>, PlanError> {
     let key = format!("workloads.{}", declared.name);
     let line = CommandLine::new(&declared.run, declared.shell, declared.env.clone(), declared.cwd.clone());
     let line = line.map_err(|message| cx.invalid(&key, message))?;
@@ -171,15 +180,11 @@ fn workload(
     if !differs && kind.base_env == kind.candidate_env {
         return Err(cx.invalid(&key, format!("without `{PLACEHOLDER}` both sides would run the same")));
     }
-    args.extend(["workload".into(), declared.name.as_str().into()]);
-    for (name, value) in command.env {
-        args.extend(["env".into(), Arg::from(format!("{name}=")).with(value)]);
-    }
-    if declared.cwd.is_some() {
-        let own = matches!(command.cwd.parts.first(), Some(Part::Symbol(_)));
-        args.extend([if own { "own-cwd" } else { "cwd" }.into(), command.cwd]);
-    }
-    args.extend(["run".into(), command.argv.len().to_string().into()]);
-    args.extend(command.argv);
-    Ok(())
+    Ok(ComparedWorkload {
+        name: declared.name.as_str().into(),
+        env: pairs(command.env),
+        own_cwd: declared.cwd.is_none() || matches!(command.cwd.parts.first(), Some(Part::Symbol(_))),
+        cwd: declared.cwd.is_some().then_some(command.cwd),
+        words: command.argv,
+    })
 }

@@ -14,9 +14,9 @@ use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::kind::Gather;
 use crate::pipeline::kind::gather::{Method, Workload as Declared};
 use crate::pipeline::{CommandLine, Piece, Text, Words};
-use crate::plan::{
-    self, Action, Arg, Command, Companion, Merge, MergeOutput, Op, Output, Pool, Step, StreamMerge, Symbol, Workload,
-};
+use crate::plan::ops::{CheckGathered, CheckInstrumented, CheckSpace, ClearSlot, Collect, Merge, StreamMerge};
+use crate::plan::{self, Action, Arg, Command, Companion, Output, Pool, Step, Symbol, Workload};
+use crate::profile::Format;
 pub use instrumented::{Instrumented, Slots};
 pub use sampling::branch_records;
 pub(super) use supplied::take;
@@ -47,8 +47,9 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
 
     let budget = kind.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
     if kind.method == Method::Instrumentation {
-        cx.step(Step::op("check-space", Op::check_budget(&Symbol::Attempt.into(), "disk-budget", budget)));
-        cx.step(Step::op("check-instrumented", Op::check_instrumented(format, &build.path)));
+        let (dir, bytes, key) = (Symbol::Attempt.into(), budget.to_string().into(), Some("disk-budget".into()));
+        cx.step(Step::op("check-space", CheckSpace { dir, bytes, key }));
+        cx.step(Step::op("check-instrumented", CheckInstrumented { format, path: build.path.clone() }));
     }
     let (mut prepare, mut commit) = (Vec::new(), Vec::new());
     let (mut commands, mut collector) = (Vec::new(), None);
@@ -98,31 +99,35 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
     let slots = build.slots.as_ref().filter(|_| kind.method == Method::Instrumentation);
     if let Some(slots) = slots {
         let path_file = slots.path_file();
-        prepare.push(Step::op("clear-slot", Op::clear_slot(&path_file)));
-        merge.push(Step::op("collect", Op::collect(&path_file, &raw)));
+        prepare.push(Step::op("clear-slot", ClearSlot { path_file: path_file.clone() }));
+        merge.push(Step::op("collect", Collect { path_file, to: raw.clone() }));
     }
     if kind.method == Method::Sampling {
         commit.push(sampling::convert(&build.path, cx));
     }
-    let max_damaged = format!("{}%", kind.max_damaged.unwrap_or(MAX_DAMAGED));
+    let max_damaged = Arg::from(format!("{}%", kind.max_damaged.unwrap_or(MAX_DAMAGED)));
     let profile = Arg::from(Symbol::Attempt).join(&format!("{PROFILE}.{}", format.merged_extension()));
     let attempt = Merge {
         format,
         tool: tool.clone(),
-        input: raw,
+        input: vec![raw],
         merged: false,
         with: Vec::new(),
-        output: MergeOutput::File(profile),
+        output: Some(profile),
+        output_dir: None,
+        name: None,
         threads: "1".into(),
         consume: true,
         max_damaged: max_damaged.clone(),
     };
-    merge.push(Step::op("merge", Op::merge(&attempt)));
+    merge.push(Step::op("merge", attempt));
     let companion = match kind.method {
         Method::Instrumentation => {
             let slots = slots.map(Slots::all);
-            let op = Op::stream_merge(&StreamMerge { format, tool: tool.clone(), slots, budget });
-            Some(Companion { name: STREAM.into(), op, instead: merge })
+            let (tool, committed) = (tool.clone(), Symbol::Committed.into());
+            let disk_budget = budget.to_string().into();
+            let op = StreamMerge { format, tool, committed, slots, disk_budget, threads: Symbol::Jobs.into() };
+            Some(Companion { name: STREAM.into(), op: op.into(), instead: merge })
         }
         // There is one profile, when perf2bolt has made it.
         Method::Sampling => {
@@ -138,18 +143,23 @@ pub(super) fn plan(kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
 
     let all = Merge {
         format,
-        tool,
-        input: Symbol::Committed.into(),
+        tool: tool.clone(),
+        input: vec![Symbol::Committed.into()],
         merged: true,
         with: build.first_level.clone().into_iter().collect(),
-        output: MergeOutput::Named { dir: Symbol::Out.into(), name: NAME.into() },
+        output: None,
+        output_dir: Some(Symbol::Out.into()),
+        name: Some(NAME.into()),
         threads: Symbol::Jobs.into(),
         consume: false,
         max_damaged,
     };
-    let path = all.output.path(format);
-    cx.step(Step::op("merge", Op::merge(&all)));
-    cx.step(Step::op("check-gathered", Op::check_gathered(format, &path, &all.tool, &build.path)));
+    let path = all.path("*");
+    cx.step(Step::op("merge", all));
+    // BOLT's profiles are text.
+    let tool = (format == Format::Profdata).then_some(tool);
+    let (profile, instrumented) = (path.clone(), Some(build.path.clone()));
+    cx.step(Step::op("check-gathered", CheckGathered { format, profile, tool, instrumented, min_of_the_build: None }));
     cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
     Ok(())
 }

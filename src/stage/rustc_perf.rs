@@ -8,7 +8,8 @@ use camino::Utf8PathBuf;
 use super::{Context, PlanError, rust_checkout};
 use crate::pipeline::Text;
 use crate::pipeline::kind::RustcPerf;
-use crate::plan::{Arg, Command, Op, Output, Step, Symbol};
+use crate::plan::ops::{Capture, CopyWorkspace};
+use crate::plan::{Arg, Command, Output, Step, Symbol};
 use crate::toolchain;
 use crate::toolchain::rustc_perf::benchmarks;
 
@@ -68,8 +69,9 @@ pub(super) fn plan(kind: &RustcPerf, cx: &mut Context) -> Result<(), PlanError> 
     let benchmarks = benchmarks(cx.facts, Some(&path));
 
     let copy = Arg::from(Symbol::Build).join("source");
-    let skip = [benchmarks, "collector/runtime-benchmarks"];
-    cx.step(Step::op("copy", Op::copy_workspace(&from, &copy, &[SITE], &skip)));
+    let skip = vec![benchmarks.into(), "collector/runtime-benchmarks".into()];
+    let (from_all, to) = (from.clone(), copy.clone());
+    cx.step(Step::op("copy", CopyWorkspace { from: from_all, to, without: vec![SITE.into()], skip }));
 
     let target = Arg::from(Symbol::Build).join("target");
     let mut argv = vec![program(kind.cargo.as_ref(), "cargo", cx)?];
@@ -89,7 +91,7 @@ pub(super) fn plan(kind: &RustcPerf, cx: &mut Context) -> Result<(), PlanError> 
     let built = target.join("debug");
     for name in [COLLECTOR, FAKE] {
         let to = out.clone().join("bin").join(name);
-        cx.step(Step::op(format!("capture-{name}"), Op::capture(&built.clone().join(name), &to)));
+        cx.step(Step::op(format!("capture-{name}"), Capture::new(built.clone().join(name), to)));
     }
     // The collector makes these links when it misses them, and several at once would be in each other's way.
     for name in OTHER_NAMES {
@@ -98,7 +100,7 @@ pub(super) fn plan(kind: &RustcPerf, cx: &mut Context) -> Result<(), PlanError> 
         cx.step(Step::command(format!("link-{name}"), link));
     }
     let (crates, to) = (from.join(benchmarks), out.clone().join(benchmarks));
-    cx.step(Step::op("capture-crates", Op::capture(&crates, &to)));
+    cx.step(Step::op("capture-crates", Capture::new(crates, to)));
     cx.plan.outputs.push(Output { name: "out".into(), path: out, portable: false, show: false });
     Ok(())
 }

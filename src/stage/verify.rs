@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use super::{Context, PlanError};
 use crate::pipeline::CommandLine;
 use crate::pipeline::kind::Verify;
-use crate::plan::{Arg, Command, Op, Output, Step, Symbol};
+use crate::plan::ops::Same;
+use crate::plan::{Arg, Command, Output, Step, Symbol};
 
 pub(super) fn plan(kind: &Verify, cx: &mut Context) -> Result<(), PlanError> {
     if kind.tests.is_empty() {
@@ -26,7 +27,7 @@ pub(super) fn plan(kind: &Verify, cx: &mut Context) -> Result<(), PlanError> {
             let right = Arg::from(Symbol::Out).join(&format!("{base}.txt"));
             let command = printing(line, &base, &right, cx)?;
             cx.step(Step::command(base, Command { timeout: test.timeout, ..command }));
-            cx.step(Step::op(format!("{name}.same"), Op::same(&left, &right, &test.name)));
+            cx.step(Step::op(format!("{name}.same"), Same { left, right, label: test.name.as_str().into() }));
         }
     }
     cx.plan.outputs.push(Output { name: "out".into(), path: Symbol::Out.into(), portable: true, show: false });

@@ -7,6 +7,11 @@ use std::str::FromStr;
 pub struct Share(f64);
 
 impl Share {
+    /// So many of a hundred.
+    pub const fn percent(number: f64) -> Share {
+        Share(number / 100.0)
+    }
+
     /// From 0 to 1.
     pub fn value(self) -> f64 {
         self.0

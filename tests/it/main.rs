@@ -64,6 +64,7 @@ mod process {
     mod signals;
     mod start;
     mod support;
+    mod tail;
     mod tree;
 }
 mod profile {
@@ -111,6 +112,7 @@ mod review {
 }
 mod rules {
     mod failing;
+    mod library;
     mod looking;
     mod names;
     mod plan;
@@ -136,6 +138,7 @@ mod state {
     mod manifest;
     mod store;
     mod timing;
+    mod workspace;
 }
 mod stream {
     mod damage;

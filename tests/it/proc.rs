@@ -1,4 +1,5 @@
-//! The processes of this machine: when they began, which files they have open, and who descends from whom.
+//! The processes of this machine: when they began, what the system tells of them, which files they have open, and who
+//! descends from whom.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -6,8 +7,9 @@ use std::time::SystemTime;
 
 use camino::Utf8Path;
 use optbuild::proc::lifetime::{Moment, began, tick};
+use optbuild::proc::linux::{arguments, environment, parse_stat, used_by_children};
 use optbuild::proc::open_files::{OpenFiles, open_files};
-use optbuild::proc::tree::{Proc, descendants, parse_stat};
+use optbuild::proc::tree::{Proc, descendants};
 
 use crate::support::processes::in_own_process;
 
@@ -94,4 +96,30 @@ fn descendants_are_found_across_generations() {
     assert_eq!(pids(&[9]), [0; 0]);
     // A circle, which a snapshot taken over time can hold, ends.
     assert_eq!(descendants(&[with(7, 8), with(8, 7)], [7]).len(), 1);
+}
+
+#[test]
+fn the_environment_and_the_words_of_a_process() {
+    let mut command = std::process::Command::new("sleep");
+    let mut child = command.arg("300").env_clear().env("A", "b c").spawn().unwrap();
+    let pid = child.id() as i32;
+    // Until it has executed its program it shows those of this one.
+    let began = std::time::Instant::now();
+    while arguments(pid) != [b"sleep", b"300".as_slice()] {
+        assert!(began.elapsed().as_secs() < 60);
+    }
+    assert_eq!(environment(pid), [b"A=b c"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_children_used_is_counted_when_they_were_waited_for() {
+    let before = used_by_children().unwrap();
+    let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+    assert!(std::process::Command::new("sh").args(["-c", script]).status().unwrap().success());
+    let after = used_by_children().unwrap();
+    assert!(after.user + after.system > before.user + before.system);
+    // A shell takes more than 100 KiB, and the peak is in bytes.
+    assert!(after.peak_memory > 100 * 1024 && after.page_faults > before.page_faults, "{after:?}");
 }

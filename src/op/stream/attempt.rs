@@ -16,7 +16,7 @@ use super::budget::QUARANTINE;
 use super::partial::Partial;
 use super::store::SUM;
 use crate::event::Fact;
-use crate::op::slot::Slot;
+use crate::op::bolt::Slot;
 use crate::profile::watch::{Event, FileNames, Mode, Stop, TakenFile, Tree, Watch};
 
 /// Merged at once, at most, so that their space is free soon.

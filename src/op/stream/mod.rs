@@ -14,38 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
 
 use crate::event::Fact;
 use crate::plan::companion::{Said, Told};
-use crate::profile::Format;
+use crate::plan::ops::given::StreamMerge;
 use crate::profile::raw::Reason;
 use crate::state::manifest;
 use attempt::Attempt;
 use budget::{Budget, Room};
-
-/// Merges the profiles of workloads while they run; is told of them on standard input.
-#[derive(Debug, Clone, clap::Args)]
-pub struct StreamMerge {
-    /// The family of profiles.
-    #[arg(long)]
-    pub format: Format,
-    /// llvm-profdata or merge-fdata.
-    #[arg(long)]
-    pub tool: Utf8PathBuf,
-    /// The directory with a directory for each workload that counts.
-    #[arg(long)]
-    pub committed: Utf8PathBuf,
-    /// For BOLT: the directory with the instrumented copies, `slot-N`, and their `slot-N.path`.
-    #[arg(long)]
-    pub slots: Option<Utf8PathBuf>,
-    /// How many bytes profiles may take that are not merged yet.
-    #[arg(long)]
-    pub disk_budget: u64,
-    /// Threads that merge when workloads have to wait for it.
-    #[arg(long, default_value_t = 1)]
-    pub threads: usize,
-}
 
 /// What the threads of a companion share.
 struct Shared {

@@ -1,188 +1,464 @@
-//! A constructor for each of optbuild's operations: its command line, and its lines of bash where plain tools do the same.
+//! optbuild's own operations: one struct for each, which writes its command line into a plan and reads it back in the process that does it.
 //!
-//! The lines may use the functions that `shell.rs` begins every script with: `fail`, `has_section`.
+//! A declaration (see [`operations`]) names the arguments in the order in which they are written, each with its kind:
+//!
+//! | kind | as it is written | as the struct has it |
+//! |---|---|---|
+//! | `One<T>` | `--name VALUE`; without dashes in the name `VALUE` alone, behind all others | a value |
+//! | `Maybe<T>` | the same, or nothing | an option |
+//! | `Many<T, LEAST, VALUES>` | `--name VALUE --name VALUE`, with so many values each time | a list of all |
+//! | `Flag` | `--name` | a boolean |
+//! | `Known<T>` | as `One<T>` | what it is, in the plan too |
+//! | `Limit<T>` | as `One<T>` | a value, which is in no fingerprint |
+//! | `Words` | all that stands behind `--`; with the name `…` what no other argument takes | a list |
+//!
+//! In a plan a value is an [`Arg`], which may be known late. In the process it is what the declaration says. What a script does instead
+//! stands beside the declaration; its lines may use the functions that `shell.rs` begins every script with. What operations do is in
+//! `crate::op`.
 
-mod checks;
+mod bolt;
+mod compare;
+mod files;
 mod profiles;
 
-use super::op::{Op, ShellLine, ShellWord};
-use super::{Arg, Symbol};
+use std::fmt::{Debug, Display};
+use std::marker::PhantomData;
+use std::str::FromStr;
 
-pub use checks::ProfileUse;
-pub use profiles::{Merge, MergeOutput, StreamMerge, TakeProfile};
+use super::{Arg, Part, Symbol};
 
-/// How [`Op::capture_as`] copies a directory: what the options of `optbuild op capture` say.
-#[derive(Debug, Clone, Default)]
-pub struct CaptureHow {
-    pub link: Vec<String>,
-    pub without: Vec<String>,
+pub use bolt::planned::*;
+pub use compare::{ComparedWorkload, JSON, MARKDOWN, TABLE, planned::*};
+pub use files::planned::*;
+pub use profiles::planned::*;
+
+/// The operations as their processes have them.
+pub mod given {
+    pub use super::bolt::given::*;
+    pub use super::compare::given::*;
+    pub use super::files::given::*;
+    pub use super::profiles::given::*;
+}
+
+/// One of optbuild's operations as a step: `optbuild op NAME ARGUMENTS…`.
+#[derive(Debug, Clone)]
+pub struct Op {
+    /// Begins with the operation's name.
+    pub argv: Vec<Arg>,
+    /// The same for `plan --shell`; none if there is no plain tool for it, and a script has to call optbuild.
+    pub shell: Option<Vec<ShellLine>>,
 }
 
 impl Op {
-    /// Reads what llvm-bolt said of its work, for reports. A script has no use for it.
-    pub fn bolt_statistics(step: &str) -> Op {
-        let args = ["--logs".into(), Symbol::Logs.into(), "--step".into(), step.into()];
-        Op::new("bolt-statistics", args).in_shell(Vec::new())
-    }
-
-    /// Takes as many symbols out of a file, or of the programs below a directory, as another one has none of.
-    pub fn strip_like(target: &Arg, like: &Arg, objcopy: &Arg) -> Op {
-        let args = ["--like".into(), like.clone(), "--objcopy".into(), objcopy.clone(), target.clone()];
-        Op::new("strip-like", args)
-    }
-
-    /// Copies a directory and replaces one file in the copy.
-    pub fn shadow(from: &Arg, to: &Arg, replace: &str, with: &Arg) -> Op {
-        let args = ["--from", "--to", "--replace", "--with"].map(Arg::from);
-        let values = [from.clone(), to.clone(), replace.into(), with.clone()];
-        let args = args.into_iter().zip(values).flat_map(|(name, value)| [name, value]);
-        let file = to.clone().join(replace);
-        Op::new("shadow", args).in_shell(vec![
-            line(["rm -rf ".into(), to.into(), "; mkdir -p ".into(), to.into()]),
-            line(["cp -a ".into(), from.into(), "/. ".into(), to.into(), "/".into()]),
-            // A link is followed to the file; a new file, so that other names of it keep their content.
-            line(["replace=$(readlink -f ".into(), (&file).into(), ")".into()]),
-            line(["cp --remove-destination ".into(), with.into(), " \"$replace\"".into()]),
-        ])
-    }
-
-    /// Copies a file or tree out of a build directory.
-    pub fn capture(from: &Arg, to: &Arg) -> Op {
-        let args = ["--from".into(), from.clone(), "--to".into(), to.clone()];
-        Op::new("capture", args).in_shell(vec![line(["capture ".into(), from.into(), " ".into(), to.into()])])
-    }
-
-    /// Copies the first of several directories, or files, that is there, with what `how` says.
-    pub fn capture_as(from: &[Arg], to: &Arg, how: &CaptureHow) -> Op {
-        let mut args: Vec<Arg> = from.iter().flat_map(|from| ["--from".into(), from.clone()]).collect();
-        args.extend(["--to".into(), to.clone()]);
-        for (option, values) in [("--link", &how.link), ("--without", &how.without)] {
-            args.extend(values.iter().flat_map(|value| [option.into(), value.as_str().into()]));
-        }
-        let mut lines = Vec::new();
-        for (index, from) in from.iter().enumerate() {
-            let test = if index == 0 { "if" } else { "elif" };
-            lines.push(line([format!("{test} [ -e ").into(), from.into(), " ]; then".into()]));
-            lines.push(line(["  capture ".into(), from.into(), " ".into(), to.into()]));
-        }
-        if let [only] = from {
-            lines = vec![line(["capture ".into(), only.into(), " ".into(), to.into()])];
-        } else if let Some(first) = from.first() {
-            lines.push(line(["else fail 'there is no '".into(), first.into(), "; fi".into()]));
-        }
-        for path in &how.without {
-            lines.push(line(["rm -rf ".into(), (&to.clone().join(path)).into()]));
-        }
-        Op::new("capture", args).in_shell(lines)
-    }
-
-    /// Removes directories unless they were begun with the same options, which a file beside them says.
-    pub fn clear_if_changed(stamp: &Arg, options: &[Arg], clear: &[Arg]) -> Op {
-        let mut args: Vec<Arg> = vec!["--stamp".into(), stamp.clone()];
-        args.extend(options.iter().flat_map(|option| ["--option".into(), option.clone()]));
-        args.extend(clear.iter().flat_map(|dir| ["--clear".into(), dir.clone()]));
-        // A script begins with nothing, but its stages follow each other.
-        let fresh = Arg::from(Symbol::Scratch).join("options");
-        let mut write: ShellLine = vec!["printf '%s\\n'".into()];
-        for option in options {
-            write.extend([" ".into(), option.into()]);
-        }
-        write.extend([" > ".into(), (&fresh).into()]);
-        let mut remove: ShellLine =
-            vec!["cmp -s ".into(), (&fresh).into(), " ".into(), stamp.into(), " || rm -rf".into()];
-        for dir in clear {
-            remove.extend([" ".into(), dir.into()]);
-        }
-        let keep: ShellLine = vec![
-            "mkdir -p \"$(dirname ".into(),
-            stamp.into(),
-            ")\"; cp ".into(),
-            (&fresh).into(),
-            " ".into(),
-            stamp.into(),
-        ];
-        Op::new("clear-if-changed", args).in_shell(vec![write, remove, keep])
-    }
-
-    /// Removes files unless those of a directory are the same as when they were made, by names, sizes and times.
-    pub fn clear_if_touched(stamp: &Arg, tree: &Arg, clear: &[Arg]) -> Op {
-        let mut args: Vec<Arg> = vec!["--stamp".into(), stamp.clone(), "--tree".into(), tree.clone()];
-        args.extend(clear.iter().flat_map(|path| ["--clear".into(), path.clone()]));
-        // A script begins with nothing, and nobody changes sources between its stages.
-        Op::new("clear-if-changed", args).in_shell(Vec::new())
-    }
-
-    /// Reports where the time of an x.py call went.
-    pub fn metrics(file: &Arg) -> Op {
-        Op::new("metrics", ["--file".into(), file.clone()]).in_shell(Vec::new())
-    }
-
-    /// Puts back what was replaced below a directory. A script begins with nothing, and so with nothing replaced.
-    pub fn restore(below: &Arg) -> Op {
-        Op::new("restore", ["--below".into(), below.clone()]).in_shell(Vec::new())
-    }
-
-    /// Copies a cargo workspace without some members and directories.
-    pub fn copy_workspace(from: &Arg, to: &Arg, without: &[&str], skip: &[&str]) -> Op {
-        let mut args: Vec<Arg> = vec!["--from".into(), from.clone(), "--to".into(), to.clone()];
-        args.extend(without.iter().flat_map(|member| ["--without".into(), (*member).into()]));
-        args.extend(skip.iter().flat_map(|dir| ["--skip".into(), (*dir).into()]));
-        let mut lines = vec![
-            line(["rm -rf ".into(), to.into(), "; mkdir -p ".into(), to.into()]),
-            line(["cp -a ".into(), from.into(), "/. ".into(), to.into(), "/".into()]),
-        ];
-        for member in without {
-            let section = format!("-e '/^\\[profile\\..*\\.package\\.{member}\\]/,/^$/d' ");
-            let words =
-                [format!("sed -i -e 's/\"{member}\",\\{{0,1\\}}//' {section}").into(), to.into(), "/Cargo.toml".into()];
-            lines.push(line(words));
-        }
-        for dir in without.iter().chain(skip).chain(&["target", ".git"]) {
-            lines.push(line(["rm -rf ".into(), to.into(), format!("/{dir}").into()]));
-        }
-        Op::new("copy-workspace", args).in_shell(lines)
-    }
-
-    /// Puts a file in the place of another one, under all names that it has in a directory. Its place is the name that
-    /// lies outside of directories which are made anew. `built_by` is the stage that builds what is replaced, for messages.
-    pub fn put_in_place(file: &Arg, target: &Arg, links_below: &Arg, outside: &[Arg], built_by: Option<&str>) -> Op {
-        let args = ["--file".into(), file.clone(), "--target".into(), target.clone()];
-        let more = ["--links-below".into(), links_below.clone(), "--keep-original".into()];
-        let outside = outside.iter().flat_map(|dir| ["--origin-outside".into(), dir.clone()]);
-        let built_by = built_by.map(|stage| ["--built-by".into(), stage.into()]);
-        Op::new("put-in-place", args.into_iter().chain(more).chain(outside).chain(built_by.into_iter().flatten()))
-    }
-
-    /// Measures two builds; `files` are what it writes. No plain tool does that: a script without optbuild says so in their place.
-    pub fn compare(args: Vec<Arg>, files: &[Arg]) -> Op {
-        let mut call = vec!["  run \"${OPTBUILD:-optbuild}\" op compare".into()];
-        call.extend(args.iter().flat_map(|arg| [" ".into(), ShellWord::from(arg)]));
-        let mut instead: ShellLine = vec!["  echo 'not measured: optbuild is not there' | tee".into()];
-        instead.extend(files.iter().flat_map(|file| [" ".into(), file.into()]));
-        instead.push(" > /dev/null".into());
-        let begin = line(["if command -v \"${OPTBUILD:-optbuild}\" > /dev/null; then".into()]);
-        let lines = vec![begin, call, line(["else".into()]), instead, line(["fi".into()])];
-        Op::new("compare", args).in_shell(lines)
-    }
-
-    /// Empties the directory that an instrumented copy writes to; its path is in a file beside the copy.
-    pub fn clear_slot(path_file: &Arg) -> Op {
-        Op::new("clear-slot", ["--path-file".into(), path_file.clone()]).in_shell(vec![
-            line(["prof=$(cat ".into(), path_file.into(), ")".into()]),
-            line(["mkdir -p \"$(dirname \"$prof\")\"; rm -f \"$prof\".*".into()]),
-        ])
-    }
-
-    /// Moves the profiles of an attempt out of that directory.
-    pub fn collect(path_file: &Arg, to: &Arg) -> Op {
-        let args = ["--path-file".into(), path_file.clone(), "--to".into(), to.clone()];
-        Op::new("collect", args).in_shell(vec![
-            line(["prof=$(cat ".into(), path_file.into(), "); mkdir -p ".into(), to.into()]),
-            line(["find \"$(dirname \"$prof\")\" -name '*.fdata' -exec mv {} ".into(), to.into(), "/ \\;".into()]),
-        ])
+    /// The whole command line.
+    pub fn command_line(&self) -> Vec<Arg> {
+        [Arg::from(Symbol::Optbuild), "op".into()].into_iter().chain(self.argv.iter().cloned()).collect()
     }
 }
 
-fn line<const N: usize>(words: [ShellWord; N]) -> ShellLine {
-    words.into()
+/// A line of bash: text taken as it is, and arguments that are quoted.
+pub type ShellLine = Vec<ShellWord>;
+
+/// A part of a [`ShellLine`].
+#[derive(Debug, Clone)]
+pub enum ShellWord {
+    Raw(String),
+    Arg(Arg),
+}
+
+impl From<&str> for ShellWord {
+    fn from(text: &str) -> ShellWord {
+        ShellWord::Raw(text.into())
+    }
+}
+
+impl From<String> for ShellWord {
+    fn from(text: String) -> ShellWord {
+        ShellWord::Raw(text)
+    }
+}
+
+impl From<&Arg> for ShellWord {
+    fn from(arg: &Arg) -> ShellWord {
+        ShellWord::Arg(arg.clone())
+    }
+}
+
+/// A [`ShellLine`] of texts and references to arguments.
+macro_rules! shell {
+    ($($word:expr),+ $(,)?) => { vec![$($crate::plan::ops::ShellWord::from($word)),+] };
+}
+use shell;
+
+/// A script does nothing in the place of this operation.
+fn nothing<T>(_: &T) -> Option<Vec<ShellLine>> {
+    Some(Vec::new())
+}
+
+/// A script calls optbuild.
+fn optbuild<T>(_: &T) -> Option<Vec<ShellLine>> {
+    None
+}
+
+/// What a value of an argument can be.
+pub trait Value: Clone + Debug + PartialEq + Display + FromStr<Err: Display> {}
+
+impl<T: Clone + Debug + PartialEq + Display + FromStr<Err: Display>> Value for T {}
+
+/// Where values stand, and so what they are.
+pub trait Values: Clone + Debug + PartialEq {
+    type Of<T: Value>: Clone + Debug + PartialEq;
+
+    fn write<T: Value>(value: &Self::Of<T>) -> Arg;
+
+    /// # Errors
+    /// A sentence that says how such a value is written.
+    fn read<T: Value>(text: &str) -> Result<Self::Of<T>, String>;
+}
+
+/// Values in a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PlannedValues {}
+
+/// Values in the process of the operation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GivenValues {}
+
+impl Values for PlannedValues {
+    type Of<T: Value> = Arg;
+
+    fn write<T: Value>(value: &Arg) -> Arg {
+        value.clone()
+    }
+
+    fn read<T: Value>(text: &str) -> Result<Arg, String> {
+        Ok(text.into())
+    }
+}
+
+impl Values for GivenValues {
+    type Of<T: Value> = T;
+
+    fn write<T: Value>(value: &T) -> Arg {
+        value.to_string().into()
+    }
+
+    fn read<T: Value>(text: &str) -> Result<T, String> {
+        text.parse().map_err(|error| format!(": `{text}` is not as expected: {error}"))
+    }
+}
+
+/// How often an argument is given, and with how many values.
+pub trait Kind {
+    /// Values of one occurrence.
+    const VALUES: usize = 1;
+
+    type Held<V: Values>: Clone + Debug + PartialEq;
+
+    /// The values of each occurrence.
+    fn write<V: Values>(held: &Self::Held<V>) -> Vec<Vec<Arg>>;
+
+    /// # Errors
+    /// A part of a sentence that says what is wrong with the values.
+    fn read<V: Values>(given: &[Vec<String>]) -> Result<Self::Held<V>, String>;
+}
+
+pub struct One<T>(PhantomData<T>);
+pub struct Limit<T>(PhantomData<T>);
+pub struct Known<T>(PhantomData<T>);
+pub struct Maybe<T>(PhantomData<T>);
+pub struct Many<T, const LEAST: usize = 0, const VALUES: usize = 1>(PhantomData<T>);
+pub struct Flag;
+pub type Words = Many<String, 0, { usize::MAX }>;
+
+impl<T: Value> Kind for One<T> {
+    type Held<V: Values> = V::Of<T>;
+
+    fn write<V: Values>(held: &V::Of<T>) -> Vec<Vec<Arg>> {
+        vec![vec![V::write(held)]]
+    }
+
+    fn read<V: Values>(given: &[Vec<String>]) -> Result<V::Of<T>, String> {
+        match given {
+            [] => Err(" is missing".into()),
+            [values] => V::read(values.first().map_or("", String::as_str)),
+            _ => Err(" is given more than once".into()),
+        }
+    }
+}
+
+impl<T: Value> Kind for Limit<T> {
+    type Held<V: Values> = V::Of<T>;
+
+    fn write<V: Values>(held: &V::Of<T>) -> Vec<Vec<Arg>> {
+        vec![vec![Arg::part(Part::Limit(V::write(held).to_string()))]]
+    }
+
+    fn read<V: Values>(given: &[Vec<String>]) -> Result<V::Of<T>, String> {
+        One::<T>::read::<V>(given)
+    }
+}
+
+impl<T: Value> Kind for Known<T> {
+    type Held<V: Values> = T;
+
+    fn write<V: Values>(held: &T) -> Vec<Vec<Arg>> {
+        One::<T>::write::<GivenValues>(held)
+    }
+
+    fn read<V: Values>(given: &[Vec<String>]) -> Result<T, String> {
+        One::<T>::read::<GivenValues>(given)
+    }
+}
+
+impl<T: Value> Kind for Maybe<T> {
+    type Held<V: Values> = Option<V::Of<T>>;
+
+    fn write<V: Values>(held: &Option<V::Of<T>>) -> Vec<Vec<Arg>> {
+        held.iter().map(|value| vec![V::write(value)]).collect()
+    }
+
+    fn read<V: Values>(given: &[Vec<String>]) -> Result<Option<V::Of<T>>, String> {
+        if given.is_empty() { Ok(None) } else { One::<T>::read::<V>(given).map(Some) }
+    }
+}
+
+impl<T: Value, const LEAST: usize, const VALUES: usize> Kind for Many<T, LEAST, VALUES> {
+    const VALUES: usize = VALUES;
+
+    type Held<V: Values> = Vec<V::Of<T>>;
+
+    fn write<V: Values>(held: &Vec<V::Of<T>>) -> Vec<Vec<Arg>> {
+        held.chunks(VALUES).map(|values| values.iter().map(V::write).collect()).collect()
+    }
+
+    fn read<V: Values>(given: &[Vec<String>]) -> Result<Vec<V::Of<T>>, String> {
+        match given.len() < LEAST {
+            true => Err(" is missing".into()),
+            false => given.iter().flatten().map(|text| V::read(text)).collect(),
+        }
+    }
+}
+
+impl Kind for Flag {
+    const VALUES: usize = 0;
+
+    type Held<V: Values> = bool;
+
+    fn write<V: Values>(held: &bool) -> Vec<Vec<Arg>> {
+        Vec::from_iter(held.then(Vec::new))
+    }
+
+    fn read<V: Values>(given: &[Vec<String>]) -> Result<bool, String> {
+        Ok(!given.is_empty())
+    }
+}
+
+/// An argument as it is declared.
+#[derive(Debug, Clone, Copy)]
+pub struct Argument {
+    /// With its dashes; without dashes one that is known by its place; `--` all behind it; `…` what no other one takes.
+    pub name: &'static str,
+    /// Values of one occurrence.
+    pub values: usize,
+    /// What it is where it is not given.
+    pub default: Option<&'static str>,
+    /// For `--help`.
+    pub about: &'static str,
+}
+
+/// What all operations have.
+pub trait Operation: Sized {
+    const NAME: &'static str;
+    /// For `--help`.
+    const ABOUT: &'static str;
+    /// In the order in which they are written.
+    const ARGUMENTS: &'static [Argument];
+
+    /// The command line, which begins with the name.
+    fn write(&self) -> Vec<Arg>;
+
+    /// Reads back what stands behind the name.
+    ///
+    /// # Errors
+    /// The words are no command line of this operation.
+    fn read(words: &[String]) -> Result<Self, BadCommandLine>;
+}
+
+/// Words that are no command line of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`optbuild op {operation}`: {message}; `--help` lists what it takes")]
+pub struct BadCommandLine {
+    pub operation: String,
+    pub message: String,
+}
+
+/// Adds an argument to a command line.
+fn add(name: &'static str, given: Vec<Vec<Arg>>, words: &mut Vec<Arg>) {
+    for values in given {
+        words.extend(name.starts_with("--").then(|| name.into()));
+        words.extend(values);
+    }
+}
+
+/// Sorts words by the arguments that they are of. For each of those: the values of each time that it is given.
+fn sorted(arguments: &[Argument], words: &[String]) -> Result<Vec<Vec<Vec<String>>>, String> {
+    let mut given = vec![Vec::new(); arguments.len()];
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let is_option = word.starts_with("--");
+        let by_name = arguments.iter().position(|argument| is_option && argument.name == word);
+        let by_place = || arguments.iter().position(|argument| !is_option && !argument.name.starts_with(['-', '…']));
+        let by_rest = || arguments.iter().position(|argument| argument.name == "…");
+        let Some(index) = by_name.or_else(by_place).or_else(by_rest) else {
+            return Err(format!("it takes no `{word}`"));
+        };
+        given[index].push(match (by_name, arguments[index].values) {
+            (None, _) => vec![word.clone()],
+            (Some(_), count) => {
+                let values: Vec<String> = words.by_ref().take(count).cloned().collect();
+                if values.len() < count && count != usize::MAX {
+                    return Err(format!("`{word}` has no value"));
+                }
+                values
+            }
+        });
+    }
+    for (argument, given) in arguments.iter().zip(&mut given) {
+        given.extend(argument.default.filter(|_| given.is_empty()).map(|default| vec![default.into()]));
+    }
+    Ok(given)
+}
+
+/// Declares operations: what one does, its name, its struct, what stands for it in a script, and its arguments.
+macro_rules! operations {
+    ($(
+        $(#[doc = $about:literal])+
+        $name:literal $Op:ident, in a script $shell:ident {
+            $($(#[doc = $doc:literal])+ $field:ident: $Kind:ty = $option:literal $(or $default:literal)?,)*
+        }
+    )*) => {
+        $(
+            $(#[doc = $about])+
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $Op<V: $crate::plan::ops::Values> {
+                $($(#[doc = $doc])+ pub $field: <$Kind as $crate::plan::ops::Kind>::Held<V>,)*
+            }
+
+            impl<V: $crate::plan::ops::Values> $crate::plan::ops::Operation for $Op<V> {
+                const NAME: &'static str = $name;
+                const ABOUT: &'static str = concat!($($about),+);
+                const ARGUMENTS: &'static [$crate::plan::ops::Argument] = &[$($crate::plan::ops::Argument {
+                    name: $option,
+                    values: <$Kind as $crate::plan::ops::Kind>::VALUES,
+                    default: [$(Some($default),)? None][0],
+                    about: concat!($($doc),+),
+                }),*];
+
+                fn write(&self) -> Vec<$crate::plan::Arg> {
+                    let mut words = vec![$name.into()];
+                    $($crate::plan::ops::add($option, <$Kind as $crate::plan::ops::Kind>::write::<V>(&self.$field), &mut words);)*
+                    words
+                }
+
+                fn read(words: &[String]) -> Result<Self, $crate::plan::ops::BadCommandLine> {
+                    let wrong = |message| $crate::plan::ops::BadCommandLine { operation: $name.into(), message };
+                    let mut given = $crate::plan::ops::sorted(Self::ARGUMENTS, words).map_err(wrong)?.into_iter();
+                    // Fields are read in the order in which they are declared.
+                    Ok($Op { $($field: {
+                        let given = given.next().unwrap_or_default();
+                        let held = <$Kind as $crate::plan::ops::Kind>::read::<V>(&given);
+                        held.map_err(|message| wrong(format!("`{}`{message}", $option)))?
+                    },)* })
+                }
+            }
+
+            impl From<planned::$Op> for $crate::plan::ops::Op {
+                fn from(operation: planned::$Op) -> $crate::plan::ops::Op {
+                    let argv = $crate::plan::ops::Operation::write(&operation);
+                    $crate::plan::ops::Op { argv, shell: $shell(&operation) }
+                }
+            }
+        )*
+
+        /// As plans have them.
+        pub mod planned {
+            $(pub type $Op = super::$Op<$crate::plan::ops::PlannedValues>;)*
+        }
+
+        /// As their processes have them.
+        pub mod given {
+            $(pub type $Op = super::$Op<$crate::plan::ops::GivenValues>;)*
+        }
+
+        #[cfg(test)]
+        mod round_trip {
+            use super::*;
+            use $crate::plan::ops::tests;
+
+            $(
+                #[test]
+                #[allow(non_snake_case)]
+                fn $Op() {
+                    // More than any argument has samples; as their numbers differ, they come in many combinations.
+                    tests::are_read_back((0..11).map(|number| super::given::$Op {
+                        $($field: tests::sample::<$Kind>(number),)*
+                    }));
+                }
+            )*
+        }
+    };
+}
+use operations;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an argument can be: any words that it can be read from, as odd as they can be.
+    fn samples<K: Kind>() -> Vec<K::Held<GivenValues>> {
+        let words = [&["-x y=z\n"][..], &["a"], &[""], &["7"], &["3%"], &["fdata"], &["a", "--b", ""], &[]];
+        let once = words.map(|words| vec![words.iter().map(ToString::to_string).collect::<Vec<_>>()]);
+        let twice: Vec<_> = once[0].iter().chain(&once[1]).cloned().collect();
+        let fits =
+            |given: &Vec<Vec<String>>| K::VALUES == usize::MAX || given.iter().all(|values| values.len() == K::VALUES);
+        let all = once.into_iter().chain([Vec::new(), twice]).filter(fits);
+        let all: Vec<_> = all.filter_map(|given| K::read(&given).ok()).collect();
+        assert!(!all.is_empty());
+        all
+    }
+
+    pub fn sample<K: Kind>(number: usize) -> K::Held<GivenValues> {
+        let mut all = samples::<K>();
+        all.swap_remove(number % all.len())
+    }
+
+    /// With each argument as odd as it can be: what is written is read back as it was, in the process and in a plan.
+    pub fn are_read_back<O: Operation + PartialEq + Debug>(operations: impl Iterator<Item = O>) {
+        for operation in operations {
+            let words: Vec<String> = operation.write().iter().map(ToString::to_string).collect();
+            assert_eq!(words[0], O::NAME);
+            assert_eq!(O::read(&words[1..]).unwrap(), operation, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn words_that_are_no_command_line_are_refused() {
+        let read = |line: &str| {
+            let words: Vec<String> = line.split_whitespace().map(Into::into).collect();
+            given::CheckSpace::read(&words).map_err(|error| error.message)
+        };
+        let space = given::CheckSpace { dir: "--bytes".into(), bytes: 7, key: None };
+        assert_eq!(read("--bytes 7 --dir --bytes"), Ok(space));
+        for (line, says) in [
+            ("--dir d", "`--bytes` is missing"),
+            ("--dir d --bytes 7 --bytes 7", "`--bytes` is given more than once"),
+            ("--dir d --bytes", "`--bytes` has no value"),
+            ("--dir d --bytes 7 x", "it takes no `x`"),
+            ("--dir d --bytes 7 --force", "it takes no `--force`"),
+            ("--dir d --bytes many", "`--bytes`: `many` is not as expected: invalid digit found in string"),
+        ] {
+            assert_eq!(read(line), Err(says.into()), "{line}");
+        }
+    }
 }

@@ -1,176 +1,225 @@
-//! The operations that merge profiles and take them out of bundles.
+//! Operations that merge profiles, take them out of bundles, and check what was built for them and with them.
 
-use super::line;
-use crate::plan::op::{Op, ShellLine};
+use camino::Utf8PathBuf;
+
+use super::bolt::has_section;
+use super::{Flag, Known, Limit, Many, Maybe, One, ShellLine, nothing, operations, optbuild, shell};
 use crate::plan::{Arg, Symbol};
 use crate::profile::Format;
+use crate::text::share::Share;
 
-/// What [`Op::merge`] is told.
-#[derive(Debug, Clone)]
-pub struct Merge {
-    pub format: Format,
-    /// llvm-profdata or merge-fdata.
-    pub tool: Arg,
-    /// Directory to look in.
-    pub input: Arg,
-    /// Looks for merged profiles of workloads instead of raw ones.
-    pub merged: bool,
-    /// Merged profiles to add.
-    pub with: Vec<Arg>,
-    pub output: MergeOutput,
-    pub threads: Arg,
-    /// Deletes what was merged.
-    pub consume: bool,
-    /// The share of damaged profiles above which it fails, as `1%`.
-    pub max_damaged: String,
-}
-
-/// What [`Op::stream_merge`] is told.
-#[derive(Debug, Clone)]
-pub struct StreamMerge {
-    pub format: Format,
-    /// llvm-profdata or merge-fdata.
-    pub tool: Arg,
-    /// For BOLT: the directory with the instrumented copies of all slots.
-    pub slots: Option<Arg>,
-    /// How much profiles may take that are not merged yet, in bytes.
-    pub budget: u64,
-}
-
-/// What [`Op::take_profile`] is told.
-#[derive(Debug, Clone)]
-pub struct TakeProfile {
-    pub bundle: Arg,
-    pub role: String,
-    /// The profile's name in the bundle.
-    pub member: String,
-    /// BLAKE3 of its content.
-    pub hash: String,
-    /// Where it goes; named as [`MergeOutput::Named`] are.
-    pub dir: Arg,
-    pub name: String,
-    pub extension: String,
-}
-
-/// Where a merged profile goes.
-#[derive(Debug, Clone)]
-pub enum MergeOutput {
-    File(Arg),
-    /// A file in `dir` whose name is `name`, a dash, the hash of its content, and the extension of the format.
-    Named {
-        dir: Arg,
-        name: String,
-    },
-}
-
-impl MergeOutput {
-    /// The file; where its name holds a hash, a pattern that matches it alone.
-    pub fn path(&self, format: Format) -> Arg {
-        match self {
-            MergeOutput::File(path) => path.clone(),
-            MergeOutput::Named { dir, name } => dir.clone().join(&format!("{name}-*.{}", format.merged_extension())),
-        }
-    }
-}
-
-impl Op {
-    /// Merges profiles; refuses when there are none, or when their version is not the tool's.
-    pub fn merge(merge: &Merge) -> Op {
-        let mut args: Vec<Arg> = vec!["--format".into(), merge.format.name().into()];
-        args.extend(["--tool".into(), merge.tool.clone(), "--input".into(), merge.input.clone()]);
-        args.extend(merge.merged.then(|| "--merged".into()));
-        for with in &merge.with {
-            args.extend(["--with".into(), with.clone()]);
-        }
-        match &merge.output {
-            MergeOutput::File(path) => args.extend(["--output".into(), path.clone()]),
-            MergeOutput::Named { dir, name } => {
-                args.extend(["--output-dir".into(), dir.clone(), "--name".into(), name.as_str().into()]);
-            }
-        }
-        args.extend(["--threads".into(), merge.threads.clone()]);
-        args.extend(merge.consume.then(|| "--consume".into()));
-        args.extend(["--max-damaged".into(), Arg::limit("max-damaged", &merge.max_damaged)]);
-        Op::new("merge", args).in_shell(merge_in_shell(merge))
+operations! {
+    /// Merges the profiles below directories into one file.
+    "merge" Merge, in a script merge {
+        /// The family of profiles.
+        format: Known<Format> = "--format",
+        /// llvm-profdata or merge-fdata.
+        tool: One<Utf8PathBuf> = "--tool",
+        /// A directory to look in, with all below it.
+        input: Many<Utf8PathBuf, 1> = "--input",
+        /// Looks for what workloads have left instead of raw profiles: merged ones (`profile.profdata`, `profile.fdata`) and sums.
+        merged: Flag = "--merged",
+        /// A merged profile to add: the first level, for context-sensitive ones.
+        with: Many<Utf8PathBuf> = "--with",
+        /// The file to write.
+        output: Maybe<Utf8PathBuf> = "--output",
+        /// The directory to write `NAME-HASH.EXTENSION` to, named by the hash of the content.
+        output_dir: Maybe<Utf8PathBuf> = "--output-dir",
+        /// The first part of that name.
+        name: Maybe<String> = "--name",
+        /// Threads of llvm-profdata. 0: as many as there are cores.
+        threads: One<usize> = "--threads" or "1",
+        /// Deletes the raw profiles when they are merged, and moves damaged ones to `quarantine` beside the output.
+        consume: Flag = "--consume",
+        /// The share of damaged profiles above which this fails.
+        max_damaged: Limit<Share> = "--max-damaged" or "1%",
     }
 
-    /// Merges what workloads write while they run: a pool's companion.
-    pub fn stream_merge(merge: &StreamMerge) -> Op {
-        let mut args: Vec<Arg> = vec!["--format".into(), merge.format.name().into()];
-        args.extend(["--tool".into(), merge.tool.clone(), "--committed".into(), Symbol::Committed.into()]);
-        if let Some(slots) = &merge.slots {
-            args.extend(["--slots".into(), slots.clone()]);
-        }
-        args.extend(["--disk-budget".into(), Arg::limit("disk-budget", merge.budget)]);
-        args.extend(["--threads".into(), Symbol::Jobs.into()]);
-        Op::new("stream-merge", args)
+    /// Merges the profiles of workloads while they run. Standard input tells of them.
+    "stream-merge" StreamMerge, in a script optbuild {
+        /// The family of profiles.
+        format: Known<Format> = "--format",
+        /// llvm-profdata or merge-fdata.
+        tool: One<Utf8PathBuf> = "--tool",
+        /// The directory with a directory for each workload that counts.
+        committed: One<Utf8PathBuf> = "--committed",
+        /// For BOLT: the directory with the instrumented copies, `slot-N`, and their `slot-N.path`.
+        slots: Maybe<Utf8PathBuf> = "--slots",
+        /// How many bytes profiles may take that are not merged yet.
+        disk_budget: Limit<u64> = "--disk-budget",
+        /// Threads that merge when workloads have to wait for it.
+        threads: One<usize> = "--threads" or "1",
     }
 
     /// Takes a merged profile out of a bundle. Refuses when it is another one than was planned with.
-    pub fn take_profile(take: &TakeProfile) -> Op {
-        let TakeProfile { bundle, role, member, hash, dir, name, extension } = take;
-        let mut args: Vec<Arg> = vec!["--bundle".into(), bundle.clone(), "--role".into(), role.as_str().into()];
-        args.extend(["--member".into(), member.as_str().into(), "--blake3".into(), hash.as_str().into()]);
-        args.extend(["--extension".into(), extension.as_str().into()]);
-        args.extend(["--output-dir".into(), dir.clone(), "--name".into(), name.as_str().into()]);
-        let path = dir.clone().join(&format!("{name}-0.{extension}"));
-        let member = Arg::from(member.as_str());
-        let line =
-            line(["tar -xOf ".into(), bundle.into(), " ".into(), (&member).into(), " > ".into(), (&path).into()]);
-        Op::new("take-profile", args).in_shell(vec![line])
+    "take-profile" TakeProfile, in a script take_profile {
+        /// The bundle.
+        bundle: One<Utf8PathBuf> = "--bundle",
+        /// What the profile is for.
+        role: One<String> = "--role",
+        /// Its name in the bundle.
+        member: One<String> = "--member",
+        /// The hash of its content.
+        blake3: One<String> = "--blake3",
+        /// The extension of the file that is written.
+        extension: One<String> = "--extension",
+        /// The directory to write `NAME-HASH.EXTENSION` to, and what the bundle says of it.
+        output_dir: One<Utf8PathBuf> = "--output-dir",
+        /// The first part of that name.
+        name: One<String> = "--name",
+    }
+
+    /// Checks that a merged profile has counts, and that its reader can read it.
+    "check-profile" CheckProfile, in a script check_profile {
+        /// The profile.
+        profile: One<Utf8PathBuf> = "--profile",
+        /// Who is going to read it, for messages: `clang 22`, `rustc 1.95`.
+        compiler: One<String> = "--compiler",
+        /// The newest version of indexed profiles that it reads. Without it any version will do.
+        max_version: Maybe<u64> = "--max-version",
+        /// An llvm-profdata that can read the profile, to count functions with.
+        tool: Maybe<Utf8PathBuf> = "--tool",
+    }
+
+    // Where there is no profile, the merge has said so.
+    /// Counts what is in a gathered profile, and checks that it is of the instrumented build.
+    "check-gathered" CheckGathered, in a script nothing {
+        /// The family of profiles.
+        format: Known<Format> = "--format",
+        /// The merged profile. `*` in its name stands for the hash.
+        profile: One<Utf8PathBuf> = "--profile",
+        /// The llvm-profdata that merged it.
+        tool: Maybe<Utf8PathBuf> = "--tool",
+        /// The instrumented file, or a directory with all that is instrumented.
+        instrumented: Maybe<Utf8PathBuf> = "--instrumented",
+        /// For a profile that was gathered elsewhere: the share of its functions that the instrumented build has to have.
+        min_of_the_build: Maybe<Share> = "--min-of-the-build",
+    }
+
+    // Who runs a script sees the compiler's warnings.
+    /// Counts the functions of a build that have no profile, and refuses a build that has hardly any with one.
+    "check-profile-use" CheckProfileUse, in a script nothing {
+        /// The profile that the build used.
+        profile: One<Utf8PathBuf> = "--profile",
+        /// An llvm-profdata that can read it.
+        tool: One<Utf8PathBuf> = "--tool",
+        /// The directory of the stage's logs.
+        logs: One<Utf8PathBuf> = "--logs",
+        /// The step that compiled.
+        step: One<String> = "--step",
+        /// Where warnings are kept: a directory that is emptied when all has to be compiled again. A build that goes on compiles, and
+        /// warns of, only what it has not compiled yet.
+        keep: Maybe<Utf8PathBuf> = "--keep",
+        /// What was built: a linked file, or a directory. Its name can have a `*` that one file matches.
+        built: Many<Utf8PathBuf, 1> = "--built",
+        /// Which part of the build has this profile, where others have profiles of their own.
+        component: Maybe<String> = "--component",
+        /// The share of functions without a profile above which this fails.
+        max_unprofiled: Maybe<Share> = "--max-unprofiled",
+        /// Only looks whether the profile is of these sources: the share of functions with counts of other code, among those that are
+        /// in the profile, above which this fails, as it does above `--max-unprofiled`.
+        max_mismatched: Maybe<Share> = "--max-mismatched",
+    }
+
+    /// Checks that a build is going to write profiles.
+    "check-instrumented" CheckInstrumented, in a script check_instrumented {
+        /// Which profiles it is to write.
+        format: Known<Format> = "--format",
+        /// A linked file, or a directory. The file's name can have a `*` that one file matches.
+        path: One<Utf8PathBuf> = "PATH",
     }
 }
 
+impl planned::Merge {
+    /// The file. Where its name holds a hash: with `hash` in its place.
+    pub fn path(&self, hash: &str) -> Arg {
+        let named = || {
+            let name = self.name.clone()?.with("-").with(hash).with(".").with(self.format.merged_extension());
+            Some(self.output_dir.clone()?.with("/").with(name).joined())
+        };
+        self.output.clone().or_else(named).unwrap_or_default()
+    }
+}
+
+impl planned::CheckProfileUse {
+    /// Of all that the step `build` made.
+    pub fn of_all(profile: &Arg, tool: &Arg) -> planned::CheckProfileUse {
+        planned::CheckProfileUse {
+            profile: profile.clone(),
+            tool: tool.clone(),
+            logs: Symbol::Logs.into(),
+            step: "build".into(),
+            keep: Some(Symbol::Build.into()),
+            built: vec![Symbol::Out.into()],
+            component: None,
+            max_unprofiled: None,
+            max_mismatched: None,
+        }
+    }
+}
+
+/// In a script a name has this in the place of the hash. A build tool sees another name for another content; a script builds once.
+const NO_HASH: &str = "0";
+
 /// Looks for files, writes their list, merges. Empty files are left out, as the operation does.
-fn merge_in_shell(merge: &Merge) -> Vec<ShellLine> {
-    let pattern = match merge.merged {
-        true => format!("profile.{}", merge.format.merged_extension()),
-        false => format!("*.{}", merge.format.raw_extension()),
+fn merge(op: &planned::Merge) -> Option<Vec<ShellLine>> {
+    let pattern = match op.merged {
+        true => format!("profile.{}", op.format.merged_extension()),
+        false => format!("*.{}", op.format.raw_extension()),
     };
-    let scratch = Arg::from(Symbol::Scratch);
-    let list = scratch.clone().join("profiles");
-    let path = match &merge.output {
-        MergeOutput::File(path) => path.clone(),
-        // The hash is there so that a build tool sees another name for another content; a script builds once.
-        MergeOutput::Named { dir, name } => dir.clone().join(&format!("{name}-0.{}", merge.format.merged_extension())),
-    };
-    let input = &merge.input;
+    let (tool, list, path) = (&op.tool, &Arg::from(Symbol::Scratch).join("profiles"), &op.path(NO_HASH));
     // As the tools read lists: llvm-profdata with a weight in front of a comma, merge-fdata as words in quotes.
-    let entry = match merge.format {
+    let entry = match op.format {
         Format::Profdata => "s/^/1,/",
         Format::Fdata => "s/.*/\"&\"/",
     };
-    let mut lines = vec![
-        line([
-            "find ".into(),
-            input.into(),
-            format!(" -type f -name '{pattern}' -size +0c | LC_ALL=C sort | sed '{entry}' > ").into(),
-            (&list).into(),
-        ]),
-        line(["test -s ".into(), (&list).into(), " || fail 'no profiles were written below '".into(), input.into()]),
-    ];
-    match merge.format {
+    let mut find = shell!["find"];
+    let mut missing = shell!["test -s ", list, " || fail 'no profiles were written below '"];
+    for input in &op.input {
+        find.extend(shell![" ", input]);
+        missing.extend(shell![input]);
+    }
+    find.extend(shell![format!(" -type f -name '{pattern}' -size +0c | LC_ALL=C sort | sed '{entry}' > "), list]);
+    let mut lines = vec![find, missing];
+    match op.format {
         Format::Profdata => {
-            for with in &merge.with {
-                lines.push(line(["printf '1,%s\\n' ".into(), with.into(), " >> ".into(), (&list).into()]));
-            }
+            lines.extend(op.with.iter().map(|with| shell!["printf '1,%s\\n' ", with, " >> ", list]));
             // With several threads, which values of an expression add up depends on which thread gets which file.
-            lines.push(line([
-                (&merge.tool).into(),
-                " merge --failure-mode=all --num-threads=1 --input-files=".into(),
-                (&list).into(),
-                " -o ".into(),
-                (&path).into(),
-            ]));
+            lines.push(shell![tool, " merge --failure-mode=all --num-threads=1 --input-files=", list, " -o ", path]);
         }
         Format::Fdata => lines.extend([
-            line([(&merge.tool).into(), " @".into(), (&list).into(), " -o ".into(), (&list).into(), ".fdata".into()]),
+            shell![tool, " @", list, " -o ", list, ".fdata"],
             // merge-fdata writes in the order of a hash table.
-            line(["LC_ALL=C sort ".into(), (&list).into(), ".fdata > ".into(), (&path).into()]),
+            shell!["LC_ALL=C sort ", list, ".fdata > ", path],
         ]),
     }
-    if merge.consume {
-        lines.push(line(["rm -rf ".into(), input.into()]));
+    if op.consume {
+        lines.extend(op.input.iter().map(|input| shell!["rm -rf ", input]));
     }
-    lines
+    Some(lines)
+}
+
+fn take_profile(op: &planned::TakeProfile) -> Option<Vec<ShellLine>> {
+    let file = op.name.clone().with("-").with(NO_HASH).with(".").with(op.extension.clone());
+    let path = op.output_dir.clone().with("/").with(file);
+    Some(vec![shell!["tar -xOf ", &op.bundle, " ", &op.member, " > ", &path]])
+}
+
+fn check_profile(op: &planned::CheckProfile) -> Option<Vec<ShellLine>> {
+    let profile = &op.profile;
+    let mut lines = vec![shell!["test -s ", profile, " || fail 'the profile is empty: '", profile]];
+    // Without -q, so that the tool is not ended by a closed pipe.
+    lines.extend(op.tool.iter().map(|tool| {
+        let counts = " | grep '^Total functions: [1-9]' > /dev/null || fail 'no functions in the profile '";
+        shell![tool, " show ", profile, counts, profile]
+    }));
+    Some(lines)
+}
+
+fn check_instrumented(op: &planned::CheckInstrumented) -> Option<Vec<ShellLine>> {
+    let section = match op.format {
+        Format::Profdata => "__llvm_prf_cnts",
+        Format::Fdata => ".bolt.instr.tables",
+    };
+    Some(vec![has_section(section, &op.path, "not instrumented")])
 }

@@ -1,6 +1,6 @@
 //! What every script begins with: options, directories, the environment of commands, and functions.
 
-use super::{Environment, words};
+use super::{Environment, quoted};
 use crate::pipeline::Pipeline;
 
 /// Functions that only some scripts need: a name that calls of it contain, and the text.
@@ -93,7 +93,7 @@ while IFS= read -r name; do
   case $name in
 "#,
     );
-    let secret: Vec<String> = environment.secret.iter().map(|ending| format!("*{}", words::quoted(ending))).collect();
+    let secret: Vec<String> = environment.secret.iter().map(|ending| format!("*{}", quoted(ending))).collect();
     if !secret.is_empty() {
         text.push_str(&format!("    {}) ;;\n", secret.join(" | ")));
     }

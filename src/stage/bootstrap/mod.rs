@@ -18,7 +18,8 @@ use camino::Utf8PathBuf;
 use super::{Context, PlanError, rust_checkout};
 use crate::pipeline::Text;
 use crate::pipeline::kind::Bootstrap;
-use crate::plan::{Arg, Op, Part, Step, Symbol};
+use crate::plan::ops::CheckSpace;
+use crate::plan::{Arg, Part, Step, Symbol};
 use crate::toolchain::{llvm, version};
 
 use checkout::Checkout;
@@ -50,7 +51,8 @@ pub(super) fn plan(kind: &Bootstrap, cx: &mut Context) -> Result<(), PlanError> 
     needs::look(&xpy, &config, cx)?;
 
     let used = profiles::check(&xpy, cx)?;
-    cx.step(Step::op("space", Op::check_space(&Symbol::Build.into(), needs::space(&xpy))));
+    let bytes = needs::space(&xpy).to_string().into();
+    cx.step(Step::op("space", CheckSpace { dir: Symbol::Build.into(), bytes, key: None }));
     let file = Arg::from(Symbol::Build).join(&format!("{}.toml", cx.stage.common.name));
     config.write(&file, cx);
     outputs::prepare(&xpy, &config, cx)?;

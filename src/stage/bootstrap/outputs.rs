@@ -4,7 +4,8 @@ use super::config::Config;
 use super::{Context, PlanError, Xpy, checkout, settings};
 use crate::pipeline::Text;
 use crate::pipeline::kind::{Bootstrap, BootstrapCommand, Pgo};
-use crate::plan::{Arg, CaptureHow, Op, Output, Step, Symbol};
+use crate::plan::ops::{Capture, CheckLto, ClearIfChanged, Metrics, PutInPlace, Restore};
+use crate::plan::{Arg, Output, Step, Symbol};
 
 /// Files of a sysroot that cargo and rustc replace and never write in place.
 const NEVER_WRITTEN: [&str; 3] = ["lib/rustlib/*/lib/*.rlib", "lib/rustlib/*/lib/*.rmeta", "share/**"];
@@ -14,7 +15,7 @@ const TO_THE_CHECKOUT: [&str; 2] = ["lib/rustlib/src", "lib/rustlib/rustc-src"];
 /// Brings the build directory into the state that `x.py` starts from.
 pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<(), PlanError> {
     // What a stage behind this one has put in the place of a library, before it was begun again from here.
-    cx.step(Step::op("restore", Op::restore(&xpy.host_dir())));
+    cx.step(Step::op("restore", Restore { below: xpy.host_dir() }));
     if xpy.llvm_config.is_none() {
         let mut options = settings::of_llvm(config, xpy);
         for (verb, pgo) in [("pgo", &xpy.kind.pgo.llvm), ("bolt", &xpy.kind.bolt.llvm)] {
@@ -26,24 +27,26 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
         }
         let stamp = xpy.host_dir().join("llvm-options");
         // x.py builds LLVM once, whatever its options are then.
-        let clear = ["llvm", "lld"].map(|below| xpy.host_dir().join(below));
-        cx.step(Step::op("clear-llvm", Op::clear_if_changed(&stamp, &options, &clear)));
+        let clear = ["llvm", "lld"].map(|below| xpy.host_dir().join(below)).into();
+        cx.step(Step::op("clear-llvm", ClearIfChanged { stamp, option: options, tree: None, clear }));
         if !xpy.checkout.git {
             // Only git tells x.py that the sources of LLVM have changed. Without its notes it calls ninja, which knows what to do.
-            let (stamp, tree) = (xpy.host_dir().join("llvm-sources"), xpy.source.clone().join("src/llvm-project"));
+            let (stamp, tree) =
+                (xpy.host_dir().join("llvm-sources"), Some(xpy.source.clone().join("src/llvm-project")));
             let notes =
                 ["llvm/llvm-finished-building", "lld/lld-finished-building", "llvm/.llvm-stamp", "lld/.lld-stamp"];
-            let notes = notes.map(|below| xpy.host_dir().join(below));
-            cx.step(Step::op("look-at-llvm", Op::clear_if_touched(&stamp, &tree, &notes)));
+            let clear = notes.map(|below| xpy.host_dir().join(below)).into();
+            cx.step(Step::op("look-at-llvm", ClearIfChanged { stamp, option: Vec::new(), tree, clear }));
         }
     }
     if xpy.builds_rustc() && xpy.checkout.has_option("enable-bolt-settings") {
         // x.py hands this on in a way that cargo does not notice, so the library would stay as it is.
-        let option = Arg::from(format!("bolt-settings = {}", xpy.kind.bolt_settings));
+        let option = vec![Arg::from(format!("bolt-settings = {}", xpy.kind.bolt_settings))];
         let (stamp, host) = (xpy.host_dir().join("rustc-options"), &xpy.host);
-        let known = ["stage1-rustc", "stage2-rustc"]
-            .map(|stage| xpy.host_dir().join(&format!("{stage}/{host}/release/.fingerprint/rustc_driver-*")));
-        cx.step(Step::op("clear-rustc", Op::clear_if_changed(&stamp, &[option], &known)));
+        let clear = ["stage1-rustc", "stage2-rustc"]
+            .map(|stage| xpy.host_dir().join(&format!("{stage}/{host}/release/.fingerprint/rustc_driver-*")))
+            .into();
+        cx.step(Step::op("clear-rustc", ClearIfChanged { stamp, option, tree: None, clear }));
     }
     may_place(xpy, cx)?;
     let Libraries { dir, driver, llvm } = libraries(&xpy.host, xpy.checkout.llvm_major);
@@ -54,9 +57,15 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
         if let Some(file) = file {
             // What stands in the sysroot has its other names where `dist` takes it from, whatever those directories are called.
             let target = xpy.sysroot().join(dir).join(pattern);
-            let file = cx.arg(file)?;
-            let built_by = cx.stage.predecessor.as_deref();
-            cx.step(Step::op(name, Op::put_in_place(&file, &target, &xpy.host_dir(), &assembled, built_by)));
+            let place = PutInPlace {
+                file: cx.arg(file)?,
+                target,
+                links_below: xpy.host_dir(),
+                keep_original: true,
+                origin_outside: assembled.to_vec(),
+                built_by: cx.stage.predecessor.as_deref().map(Arg::from),
+            };
+            cx.step(Step::op(name, place));
         }
     }
     if xpy.kind.command == BootstrapCommand::Dist {
@@ -100,14 +109,14 @@ pub(super) fn check_lto(xpy: &Xpy, config: &Config, cx: &mut Context) {
         return;
     }
     let library = if xpy.host.ends_with("msvc") { "LLVMSupport.lib" } else { "libLLVMSupport.a" };
-    let library = xpy.host_dir().join("llvm/build/lib").join(library);
-    cx.step(Step::op("check-lto", Op::check_lto(&library)));
+    let archive = xpy.host_dir().join("llvm/build/lib").join(library);
+    cx.step(Step::op("check-lto", CheckLto { archive }));
 }
 
 /// Where the time of x.py went.
 pub(super) fn measure(xpy: &Xpy, cx: &mut Context) {
     if xpy.checkout.has_setting("build.metrics") {
-        cx.step(Step::op("metrics", Op::metrics(&xpy.build_dir().join("metrics.json"))));
+        cx.step(Step::op("metrics", Metrics { file: xpy.build_dir().join("metrics.json") }));
     }
 }
 
@@ -116,7 +125,7 @@ pub(super) fn capture(xpy: &Xpy, cx: &mut Context) {
         BootstrapCommand::Build => toolchain(xpy, cx),
         BootstrapCommand::Dist => {
             let archives = Arg::from(Symbol::Out).join("archives");
-            cx.step(Step::op("capture-archives", Op::capture(&xpy.build_dir().join("dist"), &archives)));
+            cx.step(Step::op("capture-archives", Capture::new(xpy.build_dir().join("dist"), archives.clone())));
             output(xpy, cx, "archives", archives);
         }
         BootstrapCommand::Test => {}
@@ -149,9 +158,9 @@ fn toolchain(xpy: &Xpy, cx: &mut Context) {
     let Libraries { dir, driver, llvm } = libraries(&xpy.host, xpy.checkout.llvm_major);
     let toolchain = Arg::from(Symbol::Out).join("toolchain");
     let shared_llvm = xpy.llvm_config.is_none() && !xpy.host.contains("windows");
-    let how =
-        CaptureHow { link: NEVER_WRITTEN.map(String::from).into(), without: TO_THE_CHECKOUT.map(String::from).into() };
-    cx.step(Step::op("capture-toolchain", Op::capture_as(&[xpy.sysroot()], &toolchain, &how)));
+    let (link, without) = (NEVER_WRITTEN.map(Arg::from).into(), TO_THE_CHECKOUT.map(Arg::from).into());
+    let capture = Capture { link, without, ..Capture::new(xpy.sysroot(), toolchain.clone()) };
+    cx.step(Step::op("capture-toolchain", capture));
     output(xpy, cx, "toolchain", toolchain.clone());
     output(xpy, cx, "driver", toolchain.clone().join(dir).join(driver));
     cargo(xpy, cx, exe);
@@ -164,7 +173,7 @@ fn toolchain(xpy: &Xpy, cx: &mut Context) {
     // Into the toolchain, where it finds the libLLVM that it is linked with.
     let profdata = toolchain.join(&format!("bin/llvm-profdata{exe}"));
     let from = xpy.host_dir().join(&format!("llvm/build/bin/llvm-profdata{exe}"));
-    cx.step(Step::op("capture-profdata", Op::capture(&from, &profdata)));
+    cx.step(Step::op("capture-profdata", Capture::new(from, profdata.clone())));
     output(xpy, cx, "profdata", profdata);
 }
 
@@ -179,7 +188,8 @@ fn cargo(xpy: &Xpy, cx: &mut Context, exe: &str) {
     } else {
         vec![xpy.cargo.clone().unwrap_or_else(|| xpy.host_dir().join(&format!("stage0/bin/cargo{exe}")))]
     };
-    cx.step(Step::op("capture-cargo", Op::capture_as(&from, &to, &CaptureHow::default())));
+    let (link, without) = (Vec::new(), Vec::new());
+    cx.step(Step::op("capture-cargo", Capture { from, to: to.clone(), link, without }));
     output(xpy, cx, "cargo", to);
 }
 

@@ -5,7 +5,8 @@ use super::compilers::{self, bindir};
 use super::{Context, PlanError, Xpy, below_out, given};
 use crate::pipeline::OutputRef;
 use crate::pipeline::kind::{Bootstrap, BootstrapCommand, Pgo};
-use crate::plan::{Arg, Late, Op, Part, ProfileUse, Step, Symbol};
+use crate::plan::ops::{CheckProfile, CheckProfileUse};
+use crate::plan::{Arg, Late, Part, Step, Symbol};
 use crate::toolchain::{formats, llvm};
 
 /// A profile that a component is built with.
@@ -43,7 +44,9 @@ pub(super) fn check(xpy: &Xpy, cx: &mut Context) -> Result<Vec<Used>, PlanError>
         let tool = profdata.clone().filter(|tool| tool.llvm_major() >= major);
         let reader = tool.map(|tool| cx.tool_at("llvm-profdata", tool.path));
         let step = format!("check-profile-{component}");
-        cx.step(Step::op(step, Op::check_profile(&profile, &shown, newest, reader.as_ref())));
+        let max_version = newest.map(|newest| newest.to_string().into());
+        let (compiler, tool) = (shown.into(), reader.clone());
+        cx.step(Step::op(step, CheckProfile { profile: profile.clone(), compiler, max_version, tool }));
         all.push(Used { component, profile, reader });
     }
     Ok(all)
@@ -86,9 +89,10 @@ pub(super) fn count(used: &[Used], xpy: &Xpy, cx: &mut Context) -> Result<(), Pl
             "llvm" => xpy.host_dir().join("llvm"),
             _ => Symbol::Build.into(),
         };
-        let (profile, component) = (profile.clone(), Some(*component));
-        let check = ProfileUse { profile, tool, step: "x.py", keep, built, component };
-        cx.check_profile_use(&check, xpy.kind.max_unprofiled.as_ref())?;
+        let (keep, built, component) = (Some(keep), vec![built], Some((*component).into()));
+        let check =
+            CheckProfileUse { step: "x.py".into(), keep, built, component, ..CheckProfileUse::of_all(profile, &tool) };
+        cx.check_profile_use(check, xpy.kind.max_unprofiled.as_ref())?;
     }
     Ok(())
 }

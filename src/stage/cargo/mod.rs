@@ -13,7 +13,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Context, PlanError};
 use crate::pipeline::kind::{Cargo, Lto, Pgo};
 use crate::pipeline::{CommandLine, Stage, Text};
-use crate::plan::{Arg, Command, Op, Output, Part, ProfileUse, Step, Symbol};
+use crate::plan::ops::{Capture, CheckProfileUse};
+use crate::plan::{Arg, Command, Output, Part, Step, Symbol};
 use crate::toolchain::rust::{self, Rust};
 
 /// What is built, and where cargo runs: it reads its configuration from there upward, and rustup chooses the toolchain.
@@ -90,7 +91,7 @@ pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
     outputs(kind, cx, &package, &profile, &target, &bins);
     let Some(profile) = &used else { return Ok(()) };
     match cx.profile_reader(profdata) {
-        Some(tool) => cx.check_profile_use(&ProfileUse::of_all(profile, &tool), kind.max_unprofiled.as_ref()),
+        Some(tool) => cx.check_profile_use(CheckProfileUse::of_all(profile, &tool), kind.max_unprofiled.as_ref()),
         None => Ok(()),
     }
 }
@@ -319,7 +320,7 @@ fn outputs(kind: &Cargo, cx: &mut Context, package: &Package, profile: &Arg, tar
         if matches!(package.what, What::Manifest(..)) {
             let from = Arg::from(Symbol::Build).join("").with(target.clone()).join("").with(directory.clone());
             let from = from.join("").with(bin.clone());
-            cx.step(Step::op(format!("capture-{name}"), Op::capture(&from, &path)));
+            cx.step(Step::op(format!("capture-{name}"), Capture::new(from, path.clone())));
         }
         cx.plan.outputs.push(Output { name, path, portable, show: false });
     }

@@ -12,7 +12,8 @@ use camino::Utf8Path;
 use super::{Context, PlanError};
 use crate::pipeline::kind::cmake::Define;
 use crate::pipeline::kind::{Cmake, Pgo};
-use crate::plan::{Arg, Command, Op, Output, ProfileUse, Step, Symbol};
+use crate::plan::ops::{Capture, CheckProfileUse};
+use crate::plan::{Arg, Command, Output, Step, Symbol};
 use crate::toolchain::llvm;
 
 use compiler::Compilers;
@@ -83,7 +84,7 @@ pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
     outputs(kind, cx)?;
     let Some(profile) = &flags.profile else { return Ok(()) };
     match cx.profile_reader(profdata) {
-        Some(tool) => cx.check_profile_use(&ProfileUse::of_all(profile, &tool), kind.max_unprofiled.as_ref()),
+        Some(tool) => cx.check_profile_use(CheckProfileUse::of_all(profile, &tool), kind.max_unprofiled.as_ref()),
         None => Ok(()),
     }
 }
@@ -235,7 +236,7 @@ fn outputs(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
         let path = Arg::from(Symbol::Out).join("").with(below.clone());
         if !kind.install {
             let from = Arg::from(Symbol::Build).join("").with(below);
-            cx.step(Step::op(format!("capture-{name}"), Op::capture(&from, &path)));
+            cx.step(Step::op(format!("capture-{name}"), Capture::new(from, path.clone())));
         }
         cx.plan.outputs.push(Output { name: name.clone(), path, portable, show: false });
     }

@@ -157,7 +157,7 @@ impl<'a> Context<'a> {
             match part {
                 Part::Literal(text) => path.push_str(text),
                 Part::Place { path: place, .. } | Part::Tool { path: place, .. } => path.push_str(place.as_str()),
-                Part::Symbol(_) | Part::Late(_) | Part::Limit { .. } | Part::Secret { .. } => return None,
+                Part::Symbol(_) | Part::Late(_) | Part::Limit(_) | Part::Secret { .. } => return None,
             }
         }
         Utf8Path::new(&path).is_absolute().then(|| path.into())

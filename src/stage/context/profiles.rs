@@ -2,7 +2,8 @@
 
 use super::Context;
 use crate::pipeline::{Supplied, Text};
-use crate::plan::{Arg, Late, Op, Part, ProfileUse, Step};
+use crate::plan::ops::{CheckProfile, CheckProfileUse};
+use crate::plan::{Arg, Late, Part, Step};
 use crate::stage::PlanError;
 use crate::text::share::Share;
 use crate::toolchain::{self, Tool};
@@ -44,7 +45,9 @@ impl<'a> Context<'a> {
             self.note(format!("which profiles {compiler} reads is not known, so their version is not checked"));
         }
         let tool = tool.map(|tool| self.tool_at("llvm-profdata", tool.path));
-        self.step(Step::op("check-profile", Op::check_profile(&profile, compiler, newest, tool.as_ref())));
+        let max_version = newest.map(|newest| newest.to_string().into());
+        let check = CheckProfile { profile, compiler: compiler.into(), max_version, tool };
+        self.step(Step::op("check-profile", check));
         Ok(())
     }
 
@@ -59,25 +62,26 @@ impl<'a> Context<'a> {
 
     /// Adds the step that counts what the compiler did not find in a profile, and refuses a build that found hardly anything. It
     /// stands last: it looks at what was built. `limit` is the stage's `max-unprofiled`.
-    pub fn check_profile_use(&mut self, check: &ProfileUse, limit: Option<&Text>) -> Result<(), PlanError> {
+    pub fn check_profile_use(&mut self, check: CheckProfileUse, limit: Option<&Text>) -> Result<(), PlanError> {
         let mut limit = limit.map(ToString::to_string);
         if let Some(Err(message)) = limit.as_deref().map(str::parse::<Share>) {
             return Err(self.invalid("max-unprofiled", message));
         }
-        let name = |what: &str| match check.component {
+        let name = |what: &str| match &check.component {
             Some(component) => format!("{what}-{component}"),
             None => what.to_string(),
         };
         match self.supplied(&check.profile) {
             Some(supplied) if supplied.allow_stale => limit = Some("100%".into()),
             Some(_) => {
-                let op = Op::check_profile_use(check, Some(MAX_UNPROFILED), Some(MAX_MISMATCHED));
-                self.plan.proofs.push(Step::op(name("check-origin"), op));
+                let (max_unprofiled, max_mismatched) = (Some(MAX_UNPROFILED.into()), Some(MAX_MISMATCHED.into()));
+                let origin = CheckProfileUse { max_unprofiled, max_mismatched, ..check.clone() };
+                self.plan.proofs.push(Step::op(name("check-origin"), origin));
             }
             None => {}
         }
-        let op = Op::check_profile_use(check, limit.as_deref(), None);
-        self.step(Step::op(name("check-profile-use"), op));
+        let step = name("check-profile-use");
+        self.step(Step::op(step, CheckProfileUse { max_unprofiled: limit.map(Arg::from), ..check }));
         Ok(())
     }
 

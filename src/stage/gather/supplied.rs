@@ -2,7 +2,8 @@
 
 use super::{Instrumented, NAME};
 use crate::pipeline::{Kind, Supplied};
-use crate::plan::{Arg, Op, Output, Part, Step, Symbol, TakeProfile};
+use crate::plan::ops::{CheckGathered, TakeProfile};
+use crate::plan::{Arg, Output, Part, Step, Symbol};
 use crate::profile::Format;
 use crate::stage::{Context, PlanError};
 
@@ -15,21 +16,21 @@ pub(in crate::stage) fn take(supplied: &Supplied, cx: &mut Context) -> Result<()
     let extension = if supplied.matchable { "yaml" } else { format.merged_extension() };
     let take = TakeProfile {
         bundle: Arg::part(Part::Place { name: "profiles".into(), path: supplied.bundle.clone() }),
-        role: supplied.role.clone(),
-        member: supplied.member.clone(),
-        hash: supplied.hash.clone(),
-        dir: Symbol::Out.into(),
-        name: NAME.into(),
+        role: supplied.role.clone().into(),
+        member: supplied.member.clone().into(),
+        blake3: supplied.hash.clone().into(),
         extension: extension.into(),
+        output_dir: Symbol::Out.into(),
+        name: NAME.into(),
     };
-    cx.step(Step::op("take-profile", Op::take_profile(&take)));
+    cx.step(Step::op("take-profile", take));
     let path = Arg::from(Symbol::Out).join(&format!("{NAME}-*.{extension}"));
     let tool = tool(format, cx)?;
     if tool.is_some() || format == Format::Fdata && !supplied.matchable {
         let build = supplied.instrumented.as_ref().filter(|_| !supplied.allow_stale && format == Format::Profdata);
-        let build = build.map(|path| Arg::from(path.as_str()));
-        let build = build.as_ref().map(|build| (build, MIN_KNOWN));
-        let check = Op::check_supplied(format, &path, tool.as_ref(), build);
+        let instrumented = build.map(|path| Arg::from(path.as_str()));
+        let min_of_the_build = instrumented.as_ref().map(|_| MIN_KNOWN.into());
+        let check = CheckGathered { format, profile: path.clone(), tool, instrumented, min_of_the_build };
         cx.plan.proofs.push(Step::op("check-profile", check));
     }
     cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });

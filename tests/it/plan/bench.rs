@@ -100,7 +100,7 @@ impl Bench {
 
     fn resolve(&self, arg: &Arg) -> String {
         arg.render(|part| match part {
-            Part::Literal(text) | Part::Limit { value: text, .. } => text.clone(),
+            Part::Literal(text) | Part::Limit(text) => text.clone(),
             Part::Tool { path, .. } | Part::Place { path, .. } => path.to_string(),
             Part::Symbol(Symbol::Jobs) => "2".into(),
             Part::Symbol(symbol) => self.dir.join(symbol.name()).into(),

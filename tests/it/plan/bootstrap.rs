@@ -2,6 +2,7 @@
 
 use super::bootstrap_support::*;
 use super::support::shown;
+use optbuild::plan::Part;
 use serde_json::json;
 
 const ALL: &str = r#"
@@ -36,6 +37,22 @@ fn october_2022_takes_getopts_and_bolt() {
 fn an_external_llvm_is_neither_built_nor_captured() {
     let keys = "llvm = \"/usr/bin/llvm-config-19\"\npgo = { rustc = { use = \"${g.profile}\" } }\ncommand = \"dist\"\npaths = [\"rustc\", \"cargo\"]";
     insta::assert_snapshot!(shown(&plan(rust_1_85(), keys)));
+}
+
+/// Places decide whether a build directory is kept, and symbolic arguments are hashed.
+#[test]
+fn how_much_space_is_asked_for_is_no_place_and_in_no_fingerprint() {
+    let said = |space: &str| {
+        let plan = plan(rust_1_85(), &format!("disk-space = \"{space}\""));
+        let (mut places, mut symbolic) = (Vec::new(), Vec::new());
+        plan.each_arg(&mut |arg| {
+            places.extend(arg.parts.iter().filter(|part| matches!(part, Part::Place { .. })).cloned());
+            symbolic.push(arg.symbolic());
+        });
+        assert!(shown(&plan).contains(&format!("--bytes {space}")));
+        (places, symbolic)
+    };
+    assert_eq!(said("30000000000"), said("40000000000"));
 }
 
 #[test]

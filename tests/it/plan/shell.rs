@@ -6,8 +6,9 @@ use std::process::{Command, Output, Stdio};
 use super::support::{pipeline, plans};
 use crate::support::dir::{Dir, LIBRARY, LLVM, PROGRAM};
 use optbuild::pipeline::{VarType, VarValue, Variable};
+use optbuild::plan::ops::PutInPlace;
 use optbuild::plan::shell::{Environment, script};
-use optbuild::plan::{Arg, Op, Part, StagePlan, Step, Symbol};
+use optbuild::plan::{Arg, Part, StagePlan, Step, Symbol};
 
 const ENVIRONMENT: Environment =
     Environment { base: &["PATH", "HOME", "LC_*", "TMPDIR"], secret: &["_TOKEN", "_PASSWORD"] };
@@ -197,8 +198,17 @@ fn secrets_come_from_the_environment() {
 fn what_plain_tools_cannot_do_calls_optbuild() {
     let dir = Dir::new();
     let out = Arg::from(Symbol::Out);
-    let (pipeline, plans) =
-        one(vec![Step::op("place", Op::put_in_place(&out, &out, &out, std::slice::from_ref(&out), None))]);
+    let (pipeline, plans) = one(vec![Step::op(
+        "place",
+        PutInPlace {
+            file: out.clone(),
+            target: out.clone(),
+            links_below: out.clone(),
+            keep_original: true,
+            origin_outside: vec![out],
+            built_by: None,
+        },
+    )]);
     let text = script(&pipeline, &plans, ENVIRONMENT);
     let output = bash(&text, &[dir.path().as_str()], &[("OPTBUILD", "echo")]);
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("op put-in-place --file /"), "{}", stderr(&output));

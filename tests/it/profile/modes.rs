@@ -29,7 +29,9 @@ fn profiles_stay_as_recorded_when_others_pack_them() {
             let _ = test.cmd("profile export -o ../own.tar.zst").ok();
             let _ = test.run("--until bolt-profile --profiles ../own.tar.zst --allow-stale-profiles").ok();
             pack(&test);
-            test.run("--until bolt-profile --profiles ../own.tar.zst --allow-stale-profiles").err("nothing to do").runs("");
+            test.run("--until bolt-profile --profiles ../own.tar.zst --allow-stale-profiles")
+                .err("nothing to do")
+                .runs("");
             rustix::process::umask(before);
         }
     });

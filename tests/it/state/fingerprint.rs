@@ -170,6 +170,13 @@ fn each_part_stands_for_what_its_name_says() {
 }
 
 #[test]
+fn a_kind_has_the_name_that_pipelines_give_it() {
+    let mut world = World::new();
+    world.stage.common.kind = KindName::RustcPerf;
+    assert_eq!(world.fingerprint().configuration["kind"], "rustc-perf");
+}
+
+#[test]
 fn when_and_how_often_a_stage_runs_is_not_in_it() {
     for key in ["timeout", "jobs", "retries", "on-failure", "description", "memory", "after"] {
         assert_eq!(

@@ -1,0 +1,152 @@
+//! The operation that measures two builds against each other, and the workloads on its command line.
+//!
+//! Options of measuring are those of `optbuild compare` and are passed on as they are written; unaware of what they mean.
+
+use camino::Utf8PathBuf;
+
+use super::{Many, One, ShellLine, ShellWord, Values, Words, operations, shell};
+use crate::plan::Arg;
+
+operations! {
+    /// Runs workloads on two builds in turns and says what differs, as JSON, Markdown and text.
+    "compare" Compare, in a script compare {
+        /// What is compared with: a program, or a directory with `bin/rustc`.
+        base: One<Utf8PathBuf> = "--base",
+        /// How it is called.
+        base_name: One<String> = "--base-name",
+        /// Its own environment, as `NAME=VALUE`.
+        base_env: Many<String> = "--base-env",
+        /// What is compared.
+        candidate: One<Utf8PathBuf> = "--candidate",
+        /// How it is called.
+        candidate_name: One<String> = "--candidate-name",
+        /// Its own environment, as `NAME=VALUE`.
+        candidate_env: Many<String> = "--candidate-env",
+        /// Files whose sizes are compared: a name, the base's file and the candidate's.
+        size: Many<String, 0, 3> = "--size",
+        /// Where the result goes.
+        out: One<Utf8PathBuf> = "--out",
+        /// A directory for what is printed and counted.
+        scratch: One<Utf8PathBuf> = "--scratch",
+        /// How it is measured: options of `optbuild compare`.
+        options: Words = "…",
+        /// Workloads, each as `workload NAME [env NAME=VALUE]… [cwd DIR | own-cwd DIR] run COUNT WORD…`.
+        workloads: Words = "--",
+    }
+}
+
+/// A workload on the command line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComparedWorkload<V: Values> {
+    pub name: V::Of<String>,
+    /// As `NAME=VALUE`.
+    pub env: Vec<V::Of<String>>,
+    pub cwd: Option<V::Of<Utf8PathBuf>>,
+    /// The working directory is made: it is one of the stage's own, or none was named.
+    pub own_cwd: bool,
+    pub words: Vec<V::Of<String>>,
+}
+
+impl<V: Values> ComparedWorkload<V> {
+    /// The words of [`Compare::workloads`] that say it.
+    pub fn write(&self) -> Vec<Arg> {
+        let mut to = vec!["workload".into(), V::write(&self.name)];
+        to.extend(self.env.iter().flat_map(|pair| ["env".into(), V::write(pair)]));
+        if let Some(cwd) = &self.cwd {
+            to.extend([if self.own_cwd { "own-cwd" } else { "cwd" }.into(), V::write(cwd)]);
+        }
+        to.extend(["run".into(), self.words.len().to_string().into()]);
+        to.extend(self.words.iter().map(V::write));
+        to
+    }
+
+    /// Reads all of them back.
+    ///
+    /// # Errors
+    /// A sentence that says which word is wrong.
+    pub fn read(words: &[String]) -> Result<Vec<ComparedWorkload<V>>, String> {
+        let mut all: Vec<ComparedWorkload<V>> = Vec::new();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let Some(value) = words.next() else { return Err(format!("`{word}` has no value")) };
+            match (word.as_str(), all.last_mut()) {
+                ("workload", _) => {
+                    let (env, words) = (Vec::new(), Vec::new());
+                    all.push(ComparedWorkload { name: V::read(value)?, env, cwd: None, own_cwd: true, words });
+                }
+                ("env", Some(last)) => last.env.push(V::read(value)?),
+                ("cwd" | "own-cwd", Some(last)) => {
+                    (last.cwd, last.own_cwd) = (Some(V::read(value)?), word == "own-cwd");
+                }
+                ("run", Some(last)) => {
+                    let count: usize = value.parse().map_err(|_| format!("`{value}` is no number of words"))?;
+                    last.words = words.by_ref().take(count).map(|word| V::read(word)).collect::<Result<_, _>>()?;
+                    if last.words.len() != count || count == 0 {
+                        return Err(format!("a workload has {} of {count} words", last.words.len()));
+                    }
+                }
+                _ => return Err(format!("`{word}` is none of `workload`, `env`, `cwd`, `own-cwd`, `run`")),
+            }
+        }
+        match all.iter().find(|workload| workload.words.is_empty()) {
+            Some(workload) => Err(format!("workload `{}` has no command", V::write(&workload.name))),
+            None => Ok(all),
+        }
+    }
+}
+
+/// The files that a comparison leaves in [`Compare::out`].
+pub const TABLE: &str = "comparison.txt";
+pub const JSON: &str = "comparison.json";
+pub const MARKDOWN: &str = "comparison.md";
+
+/// No plain tool does that: a script without optbuild says so in the place of what is measured.
+fn compare(op: &planned::Compare) -> Option<Vec<ShellLine>> {
+    let words = |begin: &str, all: &[Arg]| -> ShellLine {
+        let words = all.iter().flat_map(|arg| [" ".into(), ShellWord::from(arg)]);
+        [begin.into()].into_iter().chain(words).collect()
+    };
+    let files = [TABLE, JSON, MARKDOWN].map(|name| op.out.clone().join(name));
+    let mut instead = words("  echo 'not measured: optbuild is not there' | tee", &files);
+    instead.extend(shell![" > /dev/null"]);
+    Some(vec![
+        shell!["if command -v \"${OPTBUILD:-optbuild}\" > /dev/null; then"],
+        words("  run \"${OPTBUILD:-optbuild}\" op", &super::Operation::write(op)),
+        shell!["else"],
+        instead,
+        shell!["fi"],
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::GivenValues;
+    use super::*;
+
+    fn read(line: &str) -> Result<Vec<ComparedWorkload<GivenValues>>, String> {
+        ComparedWorkload::read(&line.split(' ').map(Into::into).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn workloads_on_the_command_line() {
+        let line =
+            "workload a env X=1 env Y= cwd /w run 2 {program} run workload b run 1 x workload c own-cwd /w run 1 x";
+        let all = read(line).unwrap();
+        let words = |line: &str| -> Vec<String> { line.split(' ').map(Into::into).collect() };
+        assert_eq!(all[0].words, ["{program}", "run"]);
+        assert_eq!(all[0].env, ["X=1", "Y="]);
+        assert_eq!(all[0].cwd.as_deref().map(|path| path.as_str()), Some("/w"));
+        assert!(!all[0].own_cwd, "a directory that is named is not made");
+        let name = |name: &str| name.to_string();
+        let second = ComparedWorkload { name: name("b"), env: vec![], cwd: None, own_cwd: true, words: words("x") };
+        assert_eq!(all[1], second);
+        assert_eq!(all[2], ComparedWorkload { name: name("c"), cwd: Some("/w".into()), ..second });
+        let written: Vec<String> = all.iter().flat_map(ComparedWorkload::write).map(|arg| arg.to_string()).collect();
+        assert_eq!(written.join(" "), line);
+        for wrong in
+            ["workload", "env X=1", "workload a", "workload a run 3 x y", "workload a run 0", "workload a at x"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}
