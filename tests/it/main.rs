@@ -136,6 +136,7 @@ mod state {
     mod fingerprint;
     mod hash;
     mod manifest;
+    mod stage_state;
     mod store;
     mod timing;
     mod workspace;
