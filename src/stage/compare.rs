@@ -13,7 +13,6 @@ use crate::pipeline::kind::Compare;
 use crate::pipeline::kind::compare::MeasuredWorkload;
 use crate::pipeline::{CommandLine, Text};
 use crate::plan::ops::{self, ComparedWorkload, JSON, MARKDOWN, PlannedValues, TABLE};
-use crate::plan::ops::{JSON, MARKDOWN, TABLE};
 use crate::plan::{Arg, Output, Part, Step, Symbol};
 use crate::toolchain::rustc_perf::{Crates, benchmarks};
 
