@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+pub use counting::find_valgrind;
+
 use crate::text;
 use counting::{Counted, Counting};
 use first_run::FirstRun;
@@ -79,7 +81,7 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     if request.workloads.is_empty() {
         bail!("there is no workload to measure the two builds with");
     }
-    let valgrind = counting::find_valgrind();
+    let valgrind = find_valgrind();
     let counter = counter(request.settings.counter, valgrind.as_deref())?;
     say(&match &counter.because {
         Some(because) => format!("instructions: {} ({because})", counter.name),

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::hash::Hasher;
 use super::listing::{self, ListError};
+use crate::fs::glob::Globs;
 use crate::plan::Source;
 use crate::sync::lock;
 
@@ -154,26 +154,20 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
 }
 
 /// What of a tree is not part of it.
-fn without(source: &Source) -> Result<GlobSet, Trouble> {
-    let mut set = GlobSetBuilder::new();
-    let refused = |error: globset::Error| {
-        let cause = error.kind().to_string();
+fn without(source: &Source) -> Result<Globs, Trouble> {
+    globs(source, &source.exclude)
+}
+
+fn globs<S: AsRef<str>>(source: &Source, patterns: &[S]) -> Result<Globs, Trouble> {
+    Globs::new(patterns).map_err(|cause| {
         Trouble::Final(SourceError::Pattern { name: source.name.clone(), path: source.path.clone(), cause })
-    };
-    for pattern in &source.exclude {
-        set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(refused)?);
-    }
-    set.build().map_err(refused)
+    })
 }
 
 /// Files that match a pattern. Directories do not; `dir/**` has the files of one.
 fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, Trouble> {
     let (prefix, pattern) = split_glob(&source.path);
-    let matcher = GlobBuilder::new(pattern.as_str()).literal_separator(true).build().map_err(|error| {
-        let cause = error.kind().to_string();
-        Trouble::Final(SourceError::Pattern { name: source.name.clone(), path: source.path.clone(), cause })
-    })?;
-    let matcher = matcher.compile_matcher();
+    let matcher = globs(source, &[pattern.as_str()])?;
     let depth = (!pattern.as_str().contains("**")).then(|| pattern.components().count());
     let exclude = canonical(exclude);
     let exclude: Vec<&PathBuf> = exclude.iter().collect();

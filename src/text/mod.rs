@@ -186,7 +186,7 @@ pub fn pad_left(text: &str, columns: usize) -> String {
 /// A line of a program's output that is fit to stand in a line of ours: no escape sequences, no control characters, and of
 /// what a progress display overwrote only the last.
 pub fn plain_line(line: &str) -> String {
-    let line = console::strip_ansi_codes(line);
+    let line = anstream::adapter::strip_str(line).to_string();
     let line = line.trim_end();
     let line = line.rsplit('\r').next().unwrap_or(line);
     line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()

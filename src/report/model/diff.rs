@@ -27,7 +27,6 @@ pub struct Diff {
 
 /// A pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Pipeline {
     pub name: String,
     pub file: String,
@@ -35,7 +34,6 @@ pub struct Pipeline {
 
 /// A variable of the pipeline that had two values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Variable {
     pub name: String,
     pub before: serde_json::Value,
@@ -44,7 +42,6 @@ pub struct Variable {
 
 /// A number that both runs have, and that is not the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Change {
     pub stage: String,
     pub quantity: Quantity,

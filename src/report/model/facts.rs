@@ -21,7 +21,6 @@ use crate::text;
 
 /// A step of a build tool inside of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Inner {
     pub name: String,
     pub seconds: f64,
@@ -29,7 +28,6 @@ pub struct Inner {
 
 /// A profile that was gathered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Profile {
     /// Raw profiles, and what they had together.
     pub files: u64,
@@ -45,7 +43,6 @@ pub struct Profile {
 
 /// What the processes of one workload wrote.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct WorkloadProfile {
     pub name: String,
     pub files: u64,
@@ -55,7 +52,6 @@ pub struct WorkloadProfile {
 
 /// A function, and how often it, or what is counted of it, was executed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Hot {
     pub function: String,
     pub count: f64,
@@ -63,7 +59,6 @@ pub struct Hot {
 
 /// What llvm-bolt says of its work.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Bolt {
     /// What it found and did, in the order in which it says so.
     pub counts: Vec<Count>,
@@ -73,7 +68,6 @@ pub struct Bolt {
 
 /// Something that llvm-bolt counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Count {
     pub name: String,
     pub value: f64,
@@ -82,7 +76,6 @@ pub struct Count {
 
 /// One of llvm-bolt's dyno-stats.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Estimate {
     pub name: String,
     pub before: f64,

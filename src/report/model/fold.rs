@@ -163,7 +163,8 @@ impl RunModel {
         run.peak_memory = stages.iter().map(|stage| stage.peak_memory).max().unwrap_or(0);
         run.hashing = stages.iter().map(|stage| stage.hashing).sum();
         let saved = stages.iter().filter(|stage| stage.state == StageState::UpToDate);
-        run.saved = saved.filter_map(|stage| stage.made.as_ref()).map(|made| made.duration).sum();
+        // A sum of nothing would be `-0.0`.
+        run.saved = saved.filter_map(|stage| stage.made.as_ref()).fold(0.0, |sum, made| sum + made.duration);
     }
 
     /// The stage of that name, which is added if the run did not announce it.

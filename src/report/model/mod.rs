@@ -29,7 +29,6 @@ pub const FORMAT: u32 = 1;
 
 /// A run of a pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Report {
     /// Of this document.
     pub format: u32,
@@ -123,7 +122,6 @@ impl Outcome {
 
 /// A comparison that a stage made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Compared {
     pub stage: String,
     pub result: Comparison,
@@ -131,7 +129,6 @@ pub struct Compared {
 
 /// A file that a stage wants shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Shown {
     /// `stage.output`
     pub title: String,
@@ -141,7 +138,6 @@ pub struct Shown {
 
 /// A program that stages ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Tool {
     pub name: String,
     pub path: String,
@@ -199,7 +195,6 @@ pub struct Stage {
 
 /// The earlier run that made what a stage has.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Made {
     pub run: String,
     /// What it took then.
@@ -208,7 +203,6 @@ pub struct Made {
 
 /// How far the workloads of a stage are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Workloads {
     pub total: usize,
     /// Counted by this run or an earlier one.
@@ -250,7 +244,6 @@ pub enum StepKind {
 
 /// An output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Output {
     pub name: String,
     pub path: String,
@@ -265,7 +258,6 @@ pub struct Output {
 
 /// The size that an output had.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct EarlierSize {
     pub run: String,
     pub bytes: u64,
@@ -273,7 +265,6 @@ pub struct EarlierSize {
 
 /// Why a stage failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Failure {
     /// Empty if no step failed.
     pub step: String,
@@ -293,7 +284,6 @@ pub struct Failure {
 
 /// A stage when it was done before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Before {
     pub run: String,
     /// Of that run, and of those that had worked on it before.

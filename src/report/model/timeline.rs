@@ -12,7 +12,6 @@ const SHORTEST: f64 = 0.25;
 
 /// CPU and memory over time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Timeline {
     /// How long each of the following stands for.
     pub step: f64,

@@ -125,7 +125,8 @@ fn the_timeline_has_all_cpu_time() {
 #[test]
 fn a_stage_that_was_up_to_date_is_shown_as_it_was_made() {
     let made = Stage { name: "lib".into(), state: StageState::Done, duration: 125.0, user: 99.0, ..Stage::default() };
-    let past = Past { made: [("lib".to_owned(), ("r0".to_owned(), made))].into(), ..Past::default() };
+    let mut past = Past::default();
+    past.made.insert("lib".into(), ("r0".into(), made));
     let report = Report::of(&events(), &past, None);
     let lib = report.stage("lib").unwrap();
     let made = lib.made.as_ref().unwrap();
