@@ -49,5 +49,6 @@ pub mod report;
 pub mod run;
 pub mod stage;
 pub mod state;
+pub mod sync;
 pub mod text;
 pub mod toolchain;

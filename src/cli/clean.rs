@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use camino::Utf8Path;
-use jiff::Timestamp;
 
 use super::args::{CleanArgs, GcArgs};
 use super::exit::Usage;
+use super::output::tell;
 use super::project::{Mode, existing_state, open_state};
-use super::survivors;
 use crate::fs::disk;
-use crate::state::store::{Lock, LockInfo, State};
+use crate::run::session;
+use crate::state::store::{Lock, State};
 use crate::state::{build_dir, gc, workspace};
 use crate::text;
 
@@ -18,9 +18,7 @@ fn open(state_dir: Option<&Utf8Path>, command: &str) -> Result<(std::sync::Arc<S
     let Some(state) = open_state(&layout, Mode::Look)? else {
         return Err(Usage(format!("there is no state directory {}", layout.root())).into());
     };
-    let info = LockInfo { pid: std::process::id(), command: command.into(), since: Timestamp::now() };
-    let lock = state.lock(&info)?;
-    survivors::end(&layout)?;
+    let lock = session::lock(&state, command.into())?;
     Ok((state, lock))
 }
 
@@ -49,20 +47,39 @@ pub fn clean(args: &CleanArgs) -> Result<u8> {
         build_dir::clean(layout, stage)?;
     }
     let after = gc::sizes(layout).total();
-    anstream::eprintln!("{} freed, {} in use", text::size(before.saturating_sub(after)), text::size(after));
+    tell(&format!("{} freed, {} in use", text::size(before.saturating_sub(after)), text::size(after)));
     Ok(0)
 }
 
 /// `optbuild gc`
 pub fn gc(args: &GcArgs) -> Result<u8> {
     let (state, _lock) = open(args.state_dir.as_deref(), "optbuild gc")?;
-    let report = gc::gc(&state, args.keep_runs, args.max_size.map(|size| size.as_u64()))?;
-    anstream::eprintln!(
+    let max_size = args.max_size.map(|size| size.as_u64());
+    let report = gc::gc(&state, args.keep_runs, max_size)?;
+    let (before, after) = (report.before.total(), report.after.total());
+    tell(&format!(
         "{} and {} removed; {} freed, {} in use",
         text::plural(report.records.len(), "record"),
         text::plural(report.runs.len(), "run"),
-        text::size(report.before.saturating_sub(report.after)),
-        text::size(report.after)
-    );
+        text::size(before.saturating_sub(after)),
+        text::size(after)
+    ));
+    if let Some(max) = max_size.filter(|max| after > *max) {
+        tell(&format!("more than {} is in use: {}", text::size(max), holders(&report.after)));
+    }
     Ok(0)
+}
+
+/// What the space is taken by, the most first, and what can be done about it.
+fn holders(sizes: &gc::Sizes) -> String {
+    let mut holders = [
+        (sizes.outputs, "by what the last run made or used, which is kept"),
+        (sizes.stages, "by build directories, which `optbuild clean` removes"),
+        (sizes.workspaces, "by workspaces, which `optbuild clean --workspace NAME` removes"),
+        (sizes.runs, "by journals and logs of the last run"),
+        (sizes.rest, "by records and caches"),
+    ];
+    holders.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    let told = holders.iter().filter(|(bytes, _)| *bytes > 0);
+    told.map(|(bytes, what)| format!("{} {what}", text::size(*bytes))).collect::<Vec<_>>().join("; ")
 }

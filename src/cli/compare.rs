@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals;
 
 use super::args::CompareArgs;
 use super::exit::{FAILED, INTERRUPTED, Usage};
-use super::look;
-use super::plan::print;
+use super::output::look;
+use super::output::print;
 use super::project::current_dir;
 use crate::compare::limit::Answer;
 use crate::compare::request::{Build, PLACEHOLDER, Request, Workload};
@@ -25,7 +25,7 @@ use crate::report::comparison::{markdown, table};
 type Env = BTreeMap<String, String>;
 
 /// A command that is run on both sides.
-struct Asked {
+struct CommandLine {
     name: String,
     words: Vec<String>,
     env: Env,
@@ -46,8 +46,8 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         _ => table(&result, look()),
     })?;
     let answer = args.options.answer(&result);
-    answer.worse.iter().for_each(|line| super::tell(&format!("worse: {line}")));
-    answer.unknown.iter().for_each(|line| super::tell(line));
+    answer.worse.iter().for_each(|line| super::output::tell(&format!("worse: {line}")));
+    answer.unknown.iter().for_each(|line| super::output::tell(line));
     Ok(if answer == Answer::default() { 0 } else { FAILED })
 }
 
@@ -55,28 +55,28 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
     let cwd = current_dir()?;
     let scratch = tempfile::Builder::new().prefix("optbuild-compare-").tempdir().context("no temporary directory")?;
     let dir = Utf8Path::from_path(scratch.path()).context("the temporary directory is not UTF-8")?.to_owned();
-    let mut asked = typed(args)?;
+    let mut lines = commands(args)?;
     let (mut base_env, mut candidate_env) = (Env::new(), Env::new());
     for (number, name) in args.workloads.iter().enumerate() {
-        let of_stage = stages::workloads(name, &args.settings, &dir.join(format!("cwd-{number}")))?;
-        asked.extend(of_stage.workloads);
-        base_env.extend(of_stage.base_env);
-        candidate_env.extend(of_stage.candidate_env);
+        let stage = stages::workloads(name, &args.settings, &dir.join(format!("cwd-{number}")))?;
+        lines.extend(stage.workloads);
+        base_env.extend(stage.base_env);
+        candidate_env.extend(stage.candidate_env);
     }
     base_env.extend(pairs(&args.base_env)?);
     candidate_env.extend(pairs(&args.candidate_env)?);
     let base = side(args.base.as_deref().unwrap_or_default(), base_env, args, &cwd)?;
     let candidate = side(args.candidate.as_deref().unwrap_or_default(), candidate_env, args, &cwd)?;
-    check(args, &asked, &base, &candidate)?;
+    check(args, &lines, &base, &candidate)?;
 
     remove_when_interrupted(dir.clone())?;
-    let mut say = |line: &str| super::tell(line);
+    let mut say = |line: &str| super::output::tell(line);
     let env = environment();
-    let on_both = |asked: &Asked| {
-        let env = env.iter().chain(&asked.env).map(|(name, value)| (name.clone(), value.clone())).collect();
-        Workload::new(&asked.name, &asked.words, &env, asked.cwd.as_ref().unwrap_or(&cwd), &base, &candidate)
+    let on_both = |line: &CommandLine| {
+        let env = env.iter().chain(&line.env).map(|(name, value)| (name.clone(), value.clone())).collect();
+        Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &base, &candidate)
     };
-    let mut workloads: Vec<Workload> = asked.iter().map(on_both).collect();
+    let mut workloads: Vec<Workload> = lines.iter().map(on_both).collect();
     if let Some(selection) = args.options.selection(&cwd) {
         workloads.extend(rustc_perf::workloads(&selection, &base, &candidate, &env, &dir, &mut say)?);
     }
@@ -85,8 +85,8 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
 }
 
 /// The commands of the command line.
-fn typed(args: &CompareArgs) -> Result<Vec<Asked>> {
-    let mut asked = Vec::new();
+fn commands(args: &CompareArgs) -> Result<Vec<CommandLine>> {
+    let mut lines = Vec::new();
     for text in &args.workload {
         let Some((name, line)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(Usage(format!("`{text}` is no workload; write `--workload 'NAME={PLACEHOLDER} ARGS'`")).into());
@@ -94,24 +94,24 @@ fn typed(args: &CompareArgs) -> Result<Vec<Asked>> {
         let Some(words) = shlex::split(line).filter(|words| !words.is_empty()) else {
             return Err(Usage(format!("workload `{name}`: `{line}` is no command, or has an open quote")).into());
         };
-        asked.push(Asked { name: name.trim().into(), words, env: Env::new(), cwd: None });
+        lines.push(CommandLine { name: name.trim().into(), words, env: Env::new(), cwd: None });
     }
     if !args.command.is_empty() {
         let words: Vec<&str> = args.command.iter().map(String::as_str).filter(|word| *word != PLACEHOLDER).collect();
         let name = if words.is_empty() { "run".into() } else { words.join(" ") };
         let name = crate::text::truncate(&name, 40).into_owned();
-        asked.push(Asked { name, words: args.command.clone(), env: Env::new(), cwd: None });
+        lines.push(CommandLine { name, words: args.command.clone(), env: Env::new(), cwd: None });
     }
-    for asked in &asked {
-        let differs = asked.words.iter().any(|word| word.contains(PLACEHOLDER));
+    for line in &lines {
+        let differs = line.words.iter().any(|word| word.contains(PLACEHOLDER));
         if !differs && args.base_env == args.candidate_env {
-            let name = &asked.name;
+            let name = &line.name;
             let what =
                 format!("`{name}` would run the same on both sides: write `{PLACEHOLDER}` where the program stands");
             return Err(Usage(what).into());
         }
     }
-    Ok(asked)
+    Ok(lines)
 }
 
 fn pairs(env: &[String]) -> Result<Env> {
@@ -145,10 +145,9 @@ fn side(name: &str, env: Env, args: &CompareArgs, cwd: &Utf8Path) -> Result<Buil
     Ok(Build { name: name.into(), path, kind, env })
 }
 
-fn check(args: &CompareArgs, asked: &[Asked], base: &Build, candidate: &Build) -> Result<()> {
+fn check(args: &CompareArgs, lines: &[CommandLine], base: &Build, candidate: &Build) -> Result<()> {
     if base.kind != candidate.kind {
-        let what = |build: &Build| if build.kind == SideKind::Program { "a program" } else { "a toolchain" };
-        let (one, other) = (what(base), what(candidate));
+        let (one, other) = (base.kind.title(), candidate.kind.title());
         return Err(
             Usage(format!("{} is {one} and {} {other}: compare two of a kind", base.name, candidate.name)).into()
         );
@@ -156,22 +155,22 @@ fn check(args: &CompareArgs, asked: &[Asked], base: &Build, candidate: &Build) -
     if args.options.rustc_perf.is_some() && base.kind == SideKind::Program {
         return Err(Usage("`--rustc-perf` measures toolchains: name two directories with `bin/rustc`".into()).into());
     }
-    if asked.is_empty() && args.options.rustc_perf.is_none() {
+    if lines.is_empty() && args.options.rustc_perf.is_none() {
         let how = match base.kind {
             SideKind::Program => format!("`-- {PLACEHOLDER} ARGS`, `--workload 'NAME={PLACEHOLDER} ARGS'`"),
             SideKind::Toolchain => format!("`--rustc-perf DIR`, `-- {PLACEHOLDER} ARGS`"),
         };
         return Err(Usage(format!("say what is run: {how}, or `--workloads PIPELINE:STAGE`")).into());
     }
-    for (index, one) in asked.iter().enumerate() {
-        if asked[..index].iter().any(|other| other.name == one.name) {
+    for (index, one) in lines.iter().enumerate() {
+        if lines[..index].iter().any(|other| other.name == one.name) {
             return Err(Usage(format!("there are two workloads of the name `{}`", one.name)).into());
         }
     }
     Ok(())
 }
 
-/// Nobody else removes the directory of a process that is ended.
+/// A process that a signal ends does not remove its temporary directory by itself.
 fn remove_when_interrupted(dir: Utf8PathBuf) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("signals cannot be handled")?;
     std::thread::spawn(move || {

@@ -4,14 +4,13 @@ use anyhow::{Context as _, Result};
 
 use super::args::{DoctorArgs, PipelineArgs};
 use super::exit::{MACHINE, Machine};
-use super::plan::{off, print};
+use super::output::{print, tell};
 use super::project::{Mode, Project};
 use crate::facts::Facts;
 use crate::pipeline::Pipeline;
 use crate::plan::StagePlan;
 use crate::report::info::{ToolRow, ToolState, doctor_table};
 use crate::toolchain::doctor::{self, DoctorRow, Status};
-use crate::toolchain::install;
 
 /// `optbuild doctor`
 pub fn doctor(args: &DoctorArgs) -> Result<u8> {
@@ -41,7 +40,7 @@ fn look(args: &DoctorArgs) -> Result<Vec<DoctorRow>> {
 }
 
 fn plans(project: &Project) -> Result<Vec<StagePlan>> {
-    let off = off(project);
+    let off = project.off();
     let on = project.pipeline.stages.iter().filter(|stage| stage.common.when);
     Ok(on.map(|stage| project.plan(&stage.common.name, &off)).collect::<Result<_, _>>()?)
 }
@@ -51,7 +50,7 @@ fn complete(rows: &[DoctorRow]) -> bool {
 }
 
 fn install(facts: &Facts, rows: &[DoctorRow]) -> Result<()> {
-    let Some(commands) = install::install_command(facts, rows) else {
+    let Some(commands) = doctor::install_command(facts, rows) else {
         return Err(Machine(format!(
             "{}\nthere is no package manager here that optbuild knows, or it has no package for what is missing; \
              install it by hand",
@@ -60,7 +59,7 @@ fn install(facts: &Facts, rows: &[DoctorRow]) -> Result<()> {
         .into());
     };
     for command in commands {
-        anstream::eprintln!("+ {}", command.join(" "));
+        tell(&format!("+ {}", command.join(" ")));
         let (program, args) = command.split_first().context("an empty command")?;
         let status = std::process::Command::new(program).args(args).stdout(std::io::stderr()).status();
         let status = status.map_err(|error| Machine(format!("`{program}` cannot be started: {error}")))?;
@@ -89,5 +88,5 @@ fn table(rows: &[DoctorRow]) -> String {
             remedy: row.remedy.clone().unwrap_or_default(),
         })
         .collect();
-    doctor_table(&rows, super::look())
+    doctor_table(&rows, super::output::look())
 }

@@ -1,8 +1,8 @@
 //! Exit codes, and the errors that decide them. They are documented in `optbuild --help` and in `docs/guide.md`.
 
 use crate::fs::disk::DiskError;
+use crate::run::decide::CannotBegin;
 use crate::run::process::StillAlive;
-use crate::run::survey::CannotBegin;
 use crate::state::fingerprint::FingerprintError;
 use crate::state::manifest;
 use crate::state::sources::SourceError;
@@ -40,6 +40,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
         if cause.is::<Usage>()
             || cause.is::<BadFile>()
             || cause.is::<crate::run::select::SelectError>()
+            || cause.is::<crate::pipeline::Cycle>()
             || cause.is::<crate::plan::PlanError>()
             || cause.is::<crate::plan::ops::BadCommandLine>()
             || cause.is::<crate::run::publish::InTheWay>()

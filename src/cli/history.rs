@@ -4,8 +4,9 @@ use anyhow::{Context as _, Result};
 
 use super::args::{HistoryArgs, HistoryCommand, HistoryDiffArgs};
 use super::exit::Usage;
-use super::plan::print;
+use super::output::print;
 use super::{last_run, project};
+use crate::names::RunId;
 use crate::report::info::{RunRow, diff_table, history_table};
 use crate::report::model::diff::Diff;
 use crate::report::model::load;
@@ -45,7 +46,7 @@ fn list(args: &HistoryArgs) -> Result<u8> {
     if args.common.json {
         print(&(serde_json::to_string_pretty(&rows).context("the runs cannot be written as JSON")? + "\n"))?;
     } else {
-        print(&history_table(&rows, &jiff::tz::TimeZone::system(), super::look()))?;
+        print(&history_table(&rows, &jiff::tz::TimeZone::system(), super::output::look()))?;
     }
     Ok(0)
 }
@@ -61,13 +62,13 @@ fn diff(args: &HistoryDiffArgs) -> Result<u8> {
     if args.common.json {
         print(&(serde_json::to_string_pretty(&diff).context("the changes cannot be written as JSON")? + "\n"))?;
     } else {
-        print(&diff_table(&diff, args.all, super::look()))?;
+        print(&diff_table(&diff, args.all, super::output::look()))?;
     }
     Ok(0)
 }
 
 /// The last run of the same pipeline before that one.
-fn before(layout: &Layout, run: &str) -> Result<String> {
+fn before(layout: &Layout, run: &str) -> Result<RunId> {
     let summary = |name: &str| -> Result<_> { Ok(RunSummary::of(&load::read(layout, name)?.events)) };
     let of = summary(run)?;
     for name in journal::runs(layout)?.into_iter().rev().filter(|name| name.as_str() < run) {
@@ -84,7 +85,7 @@ fn before(layout: &Layout, run: &str) -> Result<String> {
 }
 
 /// The run that is meant: by its name, a part of it, `last`, or `last~N`. None: the last one.
-pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<String> {
+pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<RunId> {
     let mut runs = journal::runs(layout)?;
     let wanted = wanted.unwrap_or("last");
     let back = match wanted.strip_prefix("last") {
@@ -114,7 +115,7 @@ pub fn find(layout: &Layout, wanted: Option<&str>) -> Result<String> {
             }
         };
     }
-    let found: Vec<&String> = runs.iter().filter(|run| *run == wanted || run.contains(wanted)).collect();
+    let found: Vec<&RunId> = runs.iter().filter(|run| *run == wanted || run.contains(wanted)).collect();
     match found.as_slice() {
         [run] => Ok((*run).clone()),
         [] => Err(Usage(format!("there is no run `{wanted}`; `optbuild history` lists them")).into()),

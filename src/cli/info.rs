@@ -1,13 +1,13 @@
 //! `list`, `show`, `explain`, `status` and `artifacts`: what is declared, and what was built.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
 use super::args::{ArtifactsArgs, LastRunArgs, ShowArgs, StageArgs, StatusArgs};
 use super::exit::Usage;
-use super::look;
-use super::plan::{answer, print};
+use super::output::look;
+use super::output::print;
 use super::project::{Mode, Project, current_dir};
 use crate::names::StepId;
 use crate::pipeline::{Kind, Pipeline, Stage, VarType, shipped};
@@ -17,11 +17,8 @@ use crate::report::info::{
     artifacts_table, explain_text, list_table, pipeline_table, status_table,
 };
 use crate::report::summary::{StageSummary, Status, profiles};
-use crate::run::alive::is_owner_alive;
-use crate::run::decide::Judge;
+use crate::run::decide::{BEGUN, Judge, Survey, Verdict, survey};
 use crate::run::select::{Request, Selection, no_stage, select};
-use crate::run::survey::{Survey, survey};
-use crate::run::verdict::{BEGUN, Verdict};
 use crate::state::fingerprint::{Change, Fingerprint};
 use crate::state::journal;
 use crate::state::record::Record;
@@ -114,9 +111,8 @@ fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
 /// Looks at every stage as a run without flags would.
 fn look_at<T>(project: &Project, then: impl FnOnce(&Survey, &Judge) -> Result<T>) -> Result<T> {
     let selection: Selection = select(&project.pipeline, &project.graph, &Request::default())?;
-    let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
-    let mut judge = project.judge(&selection, &planner);
-    let survey = survey(&mut judge, &project.graph)?;
+    let mut judge = Judge::new(project, &selection);
+    let survey = survey(&mut judge)?;
     project.save_caches();
     then(&survey, &judge)
 }
@@ -136,8 +132,8 @@ fn profiles_of(record: &Record) -> Vec<String> {
 /// Where the stages stood at the end of the last run, or stand in it. A kill may have left some in the middle.
 fn last_ends(project: &Project) -> Result<BTreeMap<String, StageSummary>> {
     let Some(run) = journal::last_run(&project.layout)? else { return Ok(BTreeMap::new()) };
-    let (events, _) = journal::read(&project.layout.journal(&run))?;
-    let alive = is_owner_alive(&events);
+    let (events, _) = journal::read_without_samples(&project.layout.journal(&run))?;
+    let alive = journal::is_owner_alive(&events);
     let summary = RunSummary::of(&events);
     if summary.pipeline != project.pipeline.name {
         return Ok(BTreeMap::new());
@@ -180,10 +176,10 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
         let Some((name, verdict)) = survey.stages.iter().find(|(name, _)| *name == args.stage) else {
             return Err(Usage(format!("stage `{}` is not part of the graph", args.stage)).into());
         };
-        let mut explanation = Explanation { stage: name.clone(), state: answer(verdict), ..Explanation::default() };
+        let mut explanation = Explanation { stage: name.to_string(), state: verdict.words(), ..Explanation::default() };
         match verdict {
             Verdict::Run(work) => {
-                if let Some(ended) = last_ends(&project)?.get(name).and_then(how_it_ended) {
+                if let Some(ended) = last_ends(&project)?.get(name.as_str()).and_then(how_it_ended) {
                     explanation.notes.push(ended);
                 }
                 if let Some(record) = record_of(&project, name)? {
@@ -230,7 +226,8 @@ pub fn status(args: &StatusArgs) -> Result<u8> {
     let project = Project::last(&last)?;
     let rows = look_at(&project, |survey, _| {
         let ends = last_ends(&project)?;
-        let rows = survey.stages.iter().map(|(name, verdict)| status_row(&project, name, verdict, ends.get(name)));
+        let rows =
+            survey.stages.iter().map(|(name, verdict)| status_row(&project, name, verdict, ends.get(name.as_str())));
         rows.collect::<Result<Vec<_>>>()
     })?;
     if args.json {
@@ -253,7 +250,7 @@ fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&Sta
             Some(Status::Failed { .. }) if work.reasons == [BEGUN] => StageState::WillRun("it failed".into()),
             _ => StageState::WillRun(work.reasons.join("; ")),
         },
-        Verdict::DependsOn(stage, _) => StageState::DependsOn(stage.clone()),
+        Verdict::DependsOn(stage, _) => StageState::DependsOn(stage.to_string()),
         Verdict::NeedsFirst { reason, .. } => StageState::WillRun(reason.clone()),
         Verdict::Unavailable { why, blocked_by: Some(_), .. } => StageState::Blocked(why.clone()),
         Verdict::Unavailable { .. } => StageState::Off,

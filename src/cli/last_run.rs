@@ -6,41 +6,29 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 use clap::Parser;
 
-use super::args::{Cli, Command, PipelineArgs, RunArgs};
+use super::args::{Cli, Command, RunArgs};
 use super::exit::Usage;
-use crate::event::{Event, Outcome, Stamped};
+use crate::event::{Event, Outcome};
+use crate::names::{RunId, StageName};
+use crate::run::earlier::last_begun;
+use crate::state::build_dir;
 use crate::state::layout::Layout;
-use crate::state::{build_dir, journal};
 
 /// The last run.
 pub struct LastRun {
-    pub run: String,
-    pub pipeline: PipelineArgs,
+    pub run: RunId,
     /// Its whole command line.
     pub args: RunArgs,
     /// The same as words.
     pub words: Vec<String>,
-    cwd: Utf8PathBuf,
+    /// Where it was begun: paths on its command line are relative to that.
+    pub cwd: Utf8PathBuf,
     /// Hash of the pipeline's files at that time.
     pub pipeline_hash: String,
     /// Stages that it was told to begin afresh, and has not begun.
-    pub still_forced: BTreeSet<String>,
+    pub still_forced: BTreeSet<StageName>,
     /// None if it was killed.
     pub outcome: Option<Outcome>,
-}
-
-/// The name and the events of the last run that did anything. One that was killed before it could say what it is has done nothing.
-pub fn last_begun(layout: &Layout) -> Result<Option<(String, Vec<Stamped>)>> {
-    for run in journal::runs(layout)?.into_iter().rev() {
-        let (events, warning) = journal::read(&layout.journal(&run))?;
-        if let Some(warning) = warning {
-            tracing::debug!("{warning}");
-        }
-        if !events.is_empty() {
-            return Ok(Some((run, events)));
-        }
-    }
-    Ok(None)
 }
 
 /// What is said where a run is asked for and there is none.
@@ -74,29 +62,13 @@ pub fn last_run(layout: &Layout) -> Result<LastRun> {
     for stage in forced {
         // Not by the journal, which says that a stage starts a moment before or after it does.
         if !build_dir::begun_afresh(layout, &stage, &run)? {
-            still_forced.insert(stage.into());
+            still_forced.insert(stage);
         }
     }
     let outcome = events.iter().find_map(|stamped| match &stamped.event {
         Event::RunFinished { outcome, .. } => Some(*outcome),
         _ => None,
     });
-    Ok(LastRun {
-        run,
-        pipeline: args.pipeline.clone(),
-        args,
-        words: word_list,
-        cwd,
-        pipeline_hash,
-        still_forced,
-        outcome,
-    })
-}
-
-impl LastRun {
-    /// Paths on its command line are relative to where it was begun.
-    pub fn enter_directory(&self) -> Result<()> {
-        std::env::set_current_dir(&self.cwd)
-            .with_context(|| format!("the run was begun in {}, which cannot be entered", self.cwd))
-    }
+    anyhow::ensure!(cwd.is_dir(), "the run was begun in {cwd}, which is no directory any more");
+    Ok(LastRun { run, args, words: word_list, cwd, pipeline_hash, still_forced, outcome })
 }

@@ -1,99 +1,30 @@
-//! Hands the events of a run to its listeners, on a thread of their own: the journal first, then what people and CI systems see.
+//! Hands the events of a run to those who watch it: people and CI systems. The journal has them already.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
 
 use anyhow::Result;
-use jiff::Timestamp;
 
-use super::args::RunArgs;
-use super::project::Project;
-use crate::event::{Event, Stamped};
+use super::args::ExecutionArgs;
+use crate::event::Stamped;
+use crate::names::StageName;
 use crate::report::console::LastLine;
 use crate::report::github::StepSummary;
 use crate::report::json::Json;
 use crate::report::model::load;
 use crate::report::summary::Previous;
 use crate::report::summary::closing::Again;
-use crate::report::{Console, ConsoleOptions, Listener, Mode, RunSummary, Verbosity};
+use crate::report::{Console, ConsoleOptions, Listener as _, Mode, RunSummary, Verbosity};
+use crate::run::session::Listener;
 use crate::run::tail;
-use crate::state::journal::Journal;
 use crate::state::layout::Layout;
 
-/// How often a terminal is drawn anew while nothing happens.
-const TICK: Duration = Duration::from_millis(120);
-
-/// What the listeners are made from.
-pub struct Options {
-    journal: Journal,
+/// Those whom a run tells of itself. One that fails is not asked again. The first failure counts, unless it is that of the terminal
+/// or of a report: a run does not fail because nobody watches it, or because nobody can read of it afterwards.
+pub struct Audience {
     layout: Layout,
-    previous: Previous,
     again: Again,
     verbosity: Verbosity,
-    json: bool,
-}
-
-impl Options {
-    /// Opens the journal of a run that begins, which gives the run its name.
-    pub fn new(args: &RunArgs, project: &Project, again: Again) -> Result<(String, Options)> {
-        let verbosity = match (args.execution.verbose, args.execution.quiet) {
-            (true, _) => Verbosity::Verbose,
-            (_, true) => Verbosity::Quiet,
-            _ => Verbosity::Normal,
-        };
-        let (run, journal) = Journal::create(&project.layout, Timestamp::now())?;
-        let layout = project.layout.clone();
-        Ok((
-            run,
-            Options { journal, layout, previous: Previous::default(), again, verbosity, json: args.execution.json },
-        ))
-    }
-}
-
-impl Options {
-    /// Writes down what the run is, before it does anything: a `resume` must find it. Looks for earlier ones that it can be
-    /// compared with.
-    pub fn begin(&mut self, started: &Stamped) -> Result<()> {
-        self.journal.append(started)?;
-        self.journal.sync()?;
-        match load::earlier(&self.layout, &RunSummary::of([started])) {
-            Ok(earlier) => earlier.iter().for_each(|run| self.previous.add(run)),
-            Err(error) => tracing::warn!("what changed since earlier runs is not shown: {error}"),
-        }
-        Ok(())
-    }
-
-    /// Seconds that stages took in earlier runs that this one can be compared with.
-    pub fn took(&self) -> BTreeMap<String, f64> {
-        self.previous.stages.iter().map(|(name, stage)| (name.clone(), stage.duration)).collect()
-    }
-}
-
-/// Passes events on until the last sender is gone. `started` is in the journal already. A listener that fails is not asked
-/// again; the first failure is returned, unless it is that of the terminal or of a report: a run does not fail because nobody
-/// watches it, or because nobody can read of it afterwards.
-pub fn listen(started: Stamped, events: Receiver<Stamped>, options: Options) -> Result<()> {
-    let (mut journal, mut audience) = Audience::new(options);
-    audience.event(&started);
-    let mut written = Ok(());
-    loop {
-        match events.recv_timeout(TICK) {
-            Ok(stamped) => {
-                written = written.and(write(&mut journal, &stamped));
-                audience.event(&stamped);
-            }
-            Err(RecvTimeoutError::Timeout) => audience.tick(),
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    let told = audience.finish();
-    written.and(told)
-}
-
-/// Those whom a run tells of itself, besides the journal.
-struct Audience {
-    /// None when the terminal is gone.
+    /// None before the run begins, and when the terminal is gone.
     console: Option<Console>,
     /// What is written when all is over. That it cannot be is worth a warning.
     summary: Option<StepSummary>,
@@ -104,19 +35,38 @@ struct Audience {
 }
 
 impl Audience {
-    fn new(options: Options) -> (Journal, Audience) {
+    pub fn new(args: &ExecutionArgs, layout: &Layout, again: Again) -> Audience {
+        let verbosity = match (args.verbose, args.quiet) {
+            (true, _) => Verbosity::Verbose,
+            (_, true) => Verbosity::Quiet,
+            _ => Verbosity::Normal,
+        };
+        let json = args.json.then(|| Json::new(std::io::stdout()));
+        let layout = layout.clone();
+        Audience { layout, again, verbosity, console: None, summary: None, json, failure: None }
+    }
+}
+
+impl Listener for Audience {
+    /// Looks for earlier runs that this one can be compared with.
+    fn begin(&mut self, started: &Stamped) -> BTreeMap<StageName, f64> {
+        let mut previous = Previous::default();
+        match load::earlier(&self.layout, &RunSummary::of([started])) {
+            Ok(earlier) => earlier.iter().for_each(|run| previous.add(run)),
+            Err(error) => tracing::warn!("what changed since earlier runs is not shown: {error}"),
+        }
+        let took = previous.stages.iter().map(|(name, stage)| (name.into(), stage.duration)).collect();
         let last_line: LastLine = Box::new(|log| tail::last_line(log).unwrap_or_default());
-        let console = Console::new(ConsoleOptions {
-            verbosity: options.verbosity,
-            previous: Some(options.previous),
-            again: Some(options.again.clone()),
+        self.console = Some(Console::new(ConsoleOptions {
+            verbosity: self.verbosity,
+            previous: Some(previous),
+            again: Some(self.again.clone()),
             last_line: Some(last_line),
             ..ConsoleOptions::new(Mode::detect())
-        });
-        let summary = StepSummary::file_from_environment()
-            .map(|file| StepSummary::new(file, Some(options.layout), Some(options.again)));
-        let json = options.json.then(|| Json::new(std::io::stdout()));
-        (options.journal, Audience { console: Some(console), summary, json, failure: None })
+        }));
+        self.summary = StepSummary::file_from_environment()
+            .map(|file| StepSummary::new(file, Some(self.layout.clone()), Some(self.again.clone())));
+        took
     }
 
     fn event(&mut self, stamped: &Stamped) {
@@ -129,16 +79,16 @@ impl Audience {
     }
 
     fn tick(&mut self) {
-        self.console.iter_mut().for_each(Listener::tick);
+        self.console.iter_mut().for_each(|console| console.tick());
     }
 
-    fn finish(mut self) -> Result<()> {
+    fn finish(&mut self) -> Result<()> {
         if let Some(mut console) = self.console.take() {
             let _ = console.finish();
         }
         warn_of(self.summary.take().map_or(Ok(()), |mut summary| summary.finish()));
         let told = self.json.take().map_or(Ok(()), |mut json| json.finish());
-        self.failure.map_or(told, Err)
+        self.failure.take().map_or(told, Err)
     }
 }
 
@@ -146,13 +96,4 @@ fn warn_of(written: Result<()>) {
     if let Err(error) = written {
         tracing::warn!("{error:#}");
     }
-}
-
-/// A line survives the death of this process once it is written; the end of a run must survive that of the machine, too.
-fn write(journal: &mut Journal, stamped: &Stamped) -> Result<()> {
-    journal.append(stamped)?;
-    if matches!(stamped.event, Event::RunFinished { .. }) {
-        journal.sync()?;
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `optbuild logs`: what the commands of a stage printed in its last run.
 
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -8,9 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::LogsArgs;
 use super::exit::Usage;
+use super::output::{pass_on, print};
 use super::project::existing_state;
 use crate::event::{Event, Stamped};
-use crate::run::alive::is_under_way;
+use crate::names::RunId;
 use crate::state::journal;
 use crate::state::layout::Layout;
 
@@ -23,7 +24,7 @@ pub fn logs(args: &LogsArgs) -> Result<u8> {
     let run = last_run_of(&layout, &args.stage)?;
     let mut shown: Vec<(Utf8PathBuf, u64)> = Vec::new();
     loop {
-        let (events, _) = journal::read(&layout.journal(&run))?;
+        let (events, _) = journal::read_without_samples(&layout.journal(&run))?;
         // Read before the logs: what is written after it is shown in the next round.
         let ended = !args.follow || has_ended(&events, &args.stage);
         for (step, log) in steps(&events, &args.stage) {
@@ -50,9 +51,9 @@ pub fn logs(args: &LogsArgs) -> Result<u8> {
 }
 
 /// The newest run in which the stage ran.
-fn last_run_of(layout: &Layout, stage: &str) -> Result<String> {
+fn last_run_of(layout: &Layout, stage: &str) -> Result<RunId> {
     for run in journal::runs(layout)?.into_iter().rev() {
-        let (events, _) = journal::read(&layout.journal(&run))?;
+        let (events, _) = journal::read_without_samples(&layout.journal(&run))?;
         if events.iter().any(|s| matches!(&s.event, Event::StageStarted { stage: name, .. } if name == stage)) {
             return Ok(run);
         }
@@ -72,7 +73,7 @@ fn steps(events: &[Stamped], wanted: &str) -> Vec<(String, Utf8PathBuf)> {
 fn has_ended(events: &[Stamped], wanted: &str) -> bool {
     let finished =
         events.iter().any(|stamped| matches!(&stamped.event, Event::StageFinished { stage, .. } if stage == wanted));
-    finished || !is_under_way(events)
+    finished || !journal::is_under_way(events)
 }
 
 /// Prints a log from a position on, and returns its end.
@@ -81,11 +82,9 @@ fn show(log: &Utf8Path, from: u64, heading: Option<&str>) -> Result<u64> {
     file.seek(SeekFrom::Start(from))?;
     let mut text = Vec::new();
     file.read_to_end(&mut text).with_context(|| format!("cannot read {log}"))?;
-    let mut stdout = std::io::stdout().lock();
     if let Some(step) = heading {
-        writeln!(stdout, "==> {step} ({log})")?;
+        print(&format!("==> {step} ({log})\n"))?;
     }
-    stdout.write_all(&text)?;
-    stdout.flush()?;
+    pass_on(&text)?;
     Ok(from + text.len() as u64)
 }

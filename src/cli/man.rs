@@ -5,7 +5,7 @@ use camino::Utf8Path;
 use clap::CommandFactory;
 
 use super::args::Cli;
-use super::plan::print;
+use super::output::print;
 
 /// `optbuild schema`
 pub fn schema() -> Result<u8> {

@@ -3,24 +3,17 @@
 mod reader;
 
 use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::args::MergeArgs;
 use super::exit::Usage;
-use super::plan::print;
+use super::output::{print, tell};
 use crate::op::merge::engine::{self, Order};
 use crate::op::merge::work::{Output, Work};
 use crate::profile::header::Header;
 use crate::profile::raw::Input;
 use crate::profile::{self, Format};
 use crate::text;
-
-/// Reads `N,FILE`.
-pub fn weighted(text: &str) -> Result<(u64, Utf8PathBuf), String> {
-    let parts = text.split_once(',').and_then(|(weight, path)| Some((weight.trim().parse::<u64>().ok()?, path)));
-    let good = parts.filter(|(weight, path)| *weight > 0 && !path.is_empty());
-    good.map(|(weight, path)| (weight, path.into())).ok_or_else(|| "a weighted input is written as `3,FILE`".into())
-}
 
 /// `optbuild merge`
 pub fn merge(args: &MergeArgs) -> Result<u8> {
@@ -40,7 +33,7 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
             |path: &Utf8Path| matches!(path.extension(), Some("profraw" | "profdata" | "fdata")) && !output.is(path);
         let found = profile::find(input, wanted).with_context(|| format!("cannot look for profiles in {input}"))?;
         if found.is_empty() {
-            anstream::eprintln!("there is no profile (*.profraw, *.profdata, *.fdata) in {input}");
+            tell(&format!("there is no profile (*.profraw, *.profdata, *.fdata) in {input}"));
         }
         files.extend(found.into_iter().map(|file| (file.path, weight)));
     }
@@ -68,10 +61,10 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
     let outcome = engine::merge(&order)?;
     output.put(&merged)?;
     for (path, reason) in &outcome.spoiled {
-        anstream::eprintln!("{path}: {reason}");
+        tell(&format!("{path}: {reason}"));
     }
     for (path, reason) in &outcome.damaged {
-        anstream::eprintln!("left out: {path}: {reason}");
+        tell(&format!("left out: {path}: {reason}"));
     }
     let good = files.len() - outcome.empty - outcome.damaged.len();
     let mut line = format!("{}: {}", args.output, text::plural(good, "profile"));

@@ -1,4 +1,4 @@
-//! The subcommands, one file each. The only rooms that write to standard output.
+//! The subcommands, one file each. They print by `output.rs` alone.
 
 pub mod args;
 mod clean;
@@ -7,69 +7,58 @@ mod doctor;
 pub mod exit;
 mod history;
 mod info;
-mod interrupt;
 mod last_run;
 mod listen;
 mod logs;
 mod man;
 mod merge;
+mod output;
 mod plan;
-pub mod profile;
+mod profile;
 mod project;
 mod report;
 mod run;
 mod supply;
-mod survivors;
 
-use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
 use args::{Cli, Command};
-
-use crate::report::info::Look;
-use crate::report::paint::Paint;
+use output::{color, tell, tell_error};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
     // The supervisor and operations are started hundreds of times in a run, and say nothing by themselves.
     if std::env::args_os().nth(1).is_some_and(|word| word == "supervise") {
-        return crate::run::supervisor::supervise();
+        return crate::run::process::supervisor::supervise();
     }
     if std::env::args_os().nth(1).is_some_and(|word| word == "measure") {
         return crate::compare::probe::measure();
     }
     let cli = Cli::parse();
-    crate::run::signals::survive_file_size_limit();
+    crate::proc::signals::survive_file_size_limit();
     set_up_logging();
     match dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             match error.downcast_ref::<exit::BadFile>() {
                 Some(problems) => tell(&problems.to_string()),
-                None => tell(&format!("{}error{}: {error:#}", style().render(), style().render_reset())),
+                None => tell_error(&error),
             }
             ExitCode::from(exit::code(&error))
         }
     }
 }
 
-/// Says something to a person. One whose terminal is gone cannot be told; the exit code remains.
-fn tell(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
-}
-
-fn style() -> anstyle::Style {
-    anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()))
-}
-
 fn dispatch(command: Command) -> Result<u8> {
     // A comparison has a temporary directory, which somebody has to remove.
     if !matches!(command, Command::Run(_) | Command::Resume(_) | Command::Compare(_) | Command::Op { .. }) {
-        crate::run::signals::end_on_broken_pipe()?;
+        crate::proc::signals::end_on_broken_pipe()?;
     }
     match command {
         Command::Run(args) => run::run(&args),
@@ -99,30 +88,14 @@ fn dispatch(command: Command) -> Result<u8> {
 
 /// Diagnostics for the developers of optbuild, with `OPTBUILD_LOG`; warnings always.
 fn set_up_logging() {
-    let filter = EnvFilter::try_from_env("OPTBUILD_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("OPTBUILD_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let layer = fmt::layer()
         .with_writer(std::io::stderr)
         // It would say so on the standard error that it cannot write to.
         .log_internal_errors(false)
         .without_time()
         .with_target(false)
         .with_ansi(color())
-        .init();
-}
-
-/// How tables for standard output look.
-fn look() -> Look {
-    let stdout = std::io::stdout();
-    if !stdout.is_terminal() {
-        return Look::default();
-    }
-    let color = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
-    Look { width: usize::from(console::Term::stdout().size().1), paint: Paint { color } }
-}
-
-/// Whether standard error takes colours.
-pub fn color() -> bool {
-    let stderr = std::io::stderr();
-    stderr.is_terminal() && anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never
+        .with_filter(wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN)));
+    tracing_subscriber::registry().with(layer).init();
 }

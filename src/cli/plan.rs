@@ -1,34 +1,34 @@
 //! `optbuild plan`: every step of every stage, as text, as a script, or as a graph.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 
 use super::args::{PlanArgs, SelectionArgs};
 use super::exit::{Machine, Usage};
-use super::project::{Mode, Project};
-use super::run::request;
+pub use super::output::print;
+use super::output::tell;
+use super::project::{Mode, Project, current_dir};
 use crate::pipeline::Stage;
 use crate::plan::{Action, Command, Gap, Op, Pool, StagePlan, Step, shell};
 use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
+use crate::run::decide::{CannotBegin, Judge, Survey, Verdict, survey};
 use crate::run::environment;
 use crate::run::select::{Selection, select};
-use crate::run::survey::{CannotBegin, Survey, survey};
-use crate::run::verdict::{SPARED, Verdict};
 use crate::text;
+use crate::text::shell::quote;
 
 /// `optbuild plan`
 pub fn plan(args: &PlanArgs) -> Result<u8> {
-    let project = Project::with_facts(&args.pipeline, Mode::Look, args.facts.as_deref())?;
-    project.pipeline.idle().iter().for_each(|idle| super::tell(&format!("note: {idle}")));
+    let project = Project::open_in(&current_dir()?, &args.pipeline, Mode::Look, args.facts.as_deref())?;
+    project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
     forms(args)?;
     if args.dot || args.mermaid {
         let graph = graph(&project);
         print(&if args.dot { graph_dot(&graph) } else { graph_mermaid(&graph) })?;
         return Ok(0);
     }
-    let selection = select(&project.pipeline, &project.graph, &request(&args.selection))?;
+    let selection = select(&project.pipeline, &project.graph, &args.selection.request())?;
     if args.shell {
         print(&script(&project, &selection)?)?;
         return save_facts(args, &project);
@@ -36,12 +36,10 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
     let text = if args.facts.is_some() {
         plan_text(&project, &selection, None)
     } else {
-        let planner = |stage: &str, unavailable: &BTreeSet<String>| project.plan(stage, unavailable);
-        let mut judge = project.judge(&selection, &planner);
-        let survey = survey(&mut judge, &project.graph)?;
-        if let Err(problem) = survey.check(&judge) {
-            let problem = explained(problem, &args.pipeline.pipeline);
-            anstream::eprintln!("`optbuild run` would not begin: {problem:#}");
+        let survey = survey(&mut Judge::new(&project, &selection))?;
+        if let Err(problem) = survey.check(&selection) {
+            let problem = explained(problem.into(), &args.pipeline.pipeline);
+            tell(&format!("`optbuild run` would not begin: {problem:#}"));
         }
         plan_text(&project, &selection, Some(&survey))
     };
@@ -67,15 +65,14 @@ fn forms(args: &PlanArgs) -> Result<()> {
 }
 
 /// With what can be done about it. `pipeline` is how the pipeline was named.
-pub fn explained(problem: CannotBegin, pipeline: &str) -> anyhow::Error {
+pub fn explained(problem: anyhow::Error, pipeline: &str) -> anyhow::Error {
     let installs = |gap: &Gap| gap.remedy.contains("install");
-    match problem {
-        CannotBegin::Gaps(gaps) if gaps.iter().any(|(_, gap)| installs(gap)) => {
-            let problem = CannotBegin::Gaps(gaps);
-            let word = shlex::try_quote(pipeline).unwrap_or(pipeline.into());
+    match problem.downcast_ref::<CannotBegin>() {
+        Some(CannotBegin::Gaps(gaps)) if gaps.iter().any(|(_, gap)| installs(gap)) => {
+            let word = quote(pipeline);
             Machine(format!("{problem}\n`optbuild doctor {word} --install` installs what a package manager has")).into()
         }
-        problem => problem.into(),
+        _ => problem,
     }
 }
 
@@ -86,26 +83,13 @@ fn save_facts(args: &PlanArgs, project: &Project) -> Result<u8> {
     Ok(0)
 }
 
-/// Writes to standard output.
-pub fn print(text: &str) -> Result<()> {
-    use std::io::Write as _;
-    let mut stdout = anstream::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write to standard output")
-}
-
-/// Stages that are off have no outputs whatever runs.
-pub fn off(project: &Project) -> BTreeSet<String> {
-    let off = project.pipeline.stages.iter().filter(|stage| !stage.common.when);
-    off.map(|stage| stage.common.name.clone()).collect()
-}
-
 /// The selected stages, which are all up to some.
 fn script(project: &Project, selection: &Selection) -> Result<String> {
-    let off = off(project);
+    let off = project.off();
     let environment = shell::Environment { base: environment::BASE, secret: environment::SECRET };
     let mut plans = Vec::new();
     for name in project.graph.order() {
-        if !off.contains(name) && selection.stages.contains(name) {
+        if !off.contains(name) && selection.stages.contains(name.as_str()) {
             plans.push(project.plan(name, &off)?);
         }
     }
@@ -114,16 +98,16 @@ fn script(project: &Project, selection: &Selection) -> Result<String> {
 
 /// The plan as text. Without a survey, what would run is not known and all of it is shown.
 fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) -> Result<String> {
-    let off = off(project);
+    let off = project.off();
     let mut text = String::new();
     for name in project.graph.order() {
         let Some(stage) = project.pipeline.stage(name) else { continue };
-        if survey.is_none() && stage.common.when && !selection.stages.contains(name) {
+        if survey.is_none() && stage.common.when && !selection.stages.contains(name.as_str()) {
             continue;
         }
-        let verdict = survey.and_then(|survey| survey.stages.iter().find(|(n, _)| n == name)).map(|(_, v)| v);
+        let verdict = survey.and_then(|survey| survey.stages.iter().find(|(n, _)| *n == *name)).map(|(_, v)| v);
         let answer =
-            verdict.map(answer).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });
+            verdict.map(Verdict::words).unwrap_or_else(|| if stage.common.when { String::new() } else { "off".into() });
         stage_text(&mut text, stage, &answer)?;
         let plan = match verdict {
             Some(Verdict::Run(work)) => Some(work.plan.clone()),
@@ -139,23 +123,6 @@ fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) 
         text.push('\n');
     }
     Ok(text)
-}
-
-/// The three answers, and those of stages that do not run.
-pub fn answer(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::UpToDate(..) => "up to date".into(),
-        Verdict::Run(work) => format!("will run: {}", work.reasons.join("; ")),
-        Verdict::DependsOn(stage, _) => format!("depends on {stage}"),
-        Verdict::NeedsFirst { reason, .. } => format!("cannot start: {reason}"),
-        Verdict::Stale(_) => "out of date, used as it is".into(),
-        Verdict::Unavailable { why, blocked_by: Some(_), .. } => format!("blocked: {why}"),
-        Verdict::Unavailable { why, .. } if why == SPARED => SPARED.into(),
-        Verdict::Unavailable { .. } => "off".into(),
-        Verdict::FailedBefore(_) => "failed before, which is tolerated".into(),
-        // The stage that needs it, if one does, is blocked and says why.
-        Verdict::OutOfReach(_) => "not selected".into(),
-    }
 }
 
 fn stage_text(text: &mut String, stage: &Stage, answer: &str) -> std::fmt::Result {
@@ -249,7 +216,7 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.into();
     }
-    shlex::try_quote(word).map(|word| word.into_owned()).unwrap_or_else(|_| word.into())
+    quote(word)
 }
 
 fn graph(project: &Project) -> Graph {

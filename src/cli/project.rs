@@ -1,6 +1,6 @@
-//! Opens what a subcommand works on: the pipeline with its variables, the facts, and the state directory.
+//! Opens what a subcommand works on: the pipeline that was named, with its variables, and the state directory.
 
-use std::collections::BTreeSet;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -8,72 +8,53 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::{LastRunArgs, PipelineArgs, Settings};
 use super::exit::{BadFile, Usage};
+use super::output::color;
 use super::{last_run, supply};
 use crate::facts::Facts;
-use crate::pipeline::{self, Graph, LoadOptions, Pipeline, shipped};
-use crate::plan::{PlanError, StagePlan};
-use crate::run::decide::{Judge, Planner};
-use crate::run::publish;
-use crate::run::select::Selection;
+use crate::pipeline::shipped::{self, FindError};
+use crate::pipeline::{self, LoadOptions, Pipeline};
+pub use crate::run::project::Project;
 use crate::stage;
-use crate::state::hash::Hasher;
 use crate::state::layout::Layout;
-use crate::state::sources::Sources;
 use crate::state::store::{State, StateError};
-use crate::state::tools::ToolIdentities;
 
 /// The name of a state directory.
 pub const STATE_DIR: &str = ".optbuild";
 
-/// Whether the state directory is made where there is none.
+/// What a subcommand does with what it opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// It changes what was built. The state directory is made where there is none.
     Create,
+    /// It changes nothing.
     Look,
     /// As `Look`; and required variables may have no value.
     Describe,
 }
 
-/// A pipeline with all that belongs to it.
-pub struct Project {
-    pub pipeline: Pipeline,
-    pub graph: Graph,
-    pub facts: Facts,
-    pub layout: Layout,
-    /// None where nothing was ever run, and [`Mode::Look`].
-    pub state: Option<Arc<State>>,
-    pub sources: Arc<Sources>,
-    pub tools: Arc<ToolIdentities>,
-}
-
+/// From the command line to a project.
 impl Project {
     /// Opens the pipeline that was named.
     pub fn open(args: &PipelineArgs, mode: Mode) -> Result<Project> {
-        Project::with_facts(args, mode, None)
+        Project::open_in(&current_dir()?, args, mode, None)
     }
 
-    /// The same, planned with the facts in a file instead of those of this machine.
-    pub fn with_facts(args: &PipelineArgs, mode: Mode, facts: Option<&Utf8Path>) -> Result<Project> {
-        let cwd = current_dir()?;
-        let root = state_root(&args.pipeline, args.settings.state_dir.as_deref(), &cwd);
+    /// The same with paths on the command line relative to `cwd`. With `facts`, it is planned with those in a file instead of
+    /// those of this machine.
+    pub fn open_in(cwd: &Utf8Path, args: &PipelineArgs, mode: Mode, facts: Option<&Utf8Path>) -> Result<Project> {
+        let root = state_root(&args.pipeline, args.settings.state_dir.as_deref(), cwd);
         let layout = Layout::new(root);
-        let file = find_pipeline(&args.pipeline, &cwd, &layout)?;
+        let file = find_pipeline(&args.pipeline, cwd, mode, &layout)?;
         let here = facts.is_none();
         let facts = match facts {
             Some(file) => Facts::from_file(file)?,
             None if layout.root().exists() || mode == Mode::Create => Facts::live_cached(&layout.facts()),
             None => Facts::live(),
         };
-        let pipeline = load(&file, &args.settings.set, &cwd, &facts, mode == Mode::Describe)?;
-        let graph = Graph::new(&pipeline).map_err(|cycle| Usage(cycle.to_string()))?;
+        let pipeline = load(&file, &args.settings.set, cwd, &facts, mode == Mode::Describe)?;
+        // Not before: a pipeline that cannot be loaded leaves nothing behind.
         let state = open_state(&layout, mode)?;
-        let hasher = match &state {
-            Some(_) => Hasher::open(&layout.hashes())?,
-            None => Hasher::without_cache(),
-        };
-        let tools = Arc::new(ToolIdentities::open(&layout.tools())?);
-        let sources = Arc::new(Sources::new(Arc::new(hasher), excluded(&pipeline, &layout, state.as_deref())?));
-        let mut project = Project { pipeline, graph, facts, layout, state, sources, tools };
+        let mut project = Project::new(pipeline, facts, layout, state, stage::plan)?;
         if let Some(bundle) = &args.settings.profiles {
             supply::supply(&mut project, &cwd.join(bundle), args.settings.allow_stale_profiles, here)?;
         }
@@ -87,58 +68,26 @@ impl Project {
                 let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone() };
                 Project::open(&args, Mode::Look)
             }
-            None => Project::open(&last_run_args(&args.settings)?, Mode::Look),
-        }
-    }
-
-    /// Plans one stage.
-    pub fn plan(&self, stage: &str, unavailable: &BTreeSet<String>) -> Result<StagePlan, PlanError> {
-        stage::plan(&self.pipeline, &self.facts, stage, unavailable)
-    }
-
-    /// Decides about stages.
-    pub fn judge<'a>(&'a self, selection: &'a Selection, planner: &'a Planner<'a>) -> Judge<'a> {
-        Judge {
-            pipeline: &self.pipeline,
-            planner,
-            state: self.state.as_deref(),
-            sources: &self.sources,
-            tools: &self.tools,
-            selection,
-            rerun: std::collections::BTreeMap::new(),
-        }
-    }
-
-    /// Writes the caches that make the next look at the same files fast. A cache that cannot be written costs only time.
-    pub fn save_caches(&self) {
-        if self.state.is_none() {
-            return;
-        }
-        let results = [
-            self.sources.hasher().save().map_err(anyhow::Error::from),
-            self.tools.save().map_err(anyhow::Error::from),
-            self.facts.save().map_err(anyhow::Error::from),
-        ];
-        for error in results.into_iter().filter_map(Result::err) {
-            tracing::warn!("a cache was not written: {error:#}");
+            None => {
+                let (cwd, args) = last_run_args(&args.settings)?;
+                Project::open_in(&cwd, &args, Mode::Look, None)
+            }
         }
     }
 }
 
 /// The name and variables of the last run, to be read in the directory in which it was begun, in the state directory that is meant.
-fn last_run_args(settings: &Settings) -> Result<PipelineArgs> {
-    let cwd = current_dir()?;
+fn last_run_args(settings: &Settings) -> Result<(Utf8PathBuf, PipelineArgs)> {
     let layout = existing_state(settings.state_dir.as_deref())?;
     let last = last_run::last_run(&layout)?;
-    last.enter_directory()?;
-    let mut pipeline = last.pipeline;
+    let mut pipeline = last.args.pipeline;
     if let Some(bundle) = &settings.profiles {
-        pipeline.settings.profiles = Some(cwd.join(bundle));
+        pipeline.settings.profiles = Some(current_dir()?.join(bundle));
         pipeline.settings.allow_stale_profiles = settings.allow_stale_profiles;
     }
     pipeline.settings.set.extend(settings.set.iter().cloned());
     pipeline.settings.state_dir = Some(layout.root().to_owned());
-    Ok(pipeline)
+    Ok((last.cwd, pipeline))
 }
 
 /// The working directory.
@@ -195,30 +144,50 @@ pub fn open_state(layout: &Layout, mode: Mode) -> Result<Option<Arc<State>>> {
     }
 }
 
-/// A shipped pipeline is unpacked into the state directory, which is made for it.
-fn find_pipeline(name: &str, cwd: &Utf8Path, layout: &Layout) -> Result<Utf8PathBuf> {
-    let shipped = |listed: &shipped::Listed| listed.name == name && listed.origin == "shipped";
-    if !shipped::is_path(name, cwd) && shipped::list(cwd).iter().any(shipped) {
-        State::open(layout.root(), true)?;
+/// The file of a pipeline. A shipped one is unpacked: into the state directory by what changes it, and where there is one; else
+/// into a cache of the user's, because a look at a pipeline makes no state directory.
+fn find_pipeline(name: &str, cwd: &Utf8Path, mode: Mode, layout: &Layout) -> Result<Utf8PathBuf> {
+    let refused = |error: FindError| anyhow::Error::from(Usage(error.to_string()));
+    if mode == Mode::Create {
+        let shipped = |listed: &shipped::Listed| listed.name == name && listed.origin == "shipped";
+        if !shipped::is_path(name, cwd) && shipped::list(cwd).iter().any(shipped) {
+            State::open(layout.root(), true)?;
+        }
+        return shipped::find(name, cwd, &layout.pipelines()).map_err(refused);
     }
-    shipped::find(name, cwd, &layout.pipelines()).map_err(|error| Usage(error.to_string()).into())
+    let mut problem = None;
+    let in_state = || layout.marker().exists().then(|| layout.pipelines());
+    for place in [&in_state as &dyn Fn() -> Option<Utf8PathBuf>, &cache, &private_temporary] {
+        match place().map(|unpack_into| shipped::find(name, cwd, &unpack_into)) {
+            None => {}
+            // Nothing can be written there; that is no reason not to look.
+            Some(Err(error @ FindError::Unpack { .. })) => problem = Some(error),
+            Some(found) => return found.map_err(refused),
+        }
+    }
+    Err(problem.map_or_else(|| Usage(format!("there is no place to unpack the pipeline `{name}`")).into(), refused))
+}
+
+/// Where this user's programs keep what can be made again.
+fn cache() -> Option<Utf8PathBuf> {
+    let dir = |name: &str| std::env::var(name).ok().map(Utf8PathBuf::from).filter(|dir| dir.is_absolute());
+    let caches = dir("XDG_CACHE_HOME").or_else(|| Some(dir("HOME")?.join(".cache")))?;
+    Some(caches.join("optbuild/pipelines"))
+}
+
+/// A directory for temporary files that is this user's alone: what is unpacked there is run.
+fn private_temporary() -> Option<Utf8PathBuf> {
+    let user = rustix::process::getuid().as_raw();
+    let dir = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok()?.join(format!("optbuild-{user}"));
+    // That it is there already is fine.
+    let _ = std::fs::DirBuilder::new().mode(0o700).create(&dir);
+    let found = std::fs::symlink_metadata(&dir).ok()?;
+    (found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0).then_some(dir)
 }
 
 fn load(file: &Utf8Path, set: &[String], cwd: &Utf8Path, facts: &Facts, incomplete: bool) -> Result<Pipeline> {
     let host = facts.host();
     let env = |name: &str| std::env::var(name).ok();
     let options = LoadOptions { set, env: &env, cwd, host: &host, incomplete };
-    pipeline::load(file, &options).map_err(|error| BadFile(error.render(super::color()).trim_end().into()).into())
-}
-
-/// optbuild's own directories, and what it put into others, are no part of any source tree.
-fn excluded(pipeline: &Pipeline, layout: &Layout, state: Option<&State>) -> Result<Vec<Utf8PathBuf>> {
-    let mut excluded = vec![layout.root().to_owned()];
-    if let Some(beside) = layout.root().parent() {
-        excluded.push(beside.join("out").join(&pipeline.name));
-    }
-    if let Some(state) = state {
-        excluded.extend(publish::places(state)?);
-    }
-    Ok(excluded)
+    pipeline::load(file, &options).map_err(|error| BadFile(error.render(color()).trim_end().into()).into())
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 
 use super::args::{ReportArgs, ReportFormat};
-use super::plan::print;
+use super::output::print;
 use super::{history, project};
 use crate::report::model::{Report, load};
 use crate::report::{html, markdown, trace};

@@ -10,10 +10,10 @@ use camino::Utf8Path;
 
 use super::exit::Usage;
 use super::profile::origin;
-use super::project::Project;
 use crate::pipeline::{Graph, Supplied};
 use crate::profile::Format;
 use crate::profile::bundle::{self, Bundle, Entry, Limits, Member, Origin};
+use crate::run::project::Project;
 
 /// Puts the profiles of a bundle in the place of the gather stages with their roles. `here`: the plan is for this machine, so
 /// that sources can be compared.

@@ -1,21 +1,38 @@
-//! Counts instructions of every workload twice a side, which says whether each always does the same: a program whose threads race may
-//! do so on one side alone.
+//! Counts instructions on valgrind's simulated processor: the same number on a busy machine as on an idle one.
 //!
-//! A count does not depend on what else the machine does, so several run at once. Unaware of times.
+//! Every workload is counted twice a side, which says whether each always does the same: a program whose threads race may do so on
+//! one side alone. A count does not depend on what else the machine does, so several are made at once. The tool is cachegrind without
+//! its caches, which takes half the time of callgrind and counts the same.
+//!
+//! How long a count takes is learned, because the constants are wrong by a factor of a hundred for a program with large libraries.
+//! The shortest workload is counted first. What the first counts took decides which workloads there is time for, and what is
+//! announced; each later count corrects it:
+//!
+//! | what was counted | start of valgrind | slowdown |
+//! |---|---|---|
+//! | nothing yet | 0.2 s | 10 times: the least, as only the first workload is judged by it |
+//! | workloads of about one length | what 50 times leaves | 50 times, or less if the counts took less |
+//! | workloads of different lengths | least squares | least squares, from 10 to 200 times |
+//!
+//! Unaware of the timed runs, and of what time is: the clock is given.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
 
-use super::budget::Clock;
-use super::request::{Invocation, Request};
+use super::Clock;
+use super::first_run::FirstRun;
+use super::probe::{Ended, Order};
+use super::request::{Invocation, Request, Workload};
 use super::result::{Measured, Metric, Sample, Verdict};
 use super::statistics::{change, sample};
-use super::valgrind::{self, Count};
-use super::warm_up::{First, made};
+use crate::fs::disk;
 use crate::text;
+
+/// What counts, for people.
+pub const TOOL: &str = "cachegrind";
 
 /// Counting may take so much of what is left of the budget.
 const SHARE: f64 = 0.7;
@@ -29,6 +46,16 @@ const TIMES: f64 = 4.0;
 /// The runs of a workload that are counted.
 const RUNS: [&str; 4] = ["base", "candidate", "base-again", "candidate-again"];
 
+/// What is usual of a program: 20 to 60 times as long.
+const USUAL_SLOWDOWN: f64 = 50.0;
+const SLOWDOWNS: (f64, f64) = (10.0, 200.0);
+/// Nothing is counted faster than this.
+const LEAST: Pace = Pace { start: 0.2, slowdown: SLOWDOWNS.0 };
+/// A workload this many times as long as another one tells what the start is and what the slowdown.
+const DIFFERENT: f64 = 2.0;
+/// An estimate that changed by so much is announced again.
+const NEWS: f64 = 1.5;
+
 /// What was counted of a workload.
 #[derive(Debug, Default)]
 pub struct Counted {
@@ -38,124 +65,318 @@ pub struct Counted {
     pub note: Option<String>,
 }
 
-/// One count that is to be made: the workload's number, and the side with its repetition.
-struct Job<'a> {
-    workload: usize,
-    invocation: &'a Invocation,
-    name: &'static str,
+/// A count, and how the program ended meanwhile.
+#[derive(Debug, Clone)]
+pub struct Count {
+    pub instructions: f64,
+    pub ended: Ended,
 }
 
-/// The time that counting a workload is expected to take.
+/// One count to be made: the number of the workload, and that of the run in [`RUNS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Job {
+    pub workload: usize,
+    pub run: usize,
+}
+
+/// What came of a job, and the seconds that it took.
+#[derive(Debug)]
+pub struct Outcome {
+    pub count: Result<Count, String>,
+    pub took: f64,
+}
+
+/// Makes counts at the same time. Each may take so long.
+pub type Counter<'a> = dyn FnMut(&[Job], Duration) -> Vec<Outcome> + 'a;
+
+/// How long counts take: seconds until a program's first instruction, and then how many times as long as the program.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pace {
+    start: f64,
+    slowdown: f64,
+}
+
+/// What a program does in seconds by itself: work that is simulated, and waiting that takes as long as ever.
 ///
-/// On a machine with other work, that is more than the processor's time; a program that waits does not wait longer, though.
-pub fn expected(first: &First, jobs: usize) -> f64 {
-    let side = |side: usize| first.wall[side].clamp(first.work[side], 3.0 * first.work[side]);
-    let all = RUNS.len() as f64 * valgrind::START + 2.0 * (side(0) + side(1)) * valgrind::SLOWDOWN;
-    all / jobs.clamp(1, RUNS.len()) as f64
+/// On a machine with other work the first takes longer than the processor's time. What takes more than three times that waits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Effort {
+    work: f64,
+    waiting: f64,
 }
 
-/// Counts the workloads for which there is time, the short ones first.
-pub fn count(
-    request: &Request,
-    firsts: &[First],
-    valgrind: &Utf8Path,
-    clock: &Clock,
-    say: &mut dyn FnMut(&str),
-) -> Vec<Counted> {
-    let jobs = request.settings.jobs.max(1);
-    let mut counted: Vec<Counted> = firsts.iter().map(|_| Counted::default()).collect();
-    let mut shortest: Vec<usize> = (0..firsts.len()).collect();
-    shortest.sort_by(|a, b| expected(&firsts[*a], jobs).total_cmp(&expected(&firsts[*b], jobs)));
-    let allowed = clock.left() * SHARE;
-    let (mut planned, mut queue) = (0.0, VecDeque::new());
-    for index in shortest {
-        let (workload, time) = (&request.workloads[index], expected(&firsts[index], jobs));
-        if planned + time > allowed {
-            let time = text::duration(time);
-            counted[index].left_out = Some(format!("instructions of `{}`: counting takes about {time}", workload.name));
-            continue;
-        }
-        planned += time;
-        let runs = RUNS.into_iter().zip([&workload.base, &workload.candidate, &workload.base, &workload.candidate]);
-        queue.extend(runs.map(|(name, invocation)| Job { workload: index, invocation, name }));
-    }
-    if queue.is_empty() {
-        return counted;
-    }
-    let what = text::plural(queue.len() / RUNS.len(), "workload");
-    say(&format!("counting instructions of {what}, about {}", text::duration(planned)));
-    let results = run(request, valgrind, clock, clock.used() + allowed, jobs, queue);
-    for (index, counted) in counted.iter_mut().enumerate() {
-        let of = |name| results.iter().find(|(workload, run, _)| (*workload, *run) == (index, name)).map(|r| &r.2);
-        let [Some(base), Some(candidate), Some(again), Some(candidate_again)] = RUNS.map(of) else { continue };
-        let name = &request.workloads[index].name;
-        *counted = judge(name, &firsts[index], [base, again], [candidate, candidate_again]);
-    }
-    counted
-}
-
-type Outcome = (usize, &'static str, Result<Count, String>);
-
-/// Makes the counts in order, until the clock shows `end`: the times need theirs.
-fn run(
-    request: &Request,
-    valgrind: &Utf8Path,
-    clock: &Clock,
-    end: f64,
+/// Counts the workloads of a comparison.
+pub struct Counting<'a> {
+    workloads: &'a [Workload],
+    firsts: &'a [FirstRun],
+    clock: &'a Clock,
+    counter: &'a mut Counter<'a>,
     jobs: usize,
-    queue: VecDeque<Job>,
-) -> Vec<Outcome> {
-    let settings = &request.settings;
-    let queue = Mutex::new(queue);
-    let results = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                loop {
-                    let Some(job) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
-                    let left = end - clock.used();
-                    let limit = Duration::try_from_secs_f64(left).unwrap_or(Duration::ZERO);
-                    let dir = made(&settings.scratch, &format!("count-{}-{}", job.workload, job.name));
-                    let count = match limit.is_zero() {
-                        true => Err("no time was left to count them".into()),
-                        false => dir
-                            .and_then(|dir| valgrind::count(valgrind, job.invocation, &dir, limit, &settings.optbuild))
-                            .map_err(|error| format!("{error:#}")),
-                    };
-                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-                    results.push((job.workload, job.name, count));
-                }
-            });
-        }
-    });
-    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+    /// When the clock shows this, counting is over: the times need theirs.
+    end: f64,
+    /// Workloads that were not counted yet, the shortest first.
+    waiting: Vec<usize>,
+    /// The workload that was counted first. Some of its runs may still have to be counted.
+    begun: Option<usize>,
+    /// What was seen: an effort, and how long it took to count.
+    seen: Vec<(Effort, f64)>,
+    made: BTreeMap<Job, Result<Count, String>>,
+    left_out: BTreeMap<usize, String>,
 }
 
-type Counting = Result<Count, String>;
+impl Pace {
+    fn expect(self, effort: Effort) -> f64 {
+        self.start + self.slowdown * effort.work + effort.waiting
+    }
 
-fn judge(name: &str, first: &First, base: [&Counting; 2], candidate: [&Counting; 2]) -> Counted {
-    let mut counts = Vec::new();
-    for count in base.into_iter().chain(candidate) {
-        match count {
-            Ok(count) if count.ended == first.ended => counts.push(count.instructions),
-            Ok(count) => {
-                let how = count.ended.describe();
-                return left_out(format!("instructions of `{name}`: under valgrind it {how}"));
+    fn learn(seen: &[(Effort, f64)]) -> Pace {
+        let points: Vec<(f64, f64)> = seen.iter().map(|(effort, took)| (effort.work, took - effort.waiting)).collect();
+        let Some(shortest) = points.iter().map(|point| point.0).min_by(f64::total_cmp) else { return LEAST };
+        let longest = points.iter().map(|point| point.0).fold(shortest, f64::max);
+        let count = points.len() as f64;
+        let sum = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>();
+        let (work, took) = (sum(&|point| point.0) / count, sum(&|point| point.1) / count);
+        let mut slowdown = USUAL_SLOWDOWN;
+        if longest > DIFFERENT * shortest {
+            slowdown = sum(&|(x, y)| (x - work) * (y - took)) / sum(&|(x, _)| (x - work).powi(2));
+        }
+        // Starting takes time: no slowdown is larger than what was seen as a whole.
+        let slowdown = slowdown.clamp(SLOWDOWNS.0, SLOWDOWNS.1).min((took / work.max(f64::MIN_POSITIVE)).max(0.0));
+        Pace { start: (took - slowdown * work).max(0.0), slowdown }
+    }
+}
+
+impl Effort {
+    fn of(first: &FirstRun, side: usize) -> Effort {
+        let (wall, work) = (first.wall[side], first.work[side]);
+        Effort { work: wall.clamp(work, 3.0 * work), waiting: (wall - 3.0 * work).max(0.0) }
+    }
+}
+
+impl Job {
+    fn side(self) -> usize {
+        self.run % 2
+    }
+
+    fn invocation(self, workloads: &[Workload]) -> &Invocation {
+        let workload = &workloads[self.workload];
+        [&workload.base, &workload.candidate][self.side()]
+    }
+}
+
+impl<'a> Counting<'a> {
+    /// Counts with `counter`, as many runs at once as `jobs` says.
+    pub fn new(
+        workloads: &'a [Workload],
+        firsts: &'a [FirstRun],
+        clock: &'a Clock,
+        jobs: usize,
+        counter: &'a mut Counter<'a>,
+    ) -> Counting<'a> {
+        let mut counting = Counting {
+            workloads,
+            firsts,
+            clock,
+            counter,
+            jobs: jobs.max(1),
+            end: clock.used() + clock.left() * SHARE,
+            waiting: (0..firsts.len()).collect(),
+            begun: None,
+            seen: Vec::new(),
+            made: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+        };
+        let expected: Vec<f64> = counting.waiting.iter().map(|workload| counting.expected(*workload)).collect();
+        counting.waiting.sort_by(|a, b| expected[*a].total_cmp(&expected[*b]));
+        counting
+    }
+
+    /// Counts the shortest workload for the first time, and leaves out the workloads that do not fit into the budget. What is left
+    /// takes about so many seconds.
+    pub fn begin(&mut self, say: &mut dyn FnMut(&str)) -> f64 {
+        while self.seen.is_empty() && !self.waiting.is_empty() {
+            self.leave_out_longest();
+            let Some(shortest) = (!self.waiting.is_empty()).then(|| self.waiting.remove(0)) else { break };
+            // The other counts of the workload take as long.
+            let limit = self.left() / self.waves() as f64;
+            let name = &self.workloads[shortest].name;
+            say(&format!(
+                "counting instructions of `{name}`, to see how long it takes: at most {}",
+                text::duration(limit)
+            ));
+            self.begun = Some(shortest);
+            let first: Vec<Job> = (0..self.lanes()).map(|run| Job { workload: shortest, run }).collect();
+            if self.wave(&first, limit) {
+                let limit = text::duration(limit);
+                self.leave_out(shortest, &format!("the first of {} counts was not over after {limit}", RUNS.len()));
+                for longer in std::mem::take(&mut self.waiting) {
+                    self.leave_out(longer, &format!("counting takes longer than that of `{name}`"));
+                }
             }
-            Err(error) => return left_out(format!("instructions of `{name}`: {error}")),
+        }
+        // None could be counted.
+        self.begun = self.begun.filter(|_| !self.seen.is_empty());
+        self.leave_out_longest();
+        self.rest()
+    }
+
+    /// Counts the rest.
+    pub fn finish(mut self, say: &mut dyn FnMut(&str)) -> Vec<Counted> {
+        let began = self.clock.used();
+        let mut announced = self.rest();
+        let all = self.waiting.len() + usize::from(self.is_begun());
+        if all > 0 {
+            let what = text::plural(all, "workload");
+            say(&format!("counting instructions of {what}, about {}", text::duration(announced)));
+        }
+        let mut batch: Vec<usize> = self.begun.into_iter().filter(|_| self.is_begun()).collect();
+        loop {
+            self.count(&batch);
+            self.leave_out_longest();
+            batch = self.waiting.drain(..self.at_once().min(self.waiting.len())).collect();
+            if batch.is_empty() {
+                break;
+            }
+            let now = self.clock.used() - began + self.waves() as f64 * self.longest(&batch) + self.rest();
+            if now > announced * NEWS || now * NEWS < announced {
+                say(&format!("counting takes about {} in all", text::duration(now)));
+                announced = now;
+            }
+        }
+        if all > 0 {
+            say(&format!("counting took {}", text::duration(self.clock.used() - began)));
+        }
+        (0..self.firsts.len()).map(|workload| self.judge(workload)).collect()
+    }
+
+    /// Seconds until counting is over.
+    fn left(&self) -> f64 {
+        (self.end - self.clock.used()).max(0.0)
+    }
+
+    /// How many counts of a workload are made at once: of both sides where there is more than one.
+    fn lanes(&self) -> usize {
+        match self.jobs {
+            1 => 1,
+            2 | 3 => 2,
+            _ => RUNS.len(),
         }
     }
-    let (base, candidate) = counts.split_at(2);
-    let measured = measured(sample(base), sample(candidate));
-    let wobble = spread(&measured.base).max(spread(&measured.candidate));
-    let note = (wobble > LEAST_CHANGE).then(|| {
-        format!("instructions of `{name}` differ by {:.2} % between two runs of the same program", wobble * 100.0)
-    });
-    Counted { measured: Some(measured), left_out: None, note }
-}
 
-fn left_out(why: String) -> Counted {
-    Counted { left_out: Some(why), ..Counted::default() }
+    /// How often that has to be done for a workload.
+    fn waves(&self) -> usize {
+        RUNS.len() / self.lanes()
+    }
+
+    /// How many workloads are counted at once.
+    fn at_once(&self) -> usize {
+        (self.jobs / RUNS.len()).max(1)
+    }
+
+    /// How long counting a side once takes; the longer one, where both are counted at once, else the mean of both.
+    fn expected(&self, workload: usize) -> f64 {
+        let pace = Pace::learn(&self.seen);
+        let [base, candidate] = [0, 1].map(|side| pace.expect(Effort::of(&self.firsts[workload], side)));
+        if self.lanes() == 1 { f64::midpoint(base, candidate) } else { base.max(candidate) }
+    }
+
+    fn longest(&self, workloads: &[usize]) -> f64 {
+        workloads.iter().map(|workload| self.expected(*workload)).fold(0.0, f64::max)
+    }
+
+    fn is_begun(&self) -> bool {
+        self.begun.is_some_and(|workload| !self.left_out.contains_key(&workload))
+    }
+
+    /// How long all takes that is still to be counted.
+    fn rest(&self) -> f64 {
+        let begun = self.begun.filter(|_| self.is_begun()).into_iter();
+        let to_be_made = |workload: &usize| (0..RUNS.len()).filter(|run| !self.has(*workload, *run)).count();
+        let begun: f64 = begun.map(|one| self.expected(one) * to_be_made(&one) as f64 / self.lanes() as f64).sum();
+        begun + self.waiting.chunks(self.at_once()).map(|batch| self.waves() as f64 * self.longest(batch)).sum::<f64>()
+    }
+
+    fn has(&self, workload: usize, run: usize) -> bool {
+        self.made.contains_key(&Job { workload, run })
+    }
+
+    /// Leaves out the longest workloads of those that wait, until there is time for the others.
+    fn leave_out_longest(&mut self) {
+        while self.rest() > self.left()
+            && let Some(longest) = self.waiting.pop()
+        {
+            let takes = text::duration(self.waves() as f64 * self.expected(longest));
+            let about = if self.seen.is_empty() { "at least" } else { "about" };
+            self.leave_out(longest, &format!("counting takes {about} {takes}"));
+        }
+    }
+
+    fn leave_out(&mut self, workload: usize, why: &str) {
+        self.left_out.insert(workload, format!("instructions of `{}`: {why}", self.workloads[workload].name));
+    }
+
+    /// Makes all counts of workloads, wave by wave. One whose first wave took so long that the others do not fit gets no more.
+    fn count(&mut self, batch: &[usize]) {
+        let lanes = self.lanes();
+        for wave in 0..self.waves() {
+            let mut jobs = Vec::new();
+            for &workload in batch.iter().filter(|workload| !self.left_out.contains_key(workload)) {
+                let runs = wave * lanes..(wave + 1) * lanes;
+                jobs.extend(runs.filter(|run| !self.has(workload, *run)).map(|run| Job { workload, run }));
+            }
+            if !jobs.is_empty() {
+                let began = self.clock.used();
+                self.wave(&jobs, self.left());
+                let took = self.clock.used() - began;
+                let others = (self.waves() - wave - 1) as f64 * took;
+                if others > self.left() {
+                    let takes = text::duration(took * self.waves() as f64);
+                    batch.iter().for_each(|one| self.leave_out(*one, &format!("counting takes about {takes}")));
+                }
+            }
+        }
+    }
+
+    /// Makes counts at once and learns from them. Whether one was ended because it took too long.
+    fn wave(&mut self, jobs: &[Job], limit: f64) -> bool {
+        let outcomes = (self.counter)(jobs, Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX));
+        let mut late = false;
+        for (job, outcome) in jobs.iter().zip(outcomes) {
+            match &outcome.count {
+                Ok(count) if count.ended == Ended::TooLate => late = true,
+                Ok(Count { ended: Ended::Code(_) | Ended::Signal(_), .. }) => {
+                    self.seen.push((Effort::of(&self.firsts[job.workload], job.side()), outcome.took));
+                }
+                Ok(_) | Err(_) => {}
+            }
+            self.made.insert(*job, outcome.count);
+        }
+        late
+    }
+
+    fn judge(&mut self, workload: usize) -> Counted {
+        if let Some(why) = self.left_out.remove(&workload) {
+            return Counted { left_out: Some(why), ..Counted::default() };
+        }
+        let (name, first) = (&self.workloads[workload].name, &self.firsts[workload]);
+        let left_out =
+            |why: &str| Counted { left_out: Some(format!("instructions of `{name}`: {why}")), ..Counted::default() };
+        let mut sides = [Vec::new(), Vec::new()];
+        for job in (0..RUNS.len()).map(|run| Job { workload, run }) {
+            match self.made.get(&job) {
+                Some(Ok(count)) if count.ended == first.ended => sides[job.side()].push(count.instructions),
+                Some(Ok(count)) => return left_out(&format!("under valgrind it {}", count.ended.describe())),
+                Some(Err(error)) => return left_out(error),
+                None => return left_out("no time was left to count them"),
+            }
+        }
+        let measured = measured(sample(&sides[0]), sample(&sides[1]));
+        let wobble = spread(&measured.base).max(spread(&measured.candidate));
+        let note = (wobble > LEAST_CHANGE).then(|| {
+            format!("instructions of `{name}` differ by {:.2} % between two runs of the same program", wobble * 100.0)
+        });
+        Counted { measured: Some(measured), left_out: None, note }
+    }
 }
 
 /// By how much two runs of a side differ.
@@ -184,22 +405,75 @@ fn measured(base: Sample, candidate: Sample) -> Measured {
     Measured { metric: Metric::Instructions, base, candidate, change, p_value: None, verdict }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Where valgrind is, if it is installed.
+pub fn find_valgrind() -> Option<Utf8PathBuf> {
+    Utf8PathBuf::from_path_buf(which::which("valgrind").ok()?).ok()
+}
 
-    #[test]
-    fn a_change_is_larger_than_what_two_equal_runs_show() {
-        let verdict = |base: &[f64], candidate: &[f64]| measured(sample(base), sample(candidate)).verdict;
-        assert_eq!(verdict(&[1e9, 1e9], &[0.9e9, 0.9e9]), Verdict::Better);
-        assert_eq!(verdict(&[1e9, 1e9], &[1.001e9, 1.001e9]), Verdict::Worse);
-        assert_eq!(verdict(&[1e9, 1e9], &[1.0001e9, 1.0001e9]), Verdict::NoChange);
-        // Two runs that differ by 2 %: 7 % is within what may be chance, 9 % is not.
-        assert_eq!(verdict(&[0.99e9, 1.01e9], &[0.93e9, 0.93e9]), Verdict::NoChange);
-        assert_eq!(verdict(&[0.99e9, 1.01e9], &[0.91e9, 0.91e9]), Verdict::Better);
-        // The same where it is the candidate that does not always do the same.
-        assert_eq!(verdict(&[1e9, 1e9], &[1.06e9, 1.08e9]), Verdict::NoChange);
-        assert_eq!(verdict(&[1e9, 1e9], &[1.08e9, 1.10e9]), Verdict::Worse);
-        assert_eq!(verdict(&[0.0, 0.0], &[1.0, 1.0]), Verdict::Unknown);
+/// `valgrind 3.19.0`, of what `valgrind --version` says.
+pub fn version(valgrind: &Utf8Path) -> Option<String> {
+    let output = std::process::Command::new(valgrind).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.trim().strip_prefix("valgrind-").map(|version| format!("valgrind {version}"))
+}
+
+/// Counts with valgrind, each job in a thread of its own.
+pub fn with_valgrind<'a>(
+    request: &'a Request,
+    valgrind: &'a Utf8Path,
+) -> impl FnMut(&[Job], Duration) -> Vec<Outcome> + 'a {
+    move |jobs, limit| {
+        let count = |job: &Job| {
+            let began = Instant::now();
+            let count = under_valgrind(request, valgrind, *job, limit).map_err(|error| format!("{error:#}"));
+            Outcome { count, took: began.elapsed().as_secs_f64() }
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = jobs.iter().map(|job| scope.spawn(move || count(job))).collect();
+            let ended = |_| Outcome { count: Err("the thread that counted ended".into()), took: 0.0 };
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(ended)).collect()
+        })
     }
 }
+
+/// Counts one run, with everything that it starts.
+fn under_valgrind(request: &Request, valgrind: &Utf8Path, job: Job, limit: Duration) -> Result<Count> {
+    let dir = request.settings.scratch.join(format!("count-{}-{}", job.workload, RUNS[job.run]));
+    disk::make_empty_dir(&dir)?;
+    let invocation = job.invocation(&request.workloads);
+    let mut argv: Vec<String> = vec![valgrind.to_string(), format!("--tool={TOOL}"), "--cache-sim=no".into()];
+    argv.extend(["--trace-children=yes".into(), "--quiet".into()]);
+    argv.push(format!("--log-file={dir}/%p.log"));
+    argv.push(format!("--cachegrind-out-file={dir}/%p.counts"));
+    argv.extend(invocation.argv.iter().cloned());
+    let simulated = Invocation { argv, ..invocation.clone() };
+    let order = Order { limit: Some(limit.as_secs_f64()), ..Order::new(&simulated, &dir, false) };
+    let reading = order.run(&request.settings.optbuild)?;
+    let instructions = match reading.ended {
+        Ended::TooLate | Ended::NotMeasured(_) => 0.0,
+        _ => total(&dir)?,
+    };
+    if instructions == 0.0 && matches!(reading.ended, Ended::Code(_)) {
+        bail!("valgrind counted nothing; what it said is in {dir}");
+    }
+    Ok(Count { instructions, ended: reading.ended })
+}
+
+/// Of all processes: each wrote a file that ends in a line `summary: COUNT`.
+fn total(dir: &Utf8Path) -> Result<f64> {
+    let mut sum = 0.0;
+    for name in disk::names_in(dir)?.iter().filter(|name| name.ends_with(".counts")) {
+        let path = dir.join(name);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        sum += summary(&text).with_context(|| format!("{path} has no line `summary:` with a number"))?;
+    }
+    Ok(sum)
+}
+
+fn summary(text: &str) -> Option<f64> {
+    let line = text.lines().rev().find_map(|line| line.strip_prefix("summary:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -34,11 +34,11 @@ impl FromStr for Limit {
 }
 
 fn metric(name: &str) -> Result<Metric, String> {
-    let names = Metric::ALL.map(Metric::name);
-    Metric::ALL
-        .into_iter()
-        .find(|metric| metric.name() == name)
-        .ok_or_else(|| format!("there is no metric `{name}`; there are {}", names.join(", ")))
+    let found = Metric::all().find(|metric| metric.name() == name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = Metric::all().map(Metric::name).collect();
+        format!("there is no metric `{name}`; there are {}", names.join(", "))
+    })
 }
 
 impl<'de> Deserialize<'de> for Limit {
@@ -61,7 +61,7 @@ impl std::fmt::Display for Limit {
 pub struct Answer {
     /// Workloads that are significantly worse by more than that.
     pub worse: Vec<String>,
-    /// Workloads of which it is not known.
+    /// Workloads whose change is not known.
     pub unknown: Vec<String>,
 }
 

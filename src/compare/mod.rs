@@ -1,26 +1,286 @@
-//! Measures two builds against each other.
+//! Measures two builds against each other: first runs, counts, timed runs, and what they say together.
 //!
 //! Knows programs, runs and numbers. Unaware of pipelines and stages, and of how a result is shown.
 
-mod budget;
-mod counters;
 mod counting;
-pub mod files;
+mod first_run;
 pub mod limit;
-mod noise;
-mod opened;
 pub mod options;
 pub mod probe;
+mod processor;
 pub mod request;
 pub mod result;
 mod rounds;
 pub mod rustc_perf;
-mod session;
-mod sizes;
 pub mod statistics;
-mod summary;
-mod valgrind;
-mod warm_up;
-mod watch;
 
-pub use session::{compare, find_valgrind};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::text;
+use counting::{Counted, Counting};
+use first_run::FirstRun;
+use request::{Build, Counter, Request};
+use result::{
+    Budget, Comparison, CounterUsed, FORMAT, Machine, Measured, Method, Metric, Side, SideKind, Size, Workload,
+    summaries,
+};
+use rounds::{Processors, Runs};
+use statistics::{LEAST_RUNS, change, p_value, sample, verdict};
+
+/// However little is left, a run may take so long, in seconds: starting a program on a busy machine takes its time.
+const LEAST_LIMIT: f64 = 3.0;
+
+/// How long measuring may take, and has taken since it began. In seconds.
+pub struct Clock {
+    allowed: f64,
+    now: Box<dyn Fn() -> f64 + Send + Sync>,
+}
+
+impl Clock {
+    /// With `now`, which says how long measuring has taken.
+    pub fn new(allowed: f64, now: impl Fn() -> f64 + Send + Sync + 'static) -> Clock {
+        Clock { allowed, now: Box::new(now) }
+    }
+
+    /// Begins now.
+    pub fn start(allowed: Duration) -> Clock {
+        let began = Instant::now();
+        Clock::new(allowed.as_secs_f64(), move || began.elapsed().as_secs_f64())
+    }
+
+    /// The budget.
+    pub fn allowed(&self) -> f64 {
+        self.allowed
+    }
+
+    pub fn used(&self) -> f64 {
+        (self.now)()
+    }
+
+    /// Not less than 0.
+    pub fn left(&self) -> f64 {
+        (self.allowed - self.used()).max(0.0)
+    }
+
+    /// How long one run may take.
+    pub fn limit(&self) -> f64 {
+        self.left().max(LEAST_LIMIT)
+    }
+}
+
+/// Measures; `say` is told what is done, line by line.
+///
+/// # Errors
+/// When a program fails, both sides print different things, or the counter that was asked for is not there.
+pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Comparison> {
+    if request.workloads.is_empty() {
+        bail!("there is no workload to measure the two builds with");
+    }
+    let valgrind = counting::find_valgrind();
+    let counter = counter(request.settings.counter, valgrind.as_deref())?;
+    say(&match &counter.because {
+        Some(because) => format!("instructions: {} ({because})", counter.name),
+        None => format!("instructions: {}", counter.name),
+    });
+    let clock = Clock::start(request.settings.budget);
+    let machine = machine();
+    let mut left_out = Vec::new();
+    let firsts = first_runs(request, &clock, &mut left_out)?;
+    let valgrind = valgrind.as_ref().filter(|_| counter.method == Method::Valgrind);
+    let mut at_once = valgrind.map(|valgrind| counting::with_valgrind(request, valgrind));
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut counting = at_once.as_mut().map(|run| Counting::new(&request.workloads, &firsts, &clock, jobs, run));
+    let counts = counting.as_mut().map_or(0.0, |counting| counting.begin(say));
+    // The least that makes sense.
+    let round: f64 = firsts.iter().flat_map(|first| first.wall).sum();
+    let planned = clock.used() + round * LEAST_RUNS as f64 + counts;
+    say(&format!(
+        "planned: {} with at least {LEAST_RUNS} runs a side, about {} of {}",
+        text::plural(firsts.len(), "workload"),
+        text::duration(planned),
+        text::duration(clock.allowed())
+    ));
+    let counted = match counting {
+        Some(counting) => counting.finish(say),
+        None => firsts.iter().map(|_| Counted::default()).collect(),
+    };
+    say(&format!("timing, at most {}", text::duration(clock.left())));
+    let (processors, from) = (Processors::read(), clock.used());
+    let runs = rounds::run(request, &firsts, counter.method == Method::Perf, &clock, &mut left_out)?;
+    let mut noise = processors.until(Processors::read(), clock.used() - from, processor_time(&runs));
+    let workloads: Vec<Workload> = firsts
+        .iter()
+        .enumerate()
+        .map(|(index, first)| workload(request, index, first, &runs[index], &counted[index]))
+        .collect();
+    noise.extend(rounds::spread(&workloads));
+    let enough = |runs: &&Runs| runs.base.len() < LEAST_RUNS;
+    for (runs, workload) in runs.iter().zip(&workloads).filter(|(runs, _)| enough(runs)) {
+        left_out.push(format!("`{}`: {} of at least {LEAST_RUNS} runs a side", workload.name, runs.base.len()));
+    }
+    left_out.extend(counted.iter().filter_map(|counted| counted.left_out.clone()));
+    if workloads.iter().all(|workload| workload.metrics.is_empty()) {
+        bail!(
+            "the budget of {} was over before anything was measured; give it more: `--budget` (in a stage: `budget`)",
+            text::duration(clock.allowed())
+        );
+    }
+    let used = clock.used();
+    say(&format!("used: {} of {}", text::duration(used), text::duration(clock.allowed())));
+    Ok(Comparison {
+        format: FORMAT,
+        optbuild: env!("CARGO_PKG_VERSION").into(),
+        base: side(&request.base),
+        candidate: side(&request.candidate),
+        machine,
+        counter,
+        summary: summaries(&workloads),
+        workloads,
+        sizes: sizes(request)?,
+        budget: Budget { allowed: clock.allowed(), planned, used, left_out },
+        noise,
+        notes: counted.into_iter().filter_map(|counted| counted.note).collect(),
+    })
+}
+
+/// The first runs, of as many workloads as there is time for.
+fn first_runs(request: &Request, clock: &Clock, left_out: &mut Vec<String>) -> Result<Vec<FirstRun>> {
+    let mut firsts = Vec::new();
+    for workload in &request.workloads {
+        if !firsts.is_empty() && clock.left() == 0.0 {
+            break;
+        }
+        firsts.push(first_run::first(request, workload, clock)?);
+    }
+    for workload in &request.workloads[firsts.len()..] {
+        left_out.push(format!("`{}`: no time was left for it", workload.name));
+    }
+    Ok(firsts)
+}
+
+fn counter(wanted: Counter, valgrind: Option<&Utf8Path>) -> Result<CounterUsed> {
+    let none =
+        |because: String| CounterUsed { method: Method::None, name: "not counted".into(), because: Some(because) };
+    if wanted == Counter::None {
+        return Ok(CounterUsed { method: Method::None, name: "not counted".into(), because: None });
+    }
+    let perf = if wanted == Counter::Valgrind { Err(String::new()) } else { processor::available() };
+    let because = match perf {
+        Ok(()) => {
+            return Ok(CounterUsed { method: Method::Perf, name: "perf_event_open, user space".into(), because: None });
+        }
+        Err(because) if wanted == Counter::Perf => bail!("instructions cannot be counted: {because}"),
+        Err(because) => because,
+    };
+    match valgrind.and_then(counting::version) {
+        Some(version) => Ok(CounterUsed {
+            method: Method::Valgrind,
+            name: format!("{version}, {}", counting::TOOL),
+            because: Some(because).filter(|because| !because.is_empty()),
+        }),
+        None if wanted == Counter::Valgrind => bail!("instructions cannot be counted: valgrind is not installed"),
+        None => Ok(none(format!("{because}, and valgrind is not installed"))),
+    }
+}
+
+fn machine() -> Machine {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Machine {
+        processor: name.map(|(_, name)| name.trim().to_string()).unwrap_or_default(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        kernel: kernel.trim().into(),
+        time: jiff::Timestamp::now(),
+    }
+}
+
+fn side(build: &Build) -> Side {
+    Side {
+        name: build.name.clone(),
+        path: build.path.to_string(),
+        kind: build.kind,
+        env: build.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+    }
+}
+
+fn processor_time(runs: &[Runs]) -> f64 {
+    let readings = runs.iter().flat_map(|runs| runs.base.iter().chain(&runs.candidate));
+    readings.map(|reading| reading.get(Metric::UserTime) + reading.get(Metric::SystemTime)).sum()
+}
+
+fn workload(request: &Request, index: usize, first: &FirstRun, runs: &Runs, counted: &Counted) -> Workload {
+    let asked = &request.workloads[index];
+    let measured = |metric| match (&counted.measured, metric) {
+        (Some(counted), Metric::Instructions) => Some(counted.clone()),
+        _ => runs.values(metric).map(|(base, candidate)| compared(metric, &base, &candidate)),
+    };
+    Workload {
+        name: asked.name.clone(),
+        command: asked.command.clone(),
+        output: first.output,
+        metrics: Metric::all().filter_map(measured).collect(),
+    }
+}
+
+fn compared(metric: Metric, base: &[f64], candidate: &[f64]) -> Measured {
+    let (before, after) = (sample(base), sample(candidate));
+    Measured {
+        metric,
+        change: change(before.median, after.median),
+        p_value: p_value(base, candidate),
+        verdict: verdict(base, candidate),
+        base: before,
+        candidate: after,
+    }
+}
+
+/// Sizes of what is compared: of programs or of the libraries that make up a toolchain, then of the files that were named.
+///
+/// # Errors
+/// When a file that was named is not there.
+fn sizes(request: &Request) -> Result<Vec<Size>> {
+    let mut sizes = Vec::new();
+    let (base, candidate) = (&request.base, &request.candidate);
+    let (before, after) = (files(base), files(candidate));
+    for ((name, before), (other, after)) in
+        before.iter().flat_map(|before| after.iter().map(move |after| (before, after)))
+    {
+        // Programs have the names that they have; of a toolchain's libraries, one may be missing.
+        if name == other || base.kind == SideKind::Program {
+            sizes.push(size(other, bytes(before)?, bytes(after)?));
+        }
+    }
+    for (name, before, after) in &request.sizes {
+        sizes.push(size(name, bytes(before)?, bytes(after)?));
+    }
+    Ok(sizes)
+}
+
+fn size(name: &str, base: u64, candidate: u64) -> Size {
+    Size { name: name.into(), base, candidate, change: change(base as f64, candidate as f64) }
+}
+
+fn bytes(path: &Utf8Path) -> Result<u64> {
+    Ok(std::fs::metadata(path).with_context(|| format!("the size of {path} is not known"))?.len())
+}
+
+/// What makes up a side, under names that are the same on both.
+fn files(build: &Build) -> Vec<(String, Utf8PathBuf)> {
+    if build.kind == SideKind::Program {
+        let name = build.path.file_name().unwrap_or(build.path.as_str());
+        return vec![(name.into(), build.path.clone())];
+    }
+    let entries = build.path.join("lib").read_dir_utf8().into_iter().flatten().flatten();
+    let paths: Vec<Utf8PathBuf> = entries.map(|entry| entry.path().to_owned()).collect();
+    let starting = |start: &str| {
+        // The largest: the others are scripts for linkers.
+        let fits = |path: &&Utf8PathBuf| path.file_name().is_some_and(|name| name.starts_with(start));
+        let largest = paths.iter().filter(fits).max_by_key(|path| path.metadata().map_or(0, |meta| meta.len()));
+        largest.map(|path| (format!("{}.so", start.trim_end_matches(['-', '.'])), path.clone()))
+    };
+    ["librustc_driver-", "libLLVM"].into_iter().filter_map(starting).collect()
+}

@@ -9,11 +9,11 @@ use super::limit::{Answer, Limit};
 use super::request::{Counter, Settings};
 use super::rustc_perf::{self, Profile, Selection};
 
-/// What measuring may take when nobody says.
+/// What measuring may take by default.
 pub const BUDGET: &str = "10m";
-/// At most so many rounds when nobody says.
+/// At most so many rounds by default.
 pub const ROUNDS: usize = 100;
-/// How narrow an interval is when nobody says.
+/// How narrow an interval is by default.
 pub const PRECISION: &str = "1%";
 
 /// Options of measuring.
@@ -65,17 +65,14 @@ fn at_least_one() -> RangedU64ValueParser<usize> {
 impl Options {
     /// For measuring in a scratch directory, with the program that has the `measure` subcommand.
     pub fn settings(&self, scratch: &Utf8Path, optbuild: &Utf8Path) -> Settings {
-        let finer = self.fail_above.iter().filter_map(Limit::precision);
         Settings {
             budget: self.budget,
-            precision: finer.fold(self.precision.value(), f64::min),
+            precision: self.fail_above.iter().filter_map(Limit::precision).fold(self.precision.value(), f64::min),
             rounds: self.rounds,
             counter: self.counter,
-            valgrind: super::find_valgrind(),
             check_output: !self.ignore_output,
             allow_failure: self.allow_failure,
             scratch: scratch.to_owned(),
-            jobs: std::thread::available_parallelism().map_or(1, usize::from),
             optbuild: optbuild.to_owned(),
         }
     }

@@ -1,25 +1,34 @@
 //! One run of one command, measured: `optbuild measure`.
 //!
 //! The kernel's account of a process's children only grows, and its peak never falls, so each run has a process of its own
-//! that starts it and reads the account. Unaware of what is compared.
+//! that starts it and reads the account. It ends the run with everything that the run started, when it takes too long and when the
+//! caller has gone: the caller holds the other end of standard input, which the kernel closes however the caller ends. Unaware of what
+//! is compared.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::sys::resource::{UsageWho, getrusage};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{getpid, set_child_subreaper};
 use serde::{Deserialize, Serialize};
 
-use super::counters::Counters;
+use super::processor::Counters;
 use super::request::Invocation;
 use super::result::Metric;
-use super::watch::{Watch, end_tree};
-use crate::run::process::Launch;
-use crate::run::supervisor::spawn;
+use crate::proc::{self, tree};
+use crate::run::process::{Launch, spawn};
+
+/// How long it is tried to end a tree, whose processes may go on starting others or be stuck in the kernel.
+const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to be run. What was printed before into the files is replaced.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -166,12 +175,85 @@ fn ended(status: ExitStatus) -> Result<Ended> {
 
 /// The kernel's account of all processes that were waited for. Its peak is that of the largest of them.
 fn account(metrics: &mut BTreeMap<Metric, f64>) -> Result<()> {
-    let used = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot read what the command used")?;
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    metrics.insert(Metric::UserTime, seconds(used.user_time()));
-    metrics.insert(Metric::SystemTime, seconds(used.system_time()));
-    // The kernel counts in KiB.
-    metrics.insert(Metric::PeakMemory, used.max_rss() as f64 * 1024.0);
-    metrics.insert(Metric::PageFaults, (used.minor_page_faults() + used.major_page_faults()) as f64);
+    let used = proc::used_by_children().context("cannot read what the command used")?;
+    metrics.insert(Metric::UserTime, used.user);
+    metrics.insert(Metric::SystemTime, used.system);
+    metrics.insert(Metric::PeakMemory, used.peak_memory as f64);
+    metrics.insert(Metric::PageFaults, used.page_faults as f64);
     Ok(())
+}
+
+/// Watches over what this process starts from here on.
+#[derive(Debug)]
+struct Watch {
+    late: Arc<Mutex<bool>>,
+}
+
+impl Watch {
+    /// `limit` is in seconds from here on.
+    ///
+    /// # Errors
+    /// When the system does not let this process watch.
+    fn start(limit: Option<f64>) -> Result<Watch> {
+        // Whose parent has ended becomes a child of this process, and is found.
+        set_child_subreaper(Some(getpid())).context("cannot become a subreaper")?;
+        let end = limit.and_then(|limit| Instant::now().checked_add(Duration::try_from_secs_f64(limit).ok()?));
+        let late = Arc::new(Mutex::new(false));
+        let noted = Arc::clone(&late);
+        // Beside the thread that waits for the command, so that its end is not noticed later for there being a limit.
+        std::thread::Builder::new()
+            .name("watch".into())
+            .spawn(move || watch(&noted, end))
+            .context("no thread to watch what is measured")?;
+        Ok(Watch { late })
+    }
+
+    /// Whether what was started took too long, and has been ended.
+    fn was_late(&self) -> bool {
+        *lock(&self.late)
+    }
+}
+
+fn lock(late: &Mutex<bool>) -> MutexGuard<'_, bool> {
+    late.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whoever asks whether it was late waits until the tree has been ended; when the caller has gone, for good.
+fn watch(late: &Mutex<bool>, mut end: Option<Instant>) {
+    let stdin = std::io::stdin();
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            let mut late = lock(late);
+            *late = true;
+            end_tree();
+            end = None;
+            continue;
+        }
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) | Err(_) => {}
+        }
+        // Nothing more is said there: it is the end.
+        if !matches!(rustix::io::read(&stdin, &mut [0; 64]), Ok(1..) | Err(Errno::INTR)) {
+            let _held = lock(late);
+            end_tree();
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Kills what is below this process until all of that has ended.
+fn end_tree() {
+    let began = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    // True: what is left belongs to another user.
+    while !tree::kill_own_tree() && tree::own_tree().iter().any(|process| !process.is_dead()) {
+        if began.elapsed() > PATIENCE {
+            return;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }

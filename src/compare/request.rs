@@ -50,7 +50,7 @@ pub struct Workload {
 #[derive(Debug, Clone)]
 pub struct Invocation {
     pub argv: Vec<String>,
-    /// All of it.
+    /// The whole environment.
     pub env: BTreeMap<String, String>,
     pub cwd: Utf8PathBuf,
 }
@@ -65,16 +65,12 @@ pub struct Settings {
     /// At most so many rounds, each of which runs both sides once.
     pub rounds: usize,
     pub counter: Counter,
-    /// valgrind, if it is there.
-    pub valgrind: Option<Utf8PathBuf>,
     /// Both sides must print the same.
     pub check_output: bool,
     /// A workload may exit with another status than 0, the same one on both sides.
     pub allow_failure: bool,
     /// An empty directory, for what is printed and counted.
     pub scratch: Utf8PathBuf,
-    /// How many programs may be counted at once; what is timed runs alone.
-    pub jobs: usize,
     /// The program whose `measure` subcommand starts what is measured: optbuild.
     pub optbuild: Utf8PathBuf,
 }

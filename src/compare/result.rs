@@ -1,12 +1,21 @@
 //! What a comparison found, as it stands in its JSON: the one type that tables, Markdown, stages and reports are made from.
 //!
-//! Data only; unaware of how anything was measured. Changes are relative to the base: `-0.12` is 12 % less, and less is better.
+//! Data, and what follows from it over all workloads; unaware of how anything was measured. Changes are relative to the base: `-0.12` is 12 % less, and less is better.
 
+use camino::Utf8Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The form of the JSON; raised when a field changes its meaning.
 pub const FORMAT: u32 = 2;
+
+/// The files that a comparison of a stage leaves.
+pub use crate::plan::ops::{JSON, MARKDOWN, TABLE};
+
+/// Whether a file is one of them, by its name. How large they are says nothing: each holds what was measured that time.
+pub fn is_result(path: &Utf8Path) -> bool {
+    path.file_name().is_some_and(|name| [JSON, MARKDOWN, TABLE].contains(&name))
+}
 
 /// Two builds, measured against each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +63,16 @@ pub enum SideKind {
     Program,
     /// A directory with `bin/rustc`.
     Toolchain,
+}
+
+impl SideKind {
+    /// For people: `a program`.
+    pub fn title(self) -> &'static str {
+        match self {
+            SideKind::Program => "a program",
+            SideKind::Toolchain => "a toolchain",
+        }
+    }
 }
 
 /// Where it was measured.
@@ -184,17 +203,17 @@ pub struct Summary {
     pub metric: Metric,
     /// The arithmetic mean of the changes that are known, where one that is not significant counts as 0; 0 where none is known.
     pub mean: f64,
-    /// The largest improvement that is significant, and of which workload; none where nothing is better.
+    /// The largest improvement that is significant, and the workload that has it; none where nothing is better.
     pub best: Option<f64>,
     pub best_workload: Option<String>,
-    /// The largest regression that is significant, and of which workload; none where nothing is worse.
+    /// The largest regression that is significant, and the workload that has it; none where nothing is worse.
     pub worst: Option<f64>,
     pub worst_workload: Option<String>,
     /// How many workloads are significantly better, significantly worse, and neither.
     pub better: usize,
     pub worse: usize,
     pub unchanged: usize,
-    /// Of how many there were too few runs to say; in older documents they are among the unchanged ones.
+    /// How many workloads had too few runs to say; in older documents they are among the unchanged ones.
     #[serde(default)]
     pub unknown: usize,
 }
@@ -221,33 +240,28 @@ pub struct Budget {
     pub left_out: Vec<String>,
 }
 
+/// Every metric in the order of tables: its name in JSON and on the command line, and what its numbers are.
+const METRICS: [(Metric, &str, Unit); 9] = [
+    (Metric::Instructions, "instructions", Unit::Count),
+    (Metric::Cycles, "cycles", Unit::Count),
+    (Metric::BranchMisses, "branch-misses", Unit::Count),
+    (Metric::CacheMisses, "cache-misses", Unit::Count),
+    (Metric::WallTime, "wall-time", Unit::Seconds),
+    (Metric::UserTime, "user-time", Unit::Seconds),
+    (Metric::SystemTime, "system-time", Unit::Seconds),
+    (Metric::PeakMemory, "peak-memory", Unit::Bytes),
+    (Metric::PageFaults, "page-faults", Unit::Count),
+];
+
 impl Metric {
     /// All of them, in the order of tables.
-    pub const ALL: [Metric; 9] = [
-        Metric::Instructions,
-        Metric::Cycles,
-        Metric::BranchMisses,
-        Metric::CacheMisses,
-        Metric::WallTime,
-        Metric::UserTime,
-        Metric::SystemTime,
-        Metric::PeakMemory,
-        Metric::PageFaults,
-    ];
+    pub fn all() -> impl Iterator<Item = Metric> {
+        METRICS.into_iter().map(|(metric, ..)| metric)
+    }
 
     /// As in JSON and on the command line: `wall-time`.
     pub fn name(self) -> &'static str {
-        match self {
-            Metric::Instructions => "instructions",
-            Metric::Cycles => "cycles",
-            Metric::BranchMisses => "branch-misses",
-            Metric::CacheMisses => "cache-misses",
-            Metric::WallTime => "wall-time",
-            Metric::UserTime => "user-time",
-            Metric::SystemTime => "system-time",
-            Metric::PeakMemory => "peak-memory",
-            Metric::PageFaults => "page-faults",
-        }
+        METRICS[self as usize].1
     }
 
     /// For headings: `wall time`.
@@ -257,11 +271,7 @@ impl Metric {
 
     /// What its numbers are.
     pub fn unit(self) -> Unit {
-        match self {
-            Metric::WallTime | Metric::UserTime | Metric::SystemTime => Unit::Seconds,
-            Metric::PeakMemory => Unit::Bytes,
-            _ => Unit::Count,
-        }
+        METRICS[self as usize].2
     }
 }
 
@@ -304,5 +314,94 @@ impl Comparison {
     /// The JSON Schema of a comparison.
     pub fn schema() -> schemars::Schema {
         schemars::schema_for!(Comparison)
+    }
+}
+
+/// The metrics that were measured, with their changes over all workloads. What is not known is left out. What is not significant is
+/// no change here either: of two workloads, one 30 % better and one that varies by 40 % from run to run, the mean is 15 % better.
+pub fn summaries(workloads: &[Workload]) -> Vec<Summary> {
+    Metric::all().filter_map(|metric| summary(workloads, metric)).collect()
+}
+
+fn summary(workloads: &[Workload], metric: Metric) -> Option<Summary> {
+    let measured: Vec<(&str, f64, Verdict)> = workloads
+        .iter()
+        .filter_map(|workload| {
+            let measured = workload.metric(metric)?;
+            Some((workload.name.as_str(), measured.change?, measured.verdict))
+        })
+        .collect();
+    if measured.is_empty() {
+        return None;
+    }
+    let with = |wanted: Verdict| measured.iter().filter(move |(_, _, verdict)| *verdict == wanted);
+    let (better, worse) = (with(Verdict::Better).count(), with(Verdict::Worse).count());
+    let best = with(Verdict::Better).min_by(|a, b| a.1.total_cmp(&b.1));
+    let worst = with(Verdict::Worse).max_by(|a, b| a.1.total_cmp(&b.1));
+    let (unchanged, unknown) = (with(Verdict::NoChange).count(), with(Verdict::Unknown).count());
+    let known = better + worse + unchanged;
+    let significant = with(Verdict::Better).chain(with(Verdict::Worse));
+    Some(Summary {
+        metric,
+        mean: significant.fold(0.0, |sum, (_, change, _)| sum + change) / known.max(1) as f64,
+        best: best.map(|(_, change, _)| *change),
+        best_workload: best.map(|(name, ..)| (*name).into()),
+        worst: worst.map(|(_, change, _)| *change),
+        worst_workload: worst.map(|(name, ..)| (*name).into()),
+        better,
+        worse,
+        unchanged,
+        unknown,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::statistics::sample;
+    use super::*;
+
+    fn workload(name: &str, change: f64, verdict: Verdict) -> Workload {
+        let (base, candidate) = (sample(&[1.0]), sample(&[1.0 + change]));
+        let wall = Measured { metric: Metric::WallTime, base, candidate, change: Some(change), p_value: None, verdict };
+        Workload { name: name.into(), command: String::new(), output: Identity::Same, metrics: vec![wall] }
+    }
+
+    /// The names are those of the JSON, whose schema is a promise.
+    #[test]
+    fn metrics_have_the_names_of_the_json() {
+        assert_eq!(Metric::all().count(), 9);
+        for metric in Metric::all() {
+            assert_eq!(serde_json::to_value(metric).unwrap(), metric.name());
+        }
+    }
+
+    #[test]
+    fn what_is_not_significant_counts_as_no_change() {
+        let work = workload("work", -0.296, Verdict::Better);
+        let random = workload("random", 0.432, Verdict::NoChange);
+        let few = workload("few", -0.9, Verdict::Unknown);
+        let all = summaries(&[work.clone(), random.clone()]);
+        assert_eq!(all.len(), 1);
+        // -29.6 % and 0, of two.
+        assert!((all[0].mean + 0.148).abs() < 1e-12, "{all:?}");
+        assert_eq!((all[0].best, all[0].best_workload.as_deref()), (Some(-0.296), Some("work")));
+        assert_eq!((all[0].worst, &all[0].worst_workload), (None, &None));
+        assert_eq!((all[0].better, all[0].unchanged, all[0].worse), (1, 1, 0));
+
+        let none = &summaries(&[random.clone(), few.clone()])[0];
+        assert_eq!((none.mean, none.best, none.worst), (0.0, None, None));
+        assert_eq!((none.unchanged, none.unknown, none.is_known()), (1, 1, true));
+
+        let unknown = &summaries(std::slice::from_ref(&few))[0];
+        assert_eq!((unknown.mean, unknown.unchanged, unknown.unknown, unknown.is_known()), (0.0, 0, 1, false));
+        // -29.6 % and 0, of the two of which something is known.
+        let three = &summaries(&[few, work.clone(), random])[0];
+        assert!((three.mean + 0.148).abs() < 1e-12, "{three:?}");
+
+        let slow = workload("slow", 0.1, Verdict::Worse);
+        let both = &summaries(&[work, slow, workload("slower", 0.2, Verdict::Worse)])[0];
+        assert_eq!((both.worst, both.worst_workload.as_deref(), both.worse), (Some(0.2), Some("slower"), 2));
+        assert!((both.mean - (0.3 - 0.296) / 3.0).abs() < 1e-12, "{both:?}");
+        assert!(summaries(&[]).is_empty());
     }
 }

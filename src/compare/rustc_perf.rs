@@ -17,8 +17,8 @@ use crate::facts::Facts;
 use crate::fs::tree;
 use crate::toolchain::rustc_perf::{Crates, NO_WORKSPACE_ABOVE};
 
-/// What is measured when nobody says what: crates of people, not stress tests, that take seconds.
-/// None that rust-lang/rust trains its releases with, nor that those depend on.
+/// The crates that are measured by default. People wrote them, they are no stress tests, and each takes seconds. rust-lang/rust does not
+/// train its releases with them, and no crate that it trains with depends on them.
 pub const DEFAULT_CRATES: [&str; 3] = ["helloworld", "inflate", "html5ever-*"];
 
 /// How a crate is built, as rustc-perf calls it.
@@ -36,7 +36,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// How rustc-perf and command lines call it.
+    /// As rustc-perf and the command line call it.
     pub fn name(self) -> &'static str {
         match self {
             Profile::Check => "Check",
@@ -109,10 +109,10 @@ pub fn workloads(
         }
         let source = known.path(name);
         for profile in &selection.profiles {
-            let title = format!("{name} {}", profile.name());
+            let (title, profile_name) = (format!("{name} {}", profile.name()), profile.name());
             say(&format!("building the dependencies of {title}"));
             let prepared = |side: &Build, which: &str| -> Result<Invocation> {
-                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{}-{which}", profile.name()));
+                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{profile_name}-{which}"));
                 prepare(&source, *profile, side, selection, env, &dir, &wrapper)
                     .with_context(|| format!("crate {title} with {}", side.name))
             };

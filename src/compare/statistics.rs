@@ -2,10 +2,7 @@
 //!
 //! Nothing is assumed of how times are distributed: they never are as a textbook wants them. Pure functions.
 
-use statrs::distribution::{Binomial, DiscreteCDF};
-use statrs::statistics::{Data, Median};
-use statrs::stats_tests::Alternative;
-use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
+use std::f64::consts::{LN_2, PI, SQRT_2};
 
 use super::result::{Sample, Verdict};
 
@@ -26,19 +23,37 @@ pub fn sample(values: &[f64]) -> Sample {
 
 /// 0 without values.
 pub fn median(values: &[f64]) -> f64 {
-    let median = Data::new(values.to_vec()).median();
-    if median.is_finite() { median } else { 0.0 }
+    let sorted = sorted(values);
+    match (sorted.len(), sorted.len() / 2) {
+        (0, _) => 0.0,
+        (count, middle) if count % 2 == 1 => sorted[middle],
+        (_, middle) => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
 }
 
 /// The values between which the true median lies, from the order of the values alone: how many of them lie below the true
 /// median has a binomial distribution.
 pub fn interval(values: &[f64]) -> Option<[f64; 2]> {
     let count = values.len();
-    let below = Binomial::new(0.5, count as u64).ok()?;
-    let rank = (0..count / 2).take_while(|rank| below.cdf(*rank as u64) <= OUTSIDE / 2.0).count();
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    Some([*sorted.get(rank.checked_sub(1)?)?, *sorted.get(count - rank)?])
+    // The chance that exactly `rank` values lie below, as a logarithm, and that at most so many do.
+    let (mut chance, mut at_most) = (-(count as f64) * LN_2, 0.0);
+    let mut low = None;
+    for rank in 0..count / 2 {
+        at_most += chance.exp();
+        if at_most > OUTSIDE / 2.0 {
+            break;
+        }
+        low = Some(rank);
+        chance += ((count - rank) as f64 / (rank + 1) as f64).ln();
+    }
+    let (sorted, low) = (sorted(values), low?);
+    Some([sorted[low], sorted[count - 1 - low]])
 }
 
 /// Half the width of the median's interval, relative to the median. None with too few values, or a median of 0.
@@ -48,20 +63,49 @@ pub fn uncertainty(values: &[f64]) -> Option<f64> {
     (median > 0.0).then(|| (high - low) / 2.0 / median)
 }
 
-/// How probable it is that two equal builds differ like this (Mann-Whitney U test, two-sided).
+/// How probable it is that two equal builds differ like this: Mann-Whitney U test, two-sided, with the normal approximation, ties
+/// and continuity correction. For small sets it is more careful than the exact test: 0.005 instead of 0.002 for two of six that
+/// do not overlap.
 pub fn p_value(base: &[f64], candidate: &[f64]) -> Option<f64> {
+    let (first, second) = (base.len() as f64, candidate.len() as f64);
     if base.is_empty() || candidate.is_empty() {
         return None;
     }
-    // All the same: the test divides by the spread of the ranks.
-    if base.iter().chain(candidate).all(|value| value == &base[0]) {
+    let all = sorted(&[base, candidate].concat());
+    let count = all.len() as f64;
+    // Equal values share the mean of their ranks.
+    let (mut ranks, mut before, mut ties) = (0.0, 0.0, 0.0);
+    for equal in all.chunk_by(|a, b| a == b) {
+        let length = equal.len() as f64;
+        let of_base = base.iter().filter(|value| **value == equal[0]).count() as f64;
+        ranks += of_base * (before + (length + 1.0) / 2.0);
+        before += length;
+        ties += length.powi(3) - length;
+    }
+    let u = ranks - first * (first + 1.0) / 2.0;
+    let mean = first * second / 2.0;
+    let variance = first * second / 12.0 * (count + 1.0 - ties / (count * (count - 1.0)));
+    // All the same: the ranks have no spread.
+    if variance <= 0.0 {
         return Some(1.0);
     }
-    // The exact method of statrs 0.19 gives the complement where the first set is not the larger one. The approximation is the
-    // more careful one for small sets: 0.005 instead of 0.002 for two of six that do not overlap.
-    let method = MannWhitneyUMethod::AsymptoticInclContinuityCorrection;
-    let test = mannwhitneyu(base, candidate, method, Alternative::TwoSided);
-    test.ok().map(|(_, p)| p).filter(|p| p.is_finite())
+    let z = (((u - mean).abs() - 0.5) / variance.sqrt()).max(0.0);
+    Some(complementary_error(z / SQRT_2))
+}
+
+/// erfc of a number that is not negative: the chance that a value of a normal distribution is farther than `x` times √2
+/// deviations from its mean. Near 0 by the series of erf, beyond by the continued fraction of Laplace.
+fn complementary_error(x: f64) -> f64 {
+    let bell = (-x * x).exp() / PI.sqrt();
+    if x < 2.0 {
+        let (mut term, mut sum) = (x, x);
+        for odd in (3..120).step_by(2) {
+            term *= 2.0 * x * x / f64::from(odd);
+            sum += term;
+        }
+        return 1.0 - 2.0 * bell * sum;
+    }
+    bell / (1..=120).rev().fold(x, |rest, number| x + f64::from(number) / 2.0 / rest)
 }
 
 /// How much more there is of something; none of nothing.
@@ -114,6 +158,25 @@ mod tests {
         assert_eq!(verdict(&base, &base), Verdict::NoChange);
         assert_eq!(verdict(&base[..5], &less), Verdict::Unknown);
         assert_eq!(p_value(&[1.0; 6], &[1.0; 6]), Some(1.0));
+    }
+
+    /// Values of erfc to 12 digits from Abramowitz and Stegun, table 7.1, and DLMF 7.23.
+    #[test]
+    fn tails_of_the_normal_distribution() {
+        let table = [(0.0, 1.0), (0.5, 0.479_500_122_187), (1.0, 0.157_299_207_050), (1.9, 0.007_209_570_765)];
+        let far = [(2.0, 4.677_734_981_05e-3), (3.0, 2.209_049_699_86e-5), (5.0, 1.537_459_794_43e-12)];
+        for (x, value) in table.into_iter().chain(far) {
+            let relative = complementary_error(x) / value - 1.0;
+            assert!(relative.abs() < 1e-9, "{x}: {relative}");
+        }
+    }
+
+    /// Two sets of four with one value in both, by hand: the ranks of the first are 1, 2, 3.5 and 5, so U is 1.5; the mean is 8,
+    /// the deviation sqrt(16 / 12 · (9 - 6 / 56)) = 3.4434, z = 6 / 3.4434 = 1.7425, and the table says 0.0814.
+    #[test]
+    fn equal_values_share_a_rank() {
+        let p = p_value(&[1.0, 2.0, 3.0, 4.0], &[3.0, 5.0, 6.0, 7.0]).unwrap();
+        assert!((p - 0.0814).abs() < 1e-4, "{p}");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Data only. Unaware of who sends and who listens.
 
+mod stage_state;
+
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
@@ -10,6 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{FingerprintId, RunId, StageName, StepId, WorkloadName};
+
+pub use stage_state::StageState;
 
 /// An event and when it happened; a line of the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,6 +59,9 @@ pub enum Event {
     StageSkipped {
         stage: StageName,
         reason: String,
+        /// Of the record whose outputs the stages behind it use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<FingerprintId>,
     },
     /// What it depends on has no output.
     StageBlocked {

@@ -5,20 +5,18 @@
 //! caches speak for a program that other settings choose.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::sync::{Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::live;
+use crate::fs::disk::{self, At, DiskError};
+use crate::fs::stat::Stat;
 
 /// Programs that pass the question on to another one.
 const PROXIES: [&str; 8] = ["rustup", "rustup-init", "ccache", "sccache", "distcc", "icecc", "busybox", "env"];
-
-/// As all files in a state directory that are being written: what a kill leaves of them is removed with the lock.
-const ASIDE: &str = ".tmp-";
 
 /// Outputs by command line, and the file they stand in.
 #[derive(Debug)]
@@ -31,19 +29,9 @@ pub(super) struct OutputCache {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    program: Identity,
+    /// Where the program lies, without symbolic links, and which file it is as far as that can be told without reading it.
+    program: (Utf8PathBuf, Stat),
     output: String,
-}
-
-/// Which file a program is, as far as that can be told without reading it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Identity {
-    /// Without symbolic links.
-    path: Utf8PathBuf,
-    size: u64,
-    /// Nanoseconds since 1970.
-    modified: u64,
 }
 
 impl OutputCache {
@@ -53,17 +41,15 @@ impl OutputCache {
         OutputCache { file: file.into(), entries, changed: false }
     }
 
-    /// Written aside and renamed, so that a run beside this one reads either file whole.
-    pub(super) fn save(&mut self) -> io::Result<()> {
-        if !self.changed {
-            return Ok(());
+    /// A run beside this one reads either file whole.
+    pub(super) fn save(&mut self) -> Result<(), DiskError> {
+        if self.changed {
+            if let Some(dir) = self.file.parent() {
+                disk::make_dir(dir)?;
+            }
+            disk::write_whole(&self.file, &serde_json::to_vec(&self.entries).at("write", &self.file)?)?;
+            self.changed = false;
         }
-        let dir = self.file.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-        std::fs::create_dir_all(dir)?;
-        let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(dir)?;
-        aside.write_all(&serde_json::to_vec(&self.entries)?)?;
-        aside.persist(&self.file).map_err(|error| error.error)?;
-        self.changed = false;
         Ok(())
     }
 
@@ -74,29 +60,28 @@ impl OutputCache {
         program: &str,
         look: impl FnOnce() -> Option<String>,
     ) -> Option<String> {
-        let Some(identity) = identity(program) else { return look() };
+        let Some(program) = lasting(program) else { return look() };
         let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = lock().entries.get(line).filter(|entry| entry.program == identity) {
+        if let Some(entry) = lock().entries.get(line).filter(|entry| entry.program == program) {
             return Some(entry.output.clone());
         }
         // A failure can be of the moment.
         let output = look()?;
         let mut cache = lock();
-        cache.entries.insert(line.into(), Entry { program: identity, output: output.clone() });
+        cache.entries.insert(line.into(), Entry { program, output: output.clone() });
         cache.changed = true;
         Some(output)
     }
 }
 
-/// Of a program whose answers may be kept.
-fn identity(program: &str) -> Option<Identity> {
+/// The file that a program is, if its answers may be kept.
+fn lasting(program: &str) -> Option<(Utf8PathBuf, Stat)> {
     let path = live::program(program)?.canonicalize_utf8().ok()?;
     if PROXIES.contains(&path.file_name()?) || !is_binary(&path) {
         return None;
     }
-    let metadata = path.metadata().ok()?;
-    let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(Identity { path, size: metadata.len(), modified: u64::try_from(modified.as_nanos()).ok()? })
+    let stat = Stat::of(&path.metadata().ok()?);
+    Some((path, stat))
 }
 
 /// ELF, or Mach-O for one or several architectures.

@@ -5,20 +5,17 @@
 //! what the answers are for.
 
 mod cache;
-mod host;
 mod live;
-mod memory;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::fs::disk::DiskError;
 use cache::OutputCache;
-pub use memory::Memory;
 
 /// Answers about the world.
 #[derive(Debug, Default)]
@@ -66,7 +63,7 @@ impl Facts {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn save(&self) -> io::Result<()> {
+    pub fn save(&self) -> Result<(), DiskError> {
         match &self.cache {
             Some(cache) => cache.lock().unwrap_or_else(PoisonError::into_inner).save(),
             None => Ok(()),
@@ -109,7 +106,7 @@ impl Facts {
         if let Some(host) = &self.answers().host {
             return host.clone();
         }
-        let host = if self.live { host::triple() } else { String::new() };
+        let host = if self.live { live::triple() } else { String::new() };
         self.answers().host = Some(host.clone());
         host
     }
@@ -188,6 +185,34 @@ impl Facts {
 
     fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How much memory this machine has to give. In bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// What can be used without swapping, or what the memory cgroup allows if that is less.
+    pub available: u64,
+    /// Free swap space; none where a cgroup sets a limit, as that says nothing of swapping.
+    pub swap: u64,
+}
+
+impl Memory {
+    /// None where there is no `/proc/meminfo`, whose fields are in `proc_meminfo(5)`.
+    pub fn of(facts: &Facts) -> Option<Memory> {
+        let meminfo = facts.read("/proc/meminfo".into())?;
+        let field = |name: &str| {
+            let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+        };
+        let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+        // `max` is no number: no limit.
+        let limit = limits.iter().filter_map(|&file| facts.read(file.into())?.trim().parse::<u64>().ok()).min();
+        let available = field("MemAvailable")?;
+        Some(match limit.filter(|limit| *limit < available) {
+            Some(limit) => Memory { available: limit, swap: 0 },
+            None => Memory { available, swap: field("SwapFree").unwrap_or(0) },
+        })
     }
 }
 

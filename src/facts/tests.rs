@@ -1,5 +1,7 @@
 use std::os::unix::fs::symlink;
 
+use serde_json::json;
+
 use super::*;
 
 fn temp() -> (tempfile::TempDir, Utf8PathBuf) {
@@ -96,4 +98,27 @@ fn scripts_and_proxies_are_always_asked() {
     assert_eq!(facts.output(&[dir.join("rustc").as_str(), "-vV"]).as_deref(), Some("-vV\n"));
     facts.save().unwrap();
     assert!(!file.exists());
+}
+
+fn memory_of(files: serde_json::Value) -> Option<Memory> {
+    Memory::of(&Facts::from_json(&json!({ "files": files }).to_string()).unwrap())
+}
+
+#[test]
+fn the_least_that_is_said() {
+    let meminfo = "MemTotal:  1000 kB\nMemFree:  1 kB\nMemAvailable:     600 kB\nSwapTotal:  9 kB\nSwapFree:  7 kB\n";
+    let memory = |kib: u64, swap: u64| Some(Memory { available: kib * 1024, swap: swap * 1024 });
+    assert_eq!(memory_of(json!({ "/proc/meminfo": meminfo })), memory(600, 7));
+    assert_eq!(memory_of(json!({ "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.max": "max\n" })), memory(600, 7));
+    assert_eq!(memory_of(json!({ "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.max": "102400\n" })), memory(100, 0));
+    assert_eq!(memory_of(json!({ "/proc/meminfo": "MemAvailable: 2 kB\n" })), memory(2, 0));
+    assert_eq!(memory_of(json!({})), None);
+}
+
+#[test]
+fn this_machine_has_less_than_it_has() {
+    let memory = Memory::of(&Facts::live()).unwrap();
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let total: u64 = info.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(memory.available > 0 && memory.available <= total * 1024, "{memory:?}");
 }

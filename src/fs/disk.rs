@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use walkdir::WalkDir;
 
 /// Names of files that are being written. Left over after a kill; [`sweep`] removes them.
@@ -249,6 +251,16 @@ pub fn read_if_there(path: &Utf8Path) -> Result<Option<Vec<u8>>, DiskError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).at("read", path),
     }
+}
+
+/// What a file of JSON says; nothing if there is none, or it is damaged.
+pub fn read_json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T>, DiskError> {
+    Ok(read_if_there(path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// Puts a value in place as JSON, durably.
+pub fn write_json(path: &Utf8Path, value: &impl Serialize) -> Result<(), DiskError> {
+    write_durably(path, &serde_json::to_vec(value).at("write", path)?)
 }
 
 /// Names of files and directories in a directory that is part of the state, sorted; none if there is no such directory.

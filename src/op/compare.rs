@@ -10,7 +10,7 @@ use clap::Parser as _;
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Build, Request, Workload};
-use crate::compare::result::{Comparison, SideKind};
+use crate::compare::result::Comparison;
 use crate::compare::{self, rustc_perf};
 use crate::event::Fact;
 use crate::plan::ops::given::Compare;
@@ -67,11 +67,7 @@ impl Compare {
         let base = build(&self.base_name, &self.base, &self.base_env)?;
         let candidate = build(&self.candidate_name, &self.candidate, &self.candidate_env)?;
         if base.kind != candidate.kind {
-            let called = |side: &Build| match side.kind {
-                SideKind::Program => format!("{} is a program", side.name),
-                SideKind::Toolchain => format!("{} is a toolchain", side.name),
-            };
-            bail!("{} and {}: they cannot be compared", called(&base), called(&candidate));
+            bail!("{} is {} and {} {}", base.name, base.kind.title(), candidate.name, candidate.kind.title());
         }
         let scratch = self.scratch.join("measuring");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {scratch}"))?;

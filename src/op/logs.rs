@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::event::{Event, Outcome, Stamped};
+use crate::names::RunId;
 use crate::profile;
 use crate::state::layout::Layout;
 use crate::state::{build_dir, journal};
@@ -50,7 +51,7 @@ pub(super) fn unfinished(logs: &Utf8Path, step: &str, profile: &Utf8Path) -> Res
 }
 
 /// The state directory, the run and the stage whose logs stand there.
-fn place(logs: &Utf8Path) -> Option<(Layout, String, String)> {
+fn place(logs: &Utf8Path) -> Option<(Layout, RunId, String)> {
     let stage = logs.file_name()?;
     let run = logs.parent()?.parent()?;
     let layout = Layout::new(run.parent()?.parent()?);

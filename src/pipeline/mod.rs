@@ -66,7 +66,7 @@ pub struct LoadOptions<'a> {
 }
 
 /// A pipeline that was read, checked, and whose variables have values.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Pipeline {
     pub name: String,
     pub description: String,

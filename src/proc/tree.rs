@@ -1,78 +1,14 @@
-//! The processes of this machine as `/proc` shows them, and signals to whole trees of them.
+//! Whole trees of processes, and signals to them.
 //!
 //! Signals go to process groups where possible, because the kernel delivers to a group atomically with respect to `fork`: no
 //! member can leave a child behind that did not get the signal. Unaware of why a tree is signalled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// One process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proc {
-    pub pid: i32,
-    pub parent: i32,
-    pub group: i32,
-    pub session: i32,
-    pub state: char,
-    pub threads: u64,
-    /// When it was started, in clock ticks since the machine was. With the pid, it names a process for good.
-    pub start_time: u64,
-    /// User and system time in clock ticks, with that of children that it waited for.
-    pub ticks: u64,
-    /// Resident memory in pages.
-    pub pages: u64,
-    /// The first 15 bytes of the program's name.
-    pub name: String,
-}
-
-impl Proc {
-    /// It has ended, and waits for its parent to notice; or only its first thread has ended, which looks the same.
-    pub fn is_dead(&self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
-    }
-
-    fn is_stopped(&self) -> bool {
-        matches!(self.state, 'T' | 't')
-    }
-}
-
-/// The process with this pid, if there is one.
-pub fn process(pid: i32) -> Option<Proc> {
-    // A process may end at any moment; not being able to read it means that it has.
-    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// The start time of a process, as in field 22 of `/proc/PID/stat`; 0 if there is no such process.
-pub fn start_time_of(pid: u32) -> u64 {
-    i32::try_from(pid).ok().and_then(process).map_or(0, |process| process.start_time)
-}
-
-/// Whether the process with this pid and start time still runs.
-pub fn is_alive(pid: u32, start_time: u64) -> bool {
-    i32::try_from(pid)
-        .ok()
-        .and_then(process)
-        .is_some_and(|process| process.start_time == start_time && !process.is_dead())
-}
-
-/// This process. Group and session are 0 where their leaders are outside of this PID namespace, as `getpgrp` and `getsid`
-/// would return them; rustix takes those for impossible.
-pub fn this() -> Option<Proc> {
-    process(std::process::id() as i32)
-}
-
-/// All processes that this user can see.
-pub fn all() -> Vec<Proc> {
-    pids().into_iter().filter_map(process).collect()
-}
-
-/// The pids of all processes that this user can see.
-pub fn pids() -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
+use super::this;
+pub use super::{Proc, all, is_alive, pids, process, start_time_of};
 
 /// Of `all`, the processes below `roots`, living or dead, parents before their children; without the roots.
 pub fn descendants(all: &[Proc], roots: impl IntoIterator<Item = i32>) -> Vec<Proc> {
@@ -107,9 +43,7 @@ pub fn own_tree() -> Vec<Proc> {
 pub fn kill_own_tree() -> bool {
     // Reading all of `/proc` takes long enough for a process to start its successor and exit. The successor is a child of the
     // subreaper at once, and its own children are found fast (where the kernel lists them).
-    let own = std::process::id();
-    let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-    for child in children.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+    for child in super::children().into_iter().filter_map(Pid::from_raw) {
         let _ = kill_process(child, Signal::KILL);
     }
     let mut tree = own_tree();
@@ -155,43 +89,9 @@ pub fn continue_own_tree() {
     signal(&own_tree(), Signal::CONT);
 }
 
-/// `/proc/PID/stat`. The name stands in parentheses and may itself have any character in it, so the last `)` ends it.
-fn parse_stat(stat: &[u8]) -> Option<Proc> {
-    let text = String::from_utf8_lossy(stat);
-    let (pid, rest) = text.split_once(" (")?;
-    let (name, rest) = rest.rsplit_once(") ")?;
-    // From field 3, the state, on.
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3).copied();
-    Some(Proc {
-        pid: pid.parse().ok()?,
-        parent: field(4)?.parse().ok()?,
-        group: field(5)?.parse().ok()?,
-        session: field(6)?.parse().ok()?,
-        state: field(3)?.chars().next()?,
-        threads: field(20)?.parse().ok()?,
-        start_time: field(22)?.parse().ok()?,
-        ticks: (14..=17).filter_map(|number| field(number)?.parse::<u64>().ok()).sum(),
-        pages: field(24).and_then(|pages| pages.parse().ok()).unwrap_or(0),
-        name: name.to_owned(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stat_with_a_difficult_name() {
-        // Field numbers as in proc_pid_stat(5): 22 is starttime.
-        let line = b"4026 (a) R (b \xff) S 4019 4026 4011 0 -1 4194560 93 0 0 0 1 2 3 4 20 0 1 0 1337 2600960 95";
-        let process = parse_stat(line).unwrap();
-        assert_eq!((process.pid, process.parent, process.group, process.session), (4026, 4019, 4026, 4011));
-        assert_eq!((process.state, process.threads, process.start_time), ('S', 1, 1337));
-        assert_eq!((process.ticks, process.pages), (1 + 2 + 3 + 4, 95));
-        assert_eq!(process.name, "a) R (b \u{fffd}");
-        assert_eq!(parse_stat(b"4026 (a"), None);
-    }
 
     #[test]
     fn descendants_are_found_across_generations() {

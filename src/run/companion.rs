@@ -3,25 +3,23 @@
 //! It gets its pipes by names in the scratch directory, because its supervisor opens them; the names are gone before it is told
 //! anything.
 
-mod heard;
-
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, BufRead, BufReader, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use camino::{Utf8Path, Utf8PathBuf};
-use heard::{Answer, Heard, Listener};
+use camino::Utf8Path;
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::launch::Begun;
-use super::process::ExitKind;
-use super::resolve::Resolver;
-use super::step::{MACHINE, StepError, StepRunner, in_its_words};
-use crate::event::Fact;
-use crate::event::{Outcome, Usage};
-use crate::names::StepId;
-use crate::plan::companion::Told;
+use super::control::{GRACE, Hold};
+use super::process::{Exit, ExitKind};
+use super::resolve::{self, Resolver};
+use super::step::{Begun, Events, MACHINE, Pipes, StepError, StepRunner, in_its_words};
+use crate::event::{Event, Fact, Outcome, Usage};
+use crate::names::{StageName, StepId};
+use crate::plan::companion::{Said, Told};
 use crate::plan::{self, Command};
+use crate::sync::{lock, wait};
 
 /// A companion that was started.
 #[derive(Debug)]
@@ -31,13 +29,6 @@ pub(super) struct Companion {
     /// None when it has been told all.
     to: Mutex<Option<File>>,
     heard: Arc<Heard>,
-}
-
-/// The names of a companion's pipes.
-#[derive(Debug)]
-pub(super) struct Pipes {
-    pub stdin: Utf8PathBuf,
-    pub stdout: Utf8PathBuf,
 }
 
 impl Companion {
@@ -54,7 +45,7 @@ impl Companion {
         let name = &StepId::step(&companion.name);
         let io = |error: io::Error| runner.broken_machine(name, format!("no pipes to the companion: {error}"));
         let command =
-            Command { argv: companion.op.command_line(), cwd: super::resolve::scratch(resolver), ..Command::default() };
+            Command { argv: companion.op.command_line(), cwd: resolve::scratch(resolver), ..Command::default() };
         let pipes = Pipes { stdin: scratch.join(format!("{name}.told")), stdout: scratch.join(format!("{name}.said")) };
         for pipe in [&pipes.stdin, &pipes.stdout] {
             if pipe.exists() {
@@ -131,9 +122,23 @@ impl Companion {
         self.tell(&Told::Committed { name });
     }
 
-    /// Of an attempt whose workload runs: it can be stopped, and ended.
-    pub fn runs(&self, id: u64, watched: &super::control::Watched) {
-        let hold = watched.hold();
+    /// Runs the command of attempt `id`, which the companion can stop and end meanwhile.
+    pub fn beside(
+        &self,
+        runner: &StepRunner,
+        name: &StepId,
+        command: &Command,
+        resolver: &Resolver,
+        id: u64,
+    ) -> Result<(), StepError> {
+        let begun = runner.begin(name, command, command, resolver, None)?;
+        self.runs(id, begun.watched.hold());
+        let ended = runner.end(name, command, begun, |_| false);
+        self.heard.lock().running.remove(&id);
+        ended
+    }
+
+    fn runs(&self, id: u64, hold: Hold) {
         let mut state = self.heard.lock();
         if state.held {
             hold.set(true);
@@ -142,10 +147,6 @@ impl Companion {
             hold.end();
         }
         state.running.insert(id, hold);
-    }
-
-    pub fn has_run(&self, id: u64) {
-        self.heard.lock().running.remove(&id);
     }
 
     /// The failure of an attempt that the companion has declared failed, or did not outlive.
@@ -179,22 +180,22 @@ impl Companion {
     pub fn stop(&self, runner: &StepRunner) {
         let process = &self.begun.watched.process;
         // The end of its input tells it.
-        drop(self.to.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let exit = process.wait_timeout(super::control::GRACE).unwrap_or_else(|| {
-            process.end(super::control::GRACE);
+        drop(lock(&self.to).take());
+        let exit = process.wait_timeout(GRACE).unwrap_or_else(|| {
+            process.end(GRACE);
             process.wait()
         });
         self.report_end(runner, &exit);
     }
 
-    fn report_end(&self, runner: &StepRunner, exit: &super::process::Exit) -> Outcome {
+    fn report_end(&self, runner: &StepRunner, exit: &Exit) -> Outcome {
         // It ran beside the workloads, so its time is no time of the stage.
         let usage = Usage { wall: 0.0, ..exit.usage };
         runner.ended(&self.name, exit, exit.success(), usage)
     }
 
     fn tell(&self, told: &Told) {
-        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut to = lock(&self.to);
         let Some(to) = to.as_mut() else { return };
         let written = serde_json::to_vec(told).map_err(io::Error::from).and_then(|mut line| {
             line.push(b'\n');
@@ -229,9 +230,100 @@ impl Companion {
     }
 
     /// It has ended before it was asked to.
-    fn its_failure(&self, exit: &super::process::Exit) -> StepError {
+    fn its_failure(&self, exit: &Exit) -> StepError {
         let what =
             format!("which runs beside the workloads, {}; what they wrote meanwhile does not count", exit.describe());
         in_its_words(self.begun.failed(&self.name, what, exit.status == ExitKind::Code(MACHINE)))
+    }
+}
+
+/// What the companion has said.
+#[derive(Debug, Default)]
+struct Heard {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    answers: BTreeMap<u64, Answer>,
+    /// Workloads that run.
+    running: BTreeMap<u64, Hold>,
+    held: bool,
+    /// Numbers of the whole pool.
+    facts: Vec<Fact>,
+    /// It has closed its output: it has ended.
+    gone: bool,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Ready,
+    Done(Vec<Fact>),
+    Failed { what: String, machine: bool },
+}
+
+impl Heard {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        wait(&self.changed, state)
+    }
+}
+
+/// Hears what the companion says, up to its end.
+struct Listener {
+    heard: Arc<Heard>,
+    events: Events,
+    stage: StageName,
+}
+
+impl Listener {
+    /// Returns when it has closed its output.
+    fn listen(&self, from: File) {
+        for line in BufReader::new(from).lines() {
+            let Ok(line) = line else { break };
+            match serde_json::from_str(&line) {
+                Ok(said) => self.hear(said),
+                Err(error) => self.note(format!("the companion said `{line}`, which means nothing: {error}")),
+            }
+        }
+        let mut state = self.heard.lock();
+        state.gone = true;
+        // What they write from now on would pile up.
+        for workload in state.running.values() {
+            workload.end();
+        }
+        drop(state);
+        self.heard.changed.notify_all();
+    }
+
+    fn hear(&self, said: Said) {
+        let mut state = self.heard.lock();
+        match said {
+            Said::Ready { id } => drop(state.answers.insert(id, Answer::Ready)),
+            Said::Done { id, facts } => drop(state.answers.insert(id, Answer::Done(facts))),
+            Said::Failed { id, what, machine } => {
+                state.answers.insert(id, Answer::Failed { what, machine });
+                if let Some(workload) = state.running.get(&id) {
+                    workload.end();
+                }
+            }
+            Said::Hold(hold) => {
+                state.held = hold;
+                state.running.values().for_each(|workload| workload.set(hold));
+            }
+            Said::Note(text) => self.note(text),
+            Said::Facts(facts) => state.facts.extend(facts),
+        }
+        drop(state);
+        self.heard.changed.notify_all();
+    }
+
+    fn note(&self, text: String) {
+        self.events.send(Event::Note { stage: self.stage.clone(), text });
     }
 }

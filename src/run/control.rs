@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::Utf8Path;
 
 use super::process::{Exit, Launch, Process, StartError};
-use super::sampler::Tree;
 use crate::names::{StageName, StepId};
+use crate::sync::lock;
 
 /// How long a process tree has to end by itself before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -26,16 +26,26 @@ pub struct Control {
 struct Live {
     next: u64,
     paused: bool,
-    processes: BTreeMap<u64, (Of, Process)>,
+    processes: BTreeMap<u64, (Owner, Process)>,
     /// Those that stand still whether the run is paused or not.
     held: BTreeSet<u64>,
 }
 
-/// What a process belongs to.
+/// The step that a process belongs to.
 #[derive(Debug, Clone)]
-pub struct Of {
+pub struct Owner {
     pub stage: StageName,
     pub step: StepId,
+}
+
+/// A command that is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    pub stage: StageName,
+    pub step: StepId,
+    /// The supervisor.
+    pub pid: u32,
+    pub start_time: u64,
 }
 
 /// Why a process was not started.
@@ -43,14 +53,6 @@ pub struct Of {
 pub enum NotStarted {
     Interrupted,
     Failed(StartError),
-}
-
-/// How a watched process ended.
-#[derive(Debug)]
-pub enum Ended {
-    By(Exit),
-    /// It was ended because it ran longer than it may.
-    TimedOut(Exit),
 }
 
 /// A process that [`Control`] knows until this is dropped.
@@ -63,9 +65,9 @@ pub struct Watched {
 
 impl Control {
     /// Starts a process unless the run was interrupted.
-    pub fn start(self: &Arc<Self>, optbuild: &Utf8Path, launch: &Launch, of: Of) -> Result<Watched, NotStarted> {
+    pub fn start(self: &Arc<Self>, optbuild: &Utf8Path, launch: &Launch, owner: Owner) -> Result<Watched, NotStarted> {
         // The lock is held while it starts: an interrupt sees every process, or none starts after it.
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = lock(&self.live);
         if self.is_interrupted() {
             return Err(NotStarted::Interrupted);
         }
@@ -75,7 +77,7 @@ impl Control {
         }
         let id = live.next;
         live.next += 1;
-        live.processes.insert(id, (of, process.clone()));
+        live.processes.insert(id, (owner, process.clone()));
         Ok(Watched { control: Arc::clone(self), id, process })
     }
 
@@ -101,7 +103,7 @@ impl Control {
 
     /// Stops every process tree, also of what starts meanwhile, or lets it go on.
     pub fn pause(&self, pause: bool) {
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = lock(&self.live);
         live.paused = pause;
         for (_, (_, process)) in live.processes.iter().filter(|(id, _)| !live.held.contains(id)) {
             if pause { process.pause() } else { process.resume() }
@@ -109,16 +111,16 @@ impl Control {
     }
 
     fn processes(&self) -> Vec<Process> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = lock(&self.live);
         live.processes.values().map(|(_, process)| process.clone()).collect()
     }
 
     /// The commands that are under way.
     pub fn trees(&self) -> Vec<Tree> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let tree = |(of, process): &(Of, Process)| Tree {
-            stage: of.stage.clone(),
-            step: of.step.clone(),
+        let live = lock(&self.live);
+        let tree = |(owner, process): &(Owner, Process)| Tree {
+            stage: owner.stage.clone(),
+            step: owner.step.clone(),
             pid: process.pid(),
             start_time: process.start_time(),
         };
@@ -139,23 +141,22 @@ impl Watched {
         Hold { control: Arc::clone(&self.control), id: self.id }
     }
 
-    /// Waits for its end, or ends it when it has run for longer than `timeout`. Time in which the run is paused does not count.
-    pub fn wait(&self, timeout: Option<Duration>) -> Ended {
-        let Some(timeout) = timeout else {
-            return Ended::By(self.process.wait());
-        };
+    /// Waits for its end, or ends it when it has run for longer than `timeout`, and says whether it did. Time in which the run is
+    /// paused does not count.
+    pub fn wait(&self, timeout: Option<Duration>) -> (Exit, bool) {
+        let Some(timeout) = timeout else { return (self.process.wait(), false) };
         if let Some(exit) = self.process.wait_timeout(timeout) {
-            return Ended::By(exit);
+            return (exit, false);
         }
         self.process.end(GRACE);
-        Ended::TimedOut(self.process.wait())
+        (self.process.wait(), true)
     }
 }
 
 impl Hold {
     /// Stops the process tree where it is, or lets it go on unless the run is paused.
     pub fn set(&self, hold: bool) {
-        let mut live = self.control.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = lock(&self.control.live);
         let changed = if hold { live.held.insert(self.id) } else { live.held.remove(&self.id) };
         let paused = live.paused;
         let Some((_, process)) = live.processes.get(&self.id).filter(|_| changed && !paused) else { return };
@@ -164,7 +165,7 @@ impl Hold {
 
     /// Begins to end the process tree.
     pub fn end(&self) {
-        let live = self.control.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = lock(&self.control.live);
         if let Some((_, process)) = live.processes.get(&self.id) {
             process.end(GRACE);
         }
@@ -173,7 +174,7 @@ impl Hold {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let mut live = self.control.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = lock(&self.control.live);
         live.processes.remove(&self.id);
         live.held.remove(&self.id);
     }

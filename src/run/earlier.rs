@@ -1,12 +1,58 @@
-//! How long earlier runs worked on what a stage goes on with, so that a stage that was stopped twice does not pass for a short one.
+//! What earlier runs have left, by their journals: processes of one that was killed, and time that was spent on a stage that is not
+//! done. Unaware of what a stage does.
 
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::decide::Work;
+use super::process;
+use super::stage::{Shared, places};
+use crate::event::{Event, Outcome, Stamped};
 use crate::fs::disk::DiskError;
+use crate::names::RunId;
 use crate::pipeline::Stage;
+use crate::state::layout::Layout;
 use crate::state::{build_dir, journal, workspace};
 
-use super::stage::{Shared, places};
-use super::verdict::Work;
-use crate::event::{Event, Outcome, Stamped};
+/// The name and the events of the last run that did anything. One that was killed before it could say what it is has done nothing.
+pub fn last_begun(layout: &Layout) -> Result<Option<(RunId, Vec<Stamped>)>, DiskError> {
+    for run in journal::runs(layout)?.into_iter().rev() {
+        let (events, warning) = journal::read_without_samples(&layout.journal(&run))?;
+        if let Some(warning) = warning {
+            tracing::debug!("{warning}");
+        }
+        if !events.is_empty() {
+            return Ok(Some((run, events)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns when nothing of the last run is left. Supervisors end their commands when a run is killed; this waits for them. Needs
+/// the lock.
+///
+/// # Errors
+/// A process that it left cannot be ended.
+pub fn end_survivors(layout: &Layout) -> Result<()> {
+    let Some((_, events)) = last_begun(layout)? else { return Ok(()) };
+    let mut supervisors = BTreeMap::new();
+    for stamped in events {
+        match stamped.event {
+            Event::ProcessStarted { stage, step, pid, start_time } => {
+                supervisors.insert((stage, step), (pid, start_time));
+            }
+            Event::StepFinished { stage, step, .. } => {
+                supervisors.remove(&(stage, step));
+            }
+            // A run waits for everything that it has started.
+            Event::RunFinished { .. } => return Ok(()),
+            _ => {}
+        }
+    }
+    let supervisors: Vec<(u32, u64)> = supervisors.into_values().collect();
+    Ok(process::end_survivors(&layout.runs(), &supervisors)?)
+}
 
 /// Seconds that earlier runs worked on a stage under the same fingerprint without coming to its record; 0 where it begins anew.
 pub fn seconds(shared: &Shared, stage: &Stage, work: &Work) -> f64 {
@@ -31,7 +77,7 @@ fn spent(shared: &Shared, stage: &Stage, work: &Work) -> Result<f64, DiskError> 
     }
     let places = stage.common.workspace.is_none().then(|| places(work));
     let Some(run) = build_dir::left_by(layout, name, &fingerprint, places.as_deref())? else { return Ok(0.0) };
-    let (events, _) = journal::read(&layout.journal(&run))?;
+    let (events, _) = journal::read_without_samples(&layout.journal(&run))?;
     Ok(unfinished(&events, name, &fingerprint))
 }
 

@@ -2,19 +2,18 @@
 //! disk; any other attempt leaves nothing behind.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::companion::Companion;
 use super::resolve::Resolver;
 use super::step::{StepError, StepRunner};
-use crate::event::Fact;
-use crate::event::{Event, Outcome, Usage};
+use crate::event::{Event, Fact, Outcome, Usage};
 use crate::fs::disk::{self, DiskError};
 use crate::names::StepId;
-use crate::plan::{Pool, RAN, Symbol, Workload};
-
+use crate::plan::{Action, Pool, RAN, Step, Symbol, Workload};
+use crate::sync::{into_inner, lock};
 use crate::text::file_name::file_name;
 
 /// How much of a workload's command is shown by an operation that has to complain of it.
@@ -47,21 +46,21 @@ pub fn run(runner: &StepRunner, step: &StepId, pool: &Pool, resolver: &Resolver)
             let (waiting, first_error, companions) = (&waiting, &first_error, &companions);
             scope.spawn(move || {
                 loop {
-                    if first_error.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+                    if lock(first_error).is_some() {
                         return;
                     }
-                    let Some(workload) = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
+                    let Some(workload) = lock(waiting).pop_front() else {
                         return;
                     };
                     let slotted = resolver.clone().with(Symbol::Slot, slot.to_string());
                     if let Err(error) = run_workload(runner, step, pool, workload, slot, &slotted, companions) {
-                        first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                        lock(first_error).get_or_insert(error);
                     }
                 }
             });
         }
     });
-    let result = first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err);
+    let result = into_inner(first_error).map_or(Ok(()), Err);
     let result = companions.end(result);
     runner.events.send(Event::StepFinished {
         stage: runner.stage.clone(),
@@ -109,7 +108,7 @@ impl Companions<'_> {
     /// The one that runs, if the pool has one.
     fn current(&self) -> Result<Option<Arc<Companion>>, StepError> {
         let Some(planned) = &self.pool.companion else { return Ok(None) };
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.current);
         if let Some(companion) = current.as_ref().filter(|companion| !companion.is_gone()) {
             return Ok(Some(Arc::clone(companion)));
         }
@@ -124,7 +123,7 @@ impl Companions<'_> {
 
     /// Lets it finish when all went well, and ends it otherwise.
     fn end(self, result: Result<(), StepError>) -> Result<(), StepError> {
-        let current = self.current.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let current = into_inner(self.current);
         let Some(companion) = current else { return result };
         if result.is_err() {
             companion.stop(self.runner);
@@ -166,8 +165,7 @@ fn run_workload(
 /// Removes what an attempt has written that does not count: gigabytes of profiles, often. They do not count in any case.
 fn discard(runner: &StepRunner, workload: &str, dir: &Utf8Path) {
     if let Err(error) = disk::discard(dir) {
-        let text = format!("what workload `{workload}` has left was not removed: {error}");
-        runner.events.send(Event::Note { stage: runner.stage.clone(), text });
+        runner.note(format!("what workload `{workload}` has left was not removed: {error}"));
     }
 }
 
@@ -242,7 +240,7 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         };
         let id = companion.attempt(runner, name, self.slot, dir, ran.into())?;
-        let ended = runner.accompanied(&StepId::workload(name), &workload.command, resolver, companion, id);
+        let ended = companion.beside(runner, &StepId::workload(name), &workload.command, resolver, id);
         // It was ended because of the companion, or its profiles would not count anyhow.
         if let Some(failure) = companion.failure(runner, name, id) {
             // It has to let go of the directory before that is removed.
@@ -267,13 +265,8 @@ impl Attempt<'_> {
     fn tolerated(&self, ended: Result<(), StepError>) -> Result<(), StepError> {
         match ended {
             Err(StepError::Failed(failure)) if self.workload.may_fail && !failure.environment => {
-                self.runner.events.send(Event::Note {
-                    stage: self.runner.stage.clone(),
-                    text: format!(
-                        "workload `{}` {}; its profiles count (keep-profiles)",
-                        self.workload.name, failure.what
-                    ),
-                });
+                let (name, what) = (&self.workload.name, &failure.what);
+                self.runner.note(format!("workload `{name}` {what}; its profiles count (keep-profiles)"));
                 Ok(())
             }
             other => other,
@@ -290,17 +283,12 @@ fn place(runner: &StepRunner, step: &StepId, resolver: &Resolver, symbol: Symbol
 
 impl StepRunner {
     /// A step around a workload; its log is named after both. Not repeated by itself: the workload is, from its start.
-    fn run_in_pool(
-        &self,
-        workload: &str,
-        step: &crate::plan::Step,
-        resolver: &Resolver,
-    ) -> Result<Vec<Fact>, StepError> {
+    fn run_in_pool(&self, workload: &str, step: &Step, resolver: &Resolver) -> Result<Vec<Fact>, StepError> {
         let name = StepId::around(workload, &step.name);
         match &step.action {
-            crate::plan::Action::Command(command) => self.command(&name, command, resolver).map(|()| Vec::new()),
-            crate::plan::Action::Op(op) => self.op(&name, op, resolver),
-            crate::plan::Action::Pool(_) => Err(self.broken(&name, "a pool inside of a pool".into())),
+            Action::Command(command) => self.command(&name, command, resolver).map(|()| Vec::new()),
+            Action::Op(op) => self.op(&name, op, resolver),
+            Action::Pool(_) => Err(self.broken(&name, "a pool inside of a pool".into())),
         }
     }
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::survey::available;
-use super::verdict::Settled;
-use crate::fs::{disk, replace};
-use crate::pipeline::{Piece, Pipeline, Text};
+use super::decide::{Settled, available};
+use super::project::Project;
+use crate::fs::replace;
+use crate::names::StageName;
+use crate::pipeline::{Piece, Text};
 use crate::state::hash::Hasher;
 use crate::state::manifest::Manifest;
 use crate::state::store::State;
@@ -18,8 +19,6 @@ use crate::state::store::State;
 pub struct Published {
     /// Paths below the directory; `true` if the file was put there by this call.
     pub files: Vec<(Utf8PathBuf, bool)>,
-    /// Outputs that have not been made.
-    pub missing: Vec<String>,
 }
 
 /// Copies the outputs that have been made into `dir`. What stands there unchanged is left alone.
@@ -27,27 +26,29 @@ pub struct Published {
 /// # Errors
 /// When a file cannot be copied, or something that optbuild did not put there is in the way.
 pub fn publish(
-    pipeline: &Pipeline,
-    settled: &BTreeMap<String, Settled>,
+    project: &Project,
+    settled: &BTreeMap<StageName, Settled>,
     state: &State,
-    hasher: &Hasher,
     dir: &Utf8Path,
 ) -> Result<Published> {
     let mut published = Published::default();
-    let mut all = read(state)?;
+    if project.pipeline.outputs.is_empty() {
+        return Ok(published);
+    }
+    let mut all = state.published()?;
     let before = all.get(dir).cloned().unwrap_or_default();
     // What is not made this time, or not called so any more, stays there and stays ours.
     let mut now = before.clone();
     let mut to_put = Vec::new();
-    for (place, text) in &pipeline.outputs {
+    for (place, text) in &project.pipeline.outputs {
         let Some((source, hash)) = locate(text, settled, state) else {
-            published.missing.push(place.clone());
             continue;
         };
         let target = dir.join(place);
         replace::sweep(&target)?;
-        let same = same(&source, &target, hasher);
-        if !same && !before.contains_key(place) && !is_own(pipeline, state, dir) && target.symlink_metadata().is_ok() {
+        let same = same(&source, &target, project.sources.hasher());
+        let ours = before.contains_key(place) || project.own_out_dir() == dir;
+        if !same && !ours && target.symlink_metadata().is_ok() {
             return Err(InTheWay(target).into());
         }
         let unchanged = same && before.get(place) == Some(&hash);
@@ -60,8 +61,7 @@ pub fn publish(
     // First the note: what a kill leaves there is not taken for something of the user's.
     if now != before {
         all.insert(dir.to_owned(), now);
-        let path = state.layout().published();
-        disk::write_durably(&path, &serde_json::to_vec_pretty(&all)?)?;
+        state.put_published(&all)?;
     }
     for (place, source, target) in to_put {
         replace::replace(&source, &target).with_context(|| format!("cannot put the output `{place}` to {target}"))?;
@@ -77,25 +77,16 @@ pub fn publish(
 )]
 pub struct InTheWay(pub Utf8PathBuf);
 
-/// The directory that is optbuild's own, for outputs of this pipeline, unless another one is named.
-pub fn own_dir(pipeline: &Pipeline, state_root: &Utf8Path) -> Utf8PathBuf {
-    state_root.parent().unwrap_or(state_root).join("out").join(&pipeline.name)
-}
-
-fn is_own(pipeline: &Pipeline, state: &State, dir: &Utf8Path) -> bool {
-    own_dir(pipeline, state.layout().root()) == dir
-}
-
 /// Looks for what [`publish`] would refuse to replace, before hours of work.
 ///
 /// # Errors
 /// [`InTheWay`], or that the note of what was put there cannot be read.
-pub fn check(pipeline: &Pipeline, state: &State, dir: &Utf8Path) -> Result<()> {
-    if is_own(pipeline, state, dir) {
+pub fn check(project: &Project, state: &State, dir: &Utf8Path) -> Result<()> {
+    if project.own_out_dir() == dir {
         return Ok(());
     }
-    let all = read(state)?;
-    for place in pipeline.outputs.keys() {
+    let all = state.published()?;
+    for place in project.pipeline.outputs.keys() {
         let target = dir.join(place);
         let ours = all.get(dir).is_some_and(|before| before.contains_key(place));
         if !ours && target.symlink_metadata().is_ok() {
@@ -111,24 +102,8 @@ fn same(source: &Utf8Path, target: &Utf8Path, hasher: &Hasher) -> bool {
     matches!((source, target), (Ok((source, _)), Ok((target, _))) if source == target)
 }
 
-/// Everything that was put somewhere by any run of this state directory.
-///
-/// # Errors
-/// When the note of it cannot be read.
-pub fn places(state: &State) -> Result<Vec<Utf8PathBuf>> {
-    let all = read(state)?;
-    Ok(all.iter().flat_map(|(dir, places)| places.keys().map(|place| dir.join(place))).collect())
-}
-
-/// What was put into which directory: the place there, and the hash of what was put.
-fn read(state: &State) -> Result<BTreeMap<Utf8PathBuf, BTreeMap<String, String>>> {
-    let bytes = disk::read_if_there(&state.layout().published())?;
-    // A damaged file costs only that outputs are put there again.
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
-}
-
 /// Where an output stands, and a hash that changes with its content.
-fn locate(text: &Text, settled: &BTreeMap<String, Settled>, state: &State) -> Option<(Utf8PathBuf, String)> {
+fn locate(text: &Text, settled: &BTreeMap<StageName, Settled>, state: &State) -> Option<(Utf8PathBuf, String)> {
     let (Piece::Outputs(candidates), below) = text.pieces.split_first()? else { return None };
     let (output, record) = available(candidates, settled)?;
     let found = record.outputs.get(&output.output)?;

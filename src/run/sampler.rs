@@ -9,11 +9,10 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::control::Control;
+use super::control::{Control, Tree};
 use super::step::Events;
 use crate::event::{Event, TreeSample};
-use crate::names::{StageName, StepId};
-use crate::proc::tree::{self, Proc};
+use crate::proc::{self, Proc};
 
 /// Between two looks, in the first minutes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -46,7 +45,7 @@ impl Sampler {
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                 }
                 let Some(control) = control.upgrade() else { return };
-                let trees = looker.look(&control.trees(), tree::pids, tree::process);
+                let trees = looker.look(&control.trees(), proc::pids, proc::process);
                 if !trees.is_empty() {
                     events.send(Event::Sampled { trees });
                 }
@@ -73,16 +72,6 @@ impl Drop for Sampler {
 
 fn interval(age: Duration) -> Duration {
     (age / LOOKS).clamp(INTERVAL, LONGEST)
-}
-
-/// A command that is under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tree {
-    pub stage: StageName,
-    pub step: StepId,
-    /// The supervisor.
-    pub pid: u32,
-    pub start_time: u64,
 }
 
 /// Remembers what was seen last.
@@ -183,10 +172,11 @@ fn sums(trees: &[Tree], all: &[Proc]) -> (Vec<Sum>, Vec<i32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::StepId;
 
     fn process(pid: i32, parent: i32, ticks: u64, pages: u64) -> Proc {
-        let (group, session, state, start_time, name) = (1, 1, 'S', 7, String::new());
-        Proc { pid, parent, group, session, state, threads: 1, start_time, ticks, pages, name }
+        let (group, session, state, threads, start_time, name) = (1, 1, 'S', 1, 7, String::new());
+        Proc { pid, parent, group, session, state, threads, start_time, ticks, pages, name }
     }
 
     fn tree(pid: u32, start_time: u64) -> Tree {

@@ -2,6 +2,29 @@
 //!
 //! One thread decides; each stage runs in a thread of its own and reports through a channel. Threads instead of async: a run
 //! has a handful of stages that last for minutes, and everything waits for child processes.
+//!
+//! What always holds:
+//!
+//! | invariant | by |
+//! |---|---|
+//! | a stage is judged only when all that it depends on is settled | `dependencies_settled` |
+//! | a stage starts by a judgement that is no older than the last end of another stage | `ready` counts the ends |
+//! | a stage is in one of `ready`, `running` and `settled` at most | `decide`, `start`, `ended` |
+//! | what runs fits into the slots and the memory, is alone if it must be, and shares no workspace | [`Share::fits`] |
+//! | no stage starts after an interrupt, after an error of optbuild, or after a failure without `--keep-going` | `run` |
+//! | a stage that is settled is begun for the sake of a workspace only, and once | `rerun` of the judge |
+//! | a run is done only if each selected stage is settled | `nothing_is_left` |
+//!
+//! How a stage comes from one [`StageState`] to the next; an event says each of these:
+//!
+//! | from | to | when |
+//! |---|---|---|
+//! | `NotStarted` | `UpToDate` | its record is good, and it is selected |
+//! | `NotStarted` | `Skipped` | it is off, or not selected, or its outputs are used as they are, or it failed before and that is tolerated |
+//! | `NotStarted` | `Blocked` | what it depends on has no outputs |
+//! | `NotStarted` | `Running` | its record is not good, and it fits |
+//! | `UpToDate`, `Skipped`, `Done` | `Running` | a stage behind it needs the workspace as this one leaves it |
+//! | `Running` | `Done`, `Failed`, `Tolerated`, `Interrupted` | its thread says so |
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,16 +33,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::announce::announce;
 use super::control::GRACE;
-use super::decide::Judge;
+use super::decide::{Judge, Settled, Verdict, Work, settle};
 use super::earlier;
-use super::share::{Budget, Share};
+use super::project::Project;
 use super::stage::{Shared, StageEnd, execute};
-use super::survey::settle;
-use super::verdict::{Settled, Verdict, Work};
-use crate::event::{Event, Outcome};
-use crate::pipeline::{Graph, OnFailure, Stage};
+use crate::event::{Event, Outcome, StageState, ToolVersion};
+use crate::names::{FingerprintId, StageName};
+use crate::pipeline::{OnFailure, OutputRef, Stage};
 use crate::state::record::Record;
 
 /// What happens to the other stages when one fails.
@@ -38,7 +59,9 @@ pub enum FailurePolicy {
 #[derive(Debug)]
 pub struct RunEnd {
     pub outcome: Outcome,
-    pub settled: BTreeMap<String, Settled>,
+    /// Where each stage stands that was judged.
+    pub stages: BTreeMap<StageName, StageState>,
+    pub settled: BTreeMap<StageName, Settled>,
     /// The first failure was of the machine: a tool, a disk, a permission.
     pub environment: bool,
     /// Stages failed, and the pipeline tolerates it.
@@ -47,35 +70,37 @@ pub struct RunEnd {
 
 /// The state of a run.
 struct Scheduler<'a, 'j> {
+    project: &'a Project,
     judge: &'a mut Judge<'j>,
-    graph: &'a Graph,
     shared: &'a Shared,
     budget: Budget,
     policy: FailurePolicy,
-    settled: BTreeMap<String, Settled>,
+    stages: BTreeMap<StageName, StageState>,
+    settled: BTreeMap<StageName, Settled>,
     /// Judged, and waiting for slots; with how many stages had ended by then.
-    ready: BTreeMap<String, (u64, Box<Work>)>,
+    ready: BTreeMap<StageName, (u64, Box<Work>)>,
     /// How many stages have ended.
     ends: u64,
-    running: BTreeMap<String, Share>,
+    running: BTreeMap<StageName, Share>,
     failed: bool,
     environment: bool,
     tolerated: bool,
-    done: Sender<(String, StageEnd)>,
+    done: Sender<(StageName, StageEnd)>,
 }
 
 /// Runs what is to be run.
 ///
 /// # Errors
 /// When deciding fails: a source cannot be read, a record cannot be written. Stages that fail are no error here.
-pub fn run(judge: &mut Judge, graph: &Graph, shared: &Shared, budget: Budget, policy: FailurePolicy) -> Result<RunEnd> {
+pub fn run(judge: &mut Judge, shared: &Shared, budget: Budget, policy: FailurePolicy) -> Result<RunEnd> {
     let (done, finished) = channel();
     let mut scheduler = Scheduler {
+        project: judge.project,
         judge,
-        graph,
         shared,
         budget,
         policy,
+        stages: BTreeMap::new(),
         settled: BTreeMap::new(),
         ready: BTreeMap::new(),
         ends: 0,
@@ -97,6 +122,7 @@ pub fn run(judge: &mut Judge, graph: &Graph, shared: &Shared, budget: Budget, po
     }
     Ok(RunEnd {
         outcome,
+        stages: scheduler.stages,
         settled: scheduler.settled,
         environment: scheduler.environment,
         tolerated: scheduler.tolerated,
@@ -104,7 +130,7 @@ pub fn run(judge: &mut Judge, graph: &Graph, shared: &Shared, budget: Budget, po
 }
 
 impl<'a> Scheduler<'a, '_> {
-    fn run<'s>(&mut self, scope: &'s Scope<'s, 'a>, finished: &Receiver<(String, StageEnd)>) -> Result<()> {
+    fn run<'s>(&mut self, scope: &'s Scope<'s, 'a>, finished: &Receiver<(StageName, StageEnd)>) -> Result<()> {
         let mut error = None;
         loop {
             let stopping = self.shared.control.is_interrupted()
@@ -122,7 +148,7 @@ impl<'a> Scheduler<'a, '_> {
             }
             // The timeout is for an interrupt that comes while nothing else happens.
             if let Ok((name, end)) = finished.recv_timeout(Duration::from_secs(3600)) {
-                self.ended(&name, end);
+                self.ended(name, end);
             }
         }
         match error {
@@ -133,12 +159,12 @@ impl<'a> Scheduler<'a, '_> {
 
     /// Judges and starts what can be. True if that changed what is known of a stage.
     fn advance<'s>(&mut self, scope: &'s Scope<'s, 'a>) -> Result<bool> {
-        for name in self.graph.order() {
+        for name in self.project.graph.order() {
             let name: &str = name;
             if self.settled.contains_key(name) || self.running.contains_key(name) {
                 continue;
             }
-            let Some(stage) = self.judge.pipeline.stage(name) else { continue };
+            let Some(stage) = self.project.pipeline.stage(name) else { continue };
             // One that it was ready with may have to run again meanwhile, for the sake of a workspace.
             if !self.dependencies_settled(stage) {
                 self.ready.remove(name);
@@ -164,7 +190,7 @@ impl<'a> Scheduler<'a, '_> {
     /// Every selected stage has come to an end of some kind: what has not run must not pass for done.
     fn nothing_is_left(&self) -> Result<()> {
         let open = |name: &&str| matches!(self.settled.get(*name), None | Some(Settled::Open));
-        let selected = self.graph.order().iter().map(String::as_str);
+        let selected = self.project.graph.order().iter().map(String::as_str);
         let left: Vec<&str> =
             selected.filter(|name| self.judge.selection.stages.contains(*name)).filter(open).collect();
         anyhow::ensure!(
@@ -181,7 +207,7 @@ impl<'a> Scheduler<'a, '_> {
     fn dependencies_settled(&self, stage: &Stage) -> bool {
         stage.dependencies.iter().all(|alternatives| {
             for name in alternatives {
-                match self.settled.get(name) {
+                match self.settled.get(name.as_str()) {
                     None | Some(Settled::Open) => return false,
                     Some(Settled::Done(_) | Settled::OutOfReach(_)) => return true,
                     Some(Settled::Unavailable { .. }) => {}
@@ -193,21 +219,21 @@ impl<'a> Scheduler<'a, '_> {
 
     /// Judges a stage. True if it is ready to run, false if it is settled or has to wait for another.
     fn decide(&mut self, stage: &Stage) -> Result<bool> {
-        let name = stage.common.name.clone();
+        let name = StageName::from(&stage.common.name);
         let verdict = self.judge.judge(stage, &self.settled)?;
         let selected = self.judge.selection.stages.contains(&name);
         match &verdict {
             Verdict::UpToDate(record, _) if selected => self.up_to_date(record)?,
-            Verdict::UpToDate(..) => self.skip(&name, "not selected; its outputs are up to date"),
-            Verdict::Stale(_) => self.skip(&name, "its recorded outputs are used as they are"),
-            Verdict::OutOfReach(_) => self.skip(&name, "not selected"),
+            Verdict::UpToDate(record, _) => self.skip(&name, "not selected; its outputs are up to date", Some(record)),
+            Verdict::Stale(record) => self.skip(&name, "its recorded outputs are used as they are", Some(record)),
+            Verdict::OutOfReach(_) => self.skip(&name, "not selected", None),
             Verdict::Unavailable { blocked_by: Some(by), .. } => {
-                self.send(Event::StageBlocked { stage: (&name).into(), by: by.into() });
+                self.send(Event::StageBlocked { stage: name.clone(), by: by.clone() });
             }
-            Verdict::Unavailable { why, .. } => self.skip(&name, why),
+            Verdict::Unavailable { why, .. } => self.skip(&name, why, None),
             Verdict::FailedBefore(_) => {
                 self.tolerated = true;
-                self.skip(&name, "it failed before, which is tolerated; `--from` tries it again");
+                self.skip(&name, "it failed before, which is tolerated; `--from` tries it again", None);
             }
             Verdict::NeedsFirst { stage: first, reason, begin } => {
                 anyhow::ensure!(
@@ -229,21 +255,17 @@ impl<'a> Scheduler<'a, '_> {
     }
 
     /// The record may be one of other variables, which were set back: it is the stage's current one again.
-    fn up_to_date(&self, record: &Record) -> Result<()> {
+    fn up_to_date(&mut self, record: &Record) -> Result<()> {
         let fingerprint = record.fingerprint.id();
         self.shared.state.point_to(&record.stage, &fingerprint)?;
-        self.send(Event::StageUpToDate {
-            stage: record.stage.clone().into(),
-            fingerprint: fingerprint.into(),
-            saved: record.duration,
-        });
+        self.send(Event::StageUpToDate { stage: record.stage.clone(), fingerprint, saved: record.duration });
         Ok(())
     }
 
     fn fits_now(&self, stage: &Stage) -> bool {
         let name = &stage.common.name;
         self.ready
-            .get(name)
+            .get(name.as_str())
             .is_some_and(|(_, work)| Share::of(stage, work, self.budget).fits(name, &self.running, self.budget))
     }
 
@@ -251,31 +273,65 @@ impl<'a> Scheduler<'a, '_> {
     where
         'a: 's,
     {
-        let name = &stage.common.name;
-        let Some((_, work)) = self.ready.remove(name) else { return };
-        let candidate = Share::of(stage, &work, self.budget);
+        let Some((name, (_, work))) = self.ready.remove_entry(stage.common.name.as_str()) else { return };
+        let share = Share::of(stage, &work, self.budget);
+        let slots = share.slots;
         // What a resumed run has wiped once it goes on with.
         let fresh = self.judge.selection.fresh && work.forced;
         let earlier = earlier::seconds(self.shared, stage, &work);
-        announce(self.shared, stage, &work, candidate.slots, earlier);
+        self.announce(&name, &work, slots, earlier);
+        self.running.insert(name.clone(), share);
         let (shared, done) = (self.shared, self.done.clone());
-        let slots = candidate.slots;
-        self.running.insert(name.clone(), candidate);
         scope.spawn(move || {
             let end = execute(shared, stage, *work, slots, fresh, earlier);
-            if done.send((stage.common.name.clone(), end)).is_err() {
+            if done.send((name, end)).is_err() {
                 tracing::debug!("stage {} ended after the scheduler", stage.common.name);
             }
         });
     }
 
-    fn ended(&mut self, name: &str, end: StageEnd) {
-        self.running.remove(name);
+    /// Says that a stage starts, why, with which tools, and what its plan has to note. `earlier`: see [`Event::StageStarted`].
+    fn announce(&mut self, name: &StageName, work: &Work, jobs: usize, earlier: f64) {
+        let shared = self.shared;
+        let expected = match shared.state.current(name) {
+            // A stage of another pipeline may have the same name.
+            Ok(record) => record.filter(|record| record.pipeline == shared.pipeline).map(|record| record.duration),
+            Err(error) => {
+                self.send(Event::Note { stage: name.clone(), text: error.to_string() });
+                None
+            }
+        };
+        self.send(Event::StageStarted {
+            stage: name.clone(),
+            fingerprint: work.fingerprint.id(),
+            reasons: work.reasons.clone(),
+            // A stage that rebuilds a workspace takes away the records of those behind it.
+            expected: expected.or_else(|| shared.took.get(name).copied()),
+            earlier,
+            jobs,
+        });
+        let tools = work.plan.tools.iter().map(|tool| ToolVersion {
+            name: tool.name.clone(),
+            path: tool.path.clone(),
+            version: shared.tools.version(tool),
+        });
+        let tools: Vec<ToolVersion> = tools.collect();
+        if !tools.is_empty() {
+            self.send(Event::ToolsUsed { stage: name.clone(), tools });
+        }
+        for note in &work.plan.notes {
+            self.send(Event::Note { stage: name.clone(), text: note.clone() });
+        }
+    }
+
+    fn ended(&mut self, name: StageName, end: StageEnd) {
+        self.running.remove(&name);
         self.ends += 1;
         // What was known of source trees may not be true any more.
         self.shared.sources.forget();
         let tolerated =
-            self.judge.pipeline.stage(name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
+            self.project.pipeline.stage(&name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
+        self.enter(&name, StageState::ended(end.outcome(), tolerated));
         let settled = match end {
             StageEnd::Done(record) => Settled::Done(std::sync::Arc::new(*record)),
             StageEnd::Interrupted => Settled::OutOfReach(format!("stage `{name}` was interrupted")),
@@ -294,14 +350,75 @@ impl<'a> Scheduler<'a, '_> {
                 Settled::OutOfReach(format!("stage `{name}` failed"))
             }
         };
-        self.settled.insert(name.into(), settled);
+        self.settled.insert(name, settled);
     }
 
-    fn skip(&self, stage: &str, reason: &str) {
-        self.send(Event::StageSkipped { stage: stage.into(), reason: reason.into() });
+    /// Says that a stage does not run; with the record whose outputs are used by the others, if there is one.
+    fn skip(&mut self, stage: &StageName, reason: &str, used: Option<&Record>) {
+        let fingerprint: Option<FingerprintId> = used.map(|record| record.fingerprint.id());
+        self.send(Event::StageSkipped { stage: stage.clone(), reason: reason.into(), fingerprint });
     }
 
-    fn send(&self, event: Event) {
+    fn send(&mut self, event: Event) {
+        if let Some((stage, state)) = event.stage_state() {
+            self.enter(stage, state);
+        }
         self.shared.events.send(event);
+    }
+
+    fn enter(&mut self, stage: &StageName, state: StageState) {
+        let before = self.stages.insert(stage.clone(), state).unwrap_or_default();
+        // It is judged again when it has to run again.
+        if before != state && !before.next().contains(&state) {
+            tracing::debug!("stage {stage} was {} and is {}", before.words(true), state.words(true));
+        }
+    }
+}
+
+/// What a run may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    pub slots: usize,
+    /// In bytes.
+    pub memory: u64,
+}
+
+/// What a stage takes of the machine while it runs.
+pub struct Share {
+    pub slots: usize,
+    memory: u64,
+    exclusive: bool,
+    workspace: Option<String>,
+    inputs: Vec<OutputRef>,
+}
+
+impl Share {
+    /// Of a stage that is ready.
+    pub fn of(stage: &Stage, work: &Work, budget: Budget) -> Share {
+        let wanted = stage.common.jobs.map(|jobs| jobs as usize).or(work.plan.default_jobs);
+        Share {
+            slots: wanted.unwrap_or(budget.slots).clamp(1, budget.slots),
+            memory: stage.common.memory.map_or(0, |size| size.as_u64()).min(budget.memory),
+            exclusive: stage.common.exclusive || stage.kind.measures(),
+            workspace: stage.common.workspace.clone(),
+            inputs: work.plan.inputs(),
+        }
+    }
+
+    /// Whether the stage of that name, which takes this, can start beside those that run.
+    pub fn fits(&self, name: &str, running: &BTreeMap<StageName, Share>, budget: Budget) -> bool {
+        let others = || running.values();
+        if running.is_empty() {
+            return true;
+        }
+        let slots: usize = others().map(|other| other.slots).sum();
+        let memory: u64 = others().map(|other| other.memory).sum();
+        slots + self.slots <= budget.slots
+            && memory + self.memory <= budget.memory
+            && !self.exclusive
+            && !others().any(|other| other.exclusive)
+            && !others().any(|other| other.workspace.is_some() && other.workspace == self.workspace)
+            // A stage that runs again empties its output directory, from which another one may still read.
+            && !others().any(|other| other.inputs.iter().any(|input| input.stage == name))
     }
 }

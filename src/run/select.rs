@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::names::StageName;
 use crate::pipeline::{Graph, Pipeline};
 
 /// What the command line asks for.
@@ -25,12 +26,12 @@ pub struct Request {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// May run. A stage outside of it never does.
-    pub stages: BTreeSet<String>,
+    pub stages: BTreeSet<StageName>,
     /// Of those, the ones that run whatever their records say.
-    pub forced: BTreeSet<String>,
+    pub forced: BTreeSet<StageName>,
     /// Wipe the build directories of those that run.
     pub fresh: bool,
-    pub skipped: BTreeSet<String>,
+    pub skipped: BTreeSet<StageName>,
     pub accept_stale: bool,
 }
 
@@ -73,27 +74,28 @@ pub fn select(pipeline: &Pipeline, graph: &Graph, request: &Request) -> Result<S
         }
     }
     let on = pipeline.stages.iter().filter(|stage| stage.common.when);
-    let mut stages: BTreeSet<String> = on.map(|stage| stage.common.name.clone()).collect();
+    let named = |names: &[String]| names.iter().map(StageName::from).collect::<BTreeSet<_>>();
+    let mut stages: BTreeSet<StageName> = on.map(|stage| (&stage.common.name).into()).collect();
     let mut forced = BTreeSet::new();
     if !request.only.is_empty() {
-        stages = request.only.iter().cloned().collect();
+        stages = named(&request.only);
         forced = stages.clone();
     }
     if !request.from.is_empty() {
-        let mut after: BTreeSet<String> = request.from.iter().cloned().collect();
-        after.extend(request.from.iter().flat_map(|name| graph.dependents(name)));
+        let mut after = named(&request.from);
+        after.extend(request.from.iter().flat_map(|name| graph.dependents(name)).map(StageName::from));
         stages.retain(|name| after.contains(name));
         forced.extend(stages.iter().cloned());
     }
     if !request.until.is_empty() {
-        let mut before: BTreeSet<String> = request.until.iter().cloned().collect();
-        before.extend(request.until.iter().flat_map(|name| graph.dependencies(name)));
+        let mut before = named(&request.until);
+        before.extend(request.until.iter().flat_map(|name| graph.dependencies(name)).map(StageName::from));
         stages.retain(|name| before.contains(name));
     }
     if let (true, [from, ..], [until, ..]) = (stages.is_empty(), request.from.as_slice(), request.until.as_slice()) {
         return Err(SelectError::Empty { from: from.clone(), until: until.clone() });
     }
-    let skipped: BTreeSet<String> = request.skip.iter().cloned().collect();
+    let skipped = named(&request.skip);
     stages.retain(|name| !skipped.contains(name));
     forced.retain(|name| stages.contains(name));
     if request.force || request.fresh {

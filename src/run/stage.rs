@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -12,23 +12,24 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::Control;
+use super::decide::Work;
+use super::pool;
 use super::resolve::Resolver;
-use super::step::{Events, Retry, StepError, StepRunner};
-use super::unchanged;
-use super::verdict::Work;
-use crate::event::{Event, Failure, OutputInfo};
+use super::step::{Events, StepError, StepRunner, failure};
+use crate::event::{Event, Fact, Failure, Outcome, OutputInfo};
 use crate::fs::{disk, pattern};
-use crate::names::StepId;
+use crate::names::{RunId, StageName, StepId};
 use crate::pipeline::{OnFailure, Stage};
-use crate::plan::{Output, Part, Symbol};
+use crate::plan::{Action, Output, Part, Step, Symbol};
 use crate::state::build_dir::{self, Begin, BuildDir};
-use crate::state::fingerprint::Fingerprint;
+use crate::state::fingerprint::{self, Fingerprint};
 use crate::state::manifest::{Manifest, Times};
 use crate::state::record::{OutputRecord, Record, RecordOutcome};
 use crate::state::sources::Sources;
 use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
 use crate::state::{manifest, workspace};
+use crate::sync::lock;
 
 /// What all stages of a run share.
 pub struct Shared {
@@ -39,11 +40,13 @@ pub struct Shared {
     pub events: Events,
     /// This program, which runs its operations.
     pub optbuild: Utf8PathBuf,
+    /// The program that supervises commands.
+    pub supervisor: Utf8PathBuf,
     pub base_env: BTreeMap<String, String>,
-    pub run: String,
+    pub run: RunId,
     pub pipeline: String,
     /// Seconds that stages took in earlier runs.
-    pub took: BTreeMap<String, f64>,
+    pub took: BTreeMap<StageName, f64>,
 }
 
 /// How a stage ended.
@@ -54,17 +57,28 @@ pub enum StageEnd {
     Interrupted,
 }
 
+impl StageEnd {
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            StageEnd::Done(_) => Outcome::Done,
+            StageEnd::Failed(_) => Outcome::Failed,
+            StageEnd::Interrupted => Outcome::Interrupted,
+        }
+    }
+}
+
 /// Runs a stage in `slots` slots, and tells the listeners how it ended. `earlier`: seconds that it was worked on before.
 pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: bool, earlier: f64) -> StageEnd {
     let began = Instant::now();
-    let name = stage.common.name.clone();
+    let name = &stage.common.name;
     let tolerated = stage.common.on_failure == OnFailure::Continue;
     let runner = StepRunner {
-        stage: (&name).into(),
+        stage: name.into(),
         events: shared.events.clone(),
         control: Arc::clone(&shared.control),
+        supervisor: shared.supervisor.clone(),
         state: shared.state.layout().root().to_owned(),
-        logs: shared.state.layout().logs(&shared.run, &name),
+        logs: shared.state.layout().logs(&shared.run, name),
         timeout: stage.common.timeout,
         retries: stage.common.retries,
         slots,
@@ -76,34 +90,24 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
     // A panic that nobody catches here would leave the scheduler waiting for this stage for ever.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| execution.run(fresh, began)))
         .unwrap_or_else(|_| Err(Stop::Other(anyhow!("optbuild itself failed, as it says above; please report it"))));
-    let disturbed = matches!(&result, Err(Stop::Other(error)) if error.is::<unchanged::Disturbed>());
+    let disturbed = matches!(&result, Err(Stop::Other(error)) if error.is::<Disturbed>());
     let end = match result {
         Ok(record) => StageEnd::Done(Box::new(record)),
         Err(Stop::Step(StepError::Interrupted)) => StageEnd::Interrupted,
         Err(Stop::Step(StepError::Failed(failure))) => StageEnd::Failed(failure),
-        Err(Stop::Other(error)) => StageEnd::Failed(Box::new(Failure {
-            step: StepId::default(),
-            what: format!("{error:#}"),
-            command: String::new(),
-            log: None,
-            error: Vec::new(),
-            tail: Vec::new(),
-            environment: manifest::is_to_blame(&error),
-        })),
-    };
-    let end = match end {
-        // What this machine lacks may be there in the next run, and what was disturbed may be left alone.
-        StageEnd::Failed(failure) if tolerated && !failure.environment && !disturbed => {
-            match execution.record_failure(began) {
-                Ok(()) => StageEnd::Failed(failure),
-                Err(error) => {
-                    shared.events.send(Event::Note { stage: name.into(), text: format!("{error:#}") });
-                    StageEnd::Failed(failure)
-                }
-            }
+        Err(Stop::Other(error)) => {
+            StageEnd::Failed(Box::new(failure(&StepId::default(), format!("{error:#}"), manifest::is_to_blame(&error))))
         }
-        other => other,
     };
+    // What this machine lacks may be there in the next run, and what was disturbed may be left alone.
+    if let StageEnd::Failed(failure) = &end
+        && tolerated
+        && !failure.environment
+        && !disturbed
+        && let Err(error) = execution.record_failure(began)
+    {
+        runner.note(format!("{error:#}"));
+    }
     execution.report(&end, began, tolerated);
     end
 }
@@ -139,15 +143,38 @@ impl Execution<'_> {
     fn run(&self, fresh: bool, began: Instant) -> Result<Record, Stop> {
         let resolver = self.begin(fresh)?;
         for guard in &self.work.plan.guards {
-            self.runner.run(guard, &resolver, Retry::Never)?;
+            self.step(guard, &resolver, 0)?;
         }
         for step in &self.work.plan.steps {
-            self.runner.run(step, &resolver, Retry::Yes)?;
+            self.step(step, &resolver, self.runner.retries)?;
         }
         for check in self.work.plan.proofs.iter().chain(&self.work.plan.checks) {
-            self.runner.run(check, &resolver, Retry::Never)?;
+            self.step(check, &resolver, 0)?;
         }
         Ok(self.finish(&resolver, began)?)
+    }
+
+    /// Runs a step to its end. A command that fails is tried again so many times.
+    fn step(&self, step: &Step, resolver: &Resolver, retries: u32) -> Result<(), StepError> {
+        let (runner, id, began) = (self.runner, StepId::step(&step.name), Instant::now());
+        let mut attempt = 1;
+        let result = loop {
+            let result = match &step.action {
+                Action::Command(command) => runner.command(&id, command, resolver),
+                Action::Op(op) => runner.op(&id, op, resolver).map(|facts| runner.keep_facts(facts)),
+                // It repeats its workloads by itself.
+                Action::Pool(pool) => break pool::run(runner, &id, pool, resolver),
+            };
+            match result {
+                Err(StepError::Failed(failure)) if attempt <= retries && !failure.environment => {
+                    attempt += 1;
+                    runner.retrying(&id, attempt, retries);
+                }
+                other => break other,
+            }
+        };
+        *lock(&runner.busy) += began.elapsed().as_secs_f64();
+        result
     }
 
     fn fingerprint(&self) -> &Fingerprint {
@@ -182,7 +209,7 @@ impl Execution<'_> {
         };
         let prepared = build_dir::prepare(layout, begin)?;
         if prepared.build == BuildDir::Wiped {
-            self.note("its build directory was emptied: it was configured otherwise, or for other paths");
+            self.runner.note("its build directory was emptied: it was configured otherwise, or for other paths".into());
         }
         let out = layout.out(name, &id);
         disk::make_empty_dir(&out)?;
@@ -201,16 +228,12 @@ impl Execution<'_> {
         Ok(Resolver { symbols, outputs: self.work.input_paths.clone(), base_env: self.shared.base_env.clone() })
     }
 
-    fn note(&self, text: impl Into<String>) {
-        self.shared.events.send(Event::Note { stage: self.stage.common.name.clone().into(), text: text.into() });
-    }
-
     /// Writes the record, after the outputs are on disk.
     fn finish(&self, resolver: &Resolver, began: Instant) -> Result<Record> {
         let state = &self.shared.state;
         let name = &self.stage.common.name;
         let id = self.fingerprint().id();
-        unchanged::check(self.work, self.shared)?;
+        check_unchanged(self.work, self.shared)?;
         let out = state.layout().out(name, &id);
         disk::sync_tree(&out, state.layout().root())?;
         let mut outputs = BTreeMap::new();
@@ -220,19 +243,8 @@ impl Execution<'_> {
             outputs.insert(output.name.clone(), found);
             manifests.insert(output.name.clone(), manifest);
         }
-        let record = Record {
-            stage: name.into(),
-            pipeline: self.shared.pipeline.clone(),
-            run: self.shared.run.clone(),
-            fingerprint: self.fingerprint().clone(),
-            made_in: state.layout().root().to_owned(),
-            outcome: RecordOutcome::Done,
-            outputs,
-            inputs: self.work.inputs.clone(),
-            finished: Timestamp::now(),
-            duration: self.earlier + began.elapsed().as_secs_f64(),
-            facts: self.runner.facts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        };
+        let facts = lock(&self.runner.facts).clone();
+        let record = self.record(began, RecordOutcome::Done, outputs, facts);
         state.put_record(&record, &manifests)?;
         if let Some(workspace) = &self.stage.common.workspace {
             workspace::mark_clean(state.layout(), workspace, name, &id)?;
@@ -257,50 +269,60 @@ impl Execution<'_> {
         Ok((record, (manifest, times)))
     }
 
-    /// A failure that is tolerated is not tried again until the fingerprint changes.
-    fn record_failure(&self, began: Instant) -> Result<()> {
-        let record = Record {
-            stage: self.stage.common.name.clone().into(),
+    fn record(
+        &self,
+        began: Instant,
+        outcome: RecordOutcome,
+        outputs: BTreeMap<String, OutputRecord>,
+        facts: Vec<Fact>,
+    ) -> Record {
+        Record {
+            stage: self.runner.stage.clone(),
             pipeline: self.shared.pipeline.clone(),
             run: self.shared.run.clone(),
             fingerprint: self.fingerprint().clone(),
             made_in: self.shared.state.layout().root().to_owned(),
-            outcome: RecordOutcome::Failed,
-            outputs: BTreeMap::new(),
+            outcome,
+            outputs,
             inputs: self.work.inputs.clone(),
             finished: Timestamp::now(),
             duration: self.earlier + began.elapsed().as_secs_f64(),
-            facts: Vec::new(),
-        };
+            facts,
+        }
+    }
+
+    /// A failure that is tolerated is not tried again until the fingerprint changes.
+    fn record_failure(&self, began: Instant) -> Result<()> {
+        let record = self.record(began, RecordOutcome::Failed, BTreeMap::new(), Vec::new());
         self.shared.state.put_record(&record, &BTreeMap::new())?;
         Ok(())
     }
 
     fn report(&self, end: &StageEnd, began: Instant, tolerated: bool) {
-        use crate::event::Outcome;
         let root = self.shared.state.layout().root();
-        let (outcome, outputs, failure) = match end {
-            StageEnd::Done(record) => {
-                let outputs = record.outputs.iter().map(|(name, output)| OutputInfo {
-                    name: name.clone(),
-                    path: root.join(&output.path),
-                    bytes: output.bytes,
-                    files: output.files,
-                    show: output.show,
-                });
-                (Outcome::Done, outputs.collect(), None)
-            }
-            StageEnd::Failed(failure) => (Outcome::Failed, Vec::new(), Some(*failure.clone())),
-            StageEnd::Interrupted => (Outcome::Interrupted, Vec::new(), None),
+        let outputs = match end {
+            StageEnd::Done(record) => &record.outputs,
+            _ => &BTreeMap::new(),
+        };
+        let outputs = outputs.iter().map(|(name, output)| OutputInfo {
+            name: name.clone(),
+            path: root.join(&output.path),
+            bytes: output.bytes,
+            files: output.files,
+            show: output.show,
+        });
+        let failure = match end {
+            StageEnd::Failed(failure) => Some(*failure.clone()),
+            _ => None,
         };
         let duration = began.elapsed().as_secs_f64();
-        let busy = *self.runner.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = *lock(&self.runner.busy);
         self.shared.events.send(Event::StageFinished {
-            stage: self.stage.common.name.clone().into(),
-            outcome,
+            stage: self.runner.stage.clone(),
+            outcome: end.outcome(),
             duration,
             hashing: (duration - busy).max(0.0),
-            outputs,
+            outputs: outputs.collect(),
             tolerated: tolerated && failure.is_some(),
             failure,
         });
@@ -317,4 +339,71 @@ pub(super) fn places(work: &Work) -> String {
         }));
     });
     places.into_iter().map(Utf8Path::as_str).collect::<Vec<_>>().join("\n")
+}
+
+/// Something that the stage was made from changed while it ran: nobody knows what its outputs were made from.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Disturbed(String);
+
+/// Looks at everything once more, when the stage is done.
+///
+/// # Errors
+/// [`Disturbed`], or something cannot be read.
+fn check_unchanged(work: &Work, shared: &Shared) -> Result<()> {
+    sources_unchanged(work, shared)?;
+    tools_unchanged(work, shared)?;
+    inputs_unchanged(work, shared)
+}
+
+/// A tree that changed while the stage read it: nobody knows what the outputs were made from.
+fn sources_unchanged(work: &Work, shared: &Shared) -> Result<()> {
+    let now = fingerprint::sources_now(&work.plan, &shared.sources)?;
+    let before = &work.fingerprint.sources;
+    for source in &work.plan.sources {
+        if before.get(&source.name) != now.get(&source.name) {
+            return Err(Disturbed(format!(
+                "`{}` ({}) changed while the stage ran, so it is not known what its outputs were made from; \
+                 run it again, and let nothing write there meanwhile (what the stage itself makes belongs into \
+                 `${{self.out}}` or `${{self.build}}`)",
+                source.path, source.name
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// A build of hours outlasts an upgrade of the compiler that it uses.
+fn tools_unchanged(work: &Work, shared: &Shared) -> Result<()> {
+    let now = fingerprint::tools_now(&work.plan, &shared.sources, &shared.tools)?;
+    match now.iter().find(|(part, identity)| work.fingerprint.configuration.get(*part) != Some(*identity)) {
+        None => Ok(()),
+        Some((part, _)) => Err(Disturbed(format!(
+            "the tool `{}` changed while the stage ran, so it is not known with which one its outputs were made; run it \
+             again",
+            part.trim_start_matches("tool.")
+        ))
+        .into()),
+    }
+}
+
+/// What is recorded of the outputs of other stages must be what this stage has read. What was added does not count: it was
+/// not there when their users were planned.
+fn inputs_unchanged(work: &Work, shared: &Shared) -> Result<()> {
+    let state = &shared.state;
+    for input in &work.inputs {
+        let Some((path, hash)) = work.input_paths.get(&input.output_ref()) else { continue };
+        let Some(manifest) = state.manifest(hash)? else { continue };
+        let times = state.times(&input.fingerprint)?;
+        if let Some(change) = manifest.change(times.get(&input.output), path, shared.sources.hasher())? {
+            return Err(Disturbed(format!(
+                "{change}, which is part of output `{}` of stage `{}`; outputs do not change any more when a stage is done. \
+                 Run again: `{}` is made anew; and let this stage work on a copy",
+                input.output, input.stage, input.stage
+            ))
+            .into());
+        }
+    }
+    Ok(())
 }

@@ -1,22 +1,27 @@
-//! Runs the steps of one stage: commands and operations with their logs, timeouts and repetitions. Unaware of records.
+//! Runs one command or operation of a stage, and tells the listeners: its log, its time limit, how it failed. Unaware of
+//! steps that consist of several, and of records.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::control::Control;
-use super::pool;
-use super::process::ExitKind;
-use super::resolve::Resolver;
-use crate::event::Fact;
-use crate::event::{Event, Failure, Stamped};
+use super::control::{Control, NotStarted, Owner, Watched};
+use super::process::{Exit, ExitKind, Launch};
+use super::resolve::{self, ResolveError, Resolver};
+use super::tail;
+use crate::event::{Event, Fact, Failure, Outcome, Stamped, Usage};
+use crate::fs::disk;
 use crate::names::{StageName, StepId};
-use crate::plan::{Action, Command, Op, Step};
-
+use crate::plan::{Command, Op};
+use crate::sync::lock;
 use crate::text::file_name::file_name;
+
+/// How many lines of a log are shown with a failure.
+const TAIL_LINES: usize = 30;
 
 /// With this code an operation says that a disk or a permission is missing, as optbuild does.
 pub(super) const MACHINE: i32 = 3;
@@ -27,6 +32,8 @@ pub struct StepRunner {
     pub stage: StageName,
     pub events: Events,
     pub control: Arc<Control>,
+    /// The program whose `supervise` subcommand watches a command.
+    pub supervisor: Utf8PathBuf,
     /// The state directory: only in it are working directories made.
     pub state: Utf8PathBuf,
     /// Where logs go.
@@ -38,7 +45,7 @@ pub struct StepRunner {
     /// What operations reported.
     pub facts: Mutex<Vec<Fact>>,
     /// Numbers the logs in the order in which the steps began.
-    pub log_number: std::sync::atomic::AtomicU32,
+    pub log_number: AtomicU32,
     /// Time in which commands ran, in seconds; what pools do at once counts once.
     pub busy: Mutex<f64>,
 }
@@ -68,41 +75,169 @@ impl From<Failure> for StepError {
     }
 }
 
-/// Whether a failing command is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    Yes,
-    Never,
+/// A command that was started.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub watched: Watched,
+    /// Ready to paste.
+    shown: String,
+    command: Command,
+    log: Utf8PathBuf,
+    launch: Launch,
+}
+
+impl Begun {
+    /// Its failure, with the end of its log.
+    pub(super) fn failed(&self, name: &StepId, what: String, environment: bool) -> StepError {
+        failed(name, &self.shown, &self.command, &self.log, what, environment)
+    }
+}
+
+fn failed(name: &StepId, shown: &str, command: &Command, log: &Utf8Path, what: String, environment: bool) -> StepError {
+    let shown_of = |lines: std::io::Result<Vec<String>>| match lines {
+        Ok(lines) => lines.into_iter().map(|line| Resolver::without_secrets(command, line)).collect(),
+        Err(error) => vec![error.to_string()],
+    };
+    let tail: Vec<String> = shown_of(tail::last_lines(log, TAIL_LINES));
+    // Whether the log can be read, the tail says.
+    let error = shown_of(tail::first_error(log, TAIL_LINES).or(Ok(Vec::new())));
+    let (command, log) = (shown.to_owned(), Some(log.to_owned()));
+    StepError::from(Failure { step: name.clone(), what, command, log, error, tail, environment })
+}
+
+/// The names of the pipes that are a command's input and output.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    pub stdin: Utf8PathBuf,
+    pub stdout: Utf8PathBuf,
 }
 
 impl StepRunner {
-    /// Runs a step to its end, with the stage's repetitions.
-    pub fn run(&self, step: &Step, resolver: &Resolver, retry: Retry) -> Result<(), StepError> {
-        let began = std::time::Instant::now();
-        let id = StepId::step(&step.name);
-        let result = match &step.action {
-            Action::Command(command) => self.repeat(&id, retry, || self.command(&id, command, resolver)),
-            Action::Op(op) => {
-                self.repeat(&id, retry, || self.op(&id, op, resolver).map(|facts| self.keep_facts(facts)))
-            }
-            Action::Pool(pool) => pool::run(self, &id, pool, resolver),
-        };
-        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) += began.elapsed().as_secs_f64();
-        result
+    /// Runs a command once.
+    pub(super) fn command(&self, name: &StepId, command: &Command, resolver: &Resolver) -> Result<(), StepError> {
+        self.launch(name, command, command, resolver, |_| false)
     }
 
-    fn repeat(&self, step: &StepId, retry: Retry, once: impl Fn() -> Result<(), StepError>) -> Result<(), StepError> {
-        let retries = if retry == Retry::Yes { self.retries } else { 0 };
-        let mut attempt = 1;
-        loop {
-            match once() {
-                Err(StepError::Failed(failure)) if attempt <= retries && !failure.environment => {
-                    attempt += 1;
-                    self.retrying(step, attempt, retries);
-                }
-                other => return other,
-            }
+    /// Runs `command` once, shown as another one. `of_machine` tells whether an exit is the machine's fault.
+    pub(super) fn launch(
+        &self,
+        name: &StepId,
+        command: &Command,
+        shown: &Command,
+        resolver: &Resolver,
+        of_machine: impl Fn(&Exit) -> bool,
+    ) -> Result<(), StepError> {
+        let begun = self.begin(name, command, shown, resolver, None)?;
+        self.end(name, command, begun, of_machine)
+    }
+
+    /// Starts a command, whose input and output may be pipes.
+    pub(super) fn begin(
+        &self,
+        name: &StepId,
+        command: &Command,
+        shown: &Command,
+        resolver: &Resolver,
+        pipes: Option<&Pipes>,
+    ) -> Result<Begun, StepError> {
+        let number = self.log_number.fetch_add(1, Ordering::SeqCst);
+        let log = self.logs.join(format!("{number:02}-{}.log", file_name(&name.to_string())));
+        let resolve_error = |error: ResolveError| self.broken(name, error.to_string());
+        let mut launch = resolver.launch(command, &log).map_err(resolve_error)?;
+        let shown = resolver.pasteable(shown).map_err(resolve_error)?;
+        self.prepare(name, command, &launch)?;
+        if let Some(pipes) = pipes {
+            launch.stdin = Some(pipes.stdin.clone());
+            launch.stdout = pipes.stdout.clone();
         }
+        self.events.send(Event::StepStarted {
+            stage: self.stage.clone(),
+            step: name.clone(),
+            command: shown.clone(),
+            cwd: launch.cwd.clone(),
+            log: log.clone(),
+        });
+        let owner = Owner { stage: self.stage.clone(), step: name.clone() };
+        let watched = match self.control.start(&self.supervisor, &launch, owner) {
+            Ok(watched) => watched,
+            Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
+            Err(NotStarted::Failed(error)) => return Err(failed(name, &shown, command, &log, error.to_string(), true)),
+        };
+        self.events.send(Event::ProcessStarted {
+            stage: self.stage.clone(),
+            step: name.clone(),
+            pid: watched.process.pid(),
+            start_time: watched.process.start_time(),
+        });
+        Ok(Begun { watched, shown, command: command.clone(), log, launch })
+    }
+
+    /// Waits for its end, which is a failure if it does not succeed.
+    pub(super) fn end(
+        &self,
+        name: &StepId,
+        command: &Command,
+        begun: Begun,
+        of_machine: impl Fn(&Exit) -> bool,
+    ) -> Result<(), StepError> {
+        let timeout = command.timeout.or(self.timeout);
+        let (exit, timed_out) = begun.watched.wait(timeout);
+        let outcome = self.ended(name, &exit, exit.success() && !timed_out, exit.usage);
+        if !exit.left_behind.is_empty() {
+            self.note(format!("{name} left processes running, which were ended: {}", exit.left_behind.join(", ")));
+        }
+        let failed = |what: String, environment: bool| Err(begun.failed(name, what, environment));
+        match outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Interrupted => Err(StepError::Interrupted),
+            Outcome::Failed if timed_out => {
+                let limit = timeout.map(crate::text::duration).unwrap_or_default();
+                failed(format!("was ended because it ran longer than its timeout of {limit}"), false)
+            }
+            Outcome::Failed => match self.full_disk(&begun.launch) {
+                Some(path) => failed(format!("{}; the disk is full ({path})", exit.describe()), true),
+                None => failed(exit.describe(), of_machine(&exit)),
+            },
+        }
+    }
+
+    /// Tells the listeners how a command ended.
+    pub(super) fn ended(&self, name: &StepId, exit: &Exit, success: bool, usage: Usage) -> Outcome {
+        let interrupted = self.control.is_interrupted() && !exit.success();
+        let outcome = match (success, interrupted) {
+            (true, _) => Outcome::Done,
+            (false, true) => Outcome::Interrupted,
+            (false, false) => Outcome::Failed,
+        };
+        self.events.send(Event::StepFinished { stage: self.stage.clone(), step: name.clone(), outcome, usage });
+        outcome
+    }
+
+    /// Where a command writes to, if there is no space: then that is why it failed, whatever it said.
+    fn full_disk(&self, launch: &Launch) -> Option<Utf8PathBuf> {
+        let temporary = launch.env.get("TMPDIR").map_or("/tmp", String::as_str);
+        [self.logs.as_path(), launch.cwd.as_path(), Utf8Path::new(temporary)]
+            .into_iter()
+            .find(|path| disk::is_full(path))
+            .map(Utf8Path::to_owned)
+    }
+
+    /// Makes the directories that a command needs, and takes away what an earlier attempt left in its output file.
+    fn prepare(&self, name: &StepId, command: &Command, launch: &Launch) -> Result<(), StepError> {
+        let io = |path: &Utf8Path, error: std::io::Error| self.broken_machine(name, format!("{path}: {error}"));
+        let own = launch.cwd.starts_with(&self.state);
+        if !own && !launch.cwd.is_dir() {
+            let what = format!("the working directory {} does not exist, or is no directory", launch.cwd);
+            return Err(self.broken_machine(name, what));
+        }
+        let cwd = own.then_some(launch.cwd.as_path());
+        for dir in [cwd, launch.stdout.parent(), launch.stderr.parent()].into_iter().flatten() {
+            std::fs::create_dir_all(dir).map_err(|error| io(dir, error))?;
+        }
+        if command.stdout.is_some() && launch.stdout.exists() {
+            std::fs::remove_file(&launch.stdout).map_err(|error| io(&launch.stdout, error))?;
+        }
+        Ok(())
     }
 
     pub(super) fn retrying(&self, step: &StepId, attempt: u32, retries: u32) {
@@ -114,15 +249,20 @@ impl StepRunner {
         });
     }
 
+    /// Says something that the user should know.
+    pub(super) fn note(&self, text: String) {
+        self.events.send(Event::Note { stage: self.stage.clone(), text });
+    }
+
     /// Adds to what goes into the stage's record.
     pub(super) fn keep_facts(&self, facts: Vec<Fact>) {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner).extend(facts);
+        lock(&self.facts).extend(facts);
     }
 
     /// Runs one of optbuild's operations; what it reports is passed on as events, and returned.
     pub(super) fn op(&self, name: &StepId, op: &Op, resolver: &Resolver) -> Result<Vec<Fact>, StepError> {
         let report = self.logs.join(format!("{}.facts", file_name(&name.to_string())));
-        let cwd = super::resolve::scratch(resolver);
+        let cwd = resolve::scratch(resolver);
         // Who repeats it by hand reads the report at once.
         let shown = Command { argv: op.command_line(), cwd, ..Command::default() };
         let command = Command { stdout: Some(report.as_str().into()), ..shown.clone() };
@@ -158,18 +298,19 @@ impl StepRunner {
 
     /// A failure without a command.
     pub(super) fn broken(&self, step: &StepId, what: String) -> StepError {
-        failure(step, what, false)
+        failure(step, what, false).into()
     }
 
     /// A failure of the machine: a disk, a permission.
     pub(super) fn broken_machine(&self, step: &StepId, what: String) -> StepError {
-        failure(step, what, true)
+        failure(step, what, true).into()
     }
 }
 
-fn failure(step: &StepId, what: String, environment: bool) -> StepError {
+/// A failure without a command.
+pub(super) fn failure(step: &StepId, what: String, environment: bool) -> Failure {
     let (command, error, tail) = (String::new(), Vec::new(), Vec::new());
-    StepError::from(Failure { step: step.clone(), what, command, log: None, error, tail, environment })
+    Failure { step: step.clone(), what, command, log: None, error, tail, environment }
 }
 
 /// An operation says what is wrong in its log; that it exited with 1 says nothing to anybody.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
 use super::layout::Layout;
-use crate::fs::disk::{self, At, DiskError};
+use crate::fs::disk::{self, DiskError};
+use crate::names::{FingerprintId, RunId};
 
 /// How a stage is begun.
 #[derive(Debug, Clone, Copy)]
@@ -51,11 +52,11 @@ struct Begun {
     /// The build directory itself, and [`Begin::places`].
     #[serde(default)]
     places: String,
-    fingerprint: String,
-    run: String,
+    fingerprint: FingerprintId,
+    run: RunId,
     /// The first run that built with this configuration in this directory; empty where an older optbuild did not say.
     #[serde(default)]
-    since: String,
+    since: RunId,
     /// The run began the stage afresh already: a second time in the same run it continues.
     forced: bool,
 }
@@ -74,8 +75,8 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
         configuration: begin.fingerprint.configuration_id(),
         places: with_own(layout, begin.stage, begin.places),
         fingerprint: begin.fingerprint.id(),
-        run: begin.run.to_string(),
-        since: begin.run.to_string(),
+        run: begin.run.into(),
+        since: begin.run.into(),
         forced: begin.forced || begin.fresh,
     };
 
@@ -118,8 +119,7 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
         now.since.clone_from(&before.since);
     }
     if before.as_ref() != Some(&now) {
-        let path = layout.build_state(begin.stage);
-        disk::write_durably(&path, &serde_json::to_vec(&now).at("write", &path)?)?;
+        disk::write_json(&layout.build_state(begin.stage), &now)?;
     }
     Ok(Prepared { build, continues })
 }
@@ -131,7 +131,7 @@ pub fn left_by(
     stage: &str,
     fingerprint: &str,
     places: Option<&str>,
-) -> Result<Option<String>, DiskError> {
+) -> Result<Option<RunId>, DiskError> {
     let kept = |begun: &Begun| {
         places.is_none_or(|places| begun.places == with_own(layout, stage, places) && layout.build(stage).exists())
     };
@@ -140,7 +140,7 @@ pub fn left_by(
 
 /// The first run that built with the stage's present configuration in its present build directory. None if it was never begun;
 /// empty if that is not known.
-pub fn since(layout: &Layout, stage: &str) -> Result<Option<String>, DiskError> {
+pub fn since(layout: &Layout, stage: &str) -> Result<Option<RunId>, DiskError> {
     Ok(begun(layout, stage)?.map(|begun| begun.since))
 }
 
@@ -160,6 +160,5 @@ pub fn clean(layout: &Layout, stage: &str) -> Result<(), DiskError> {
 
 /// A damaged note is the same as none: the directories are wiped.
 fn begun(layout: &Layout, stage: &str) -> Result<Option<Begun>, DiskError> {
-    let bytes = disk::read_if_there(&layout.build_state(stage))?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    disk::read_json(&layout.build_state(stage))
 }

@@ -1,7 +1,30 @@
 //! The hash of all that determines a stage's outputs, kept in named parts so that a difference can be explained.
 //!
-//! Where anything lies is not part of it: the same pipeline in another directory has the same fingerprints. Unaware of what
-//! the parts mean to the stage.
+//! What enters it, and why:
+//!
+//! | part | value | because |
+//! |---|---|---|
+//! | `optbuild` | a number | operations of another version may make something else of the same inputs |
+//! | `stage`, `kind` | the names | equal stages of different names have records and outputs of their own |
+//! | `declaration.KEY` | the text, or its hash where it is long or holds a secret | it is what was asked for, and what `explain` can show |
+//! | `commands` | hash of steps, checks and outputs of the plan | it is what is done |
+//! | `tool.NAME` | identity of the tool | it is what really runs |
+//! | `input.STAGE.OUTPUT` | hash of the output's content | another stage's outputs are sources like any other |
+//! | `env.NAME` | hash of the value | the stage asked for it with `pass-env` |
+//! | `workspace.predecessor` | fingerprint of the stage before in the workspace | the stage goes on with what that one left |
+//! | `variable.NAME` | the path | it is no source, so nothing is known of what lies there |
+//! | sources, by name | hash of the files | they are built; alone, they are a case for an incremental build |
+//!
+//! What does not, and why:
+//!
+//! | left out | because |
+//! |---|---|
+//! | keys of `NOT_HASHED`, sizes and times that only limit | they decide when, how often and how much at once, not what is made |
+//! | places: the state directory, the pipeline's directory, paths of sources | the same pipeline elsewhere makes the same |
+//! | guards and proofs of a plan | they look, and change nothing |
+//! | the base environment | it is chosen so that nothing in it changes what is built |
+//!
+//! Unaware of what the parts mean to the stage.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sources::{self, SourceError, Sources};
 use super::tools::{ToolError, ToolIdentities};
+use crate::names::FingerprintId;
 use crate::pipeline::{OutputRef, Pipeline, Stage, VarValue};
 use crate::plan::{Action, Arg, Command, Pool, StagePlan, Step};
 
@@ -65,11 +89,11 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// Names the record: the hash of all parts, in hexadecimal.
-    pub fn id(&self) -> String {
+    pub fn id(&self) -> FingerprintId {
         let mut hasher = blake3::Hasher::new();
         add(&mut hasher, &self.configuration);
         add(&mut hasher, &self.sources);
-        hasher.finalize().to_hex().to_string()
+        hasher.finalize().to_hex().as_str().into()
     }
 
     /// The hash of the configuration alone.

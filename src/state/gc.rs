@@ -3,7 +3,7 @@
 //! Nothing else removes records of finished stages for good. Unaware of pipelines: what a run referred to is read from its
 //! journal, and what that was made from out of the records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,6 +15,7 @@ use super::record::Record;
 use super::store::State;
 use crate::event::Event;
 use crate::fs::disk::{self, DiskError};
+use crate::names::{FingerprintId, RunId, StageName};
 
 /// Bytes on disk; of a file with several names once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,68 +40,75 @@ impl Sizes {
 /// What a collection removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcReport {
-    /// Stage and fingerprint of the records.
-    pub records: Vec<(String, String)>,
+    pub records: Vec<(StageName, FingerprintId)>,
     /// Output directories, those that had no record included.
     pub outputs: Vec<Utf8PathBuf>,
     pub manifests: usize,
-    /// Names of runs whose journals and logs went.
-    pub runs: Vec<String>,
-    /// Bytes before and after.
-    pub before: u64,
-    pub after: u64,
+    /// Runs whose journals and logs went.
+    pub runs: Vec<RunId>,
+    pub before: Sizes,
+    pub after: Sizes,
 }
 
-/// Removes records, outputs and logs that the last `keep_runs` runs do not refer to, directly or through what they were made
-/// from, the oldest first, until at most `max_size` bytes are used; all of them without it. Needs the lock.
+/// Removes what old runs made or used, and nothing that the last run did. Needs the lock.
 ///
-/// Of what is kept nothing is removed even when it is larger than `max_size`. Build directories and workspaces are not touched.
+/// | asked for | what goes |
+/// |---|---|
+/// | `keep_runs` alone | all that the last `keep_runs` runs do not refer to |
+/// | `max_size`, too | the same, the oldest first, until no more bytes are used; then that of the last `keep_runs` runs, one by one |
+///
+/// A run refers to the records that it used or tried to make, and through them to all that they were made from; also where a stage
+/// behind them failed. The last run is the last one that has begun. Build directories and workspaces are not touched, and outputs that
+/// have no record always go.
 pub fn gc(state: &State, keep_runs: usize, max_size: Option<u64>) -> Result<GcReport, DiskError> {
     let layout = state.layout();
-    let before = sizes(layout).total();
-    let mut report = GcReport { before, after: before, ..GcReport::default() };
-    let records: BTreeMap<String, Record> =
+    let mut report = GcReport { before: sizes(layout), ..GcReport::default() };
+    let mut records: BTreeMap<FingerprintId, Record> =
         state.all_records()?.into_iter().map(|record| (record.fingerprint.id(), record)).collect();
-    let runs = journal::runs(layout)?;
-    let (old_runs, kept_runs) = runs.split_at(runs.len().saturating_sub(keep_runs));
-    let kept = reachable(&records, referred(layout, kept_runs)?);
+    let mut runs: VecDeque<RunId> = journal::runs(layout)?.into();
+    let mut kept = last_begun(layout, &runs, keep_runs.max(1))?;
 
     // Outputs without a record are those of stages that never finished, and records that cannot be read.
     remove_orphans(layout, &records, &mut report)?;
 
-    let mut old: Vec<(&String, &Record)> = records.iter().filter(|(id, _)| !kept.contains(*id)).collect();
-    old.sort_by_key(|(id, record)| (record.finished, *id));
     let mut used = sizes(layout).total();
     let fits = |used: u64| max_size.is_some_and(|max| used <= max);
-    let mut old_runs = old_runs.iter().peekable();
-    let mut old = old.into_iter().peekable();
-    while !fits(used) {
-        // A run's logs go with the oldest of the records that are still there from its time.
-        let run_is_older = match (old_runs.peek(), old.peek()) {
-            (None, None) => break,
-            (Some(run), Some((_, record))) => **run <= record.run,
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
-        };
-        if run_is_older {
-            if let Some(run) = old_runs.next() {
-                used = used.saturating_sub(size(&layout.run(run)));
-                disk::discard(&layout.run(run))?;
-                report.runs.push(run.clone());
+    loop {
+        let reachable = reachable(&records, kept.iter().flat_map(|(_, referred)| referred).cloned().collect());
+        let mut old: Vec<&FingerprintId> = records.keys().filter(|id| !reachable.contains(*id)).collect();
+        old.sort_by_key(|id| (records[*id].finished, *id));
+        let mut old: VecDeque<FingerprintId> = old.into_iter().cloned().collect();
+        let is_old = |run: &RunId| kept.back().is_none_or(|(oldest, _)| run < oldest);
+        while !fits(used) {
+            // A run's logs go with the oldest of the records that are still there from its time.
+            let (run, record) = (runs.front().filter(|run| is_old(run)), old.front().and_then(|id| records.get(id)));
+            match (run, record) {
+                (None, None) => break,
+                (Some(run), record) if record.is_none_or(|record| *run <= record.run) => {
+                    used = used.saturating_sub(size(&layout.run(run)));
+                    disk::discard(&layout.run(run))?;
+                    report.runs.extend(runs.pop_front());
+                }
+                _ => {
+                    let Some((id, record)) = old.pop_front().and_then(|id| records.remove_entry(&id)) else { break };
+                    let out = layout.out(&record.stage, &id);
+                    used = used.saturating_sub(size(&out));
+                    // First the record: it exists only while its outputs do.
+                    state.remove_record(&id)?;
+                    disk::discard(&out)?;
+                    report.outputs.push(out);
+                    report.records.push((record.stage, id));
+                }
             }
-        } else if let Some((id, record)) = old.next() {
-            let out = layout.out(&record.stage, id);
-            used = used.saturating_sub(size(&out));
-            // First the record: it exists only while its outputs do.
-            state.remove_record(id)?;
-            disk::discard(&out)?;
-            report.outputs.push(out);
-            report.records.push((record.stage.clone(), id.clone()));
         }
+        if max_size.is_none() || fits(used) || kept.len() <= 1 {
+            break;
+        }
+        kept.pop_back();
     }
     remove_pointers(state)?;
     remove_manifests(state, &mut report)?;
-    report.after = sizes(layout).total();
+    report.after = sizes(layout);
     Ok(report)
 }
 
@@ -129,41 +137,51 @@ fn disk_usage(path: &Utf8Path, seen: &mut BTreeSet<(u64, u64)>) -> u64 {
         .sum()
 }
 
-/// The fingerprints that runs used or made.
-fn referred(layout: &Layout, runs: &[String]) -> Result<BTreeSet<String>, DiskError> {
-    let mut fingerprints = BTreeSet::new();
-    for run in runs {
-        let path = layout.journal(run);
-        if !path.exists() {
+/// The last runs that have begun, no more than so many and the newest first, with the fingerprints that each used or tried to make.
+/// A run that was killed before it could say what it is has done nothing.
+fn last_begun(
+    layout: &Layout,
+    runs: &VecDeque<RunId>,
+    number: usize,
+) -> Result<VecDeque<(RunId, BTreeSet<FingerprintId>)>, DiskError> {
+    let mut found = VecDeque::new();
+    for run in runs.iter().rev() {
+        if found.len() == number {
+            break;
+        }
+        let (events, _) = journal::read_without_samples(&layout.journal(run))?;
+        if events.is_empty() {
             continue;
         }
-        let (events, _) = journal::read(&path)?;
-        fingerprints.extend(events.into_iter().filter_map(|stamped| match stamped.event {
-            Event::StageUpToDate { fingerprint, .. } | Event::StageStarted { fingerprint, .. } => {
-                Some(fingerprint.into())
-            }
+        let referred = events.into_iter().filter_map(|stamped| match stamped.event {
+            Event::StageUpToDate { fingerprint, .. } | Event::StageStarted { fingerprint, .. } => Some(fingerprint),
+            Event::StageSkipped { fingerprint, .. } => fingerprint,
             _ => None,
-        }));
+        });
+        found.push_back((run.clone(), referred.collect()));
     }
-    Ok(fingerprints)
+    Ok(found)
 }
 
 /// With all that these were made from.
-fn reachable(records: &BTreeMap<String, Record>, from: BTreeSet<String>) -> BTreeSet<String> {
+fn reachable(records: &BTreeMap<FingerprintId, Record>, mut open: Vec<FingerprintId>) -> BTreeSet<FingerprintId> {
     let mut found = BTreeSet::new();
-    let mut open: Vec<String> = from.into_iter().collect();
     while let Some(id) = open.pop() {
         if let Some(record) = records.get(&id)
             && found.insert(id)
         {
             open.extend(record.inputs.iter().map(|input| input.fingerprint.clone()));
-            open.extend(record.fingerprint.predecessor().map(str::to_owned));
+            open.extend(record.fingerprint.predecessor().map(Into::into));
         }
     }
     found
 }
 
-fn remove_orphans(layout: &Layout, records: &BTreeMap<String, Record>, report: &mut GcReport) -> Result<(), DiskError> {
+fn remove_orphans(
+    layout: &Layout,
+    records: &BTreeMap<FingerprintId, Record>,
+    report: &mut GcReport,
+) -> Result<(), DiskError> {
     let owned: BTreeSet<Utf8PathBuf> = records.iter().map(|(id, record)| layout.out(&record.stage, id)).collect();
     for stage in disk::names_in(&layout.outputs())? {
         for name in disk::names_in(&layout.outputs().join(&stage))? {
@@ -199,7 +217,7 @@ fn remove_manifests(state: &State, report: &mut GcReport) -> Result<(), DiskErro
             report.manifests += 1;
         }
     }
-    let ids: BTreeSet<String> = records.iter().map(|record| record.fingerprint.id()).collect();
+    let ids: BTreeSet<FingerprintId> = records.iter().map(|record| record.fingerprint.id()).collect();
     for name in disk::names_in(&layout.records())? {
         if name.split_once('.').is_none_or(|(id, _)| !ids.contains(id)) {
             disk::remove_tree(&layout.records().join(name))?;

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rayon::prelude::*;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fs::disk::{self, DiskError};
 use crate::fs::stat::{self, Stat};
+use crate::sync::lock;
 
 /// The first bytes of the cache's file; changes with its format.
 const MAGIC: &[u8] = b"optbuild hashes 1\n";
@@ -143,7 +144,7 @@ impl Hasher {
     }
 
     fn fresh(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (Stat, blake3::Hash)>> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.fresh)
     }
 }
 

@@ -3,14 +3,16 @@
 //! Unaware of what events mean. A kill may leave the last line unfinished; what is before it counts.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::layout::Layout;
-use crate::event::Stamped;
+use crate::event::{Event, Stamped};
 use crate::fs::disk::{self, At, DiskError};
+use crate::names::RunId;
+use crate::proc::is_alive;
 
 /// Writes the journal of a run.
 #[derive(Debug)]
@@ -23,11 +25,11 @@ pub struct Journal {
 
 impl Journal {
     /// Begins the journal of a run that begins at `time`. Gives the run its name as well.
-    pub fn create(layout: &Layout, time: Timestamp) -> Result<(String, Journal), DiskError> {
+    pub fn create(layout: &Layout, time: Timestamp) -> Result<(RunId, Journal), DiskError> {
         disk::make_dir(&layout.runs())?;
         let mut name = RunName::new(time);
         loop {
-            let run = name.to_string();
+            let run = RunId::from(name.to_string());
             let directory = layout.run(&run);
             match fs::create_dir(&directory) {
                 Ok(()) => {
@@ -72,37 +74,89 @@ pub fn read(path: &Utf8Path) -> Result<(Vec<Stamped>, Option<String>), DiskError
     read_where(path, |_| true)
 }
 
-/// The same of the lines that are wanted.
+/// The same without [`Event::Sampled`], which is most of the journal of a long run.
+pub fn read_without_samples(path: &Utf8Path) -> Result<(Vec<Stamped>, Option<String>), DiskError> {
+    read_where(path, is_no_sample)
+}
+
+/// Whether a line is none of [`Event::Sampled`].
+pub fn is_no_sample(line: &str) -> bool {
+    event_name(line) != "sampled"
+}
+
+/// The same of the lines that are wanted. The others are not parsed.
 pub fn read_where(path: &Utf8Path, wanted: impl Fn(&str) -> bool) -> Result<(Vec<Stamped>, Option<String>), DiskError> {
-    let bytes = disk::read_if_there(path)?.unwrap_or_default();
-    let mut events = Vec::new();
-    let mut damaged = Vec::new();
-    let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
-    while let Some((number, line)) = lines.next() {
-        if line.is_empty() || std::str::from_utf8(line).is_ok_and(|line| !wanted(line)) {
-            continue;
-        }
-        match serde_json::from_slice(line) {
-            Ok(event) => events.push(event),
-            // What follows the last line end was never finished.
-            Err(_) if lines.peek().is_none() => {}
-            Err(_) => damaged.push((number + 1).to_string()),
-        }
-    }
+    let Lines { events, damaged, .. } = parse(&disk::read_if_there(path)?.unwrap_or_default(), wanted);
     let warning = (!damaged.is_empty())
         .then(|| format!("`{path}` has lines that this optbuild cannot read: {}", damaged.join(", ")));
     Ok((events, warning))
 }
 
+#[derive(Default)]
+struct Lines {
+    events: Vec<Stamped>,
+    /// Numbers of lines that are no event.
+    damaged: Vec<String>,
+    /// How many lines were looked into.
+    parsed: usize,
+}
+
+fn parse(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Lines {
+    let mut found = Lines::default();
+    let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        if line.is_empty() || std::str::from_utf8(line).is_ok_and(|line| !wanted(line)) {
+            continue;
+        }
+        found.parsed += 1;
+        match serde_json::from_slice(line) {
+            Ok(event) => found.events.push(event),
+            // What follows the last line end was never finished.
+            Err(_) if lines.peek().is_none() => {}
+            Err(_) => found.damaged.push((number + 1).to_string()),
+        }
+    }
+    found
+}
+
+/// The first event: what the run is. None: it was killed before it could say.
+pub fn first(path: &Utf8Path) -> Result<Option<Stamped>, DiskError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.at("read", path)?,
+    };
+    let mut line = Vec::new();
+    BufReader::new(file).read_until(b'\n', &mut line).at("read", path)?;
+    Ok(serde_json::from_slice(&line).ok())
+}
+
+/// What happened, by a line of a journal, which is not parsed: `stage-started`. Empty if the line does not say.
+pub fn event_name(line: &str) -> &str {
+    let rest = line.split_once("\"event\":\"").map_or("", |(_, rest)| rest);
+    rest.split('"').next().unwrap_or_default()
+}
+
+/// Whether the run that these events are of has not said how it ended, and its process still runs on this machine.
+pub fn is_under_way(events: &[Stamped]) -> bool {
+    !events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. })) && is_owner_alive(events)
+}
+
+/// Whether the process that writes these events still runs on this machine.
+pub fn is_owner_alive(events: &[Stamped]) -> bool {
+    events.iter().any(|stamped| match &stamped.event {
+        Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start),
+        _ => false,
+    })
+}
+
 /// The names of all runs, the earliest first.
-pub fn runs(layout: &Layout) -> Result<Vec<String>, DiskError> {
-    let mut runs = disk::names_in(&layout.runs())?;
-    runs.retain(|name| RunName::is_one(name));
-    Ok(runs)
+pub fn runs(layout: &Layout) -> Result<Vec<RunId>, DiskError> {
+    let runs = disk::names_in(&layout.runs())?;
+    Ok(runs.into_iter().filter(|name| RunName::is_one(name)).map(RunId::from).collect())
 }
 
 /// The name of the run that began last.
-pub fn last_run(layout: &Layout) -> Result<Option<String>, DiskError> {
+pub fn last_run(layout: &Layout) -> Result<Option<RunId>, DiskError> {
     Ok(runs(layout)?.pop())
 }
 
@@ -146,7 +200,8 @@ impl std::fmt::Display for RunName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Outcome};
+    use crate::event::{Outcome, TreeSample};
+    use crate::names::StepId;
 
     fn temporary() -> (tempfile::TempDir, Layout) {
         let directory = tempfile::tempdir().unwrap();
@@ -194,7 +249,38 @@ mod tests {
         journal.append(&event(2.0)).unwrap();
         let (events, warning) = read(journal.path()).unwrap();
         assert_eq!(durations(&events), [1.0, 2.0]);
+        assert_eq!(first(journal.path()).unwrap().map(|first| durations(&[first])), Some(vec![1.0]));
         assert!(warning.unwrap().ends_with("cannot read: 2, 3"));
+    }
+
+    /// A run of hours has thousands of them, and most readers have no use for any.
+    #[test]
+    fn samples_are_passed_over_without_being_parsed() {
+        let (_directory, layout) = temporary();
+        let (_, mut journal) = Journal::create(&layout, Timestamp::UNIX_EPOCH).unwrap();
+        let stamped = |event| Stamped { time: Timestamp::UNIX_EPOCH, event };
+        let step = StepId::step("x");
+        let tree = TreeSample { stage: "s".into(), step, cpu: 1.0, memory: 2, processes: 3 };
+        journal.append(&event(1.0)).unwrap();
+        for _ in 0..100 {
+            journal.append(&stamped(Event::Sampled { trees: vec![tree.clone()] })).unwrap();
+        }
+        // The word in the text of another event is none of its name.
+        let text = "\"event\":\"sampled\"".to_owned();
+        journal.append(&stamped(Event::Note { stage: "sampled".into(), text })).unwrap();
+        journal.append(&event(2.0)).unwrap();
+        let bytes = fs::read(journal.path()).unwrap();
+        let (all, some) = (parse(&bytes, |_| true), parse(&bytes, is_no_sample));
+        assert_eq!((all.parsed, all.events.len()), (103, 103));
+        assert_eq!((some.parsed, some.events.len()), (3, 3));
+        assert_eq!(read_without_samples(journal.path()).unwrap().0.len(), 3);
+    }
+
+    #[test]
+    fn a_line_says_what_happened_without_being_parsed() {
+        let line = serde_json::to_string(&event(1.0)).unwrap();
+        assert_eq!(event_name(&line), "run-finished");
+        assert_eq!(event_name("nothing of the kind"), "");
     }
 
     #[test]
@@ -202,7 +288,7 @@ mod tests {
         let (_directory, layout) = temporary();
         let times =
             ["2026-02-03T04:05:06.999Z", "2026-02-03T04:05:06Z", "2025-12-31T23:59:59.5Z", "2026-02-03T04:05:06Z"];
-        let names: Vec<String> =
+        let names: Vec<RunId> =
             times.iter().map(|time| Journal::create(&layout, time.parse().unwrap()).unwrap().0).collect();
         assert_eq!(
             names,

@@ -1,4 +1,4 @@
-//! Where everything lies in a state directory. The only place that joins these paths.
+//! Where everything lies in a state directory, and how one is recognised. The only place that joins these paths.
 //!
 //! ```text
 //! .optbuild/
@@ -20,10 +20,21 @@
 //!   outputs/STAGE/FINGERPRINT    ${self.out}
 //!   workspaces/NAME, NAME.json   shared build directories, and which stage left them last
 //!   runs/RUN/journal.jsonl       what happened; runs/RUN/logs/STAGE/STEP.log
-//!   pipelines/HASH               shipped pipelines with files of their own
+//!   pipelines/HASH               shipped pipelines that were run
 //! ```
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
 use camino::{Utf8Path, Utf8PathBuf};
+
+/// Name of the file that says that a directory is a state directory.
+pub const MARKER: &str = "STATE";
+/// What the marker begins with; the format's number follows.
+pub(super) const MARKER_TEXT: &str = "optbuild state, format ";
+/// Of the state directories that this program makes and can use.
+pub(super) const FORMAT: u32 = 1;
 
 /// How many digits of a fingerprint stand in a path: 80 bits.
 const FINGERPRINT_DIGITS: usize = 20;
@@ -34,108 +45,92 @@ pub struct Layout {
     root: Utf8PathBuf,
 }
 
+/// Places by their names, what they are named after, and where they are below the root.
+macro_rules! places {
+    ($($(#[$doc:meta])* $name:ident($($of:ident),*) $path:expr;)*) => {
+        impl Layout { $(
+            $(#[$doc])*
+            pub fn $name(&self, $($of: &str),*) -> Utf8PathBuf {
+                self.root.join($path)
+            }
+        )* }
+    };
+}
+
+places! {
+    marker() "STATE";
+    gitignore() ".gitignore";
+    lock() "lock";
+    hashes() "hashes";
+    tools() "tools";
+    facts() "facts";
+    /// What was put into output directories.
+    published() "published.json";
+    records() "records";
+    record(fingerprint) format!("records/{fingerprint}.json");
+    record_times(fingerprint) format!("records/{fingerprint}.times");
+    manifests() "manifests";
+    manifest(hash) format!("manifests/{hash}");
+    names() "names";
+    name(stage) format!("names/{stage}");
+    stages() "stages";
+    stage(stage) format!("stages/{stage}");
+    build(stage) format!("stages/{stage}/build");
+    build_state(stage) format!("stages/{stage}/build.json");
+    scratch(stage) format!("stages/{stage}/scratch");
+    attempts(stage) format!("stages/{stage}/attempts");
+    committed(stage) format!("stages/{stage}/committed");
+    outputs() "outputs";
+    /// `${self.out}` of a stage with this fingerprint.
+    out(stage, fingerprint) format!("outputs/{stage}/{}", &fingerprint[..fingerprint.len().min(FINGERPRINT_DIGITS)]);
+    workspaces() "workspaces";
+    workspace(name) format!("workspaces/{name}");
+    workspace_state(name) format!("workspaces/{name}.json");
+    runs() "runs";
+    run(run) format!("runs/{run}");
+    journal(run) format!("runs/{run}/journal.jsonl");
+    logs(run, stage) format!("runs/{run}/logs/{stage}");
+    pipelines() "pipelines";
+}
+
 impl Layout {
     /// `root` must be absolute; it need not exist.
     pub fn new(root: impl Into<Utf8PathBuf>) -> Layout {
         Layout { root: root.into() }
     }
+
     pub fn root(&self) -> &Utf8Path {
         &self.root
     }
-    pub fn marker(&self) -> Utf8PathBuf {
-        self.root.join("STATE")
+}
+
+/// Whether a directory is one of optbuild's state directories, of whatever format.
+pub fn is_state_dir(path: &Path) -> bool {
+    matches!(marker(path), Ok(Marker::Format(_)))
+}
+
+/// What a directory says of itself.
+pub(super) enum Marker {
+    None,
+    /// A file of that name that is no marker.
+    Other,
+    Format(u32),
+}
+
+pub(super) fn marker(root: &Path) -> io::Result<Marker> {
+    let mut text = String::new();
+    let file = match File::open(root.join(MARKER)) {
+        Ok(file) if file.metadata()?.is_file() => file,
+        Ok(_) => return Ok(Marker::Other),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Marker::None);
+        }
+        Err(error) => return Err(error),
+    };
+    match file.take(256).read_to_string(&mut text) {
+        Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
+        _ => {}
     }
-    pub fn gitignore(&self) -> Utf8PathBuf {
-        self.root.join(".gitignore")
-    }
-    pub fn lock(&self) -> Utf8PathBuf {
-        self.root.join("lock")
-    }
-    pub fn hashes(&self) -> Utf8PathBuf {
-        self.root.join("hashes")
-    }
-    pub fn tools(&self) -> Utf8PathBuf {
-        self.root.join("tools")
-    }
-    pub fn facts(&self) -> Utf8PathBuf {
-        self.root.join("facts")
-    }
-    /// What was put into output directories.
-    pub fn published(&self) -> Utf8PathBuf {
-        self.root.join("published.json")
-    }
-    pub fn records(&self) -> Utf8PathBuf {
-        self.root.join("records")
-    }
-    pub fn record(&self, fingerprint: &str) -> Utf8PathBuf {
-        self.records().join(format!("{fingerprint}.json"))
-    }
-    pub fn record_times(&self, fingerprint: &str) -> Utf8PathBuf {
-        self.records().join(format!("{fingerprint}.times"))
-    }
-    pub fn manifests(&self) -> Utf8PathBuf {
-        self.root.join("manifests")
-    }
-    pub fn manifest(&self, hash: &str) -> Utf8PathBuf {
-        self.manifests().join(hash)
-    }
-    pub fn names(&self) -> Utf8PathBuf {
-        self.root.join("names")
-    }
-    pub fn name(&self, stage: &str) -> Utf8PathBuf {
-        self.names().join(stage)
-    }
-    pub fn stages(&self) -> Utf8PathBuf {
-        self.root.join("stages")
-    }
-    pub fn stage(&self, stage: &str) -> Utf8PathBuf {
-        self.stages().join(stage)
-    }
-    pub fn build(&self, stage: &str) -> Utf8PathBuf {
-        self.stage(stage).join("build")
-    }
-    pub fn build_state(&self, stage: &str) -> Utf8PathBuf {
-        self.stage(stage).join("build.json")
-    }
-    pub fn scratch(&self, stage: &str) -> Utf8PathBuf {
-        self.stage(stage).join("scratch")
-    }
-    pub fn attempts(&self, stage: &str) -> Utf8PathBuf {
-        self.stage(stage).join("attempts")
-    }
-    pub fn committed(&self, stage: &str) -> Utf8PathBuf {
-        self.stage(stage).join("committed")
-    }
-    pub fn outputs(&self) -> Utf8PathBuf {
-        self.root.join("outputs")
-    }
-    /// `${self.out}` of a stage with this fingerprint.
-    pub fn out(&self, stage: &str, fingerprint: &str) -> Utf8PathBuf {
-        let digits = fingerprint.len().min(FINGERPRINT_DIGITS);
-        self.outputs().join(stage).join(&fingerprint[..digits])
-    }
-    pub fn workspaces(&self) -> Utf8PathBuf {
-        self.root.join("workspaces")
-    }
-    pub fn workspace(&self, name: &str) -> Utf8PathBuf {
-        self.workspaces().join(name)
-    }
-    pub fn workspace_state(&self, name: &str) -> Utf8PathBuf {
-        self.workspaces().join(format!("{name}.json"))
-    }
-    pub fn runs(&self) -> Utf8PathBuf {
-        self.root.join("runs")
-    }
-    pub fn run(&self, run: &str) -> Utf8PathBuf {
-        self.runs().join(run)
-    }
-    pub fn journal(&self, run: &str) -> Utf8PathBuf {
-        self.run(run).join("journal.jsonl")
-    }
-    pub fn logs(&self, run: &str, stage: &str) -> Utf8PathBuf {
-        self.run(run).join("logs").join(stage)
-    }
-    pub fn pipelines(&self) -> Utf8PathBuf {
-        self.root.join("pipelines")
-    }
+    let format = text.strip_prefix(MARKER_TEXT).and_then(|rest| rest.trim().parse().ok());
+    Ok(format.map_or(Marker::Other, Marker::Format))
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::store;
+use super::layout::{self, MARKER};
 
 /// Why a tree could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -148,9 +148,9 @@ fn state_directories(directory: &Path, listed: &[Listed]) -> Vec<PathBuf> {
     listed
         .iter()
         .map(|listed| listed.name.as_path())
-        .filter(|name| name.file_name() == Some(OsStr::new(store::MARKER)))
+        .filter(|name| name.file_name() == Some(OsStr::new(MARKER)))
         .filter_map(|name| name.parent())
-        .filter(|parent| !parent.as_os_str().is_empty() && store::is_state_dir(&directory.join(parent)))
+        .filter(|parent| !parent.as_os_str().is_empty() && layout::is_state_dir(&directory.join(parent)))
         .map(Path::to_owned)
         .collect()
 }
@@ -176,7 +176,7 @@ fn walk(
 /// A state directory, or one that cargo builds in (<https://bford.info/cachedir/>): programs made what is in it, and nobody reads it
 /// as sources.
 fn is_made(directory: &Path) -> bool {
-    store::is_state_dir(directory) || directory.join("CACHEDIR.TAG").exists()
+    layout::is_state_dir(directory) || directory.join("CACHEDIR.TAG").exists()
 }
 
 /// Walks over the files and links of a directory, at most `depth` directories deep, without what is never a source, and without

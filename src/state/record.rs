@@ -8,17 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
 use crate::event::Fact;
+use crate::names::{FingerprintId, RunId, StageName};
 use crate::pipeline::OutputRef;
 
 /// A stage that finished under a fingerprint. It exists only while its outputs exist, complete and on disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    pub stage: String,
+    pub stage: StageName,
     /// The pipeline's name.
     pub pipeline: String,
     /// The run that made it.
-    pub run: String,
+    pub run: RunId,
     pub fingerprint: Fingerprint,
     /// The state directory in which it was made: outputs that are not portable are good only there.
     pub made_in: Utf8PathBuf,
@@ -61,16 +62,16 @@ pub struct OutputRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputRecord {
-    pub stage: String,
+    pub stage: StageName,
     pub output: String,
     /// The producer's fingerprint, and the hash of the output.
-    pub fingerprint: String,
+    pub fingerprint: FingerprintId,
     pub hash: String,
 }
 
 impl InputRecord {
     /// The reference it was for.
     pub fn output_ref(&self) -> OutputRef {
-        OutputRef { stage: self.stage.clone(), output: self.output.clone() }
+        OutputRef { stage: self.stage.to_string(), output: self.output.clone() }
     }
 }

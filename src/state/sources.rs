@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -18,8 +18,8 @@ use rayon::prelude::*;
 
 use super::hash::Hasher;
 use super::listing::{self, ListError};
-use crate::fs::stat;
 use crate::plan::Source;
+use crate::sync::lock;
 
 /// How often a source is read anew when files vanish or change meanwhile.
 const ATTEMPTS: usize = 3;
@@ -29,8 +29,6 @@ const ATTEMPTS: usize = 3;
 pub struct SourceHash {
     pub hash: String,
     pub files: u64,
-    /// The file that was modified last: the likely reason when the hash differs from an earlier one.
-    pub newest: Option<Utf8PathBuf>,
 }
 
 /// Why a source could not be hashed.
@@ -72,7 +70,7 @@ impl Sources {
 
     /// The hash of a source as it was when this first asked for it.
     pub fn hash(&self, source: &Source) -> Result<SourceHash, SourceError> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key(source)).cloned();
+        let known = lock(&self.known).get(&key(source)).cloned();
         match known {
             Some(known) => Ok(known),
             None => self.hash_again(source),
@@ -82,13 +80,13 @@ impl Sources {
     /// The hash of a source as it is. To be asked after a stage that read it.
     pub fn hash_again(&self, source: &Source) -> Result<SourceHash, SourceError> {
         let hash = hash_source(&self.hasher, source, &self.exclude)?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key(source), hash.clone());
+        lock(&self.known).insert(key(source), hash.clone());
         Ok(hash)
     }
 
     /// Looks at every source afresh from here on: after commands ran that may have changed some.
     pub fn forget(&self) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.known).clear();
     }
 }
 
@@ -152,7 +150,7 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
     })?;
     let mut all = start("file");
     all.update(if is_executable(&metadata) { b"x" } else { b"f" }).update(hash.as_bytes());
-    Ok(SourceHash { hash: finish(&all), files: 1, newest: Some(source.path.clone()) })
+    Ok(SourceHash { hash: finish(&all), files: 1 })
 }
 
 /// What of a tree is not part of it.
@@ -225,8 +223,8 @@ pub(super) fn split_glob(path: &Utf8Path) -> (Utf8PathBuf, Utf8PathBuf) {
     }
 }
 
-/// One file of a tree: what it is, its hash, and when it was modified.
-type Leaf = Option<(u8, blake3::Hash, i64)>;
+/// One file of a tree: what it is, and its hash.
+type Leaf = Option<(u8, blake3::Hash)>;
 
 fn combine(
     what: &str,
@@ -238,7 +236,6 @@ fn combine(
     let leaves: Vec<io::Result<Leaf>> = names.par_iter().map(|name| leaf(hasher, &root.join(name))).collect();
     let mut all = start(what);
     let mut files = 0;
-    let mut newest: Option<(i64, &Path)> = None;
     for (name, leaf) in names.iter().zip(leaves) {
         let leaf = leaf.map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::Interrupted => {
@@ -249,16 +246,12 @@ fn combine(
                 Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
             }
         })?;
-        let Some((kind, hash, mtime)) = leaf else { continue };
+        let Some((kind, hash)) = leaf else { continue };
         let bytes = name.as_os_str().as_bytes();
         all.update(&[kind]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes).update(hash.as_bytes());
         files += 1;
-        if newest.is_none_or(|(latest, _)| mtime > latest) {
-            newest = Some((mtime, name));
-        }
     }
-    let newest = newest.and_then(|(_, name)| Utf8PathBuf::from_path_buf(root.join(name)).ok());
-    Ok(SourceHash { hash: finish(&all), files, newest })
+    Ok(SourceHash { hash: finish(&all), files })
 }
 
 /// None for a file that git tracks but is deleted, and for what is neither file nor link.
@@ -268,7 +261,6 @@ fn leaf(hasher: &Hasher, path: &Path) -> io::Result<Leaf> {
         Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mtime = stat::nanoseconds(metadata.mtime(), metadata.mtime_nsec());
     if metadata.is_symlink() {
         let target = fs::read_link(path)?;
         let mut hash = blake3::Hasher::new();
@@ -279,18 +271,18 @@ fn leaf(hasher: &Hasher, path: &Path) -> io::Result<Leaf> {
         {
             hash.update(b"\0").update(hasher.file_with(path, &metadata)?.as_bytes());
         }
-        return Ok(Some((b'l', hash.finalize(), mtime)));
+        return Ok(Some((b'l', hash.finalize())));
     }
     if !metadata.is_file() {
         return Ok(None);
     }
     let kind = if is_executable(&metadata) { b'x' } else { b'f' };
-    Ok(Some((kind, hasher.file_with(path, &metadata)?, mtime)))
+    Ok(Some((kind, hasher.file_with(path, &metadata)?)))
 }
 
 impl SourceHash {
     fn of_nothing(what: &str) -> SourceHash {
-        SourceHash { hash: finish(&start(what)), files: 0, newest: None }
+        SourceHash { hash: finish(&start(what)), files: 0 }
     }
 }
 

@@ -1,28 +1,21 @@
-//! The state directory: making and recognising it, the lock on it, and the records in it.
+//! The state directory: making it, the lock on it, and the records in it.
 //!
 //! Unaware of how a record comes about, and of when one is good.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::layout::Layout;
+use super::layout::{self, FORMAT, Layout, MARKER, MARKER_TEXT, Marker};
 use super::manifest::{Manifest, Times};
 use super::record::Record;
 use crate::fs::disk::{self, At, DiskError};
-
-/// Name of the file that says that a directory is a state directory.
-pub const MARKER: &str = "STATE";
-/// What the marker begins with; the format's number follows.
-const MARKER_TEXT: &str = "optbuild state, format ";
-/// Of the state directories that this program makes and can use.
-const FORMAT: u32 = 1;
+use crate::sync::lock;
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +60,9 @@ pub struct LockInfo {
     pub since: Timestamp,
 }
 
+/// Directories, and for each the places in it with the hashes of what was put there.
+pub type Published = BTreeMap<Utf8PathBuf, BTreeMap<String, String>>;
+
 /// The right to change a state directory. Ends when it is dropped, or with the process.
 #[derive(Debug)]
 pub struct Lock {
@@ -84,7 +80,7 @@ impl State {
     /// Opens the state directory `root`, an absolute path. With `create`, makes it where there is none.
     pub fn open(root: &Utf8Path, create: bool) -> Result<State, StateError> {
         let layout = Layout::new(root);
-        match marker(root.as_std_path()).at("read", layout.marker())? {
+        match layout::marker(root.as_std_path()).at("read", layout.marker())? {
             Marker::Format(format) if format > FORMAT => {
                 return Err(StateError::Newer { path: root.to_owned(), format });
             }
@@ -169,11 +165,11 @@ impl State {
 
     /// What was found damaged since this was last asked, as sentences. What is damaged counts as not there.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.warnings))
     }
 
     fn warn(&self, text: String) {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = lock(&self.warnings);
         if !warnings.contains(&text) {
             warnings.push(text);
         }
@@ -258,6 +254,18 @@ impl State {
         disk::remove_tree(&self.layout.record_times(fingerprint))
     }
 
+    /// What was put into which directory by any run: the place there, and the hash of what was put.
+    ///
+    /// A damaged note is the same as none: outputs are put there again.
+    pub fn published(&self) -> Result<Published, DiskError> {
+        Ok(disk::read_json(&self.layout.published())?.unwrap_or_default())
+    }
+
+    /// Notes it, durably.
+    pub fn put_published(&self, all: &Published) -> Result<(), DiskError> {
+        disk::write_json(&self.layout.published(), all)
+    }
+
     /// The manifest with this hash; none, with a warning, when it is damaged.
     pub fn manifest(&self, hash: &str) -> Result<Option<Manifest>, DiskError> {
         let path = self.layout.manifest(hash);
@@ -283,34 +291,4 @@ impl Drop for Lock {
         // What it says is only for those who find it locked, and closing the file unlocks it.
         let _ = self.file.set_len(0);
     }
-}
-
-/// Whether a directory is one of optbuild's state directories, of whatever format.
-pub fn is_state_dir(path: &Path) -> bool {
-    matches!(marker(path), Ok(Marker::Format(_)))
-}
-
-enum Marker {
-    None,
-    /// A file of that name that is no marker.
-    Other,
-    Format(u32),
-}
-
-fn marker(root: &Path) -> io::Result<Marker> {
-    let mut text = String::new();
-    let file = match File::open(root.join(MARKER)) {
-        Ok(file) if file.metadata()?.is_file() => file,
-        Ok(_) => return Ok(Marker::Other),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Marker::None);
-        }
-        Err(error) => return Err(error),
-    };
-    match file.take(256).read_to_string(&mut text) {
-        Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
-        _ => {}
-    }
-    let format = text.strip_prefix(MARKER_TEXT).and_then(|rest| rest.trim().parse().ok());
-    Ok(format.map_or(Marker::Other, Marker::Format))
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -18,6 +18,7 @@ use super::hash::Hasher;
 use crate::fs::disk::{self, At, DiskError};
 use crate::fs::stat::{self, Stat};
 use crate::plan::ToolUse;
+use crate::sync::lock;
 
 /// Changes when identities are made of something else, or are kept by something else.
 const FORMAT: u32 = 3;
@@ -66,8 +67,7 @@ struct Identity {
 impl ToolIdentities {
     /// With the cache in this file, which need not exist. A damaged one is the same as none.
     pub fn open(file: &Utf8Path) -> Result<ToolIdentities, DiskError> {
-        let stored: Option<(u32, BTreeMap<String, Identity>)> =
-            disk::read_if_there(file)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let stored: Option<(u32, BTreeMap<String, Identity>)> = disk::read_json(file)?;
         let tools = stored.filter(|(format, _)| *format == FORMAT).map(|(_, tools)| tools).unwrap_or_default();
         let known = Mutex::new(Known { tools, changed: false });
         Ok(ToolIdentities { file: Some(file.to_owned()), known, sysroots: Mutex::default() })
@@ -129,7 +129,7 @@ impl ToolIdentities {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     /// The program that runs: the tool itself, or the one of the toolchain that rustup would start.
@@ -139,7 +139,7 @@ impl ToolIdentities {
             return Ok(path.to_owned());
         }
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Ok(path.to_owned()) };
-        let mut sysroots = self.sysroots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sysroots = lock(&self.sysroots);
         let sysroot = match sysroots.get(directory) {
             Some(sysroot) => sysroot.clone(),
             None => {

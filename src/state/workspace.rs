@@ -5,21 +5,22 @@
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
-use crate::fs::disk::{self, At, DiskError};
+use crate::fs::disk::{self, DiskError};
+use crate::names::{FingerprintId, StageName};
 use crate::pipeline::StartsFrom;
 
 /// Which stage changed a workspace last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceState {
-    pub stage: String,
-    pub fingerprint: String,
+    pub stage: StageName,
+    pub fingerprint: FingerprintId,
     /// The stage has begun, and has not finished.
     pub dirty: bool,
     /// Fingerprints of the stages on whose work this one goes on, each from the state that the one before it has left; its own
     /// last.
     #[serde(default)]
-    pub lineage: Vec<String>,
+    pub lineage: Vec<FingerprintId>,
 }
 
 /// A stage that wants to start in a workspace.
@@ -43,7 +44,7 @@ pub enum WorkspaceDecision {
     Continue,
     /// Another stage must run first.
     RunFirst {
-        stage: String,
+        stage: StageName,
         /// A sentence: what is wrong with the workspace.
         why: String,
     },
@@ -87,7 +88,7 @@ pub fn may_start(state: Option<&WorkspaceState>, candidate: Candidate<'_>) -> Wo
         (Some(state), _) if state.stage != predecessor => format!("the workspace was last left by `{}`", state.stage),
         _ => format!("the workspace was left by an earlier version of `{predecessor}`"),
     };
-    WorkspaceDecision::RunFirst { stage: predecessor.to_string(), why }
+    WorkspaceDecision::RunFirst { stage: predecessor.into(), why }
 }
 
 /// The state of a workspace; none when there is no such directory, or nobody knows.
@@ -95,8 +96,7 @@ pub fn read(layout: &Layout, name: &str) -> Result<Option<WorkspaceState>, DiskE
     if !layout.workspace(name).is_dir() {
         return Ok(None);
     }
-    let bytes = disk::read_if_there(&layout.workspace_state(name))?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    disk::read_json(&layout.workspace_state(name))
 }
 
 /// Notes, durably, that a stage is about to change the workspace, from the state that the stage with the fingerprint `predecessor`
@@ -127,8 +127,7 @@ pub fn mark_clean(layout: &Layout, name: &str, stage: &str, fingerprint: &str) -
 }
 
 fn write(layout: &Layout, name: &str, state: &WorkspaceState) -> Result<(), DiskError> {
-    let path = layout.workspace_state(name);
-    disk::write_durably(&path, &serde_json::to_vec(state).at("write", &path)?)
+    disk::write_json(&layout.workspace_state(name), state)
 }
 
 /// Removes a workspace.
@@ -136,117 +135,4 @@ pub fn clean(layout: &Layout, name: &str) -> Result<(), DiskError> {
     // First the note: a workspace without one is in no state, half a workspace with one would be trusted.
     disk::remove_durably(&layout.workspace_state(name))?;
     disk::discard(&layout.workspace(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STAGE: Candidate<'_> = Candidate {
-        stage: "second",
-        fingerprint: "f2",
-        starts_from: StartsFrom::Predecessor,
-        predecessor: Some("first"),
-        predecessor_record: Some("f1"),
-    };
-
-    fn left_by(stage: &str, fingerprint: &str, dirty: bool) -> WorkspaceState {
-        let lineage = vec!["f1".into(), fingerprint.into()];
-        WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty, lineage }
-    }
-
-    fn runs_first(decision: WorkspaceDecision, because: &str) {
-        match decision {
-            WorkspaceDecision::RunFirst { stage, why } => {
-                assert_eq!(stage, "first");
-                assert!(why.contains(because), "{why}");
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn starts_after_its_predecessor() {
-        assert_eq!(may_start(Some(&left_by("first", "f1", false)), STAGE), WorkspaceDecision::Start);
-    }
-
-    #[test]
-    fn continues_where_it_was_interrupted_under_the_same_fingerprint() {
-        assert_eq!(may_start(Some(&left_by("second", "f2", true)), STAGE), WorkspaceDecision::Continue);
-        runs_first(may_start(Some(&left_by("second", "old", true)), STAGE), "interrupted");
-    }
-
-    #[test]
-    fn starts_after_a_predecessor_that_was_killed_behind_its_record() {
-        assert_eq!(may_start(Some(&left_by("first", "f1", true)), STAGE), WorkspaceDecision::Start);
-    }
-
-    #[test]
-    fn does_not_start_from_any_other_state() {
-        runs_first(may_start(None, STAGE), "empty");
-        runs_first(may_start(Some(&left_by("first", "f0", true)), STAGE), "interrupted");
-        runs_first(may_start(Some(&left_by("first", "f0", false)), STAGE), "earlier version");
-        runs_first(may_start(Some(&left_by("third", "f3", false)), STAGE), "`third`");
-        runs_first(may_start(Some(&left_by("second", "f2", false)), STAGE), "`second`");
-        let unrecorded = Candidate { predecessor_record: None, ..STAGE };
-        runs_first(may_start(Some(&left_by("first", "f1", false)), unrecorded), "no record");
-    }
-
-    #[test]
-    fn the_first_stage_and_one_that_starts_from_any_state_always_start() {
-        let first = Candidate { predecessor: None, predecessor_record: None, ..STAGE };
-        let any = Candidate { starts_from: StartsFrom::Any, ..STAGE };
-        for state in [None, Some(left_by("third", "f3", true))] {
-            assert_eq!(may_start(state.as_ref(), first), WorkspaceDecision::Start);
-            assert_eq!(may_start(state.as_ref(), any), WorkspaceDecision::Start);
-        }
-    }
-
-    #[test]
-    fn starts_from_what_later_stages_have_added_to() {
-        let later = Candidate { starts_from: StartsFrom::Later, ..STAGE };
-        for state in [left_by("third", "f3", false), left_by("third", "f3", true), left_by("second", "f2", false)] {
-            assert_eq!(may_start(Some(&state), later), WorkspaceDecision::Start);
-        }
-        let other = WorkspaceState { lineage: vec!["f0".into(), "f3".into()], ..left_by("third", "f3", false) };
-        runs_first(may_start(Some(&other), later), "`third`");
-        runs_first(may_start(None, later), "empty");
-        let unrecorded = Candidate { predecessor_record: None, ..later };
-        runs_first(may_start(Some(&left_by("third", "f3", false)), unrecorded), "no record");
-    }
-
-    #[test]
-    fn the_lineage_ends_where_a_stage_begins_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::new(camino::Utf8Path::from_path(directory.path()).unwrap());
-        std::fs::create_dir_all(layout.workspace("tree")).unwrap();
-        let lineage = || read(&layout, "tree").unwrap().unwrap().lineage;
-        mark_dirty(&layout, "tree", "first", "f1", None).unwrap();
-        mark_clean(&layout, "tree", "first", "f1").unwrap();
-        mark_dirty(&layout, "tree", "second", "f2", Some("f1")).unwrap();
-        mark_clean(&layout, "tree", "second", "f2").unwrap();
-        mark_dirty(&layout, "tree", "third", "f3", Some("f2")).unwrap();
-        assert_eq!(lineage(), ["f1", "f2", "f3"]);
-        mark_dirty(&layout, "tree", "second", "g2", Some("f1")).unwrap();
-        assert_eq!(lineage(), ["f1", "g2"]);
-        mark_dirty(&layout, "tree", "first", "g1", None).unwrap();
-        assert_eq!(lineage(), ["g1"]);
-    }
-
-    #[test]
-    fn a_note_without_its_workspace_is_worth_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::new(camino::Utf8Path::from_path(directory.path()).unwrap());
-        let first = |dirty| WorkspaceState { lineage: vec!["f1".into()], ..left_by("first", "f1", dirty) };
-        mark_dirty(&layout, "tree", "first", "f1", None).unwrap();
-        assert_eq!(read(&layout, "tree").unwrap(), None);
-        std::fs::create_dir(layout.workspace("tree")).unwrap();
-        assert_eq!(read(&layout, "tree").unwrap(), Some(first(true)));
-        mark_clean(&layout, "tree", "first", "f1").unwrap();
-        assert_eq!(read(&layout, "tree").unwrap(), Some(first(false)));
-        std::fs::write(layout.workspace_state("tree"), "{\"stage\":").unwrap();
-        assert_eq!(read(&layout, "tree").unwrap(), None);
-        clean(&layout, "tree").unwrap();
-        assert!(!layout.workspace("tree").exists() && !layout.workspace_state("tree").exists());
-    }
 }

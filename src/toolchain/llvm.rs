@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::packages::{self, BOLT_RUNTIME, Manager, PROFILE_RUNTIME};
 use super::rust::Rust;
-use super::{Tool, file_name, formats, search, version};
+use super::{LLVM_MAJORS, Tool, file_name, formats, installed, version};
 use crate::facts::Facts;
 use crate::plan::Gap;
 use crate::profile::header::{Header, HeaderKind};
@@ -86,10 +86,10 @@ pub fn cplusplus(facts: &Facts, compiler: &Utf8Path) -> Result<Utf8PathBuf, Gap>
     let renamed = name.replacen(from, to, 1);
     let same_dir = compiler.with_file_name(&renamed);
     facts.program(same_dir.as_str()).or_else(|| beside(facts, compiler, to)).ok_or_else(|| {
-        let package = packages::package(Manager::of(facts), to, major_or_default(clang_major(facts, compiler)));
+        let major = major_or_default(clang_major(facts, compiler));
         Gap {
             what: format!("there is no C++ compiler `{renamed}` beside {compiler}"),
-            remedy: packages::remedy(facts, to, package.as_deref()),
+            remedy: packages::remedy_of_llvm(facts, to, major),
         }
     })
 }
@@ -105,8 +105,7 @@ pub fn profdata_for_clang(facts: &Facts, clang: &Utf8Path) -> Result<Tool, Gap> 
             what: format!("there is no `llvm-profdata` beside {clang}, and which LLVM that is of is not known"),
             remedy: "name one with the stage's `profdata`".into(),
         })?;
-        let version = version::of(facts, "llvm-profdata", &path);
-        return Ok(Tool { path, version });
+        return Ok(Tool::at(facts, "llvm-profdata", path));
     };
     let beside = beside(facts, clang, "llvm-profdata").into_iter();
     profdata_of(facts, major, beside, &format!("{clang}, which is of LLVM {major}"))
@@ -120,8 +119,7 @@ pub fn profdata_for_clang(facts: &Facts, clang: &Utf8Path) -> Result<Tool, Gap> 
 pub fn profdata_for_rustc(facts: &Facts, rust: &Rust) -> Result<Tool, Gap> {
     let own = rust.sysroot.join("lib/rustlib").join(&rust.host).join("bin/llvm-profdata");
     if let Some(path) = facts.program(own.as_str()) {
-        let version = version::of(facts, "llvm-profdata", &path);
-        return Ok(Tool { path, version });
+        return Ok(Tool::at(facts, "llvm-profdata", path));
     }
     let Some(llvm) = &rust.llvm else {
         return Err(Gap {
@@ -150,19 +148,16 @@ pub fn profdata_for_profile(facts: &Facts, header: Header) -> Result<Tool, Gap> 
         }
         HeaderKind::Indexed => major >= formats::first_reader(version).unwrap_or(formats::newest_known() + 1),
     };
-    let found = search::LLVM_MAJORS.rev().filter(|major| fits(*major)).find_map(|major| {
-        let tools = search::installed(facts, "llvm-profdata", major).map(|path| {
-            let version = version::of(facts, "llvm-profdata", &path);
-            Tool { path, version }
-        });
-        tools.into_iter().find(|tool| tool.llvm_major() == Some(major))
-    });
+    let found = LLVM_MAJORS
+        .rev()
+        .filter(|major| fits(*major))
+        .find_map(|major| profdata_among(facts, major, installed(facts, "llvm-profdata", major)));
     let (kind, readers) = match header.kind {
         HeaderKind::Raw => ("raw", formats::raw_in_words(version)),
         HeaderKind::Indexed => ("indexed", formats::indexed_in_words(version)),
     };
     found.ok_or_else(|| {
-        let major = search::LLVM_MAJORS.rev().find(|major| fits(*major) && *major <= formats::newest_known());
+        let major = LLVM_MAJORS.rev().find(|major| fits(*major) && *major <= formats::newest_known());
         let package = packages::package(Manager::of(facts), "llvm-profdata", major.unwrap_or(formats::newest_known()));
         Gap {
             what: format!(
@@ -180,18 +175,15 @@ fn profdata_of(
     preferred: impl Iterator<Item = Utf8PathBuf>,
     reader: &str,
 ) -> Result<Tool, Gap> {
-    let installed = search::installed(facts, "llvm-profdata", major);
-    let mut tools = preferred.chain(installed).map(|path| {
-        let version = version::of(facts, "llvm-profdata", &path);
-        Tool { path, version }
-    });
-    tools.find(|tool| tool.llvm_major() == Some(major)).ok_or_else(|| {
-        let package = packages::package(Manager::of(facts), "llvm-profdata", major);
-        Gap {
-            what: format!("there is no `llvm-profdata` that writes profiles for {reader}"),
-            remedy: packages::remedy(facts, "llvm-profdata", package.as_deref()),
-        }
+    let all = preferred.chain(installed(facts, "llvm-profdata", major));
+    profdata_among(facts, major, all).ok_or_else(|| Gap {
+        what: format!("there is no `llvm-profdata` that writes profiles for {reader}"),
+        remedy: packages::remedy_of_llvm(facts, "llvm-profdata", major),
     })
+}
+
+fn profdata_among(facts: &Facts, major: u64, paths: impl Iterator<Item = Utf8PathBuf>) -> Option<Tool> {
+    paths.map(|path| Tool::at(facts, "llvm-profdata", path)).find(|tool| tool.llvm_major() == Some(major))
 }
 
 /// Checks that a clang has the library that instrumented programs are linked with.
@@ -218,10 +210,9 @@ pub fn profile_runtime(facts: &Facts, clang: &Utf8Path) -> Result<(), Gap> {
         return Ok(());
     }
     let major = major_or_default(clang_major(facts, clang));
-    let package = packages::package(Manager::of(facts), PROFILE_RUNTIME, major);
     Err(Gap {
         what: format!("{clang} has no profile runtime (libclang_rt.profile), which instrumented programs need"),
-        remedy: packages::remedy(facts, PROFILE_RUNTIME, package.as_deref()),
+        remedy: packages::remedy_of_llvm(facts, PROFILE_RUNTIME, major),
     })
 }
 
@@ -235,10 +226,9 @@ pub fn bolt_runtime(facts: &Facts, llvm_bolt: &Utf8Path) -> Result<Utf8PathBuf, 
     let paths = ["lib", "lib64"].map(|lib| prefix.join(lib).join("libbolt_rt_instr.a"));
     paths.into_iter().find(|path| facts.exists(path)).ok_or_else(|| {
         let major = version::of(facts, "llvm-bolt", llvm_bolt).map(|version| version.major);
-        let package = packages::package(Manager::of(facts), BOLT_RUNTIME, major_or_default(major));
         Gap {
             what: format!("{llvm_bolt} has no runtime library (libbolt_rt_instr.a), which instrumenting needs"),
-            remedy: packages::remedy(facts, BOLT_RUNTIME, package.as_deref()),
+            remedy: packages::remedy_of_llvm(facts, BOLT_RUNTIME, major_or_default(major)),
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use semver::{Version, VersionReq};
 
-use super::search::{LLVM_MAJORS, is_llvm};
+use super::{LLVM_MAJORS, is_llvm};
 use crate::facts::Facts;
 
 /// The LLVM that is proposed where any will do.
@@ -123,6 +123,11 @@ pub(crate) fn remedy(facts: &Facts, tool: &str, package: Option<&str>) -> String
         (None, "cargo" | "rustc" | "rustup") => "install Rust: https://rustup.rs".into(),
         (None, _) => "install it, or put its directory into PATH".into(),
     }
+}
+
+/// The same for a tool or library of one LLVM.
+pub(crate) fn remedy_of_llvm(facts: &Facts, tool: &str, major: u64) -> String {
+    remedy(facts, tool, package(Manager::of(facts), tool, major).as_deref())
 }
 
 #[cfg(test)]

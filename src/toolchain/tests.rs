@@ -18,17 +18,10 @@ fn pipeline(tools: &str, llvm: &str) -> Pipeline {
         description: String::new(),
     };
     Pipeline {
-        name: "test".into(),
-        description: String::new(),
-        file: "/p/pipeline.toml".into(),
         dirs: vec!["/p".into()],
         vars: [("llvm".into(), variable)].into(),
         tools: toml::from_str::<indexmap::IndexMap<String, ToolDecl>>(tools).unwrap(),
-        outputs: Default::default(),
-        stages: Vec::new(),
-        unused_templates: Vec::new(),
-        used: Default::default(),
-        hash: String::new(),
+        ..Pipeline::default()
     }
 }
 
@@ -223,12 +216,12 @@ fn doctor_finds_what_a_pipeline_lacks() {
     assert_eq!(rows.len(), 5);
 
     let sudo = machine(&[("apt-get", "/usr/bin/apt-get"), ("sudo", "/usr/bin/sudo")], &[("id -u", "1000\n")]);
-    let commands = install::install_command(&sudo, &rows).unwrap();
+    let commands = doctor::install_command(&sudo, &rows).unwrap();
     let lines: Vec<String> = commands.iter().map(|command| command.join(" ")).collect();
     assert_eq!(lines, ["sudo apt-get update", "sudo apt-get install -y bolt-19 bolt-22 clang-22"]);
     let root = machine(&[("sudo", "/usr/bin/sudo")], &[("id -u", "0\n")]);
-    assert_eq!(install::install_command(&root, &rows).unwrap()[0], ["apt-get", "update"]);
-    assert_eq!(install::install_command(&root, &[]), None);
+    assert_eq!(doctor::install_command(&root, &rows).unwrap()[0], ["apt-get", "update"]);
+    assert_eq!(doctor::install_command(&root, &[]), None);
 }
 
 /// Swap space is memory as well, if a slow one.

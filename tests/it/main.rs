@@ -60,6 +60,7 @@ mod process {
     mod signals;
     mod start;
     mod support;
+    mod tail;
     mod tree;
 }
 mod profile {
@@ -101,6 +102,7 @@ mod review {
 }
 mod rules {
     mod failing;
+    mod library;
     mod looking;
     mod names;
     mod plan;
@@ -126,6 +128,7 @@ mod state {
     mod manifest;
     mod store;
     mod timing;
+    mod workspace;
 }
 mod stream {
     mod damage;

@@ -6,11 +6,13 @@ mod tools;
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
+use crate::run::select::Request;
+
 pub use looking::{
     ArtifactsArgs, HistoryArgs, HistoryCommand, HistoryDiffArgs, LastRunArgs, LogsArgs, ReportArgs, ReportFormat,
     StageArgs, StatusArgs,
 };
-pub use tools::{CompareArgs, MergeArgs};
+pub use tools::{CompareArgs, DiffArgs, ExportArgs, MergeArgs, Profile, ProfileForm, ShowArgs};
 
 /// Runs optimised builds (PGO, BOLT, LTO) as resumable pipelines.
 #[derive(Debug, Parser)]
@@ -66,7 +68,7 @@ pub enum Command {
     /// Look at profiles
     Profile {
         #[command(subcommand)]
-        profile: super::profile::Profile,
+        profile: Profile,
     },
     /// Remove build directories; records and outputs stay
     Clean(CleanArgs),
@@ -163,6 +165,14 @@ pub struct SelectionArgs {
     pub accept_stale: bool,
 }
 
+impl SelectionArgs {
+    /// The flags as a request.
+    pub fn request(&self) -> Request {
+        let SelectionArgs { from, until, only, skip, force, fresh, accept_stale } = self.clone();
+        Request { from, until, only, skip, force, fresh, accept_stale }
+    }
+}
+
 /// How a run goes about it.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "How")]
@@ -241,6 +251,21 @@ pub struct PlanArgs {
     pub record_facts: Option<Utf8PathBuf>,
 }
 
+impl PlanArgs {
+    /// The plan as text, for this machine.
+    pub fn of(pipeline: &PipelineArgs, selection: &SelectionArgs) -> PlanArgs {
+        PlanArgs {
+            pipeline: pipeline.clone(),
+            selection: selection.clone(),
+            shell: false,
+            dot: false,
+            mermaid: false,
+            facts: None,
+            record_facts: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
     /// The pipeline [default: what optbuild itself can use]
@@ -270,7 +295,8 @@ pub struct GcArgs {
     /// Keep what the last N runs made or used
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub keep_runs: usize,
-    /// Go on with the oldest runs until no more than this is used, as `20 GiB`; the last run is always kept
+    /// Remove no more than it takes to use no more than this, as `20 GiB`: the oldest first, also of the last N runs, but nothing
+    /// that the last run made or used
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<bytesize::ByteSize>,
     /// The state directory [default: .optbuild here or in a directory above]

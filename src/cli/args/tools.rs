@@ -1,7 +1,7 @@
-//! Commands that need no pipeline: merging profiles, comparing builds.
+//! Commands for profiles and builds, of a pipeline or of elsewhere.
 
 use camino::Utf8PathBuf;
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::Settings;
 
@@ -11,7 +11,7 @@ pub struct MergeArgs {
     #[arg(required_unless_present = "weighted_input")]
     pub input: Vec<Utf8PathBuf>,
     /// A file or directory whose counts count N times; may be given more than once
-    #[arg(long, value_name = "N,FILE", value_parser = crate::cli::merge::weighted)]
+    #[arg(long, value_name = "N,FILE", value_parser = weighted)]
     pub weighted_input: Vec<(u64, Utf8PathBuf)>,
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
@@ -72,3 +72,68 @@ Examples:
   optbuild compare old/rg new/rg --workload 'count={program} -c foo corpus' --workload 'list={program} --files'
   optbuild compare demo:shell-plain.sqlsh demo:shell.sqlsh --workloads demo:compare
   optbuild compare stage2-old stage2-new --rustc-perf ~/rustc-perf --fail-above 1%";
+
+/// Reads `N,FILE`.
+fn weighted(text: &str) -> Result<(u64, Utf8PathBuf), String> {
+    let parts = text.split_once(',').and_then(|(weight, path)| Some((weight.trim().parse::<u64>().ok()?, path)));
+    let good = parts.filter(|(weight, path)| *weight > 0 && !path.is_empty());
+    good.map(|(weight, path)| (weight, path.into())).ok_or_else(|| "a weighted input is written as `3,FILE`".into())
+}
+
+/// What is done with profiles.
+#[derive(Debug, Subcommand)]
+pub enum Profile {
+    /// Show what is in a profile: its kind and version, who reads it, functions and counts
+    Show(ShowArgs),
+    /// Compare two profiles: how far they overlap, and which functions changed most
+    Diff(DiffArgs),
+    /// Pack the merged profiles of a pipeline into a bundle, for `run --profiles` elsewhere
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The pipeline [default: that of the last run]
+    #[arg(value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// The file to write, usually NAME.tar.zst
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Utf8PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// A raw or merged profile of LLVM, a profile of BOLT, or the output of a stage of the last run
+    #[arg(value_name = "FILE|STAGE.OUTPUT")]
+    pub profile: String,
+    #[command(flatten)]
+    pub form: ProfileForm,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DiffArgs {
+    /// The profile to compare with: a file, or the output of a stage of the last run
+    #[arg(value_name = "FILE|STAGE.OUTPUT")]
+    pub base: String,
+    /// The other profile, of the same kind
+    #[arg(value_name = "FILE|STAGE.OUTPUT")]
+    pub other: String,
+    #[command(flatten)]
+    pub form: ProfileForm,
+}
+
+/// How profiles are shown.
+#[derive(Debug, Clone, Args)]
+pub struct ProfileForm {
+    /// How many functions to list
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The llvm-profdata that reads the profile [default: one that fits its version]
+    #[arg(long, value_name = "TOOL")]
+    pub profdata: Option<Utf8PathBuf>,
+}

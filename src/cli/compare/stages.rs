@@ -7,9 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::args::{PipelineArgs, Settings};
 use super::super::exit::Usage;
-use super::super::plan::off;
 use super::super::project::{Mode, Project};
-use super::{Asked, Env};
+use super::{CommandLine, Env};
 use crate::pipeline::OutputRef;
 use crate::plan::{Arg, Command, Late, Part, Symbol};
 use crate::run::resolve::Resolver;
@@ -54,15 +53,15 @@ fn made(project: &Project, pipeline: &str, output: &OutputRef) -> Result<(Utf8Pa
         Some(found) => Ok((project.layout.root().join(&found.path), found.hash.clone())),
         None => {
             let names: Vec<&str> = record.outputs.keys().map(String::as_str).collect();
-            let there = names.join("`, `");
-            Err(Usage(format!("stage `{stage}` has no output `{}`; it has `{there}`", output.output)).into())
+            let names = names.join("`, `");
+            Err(Usage(format!("stage `{stage}` has no output `{}`; it has `{names}`", output.output)).into())
         }
     }
 }
 
 /// The workloads of a stage, and the environments that a comparison stage gives its sides.
-pub(super) struct OfStage {
-    pub workloads: Vec<Asked>,
+pub(super) struct StageWorkloads {
+    pub workloads: Vec<CommandLine>,
     pub base_env: Env,
     pub candidate_env: Env,
 }
@@ -71,7 +70,7 @@ pub(super) struct OfStage {
 ///
 /// # Errors
 /// When there is no such stage, it has no workloads, or they need what has not been made.
-pub(super) fn workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Result<OfStage> {
+pub(super) fn workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Result<StageWorkloads> {
     let Some((pipeline, stage)) = name.rsplit_once(':') else {
         return Err(Usage(format!("`{name}` names no stage: write `--workloads PIPELINE:STAGE`")).into());
     };
@@ -80,7 +79,7 @@ pub(super) fn workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> 
         let known: Vec<String> = project.pipeline.stages.iter().map(|stage| stage.common.name.clone()).collect();
         return Err(Usage(no_stage(stage, &known)).into());
     }
-    let planned = stage::workloads::workloads(&project.pipeline, &project.facts, stage, &off(&project))?;
+    let planned = stage::workloads::workloads(&project.pipeline, &project.facts, stage, &project.off())?;
     let mut resolver = Resolver::default();
     let commands = planned.commands.iter().flat_map(|(_, command)| args_of(command));
     for arg in commands.chain(planned.base_env.values()).chain(planned.candidate_env.values()) {
@@ -93,7 +92,7 @@ pub(super) fn workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> 
     let text = |arg: &Arg| {
         resolver
             .text(arg)
-            .map_err(|error| Usage(format!("a workload of `{name}` cannot be run outside of it: {error}")))
+            .map_err(|error| Usage(format!("a workload of `{name}` cannot be run outside of the stage: {error}")))
     };
     let env = |env: &BTreeMap<String, Arg>| -> Result<Env> {
         env.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect()
@@ -109,9 +108,9 @@ pub(super) fn workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> 
             return Err(Usage(what).into());
         }
         let words = command.argv.iter().map(text).collect::<Result<Vec<String>, _>>()?;
-        workloads.push(Asked { name: title.clone(), words, env: env(&command.env)?, cwd: Some(cwd) });
+        workloads.push(CommandLine { name: title.clone(), words, env: env(&command.env)?, cwd: Some(cwd) });
     }
-    Ok(OfStage { workloads, base_env: env(&planned.base_env)?, candidate_env: env(&planned.candidate_env)? })
+    Ok(StageWorkloads { workloads, base_env: env(&planned.base_env)?, candidate_env: env(&planned.candidate_env)? })
 }
 
 fn args_of(command: &Command) -> impl Iterator<Item = &Arg> {

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 
-use super::DiffArgs;
 use super::subject::{Format, Subject, list};
+use crate::cli::args::DiffArgs;
 use crate::cli::exit::Usage;
-use crate::cli::look;
-use crate::cli::plan::print;
+use crate::cli::output::{look, print};
 use crate::op::merge::tools::Level;
 use crate::profile::fdata;
 use crate::profile::figures::{Counts, compare};
@@ -17,7 +16,7 @@ use crate::report::info::{ChangeInfo, DiffInfo, diff_text};
 
 /// How two profiles differ.
 pub(super) fn diff(args: &DiffArgs) -> Result<u8> {
-    let [base, other] = [Subject::find(&args.base, &args.how)?, Subject::find(&args.other, &args.how)?];
+    let [base, other] = [Subject::find(&args.base, &args.form)?, Subject::find(&args.other, &args.form)?];
     let (a, b) = match (&base.format, &other.format) {
         (Format::Llvm(..), Format::Llvm(..)) => (counts(&base)?, counts(&other)?),
         (Format::Bolt(a), Format::Bolt(b)) => bolt(a, b),
@@ -27,7 +26,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<u8> {
             return Err(Usage(format!("{} and {} cannot be compared; {message}", base.path, other.path)).into());
         }
     };
-    let found = compare(&a, &b, args.how.top);
+    let found = compare(&a, &b, args.form.top);
     let readable = |names: Vec<String>| names.iter().map(|name| demangle(name)).collect();
     let changes = found.changes.into_iter().map(|change| ChangeInfo {
         demangled: demangle(&change.name),
@@ -49,14 +48,14 @@ pub(super) fn diff(args: &DiffArgs) -> Result<u8> {
         only_other: found.only_other,
         changes: changes.collect(),
     };
-    if args.how.json {
+    if args.form.json {
         print(&format!("{:#}\n", serde_json::json!(info)))?;
         return Ok(0);
     }
     for names in [&mut info.mismatched, &mut info.only_base, &mut info.only_other] {
         *names = readable(std::mem::take(names));
     }
-    print(&diff_text(&info, args.how.top, look()))?;
+    print(&diff_text(&info, args.form.top, look()))?;
     Ok(0)
 }
 

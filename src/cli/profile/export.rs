@@ -7,10 +7,10 @@ use std::io::{BufWriter, Read};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{ExportArgs, matchable, origin};
-use crate::cli::args::LastRunArgs;
+use super::{matchable, origin};
+use crate::cli::args::{ExportArgs, LastRunArgs};
 use crate::cli::exit::Usage;
-use crate::cli::plan::print;
+use crate::cli::output::print;
 use crate::cli::project::{Project, current_dir};
 use crate::op::ORIGIN;
 use crate::pipeline::Stage;
@@ -50,7 +50,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<u8> {
         );
     }
     if !without.is_empty() {
-        super::super::tell(&format!("without the profiles of {}, which have not run", without.join(", ")));
+        super::super::output::tell(&format!("without the profiles of {}, which have not run", without.join(", ")));
     }
     let manifest = Manifest {
         format: FORMAT,
@@ -133,7 +133,7 @@ fn entry(
         files.insert(plain.file.clone(), path);
         return Ok(Entry { role: plain.role, file: plain.file, stage, matchable: None, ..of_bundle });
     }
-    let origin = origin::of(project, stage, record, kind.into())?;
+    let origin = origin::of(project, stage, record, kind)?;
     let mut matchable = None;
     if let Some(binary) = &origin.path
         && let Some(yaml) = matchable::make(project, binary, &path, &work.join(format!("{role}.yaml")))?

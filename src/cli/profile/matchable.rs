@@ -7,8 +7,8 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::cli::output::tell;
 use crate::cli::project::Project;
-use crate::cli::tell;
 use crate::toolchain;
 
 /// Has llvm-bolt write a profile as YAML. None, and it is said why: it cannot.

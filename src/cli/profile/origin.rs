@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::cli::project::Project;
 use crate::pipeline::kind::{bolt, leading_output};
 use crate::pipeline::{Kind, OutputRef, Piece, Stage, Text, VarValue};
 use crate::profile::bundle::{Binary, Source};
 use crate::profile::elf::Binary as Sections;
 use crate::profile::elf::Identity;
 use crate::profile::{self, Format};
+use crate::run::project::Project;
 use crate::state::fingerprint;
 use crate::state::record::{Record, RecordOutcome};
 use crate::toolchain::version;
@@ -25,7 +25,7 @@ pub(in crate::cli) fn sources(project: &Project, gather: &str) -> Result<Vec<Sou
     let mut sources = Vec::new();
     for stage in builds(project, gather) {
         let name = &stage.common.name;
-        let Ok(plan) = project.plan(name, &super::super::plan::off(project)) else { continue };
+        let Ok(plan) = project.plan(name, &project.off()) else { continue };
         let hashes = fingerprint::sources_now(&plan, &project.sources).with_context(|| format!("stage `{name}`"))?;
         for (source, hash) in hashes {
             let path = plan.sources.iter().find(|found| found.name == source).map(|found| found.path.as_path());
@@ -121,7 +121,7 @@ pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Form
 /// The record of the stage whose output a text begins with, in the very version that `record` was made from.
 fn producer(project: &Project, record: &Record, text: &Text) -> Result<Option<Record>> {
     let (Some(candidates), Some(state)) = (leading_output(text), &project.state) else { return Ok(None) };
-    let input = record.inputs.iter().find(|input| candidates.iter().any(|output| output.stage == input.stage));
+    let input = record.inputs.iter().find(|input| candidates.iter().any(|output| input.stage == output.stage));
     match input {
         Some(input) => Ok(state.record(&input.fingerprint)?.filter(|record| record.outcome == RecordOutcome::Done)),
         None => Ok(None),
@@ -132,8 +132,8 @@ fn producer(project: &Project, record: &Record, text: &Text) -> Result<Option<Re
 fn made_from(project: &Project, record: &Record, text: &Text) -> Option<Utf8PathBuf> {
     let state = project.state.as_ref()?;
     place(project, text, &|candidates| {
-        let input = record.inputs.iter().find(|input| candidates.iter().any(|output| output.stage == input.stage))?;
-        let output = candidates.iter().find(|output| output.stage == input.stage)?;
+        let input = record.inputs.iter().find(|input| candidates.iter().any(|output| input.stage == output.stage))?;
+        let output = candidates.iter().find(|output| input.stage == output.stage)?;
         // A gather stage has all copies of a BOLT-instrumented build as its input, where the declaration names one of them.
         Some((state.record(&input.fingerprint).ok().flatten()?, output.clone()))
     })
@@ -196,12 +196,14 @@ fn records(project: &Project, build: &Record) -> Result<BTreeMap<String, Record>
     let mut found: BTreeMap<String, Record> = BTreeMap::new();
     let mut open = vec![build.clone()];
     while let Some(record) = open.pop() {
-        for input in record.inputs.iter().filter(|input| !gathers(&input.stage) && !found.contains_key(&input.stage)) {
+        for input in
+            record.inputs.iter().filter(|input| !gathers(&input.stage) && !found.contains_key(input.stage.as_str()))
+        {
             if let Some(state) = &project.state {
                 open.extend(state.record(&input.fingerprint)?);
             }
         }
-        found.insert(record.stage.clone(), record);
+        found.insert(record.stage.to_string(), record);
     }
     Ok(found)
 }
@@ -222,7 +224,7 @@ fn recorded_sources(project: &Project, gather: &str, records: &BTreeMap<String, 
 
 /// The versions of the tools that records were made with, as far as the tools are still the same.
 fn tools<'r>(project: &Project, records: impl Iterator<Item = &'r Record>) -> Result<BTreeMap<String, String>> {
-    let off = super::super::plan::off(project);
+    let off = project.off();
     let mut versions = BTreeMap::new();
     for record in records {
         let Ok(plan) = project.plan(&record.stage, &off) else { continue };

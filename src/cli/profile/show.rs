@@ -2,10 +2,9 @@
 
 use anyhow::Result;
 
-use super::ShowArgs;
 use super::subject::{Format, Subject, list};
-use crate::cli::look;
-use crate::cli::plan::print;
+use crate::cli::args::ShowArgs;
+use crate::cli::output::{look, print};
 use crate::op::merge::tools::Level;
 use crate::profile::fdata;
 use crate::profile::figures::{Hottest, Statistics};
@@ -16,9 +15,9 @@ use crate::toolchain::formats;
 
 /// What is in a profile.
 pub(super) fn show(args: &ShowArgs) -> Result<u8> {
-    let subject = Subject::find(&args.profile, &args.how)?;
-    let info = info(&subject, args.how.top)?;
-    if args.how.json {
+    let subject = Subject::find(&args.profile, &args.form)?;
+    let info = info(&subject, args.form.top)?;
+    if args.form.json {
         print(&format!("{:#}\n", serde_json::json!(info)))?;
     } else {
         print(&profile_text(&info, look()))?;

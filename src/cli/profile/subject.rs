@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::How;
+use crate::cli::args::ProfileForm;
 use crate::cli::exit::{Machine, Usage};
 use crate::cli::project::{Mode, existing_state, open_state};
 use crate::facts::Facts;
@@ -32,7 +32,7 @@ pub(super) enum Format {
 
 impl Subject {
     /// Finds it.
-    pub fn find(name: &str, how: &How) -> Result<Subject> {
+    pub fn find(name: &str, how: &ProfileForm) -> Result<Subject> {
         let path = path_of(name)?;
         if path.is_dir() {
             return Err(Usage(format!(
@@ -58,7 +58,7 @@ pub(super) fn list(tool: &Utf8Path, path: &Utf8Path, level: Level, each: impl Fn
     tools::list(tool, path, level, each)
 }
 
-fn tool(header: Header, how: &How) -> Result<Utf8PathBuf> {
+fn tool(header: Header, how: &ProfileForm) -> Result<Utf8PathBuf> {
     if let Some(tool) = &how.profdata {
         return Ok(tool.clone());
     }

@@ -18,7 +18,7 @@ impl Console {
                 self.began = Some((stamped.clone(), line));
                 Ok(())
             }
-            Event::StageSkipped { stage, reason } if self.verbose() => {
+            Event::StageSkipped { stage, reason, .. } if self.verbose() => {
                 let line = if self.terminal() {
                     self.paint.dim(&format!("- {stage} skipped: {reason}"))
                 } else {

@@ -24,7 +24,7 @@ pub(super) fn section(report: &Report) -> Option<Markup> {
 fn comparison(compared: &Compared) -> Markup {
     let result = &compared.result;
     // In the order of tables.
-    let metrics: Vec<Metric> = Metric::ALL.into_iter().filter(|metric| is_measured(result, *metric)).collect();
+    let metrics: Vec<Metric> = Metric::all().filter(|metric| is_measured(result, *metric)).collect();
     html! {
         div.card.compared data-comparison=(compared.stage) {
             h3 { (compared.stage) }

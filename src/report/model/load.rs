@@ -9,7 +9,6 @@ use crate::event::{Event, Stamped};
 use crate::fs::disk::DiskError;
 use crate::report::summary::RunSummary;
 use crate::report::summary::alike::Subject;
-use crate::run::alive::is_under_way;
 use crate::state::journal;
 use crate::state::layout::Layout;
 use crate::state::record::Record;
@@ -26,7 +25,7 @@ pub fn past(layout: &Layout, events: &[Stamped]) -> Result<Past, DiskError> {
 /// What went before a run, of the same pipeline with the same variables, the oldest first.
 pub fn earlier(layout: &Layout, run: &RunSummary) -> Result<Vec<RunSummary>, DiskError> {
     let names = journal::runs(layout)?;
-    let before = names.iter().rev().filter(|name| **name < run.run).take(EARLIER);
+    let before = names.iter().rev().filter(|name| name.as_str() < run.run.as_str()).take(EARLIER);
     let mut earlier = Vec::new();
     for name in before {
         let (events, _) = journal::read(&layout.journal(name))?;
@@ -48,14 +47,14 @@ fn made(layout: &Layout, events: &[Stamped]) -> Result<BTreeMap<String, (String,
         let path = layout.record(fingerprint);
         let bytes = crate::fs::disk::read_if_there(&path)?;
         let Some(record) = bytes.and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok()) else { continue };
-        if !reports.contains_key(&record.run) {
+        if !reports.contains_key(record.run.as_str()) {
             let (events, _) = journal::read(&layout.journal(&record.run))?;
-            reports.insert(record.run.clone(), Report::of(&events, &Past::default(), None));
+            reports.insert(record.run.to_string(), Report::of(&events, &Past::default(), None));
         }
-        let known = reports.get(&record.run).and_then(|report| report.stage(stage));
+        let known = reports.get(record.run.as_str()).and_then(|report| report.stage(stage));
         let known = known.filter(|known| known.state == State::Done && *fingerprint == known.fingerprint);
         let stage_then = known.cloned().unwrap_or_else(|| of_record(layout, &record));
-        made.insert(stage.to_string(), (record.run.clone(), stage_then));
+        made.insert(stage.to_string(), (record.run.to_string(), stage_then));
     }
     Ok(made)
 }
@@ -71,10 +70,10 @@ fn of_record(layout: &Layout, record: &Record) -> Stage {
     });
     let facts = super::facts::sort(&record.facts);
     Stage {
-        name: record.stage.clone(),
+        name: record.stage.to_string(),
         state: State::Done,
         duration: record.duration,
-        fingerprint: record.fingerprint.id(),
+        fingerprint: record.fingerprint.id().into(),
         outputs: outputs.collect(),
         inner: facts.inner,
         profile: facts.profile,
@@ -107,7 +106,7 @@ pub struct Read {
 pub fn read(layout: &Layout, run: &str) -> Result<Read, DiskError> {
     let path = layout.journal(run);
     let (mut events, mut warning) = journal::read(&path)?;
-    let running = is_under_way(&events);
+    let running = journal::is_under_way(&events);
     if !running && !events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. })) {
         // It may have come to its end since.
         (events, warning) = journal::read(&path)?;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Bolt, Inner, Profile};
-use crate::compare::files::is_result;
+use crate::compare::result::is_result;
 use crate::event::Fact;
 
 /// A stage.

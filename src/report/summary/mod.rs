@@ -137,7 +137,7 @@ impl RunSummary {
             Event::RunStarted { .. } | Event::RunFinished { .. } | Event::ProcessStarted { .. } => {}
             Event::StepStarted { .. } | Event::ToolsUsed { .. } | Event::Sampled { .. } => {}
             Event::StageUpToDate { stage, saved, .. } => self.stage(stage).status = Status::UpToDate { saved: *saved },
-            Event::StageSkipped { stage, reason } => {
+            Event::StageSkipped { stage, reason, .. } => {
                 self.stage(stage).status = Status::Skipped { reason: reason.clone() };
             }
             Event::StageBlocked { stage, by } => self.stage(stage).status = Status::Blocked { by: by.to_string() },

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{RunSummary, StageSummary, Status};
-use crate::compare::files::is_result;
+use crate::compare::result::is_result;
 
 /// The last known figures of every stage. Made from the summaries of earlier runs, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
+use crate::proc;
 use crate::proc::tree::{self, Proc};
 
 /// In the environment of every command: the directory of its run, below the one that [`end_survivors`] is told.
@@ -68,7 +69,7 @@ pub fn end_survivors(runs: &Utf8Path, supervisors: &[(u32, u64)]) -> Result<(), 
 
 /// Living processes of runs, and of each whether a supervisor is there that ends it.
 fn left(runs: &Utf8Path, supervisors: &[(u32, u64)]) -> Vec<(Proc, bool)> {
-    let all = tree::all();
+    let all = proc::all();
     let parents: BTreeMap<i32, i32> = all.iter().map(|process| (process.pid, process.parent)).collect();
     let ancestors = |pid: i32| {
         let mut seen = BTreeSet::new();
@@ -95,13 +96,11 @@ fn left(runs: &Utf8Path, supervisors: &[(u32, u64)]) -> Vec<(Proc, bool)> {
 
 /// Its environment names a run of this directory.
 fn belongs(pid: i32, runs: &Utf8Path) -> bool {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let start = format!("{RUN_VARIABLE}={runs}/");
-    environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(start.as_bytes()))
+    proc::environment(pid).iter().any(|entry| entry.starts_with(start.as_bytes()))
 }
 
 /// It was started as `optbuild supervise`.
 fn is_supervisor(pid: i32) -> bool {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.split(|byte| *byte == 0).nth(1) == Some(b"supervise".as_slice())
+    proc::arguments(pid).get(1).is_some_and(|word| word == b"supervise")
 }

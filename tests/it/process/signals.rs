@@ -5,7 +5,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::support::processes::{HANG, eventually, signal, state};
-use optbuild::run::signals;
+use optbuild::proc::signals;
 use rustix::process::Signal;
 
 /// Set for the copies of this test program that handle signals.

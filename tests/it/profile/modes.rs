@@ -1,6 +1,7 @@
-//! Merged profiles whose files others pack. A binary of its own, with one test: the umask is that of the whole process.
+//! Merged profiles whose files others pack.
 
 use crate::support::Test;
+use crate::support::processes::in_own_process;
 use crate::support::real::{artifact, fixture, sh};
 use rustix::fs::Mode;
 
@@ -15,18 +16,23 @@ fn pack(test: &Test) {
 
 #[test]
 fn profiles_stay_as_recorded_when_others_pack_them() {
-    for umask in [0o077, 0o002] {
-        let test = fixture("hotcold");
-        let before = rustix::process::umask(Mode::from_raw_mode(umask));
-        let _ = test.run("--until bolt-profile").ok();
-        pack(&test);
-        test.run("--until bolt-profile").err("nothing to do").runs("");
+    // The umask is that of the whole process.
+    in_own_process(|| {
+        for umask in [0o077, 0o002] {
+            let test = fixture("hotcold");
+            let before = rustix::process::umask(Mode::from_raw_mode(umask));
+            let _ = test.run("--until bolt-profile").ok();
+            pack(&test);
+            test.run("--until bolt-profile").err("nothing to do").runs("");
 
-        // Out of a bundle, too.
-        let _ = test.cmd("profile export -o ../own.tar.zst").ok();
-        let _ = test.run("--until bolt-profile --profiles ../own.tar.zst --allow-stale-profiles").ok();
-        pack(&test);
-        test.run("--until bolt-profile --profiles ../own.tar.zst --allow-stale-profiles").err("nothing to do").runs("");
-        rustix::process::umask(before);
-    }
+            // Out of a bundle, too.
+            let _ = test.cmd("profile export -o ../own.tar.zst").ok();
+            let _ = test.run("--until bolt-profile --profiles ../own.tar.zst --allow-stale-profiles").ok();
+            pack(&test);
+            test.run("--until bolt-profile --profiles ../own.tar.zst --allow-stale-profiles")
+                .err("nothing to do")
+                .runs("");
+            rustix::process::umask(before);
+        }
+    });
 }

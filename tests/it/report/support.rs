@@ -142,7 +142,7 @@ pub fn blocked(stage: &str, by: &str) -> Event {
 }
 
 pub fn skipped(stage: &str, reason: &str) -> Event {
-    Event::StageSkipped { stage: stage.into(), reason: reason.into() }
+    Event::StageSkipped { stage: stage.into(), reason: reason.into(), fingerprint: None }
 }
 
 /// Memory that can be read while somebody else writes to it.

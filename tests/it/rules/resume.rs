@@ -140,6 +140,17 @@ fn paths_of_the_run_are_still_relative_to_where_it_was_begun() {
 }
 
 #[test]
+fn paths_of_resume_are_relative_to_where_one_is() {
+    let test = failing();
+    test.change("[[stage]]\nname = 'a'", "[outputs]\nx = '${c.out}'\n[[stage]]\nname = 'a'");
+    test.write("below/x", "");
+    let _ = test.run("").code(1).ran("a b");
+    test.write("ready", "");
+    test.cmd_in("below", "resume --out o").runs("b c");
+    assert!(test.exists("below/o/x") && !test.exists("o"));
+}
+
+#[test]
 fn flags_of_resume_win() {
     let test = failing();
     test.change(

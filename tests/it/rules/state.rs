@@ -1,5 +1,7 @@
 //! Where things are kept: the state directory, a pipeline's outputs, what is collected, and what is never written down.
 
+use camino::Utf8Path;
+
 use crate::support::{Test, stage};
 
 fn one() -> Test {
@@ -152,6 +154,44 @@ fn gc_goes_from_the_oldest_until_the_size_fits() {
 }
 
 #[test]
+fn gc_goes_on_with_runs_that_would_be_kept_and_says_what_holds_the_rest() {
+    let test = with_variable();
+    many_runs(&test);
+    // Four of the five runs that are kept by default are there.
+    let _ = test.cmd("gc --max-size '1 GiB'").ok().no_err("is in use: ");
+    assert_eq!(records(&test), 8);
+    let said = test.cmd("gc --max-size '1 kB'").ok();
+    assert_eq!(records(&test), 2);
+    let _ = said.err("is in use: ").err("by what the last run made or used").err("`optbuild clean` removes");
+    test.run("--set x=4").runs("");
+}
+
+#[test]
+fn gc_never_removes_the_last_run() {
+    let test = with_variable();
+    many_runs(&test);
+    let _ = test.cmd("gc --keep-runs 0").ok();
+    assert_eq!(records(&test), 2);
+    let _ = test.cmd("logs a").ok();
+    test.run("--set x=4").runs("");
+}
+
+#[test]
+fn gc_keeps_the_inputs_of_a_stage_that_fails_again_and_again() {
+    let test = Test::new([
+        stage("sources", "", "echo 1 > ${self.out}/x"),
+        stage("build", "", "cp ${sources.out}/x ${self.out}/x"),
+        stage("bolt", "", "test -e ${build.out}/y"),
+    ]);
+    test.run("--until build").runs("sources build");
+    for _ in 0..5 {
+        let _ = test.run("--from bolt").code(1).ran("bolt");
+    }
+    let _ = test.cmd("gc").ok();
+    test.run("--until build").runs("");
+}
+
+#[test]
 fn nothing_else_deletes_records() {
     let test = with_variable();
     many_runs(&test);
@@ -222,19 +262,44 @@ fn gc_keeps_the_record_of_the_stage_that_a_workspace_was_left_by() {
     test.run("").runs("");
 }
 
+/// The one directory in which shipped pipelines are, whose files nobody can write and the plan names.
+fn unpacked(test: &Test, place: &Utf8Path, plan: &str) {
+    let unpacked = place.read_dir_utf8().unwrap().next().unwrap().unwrap();
+    assert!(unpacked.file_name().len() >= 20, "{}", unpacked.path());
+    let sources = format!("{}/demo/sqlite", unpacked.path()).replace(test.dir.as_str(), "[DIR]");
+    assert!(plan.contains(&sources), "{sources}: {plan}");
+    for entry in walkdir::WalkDir::new(place).into_iter().map(Result::unwrap) {
+        let found = entry.metadata().unwrap();
+        assert!(!found.is_file() || found.permissions().readonly(), "{}", entry.path().display());
+    }
+}
+
 #[test]
-fn a_shipped_pipeline_is_unpacked_read_only_by_its_content_into_the_state_directory() {
+fn a_shipped_pipeline_is_unpacked_read_only_by_its_content() {
     let test = Test::new(["# none"]);
     let _ = test.cmd("list").ok().out("demo");
-    let said = test.cmd("plan demo").ok();
-    let unpacked = test.path(".optbuild/pipelines").read_dir_utf8().unwrap().next().unwrap().unwrap();
-    assert!(unpacked.file_name().len() >= 20, "{}", unpacked.path());
-    assert!(
-        said.stdout.contains(&format!("[DIR]/.optbuild/pipelines/{}/demo/sqlite", unpacked.file_name())),
-        "{}",
-        said.stdout
-    );
-    for file in test.files_below(".optbuild/pipelines") {
-        assert!(std::fs::metadata(&file).unwrap().permissions().readonly(), "{file}");
-    }
+    let _ = test.cmd("run demo --until nothing").code(2);
+    unpacked(&test, &test.path(".optbuild/pipelines"), &test.cmd("plan demo").ok().stdout);
+}
+
+#[test]
+fn a_look_at_a_shipped_pipeline_makes_no_state_directory() {
+    let test = Test::new(["# none"]);
+    let _ = test.cmd("show demo").ok();
+    let _ = test.cmd("doctor demo");
+    unpacked(&test, &test.aside.join(".cache/optbuild/pipelines"), &test.cmd("plan demo").ok().stdout);
+    assert!(!test.exists(".optbuild"));
+}
+
+#[test]
+fn a_user_without_a_cache_looks_at_shipped_pipelines_too() {
+    let test = Test::new(["# none"]);
+    let temporary = test.aside.clone();
+    // Nothing can be made below it.
+    let test = test.env("XDG_CACHE_HOME", "/proc/none").env("TMPDIR", temporary.as_str());
+    let plan = test.cmd("plan demo").ok().stdout;
+    let mine =
+        temporary.read_dir_utf8().unwrap().map(Result::unwrap).find(|it| it.file_name().starts_with("optbuild-"));
+    unpacked(&test, mine.unwrap().path(), &plan);
+    assert!(!test.exists(".optbuild"));
 }

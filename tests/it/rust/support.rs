@@ -37,7 +37,7 @@ pub struct Ran {
 impl Rust {
     /// None where x.py's stand-in cannot run.
     pub fn new(pipeline: &'static str, spelling: Spelling) -> Option<Rust> {
-        if !(needs::python() && needs::xz()) {
+        if !(needs::python() & needs::xz()) {
             return None;
         }
         let dir = tempfile::Builder::new().prefix("a rust ").tempdir().unwrap();

@@ -184,7 +184,7 @@ fn finish(state: &State, stage: &str, configuration: &str, kib: usize, run: &str
     let input = |fingerprint: &&str| InputRecord {
         stage: "x".into(),
         output: "out".into(),
-        fingerprint: fingerprint.to_string(),
+        fingerprint: (*fingerprint).into(),
         hash: String::new(),
     };
     let record = Record {
@@ -201,7 +201,7 @@ fn finish(state: &State, stage: &str, configuration: &str, kib: usize, run: &str
         facts: Vec::new(),
     };
     state.put_record(&record, &BTreeMap::from([("out".into(), (manifest, times))])).unwrap();
-    id
+    id.into()
 }
 
 fn run(state: &State, second: i64, up_to_date: &[&str]) -> String {
@@ -210,7 +210,7 @@ fn run(state: &State, second: i64, up_to_date: &[&str]) -> String {
         let event = Event::StageUpToDate { stage: "x".into(), fingerprint: fingerprint.to_string().into(), saved: 1.0 };
         journal.append(&Stamped { time: Timestamp::UNIX_EPOCH, event }).unwrap();
     }
-    run
+    run.into()
 }
 
 /// Two versions of a library and of a program that is made from it; the last run only named the second program.
@@ -248,7 +248,7 @@ fn what_the_last_runs_refer_to_is_kept_with_all_that_it_was_made_from() {
     assert!(!state.layout().out("lib", &old_lib).exists());
     assert!(!state.layout().record_times(&old_lib).exists());
     assert_eq!(journal::runs(state.layout()).unwrap().len(), 1);
-    assert!(report.before - report.after > 300 * 1024, "{report:?}");
+    assert!(report.before.total() - report.after.total() > 300 * 1024, "{report:?}");
     assert_eq!(gc::gc(&state, 1, None).unwrap().records, []);
 }
 
@@ -267,7 +267,24 @@ fn only_as_much_is_removed_as_has_to_be_the_oldest_first() {
     // What is kept is kept, however large.
     let report = gc::gc(&state, 1, Some(0)).unwrap();
     assert_eq!(report.records.len(), 1);
-    assert!(report.after > 300 * 1024);
+    assert!(report.after.total() > 300 * 1024);
+}
+
+#[test]
+fn the_oldest_of_the_runs_that_are_kept_goes_when_the_size_demands_it() {
+    let (_directory, state) = temporary();
+    let versions = ["a", "c"].map(|configuration| String::from(fingerprint(configuration, "lib").id()));
+    for (second, configuration) in ["a", "c"].into_iter().enumerate() {
+        let run = run(&state, second as i64 + 1, &[&versions[second]]);
+        finish(&state, "lib", configuration, 200, &run, &[]);
+    }
+    let total = gc::sizes(state.layout()).total();
+    assert_eq!(gc::gc(&state, 2, Some(total)).unwrap().records, []);
+    let report = gc::gc(&state, 2, Some(total - 50 * 1024)).unwrap();
+    assert_eq!((report.records[0].1.as_str(), report.records.len(), report.runs.len()), (versions[0].as_str(), 1, 1));
+    // The last run stays, however large it is.
+    assert_eq!(gc::gc(&state, 2, Some(0)).unwrap().records, []);
+    assert!(state.record(&versions[1]).unwrap().is_some());
 }
 
 #[test]

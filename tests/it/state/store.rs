@@ -9,9 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use optbuild::fs::disk;
 use optbuild::state::fingerprint::Fingerprint;
 use optbuild::state::hash::Hasher;
+use optbuild::state::layout;
 use optbuild::state::manifest::Manifest;
 use optbuild::state::record::{OutputRecord, Record, RecordOutcome};
-use optbuild::state::store::{self, LockInfo, State, StateError};
+use optbuild::state::store::{LockInfo, State, StateError};
 
 fn temporary() -> (tempfile::TempDir, Utf8PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -56,7 +57,7 @@ fn a_state_directory_is_ignored_by_git_and_recognised() {
     assert!(!root.exists(), "looking makes nothing");
     State::open(&root, true).unwrap();
     State::open(&root, false).unwrap();
-    assert!(store::is_state_dir(root.as_std_path()) && !store::is_state_dir(path.as_std_path()));
+    assert!(layout::is_state_dir(root.as_std_path()) && !layout::is_state_dir(path.as_std_path()));
     let git = |args: &[&str]| Command::new("git").args(args).current_dir(&path).output().unwrap();
     assert!(git(&["init", "-q"]).status.success());
     assert_eq!(String::from_utf8(git(&["status", "--porcelain"]).stdout).unwrap(), "");

@@ -12,8 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::OFlags;
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
-use super::protocol::Launch;
-use crate::run::process::StartError;
+use super::protocol::{Launch, StartError};
 
 /// How often a program that somebody is still writing is tried again, every 10 ms.
 const BUSY_ATTEMPTS: usize = 20;

@@ -88,11 +88,11 @@ pub fn available() -> Result<(), String> {
         Ok(0) => Err("the processor's counters stay at 0, as in many virtual machines".into()),
         Ok(_) => Ok(()),
         Err(error) => Err(match error.raw_os_error() {
-            Some(nix::libc::ENOENT | nix::libc::EOPNOTSUPP) => {
+            Some(libc::ENOENT | libc::EOPNOTSUPP) => {
                 "the machine has no counters of instructions, as most virtual machines".into()
             }
-            Some(nix::libc::EACCES | nix::libc::EPERM) => format!("{}: {error}", why()),
-            Some(nix::libc::ENOSYS) => "the kernel has no perf_event_open, or a sandbox hides it".into(),
+            Some(libc::EACCES | libc::EPERM) => format!("{}: {error}", why()),
+            Some(libc::ENOSYS) => "the kernel has no perf_event_open, or a sandbox hides it".into(),
             _ => format!("perf_event_open: {error}"),
         }),
     }

@@ -4,26 +4,23 @@
 //! below it, so what a daemon leaves behind becomes its child. It ends the tree when the command has exited, when the runner
 //! asks, and when the runner is gone, which it sees by the end of its standard input. One thread; unaware of stages and steps.
 
-mod orders;
-pub(crate) mod protocol;
-pub(crate) mod spawn;
-mod wakeup;
-
-use std::io::{self, Write};
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
-use self::orders::Orders;
-use self::protocol::{Launch, Order, Report, RunningClock};
-use self::wakeup::Wakeup;
+use super::protocol::{Exit, ExitKind, Launch, Order, Report, RunningClock, StartError};
+use super::spawn;
 use crate::event::Usage;
-use crate::proc::tree;
-use crate::run::process::{Exit, ExitKind, StartError};
+use crate::proc::{self, tree};
 
 /// How long processes that outlive the command may take to exit by themselves: many do so at that very moment.
 const LEAVE: Duration = Duration::from_millis(100);
@@ -278,15 +275,97 @@ impl Supervisor {
     }
 }
 
-/// Everything that this process waited for, with everything that those waited for: each process once. What a process did whose
-/// parent refused to wait for it is in no account.
 fn usage(clock: &RunningClock) -> Usage {
-    let mut usage = Usage { wall: clock.elapsed().as_secs_f64(), ..Usage::default() };
-    if let Ok(children) = getrusage(UsageWho::RUSAGE_CHILDREN) {
-        let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-        usage.user = seconds(children.user_time());
-        usage.system = seconds(children.system_time());
-        usage.peak_memory = u64::try_from(children.max_rss()).unwrap_or(0) * 1024;
+    let used = proc::used_by_children().unwrap_or_default();
+    Usage { wall: clock.elapsed().as_secs_f64(), user: used.user, system: used.system, peak_memory: used.peak_memory }
+}
+
+/// Standard input: a launch, then orders, then the end, which says that the runner is gone. Reads it unbuffered, since it is
+/// also polled.
+struct Orders {
+    buffer: VecDeque<u8>,
+    ended: bool,
+    end_told: bool,
+}
+
+impl Orders {
+    fn new() -> Orders {
+        Orders { buffer: VecDeque::new(), ended: false, end_told: false }
     }
-    usage
+
+    /// The first line; waits for it.
+    fn launch(&mut self) -> io::Result<Launch> {
+        loop {
+            if let Some(line) = self.line() {
+                return Ok(serde_json::from_slice(&line)?);
+            }
+            if self.ended {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the runner is gone"));
+            }
+            self.read();
+        }
+    }
+
+    /// The next order that has arrived.
+    fn next(&mut self) -> Option<Order> {
+        while let Some(line) = self.line() {
+            // What cannot be understood comes from no runner of this version; the end of the input still ends the tree.
+            if let Ok(order) = serde_json::from_slice(&line) {
+                return Some(order);
+            }
+        }
+        None
+    }
+
+    /// True once, when the runner is gone.
+    fn ended_now(&mut self) -> bool {
+        self.ended && !std::mem::replace(&mut self.end_told, true)
+    }
+
+    /// Takes what there is, or waits for something.
+    fn read(&mut self) {
+        let mut bytes = [0; 65536];
+        match rustix::io::read(io::stdin(), &mut bytes) {
+            Ok(0) => self.ended = true,
+            Ok(n) => self.buffer.extend(&bytes[..n]),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(_) => self.ended = true,
+        }
+    }
+
+    fn line(&mut self) -> Option<Vec<u8>> {
+        let end = self.buffer.iter().position(|byte| *byte == b'\n')?;
+        Some(self.buffer.drain(..=end).collect())
+    }
+}
+
+/// The signals that a supervisor gets, as something that can be polled: children that ended, and wishes to end.
+struct Wakeup {
+    pipe: UnixStream,
+    end: Arc<AtomicBool>,
+}
+
+impl Wakeup {
+    fn install() -> io::Result<Wakeup> {
+        let (pipe, handler) = UnixStream::pair()?;
+        pipe.set_nonblocking(true)?;
+        let end = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&end))?;
+            signal_hook::low_level::pipe::register(signal, handler.try_clone()?)?;
+        }
+        signal_hook::low_level::pipe::register(SIGCHLD, handler)?;
+        Ok(Wakeup { pipe, end })
+    }
+
+    /// To be called before what the signals may have told is looked at.
+    fn clear(&mut self) {
+        let mut bytes = [0; 64];
+        while matches!(self.pipe.read(&mut bytes), Ok(n) if n == bytes.len()) {}
+    }
+
+    /// Whether there was a signal to end, once for each time it is asked.
+    fn asked_to_end(&self) -> bool {
+        self.end.swap(false, Ordering::SeqCst)
+    }
 }

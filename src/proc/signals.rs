@@ -1,7 +1,7 @@
-//! Signals to the runner, as values of a channel.
+//! Signals to this process, as values of a channel.
 //!
-//! The commands' trees are in sessions of their own, so a terminal's signals reach the runner only, which decides what they
-//! mean. Unaware of the commands.
+//! A runner's commands are in sessions of their own, so a terminal's signals reach the runner alone, and it decides what they mean.
+//! Unaware of commands.
 
 use std::io;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub enum Signal {
 ///
 /// If no handler or thread can be made.
 pub fn install() -> io::Result<Receiver<Signal>> {
-    let ignored = ignored();
+    let ignored = super::ignored_signals();
     let handled = [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT]
         .into_iter()
         .filter(|signal| *signal == SIGCONT || ignored & (1 << (signal - 1)) == 0);
@@ -84,11 +84,4 @@ pub fn end_on_broken_pipe() -> io::Result<()> {
 pub fn survive_file_size_limit() {
     // Without the handler such a write ends the program, which is no worse than before.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
-}
-
-/// The signals that this process ignores, signal 1 in the lowest bit; none where the system does not tell.
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

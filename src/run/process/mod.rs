@@ -2,23 +2,28 @@
 //!
 //! Unaware of stages and steps, and of what a command is for.
 
-mod exit;
-mod orphans;
+mod protocol;
+pub(crate) mod spawn;
+pub mod supervisor;
 mod survivors;
 
-use std::io::{BufRead, BufReader, Write};
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
+use std::thread::sleep;
 use std::time::Duration;
 
 use camino::Utf8Path;
+use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, waitpid};
 
-pub use self::exit::{Exit, ExitKind, StartError};
+pub use self::protocol::{Exit, ExitKind, Launch, StartError};
+use self::protocol::{Order, Report, RunningClock};
 pub use self::survivors::{RUN_VARIABLE, StillAlive, end_survivors};
-pub use super::supervisor::protocol::Launch;
-use super::supervisor::protocol::{Order, Report, RunningClock};
 use crate::event::Usage;
-use crate::proc::tree;
+use crate::proc::{self, Proc, tree};
+use crate::sync::{lock, wait, wait_for};
 
 /// A command that was started. Clones are handles of the same command; when the last one is dropped, the command's tree is
 /// ended as if the runner had died.
@@ -49,7 +54,7 @@ impl Process {
         let failed = |cause: String| StartError::Supervisor { cause };
         let mut command = Command::new(optbuild);
         command.arg("supervise").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = orphans::start_supervisor(&mut command)
+        let mut child = start_supervisor(&mut command)
             .map_err(|error| failed(format!("`{optbuild}` cannot be started: {error}")))?;
         let (Some(control), Some(reports)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed("it has no pipes".into()));
@@ -59,7 +64,7 @@ impl Process {
             Ok((control, reports)) => {
                 let pid = child.id();
                 // Not yet waited for, hence there.
-                let start_time = tree::process(pid as i32).map_or(0, |process| process.start_time);
+                let start_time = proc::process(pid as i32).map_or(0, |process| process.start_time);
                 let progress = Mutex::new(Progress { exit: None, clock });
                 let state = Arc::new(State { progress, changed: Condvar::new() });
                 let told = Arc::clone(&state);
@@ -72,7 +77,7 @@ impl Process {
                 Ok(Process { pid, start_time, control: Arc::new(Mutex::new(control)), state })
             }
             Err(error) => {
-                orphans::wait_supervisor(&mut child);
+                wait_supervisor(&mut child);
                 Err(error)
             }
         }
@@ -100,7 +105,7 @@ impl Process {
             if let Some(exit) = &progress.exit {
                 return exit.clone();
             }
-            progress = self.state.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+            progress = wait(&self.state.changed, progress);
         }
     }
 
@@ -117,10 +122,9 @@ impl Process {
                 return None;
             }
             let changed = &self.state.changed;
-            progress = if progress.clock.is_paused() {
-                changed.wait(progress).unwrap_or_else(PoisonError::into_inner)
-            } else {
-                changed.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0
+            progress = match progress.clock.is_paused() {
+                true => wait(changed, progress),
+                false => wait_for(changed, progress, left),
             };
         }
     }
@@ -156,7 +160,7 @@ impl Process {
     }
 
     fn tell(&self, order: Order) {
-        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut control = lock(&self.control);
         // A supervisor that cannot be told anything has ended, and its tree with it.
         let _ = write_line(&mut control, &order);
     }
@@ -164,7 +168,7 @@ impl Process {
 
 impl State {
     fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.progress)
     }
 
     /// `exit` is none if the supervisor did not say.
@@ -206,14 +210,14 @@ fn watch(mut child: Child, mut reports: BufReader<ChildStdout>) -> Option<Exit> 
         // One that has closed its pipe without a word cannot be relied on to end.
         let _ = child.kill();
     }
-    orphans::wait_supervisor(&mut child);
+    wait_supervisor(&mut child);
     if exit.is_none() {
-        orphans::end_orphans();
+        end_orphans();
     }
     exit
 }
 
-fn write_line(to: &mut ChildStdin, value: &impl serde::Serialize) -> std::io::Result<()> {
+fn write_line(to: &mut ChildStdin, value: &impl serde::Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     to.write_all(&line)
@@ -224,4 +228,76 @@ fn next_report(reports: &mut BufReader<ChildStdout>) -> Option<Report> {
     let mut line = String::new();
     reports.read_line(&mut line).ok()?;
     serde_json::from_str(&line).ok()
+}
+
+/// The supervisors that were started and not yet waited for.
+///
+/// Held while one is started: until it is in the set, it looks like an orphan.
+static SUPERVISORS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Starts a supervisor.
+fn start_supervisor(command: &mut Command) -> io::Result<Child> {
+    static SUBREAPER: Once = Once::new();
+    SUBREAPER.call_once(|| {
+        // Where it is refused, orphans of a killed supervisor go to init; all else works.
+        if let Err(error) = set_child_subreaper(Some(getpid())) {
+            tracing::warn!("processes of a killed supervisor cannot be found: {error}");
+        }
+    });
+    // Not only when it runs: until then it would get what the terminal sends to this process's group.
+    // SAFETY: between fork and exec only one system call is made, which is async-signal-safe: setsid.
+    unsafe {
+        command.pre_exec(|| setsid().map(drop).map_err(io::Error::from));
+    }
+    let mut supervisors = lock(&SUPERVISORS);
+    let child = command.spawn()?;
+    supervisors.insert(child.id() as i32);
+    Ok(child)
+}
+
+/// Waits for a supervisor that has ended or is about to.
+fn wait_supervisor(child: &mut Child) {
+    // Fails only where somebody else has waited for it; then it has ended, too.
+    let _ = child.wait();
+    // Only now: a dead child that is not in the set would be taken for an orphan.
+    lock(&SUPERVISORS).remove(&(child.id() as i32));
+}
+
+/// Kills everything that killed supervisors have left to this process. It is a subreaper too, so orphans become its children.
+fn end_orphans() {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let orphans = {
+            let supervisors = lock(&SUPERVISORS);
+            let orphans = orphans(&supervisors);
+            tree::signal(&orphans, Signal::KILL);
+            orphans
+        };
+        if orphans.is_empty() {
+            return;
+        }
+        // Those that are not children of this process become so when their parents have ended.
+        for orphan in &orphans {
+            if let Some(pid) = Pid::from_raw(orphan.pid) {
+                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+            }
+        }
+        sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// Children of this process, and what is below them, that are in another session than this process, and that are no
+/// supervisor: programs that optbuild runs without one stay in its session.
+fn orphans(supervisors: &BTreeSet<i32>) -> Vec<Proc> {
+    let Some(own) = proc::this() else { return Vec::new() };
+    let all = proc::all();
+    let roots: Vec<Proc> = all
+        .iter()
+        .filter(|process| process.parent == own.pid && process.session != own.session)
+        .filter(|process| !supervisors.contains(&process.pid))
+        .cloned()
+        .collect();
+    let below = tree::descendants(&all, roots.iter().map(|root| root.pid));
+    roots.into_iter().chain(below).collect()
 }

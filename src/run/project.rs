@@ -1,0 +1,99 @@
+//! A pipeline with all that a run of it needs: its graph, the facts, the state directory, hashes of sources, identities of tools.
+//!
+//! Unaware of kinds: how a stage is planned is passed in.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use crate::facts::Facts;
+use crate::pipeline::{Graph, Pipeline};
+use crate::plan::{PlanError, StagePlan};
+use crate::state::hash::Hasher;
+use crate::state::layout::Layout;
+use crate::state::sources::Sources;
+use crate::state::store::State;
+use crate::state::tools::ToolIdentities;
+
+/// Plans one stage past the stages that are not available.
+pub type Planner = fn(&Pipeline, &Facts, &str, &BTreeSet<String>) -> Result<StagePlan, PlanError>;
+
+/// What is run, or looked at.
+pub struct Project {
+    pub pipeline: Pipeline,
+    pub graph: Graph,
+    pub facts: Facts,
+    pub layout: Layout,
+    /// None where nothing was ever run.
+    pub state: Option<Arc<State>>,
+    pub sources: Arc<Sources>,
+    pub tools: Arc<ToolIdentities>,
+    pub planner: Planner,
+}
+
+impl Project {
+    /// # Errors
+    /// The stages depend on each other in a circle, or the state directory cannot be read.
+    pub fn new(
+        pipeline: Pipeline,
+        facts: Facts,
+        layout: Layout,
+        state: Option<Arc<State>>,
+        planner: Planner,
+    ) -> Result<Project> {
+        let graph = Graph::new(&pipeline)?;
+        let hasher = match &state {
+            Some(_) => Hasher::open(&layout.hashes())?,
+            None => Hasher::without_cache(),
+        };
+        let tools = Arc::new(ToolIdentities::open(&layout.tools())?);
+        // What belongs to optbuild, and what it put into other directories, is no part of any source tree.
+        let mut excluded = vec![layout.root().to_owned(), own_out_dir(&pipeline, &layout)];
+        if let Some(state) = &state {
+            let published = state.published()?;
+            excluded.extend(published.iter().flat_map(|(dir, places)| places.keys().map(|place| dir.join(place))));
+        }
+        let sources = Arc::new(Sources::new(Arc::new(hasher), excluded));
+        Ok(Project { pipeline, graph, facts, layout, state, sources, tools, planner })
+    }
+
+    /// Plans one stage.
+    ///
+    /// # Errors
+    /// What the stage declares cannot be done.
+    pub fn plan(&self, stage: &str, unavailable: &BTreeSet<String>) -> Result<StagePlan, PlanError> {
+        (self.planner)(&self.pipeline, &self.facts, stage, unavailable)
+    }
+
+    /// Stages that are off: they have no outputs whatever runs.
+    pub fn off(&self) -> BTreeSet<String> {
+        let off = self.pipeline.stages.iter().filter(|stage| !stage.common.when);
+        off.map(|stage| stage.common.name.clone()).collect()
+    }
+
+    /// Where outputs are put if no other directory is named. All that stands there is optbuild's.
+    pub fn own_out_dir(&self) -> Utf8PathBuf {
+        own_out_dir(&self.pipeline, &self.layout)
+    }
+
+    /// Writes the caches that make the next look at the same files fast. A cache that cannot be written costs only time.
+    pub fn save_caches(&self) {
+        if self.state.is_none() {
+            return;
+        }
+        let results = [
+            self.sources.hasher().save().map_err(anyhow::Error::from),
+            self.tools.save().map_err(anyhow::Error::from),
+            self.facts.save().map_err(anyhow::Error::from),
+        ];
+        for error in results.into_iter().filter_map(Result::err) {
+            tracing::warn!("a cache was not written: {error:#}");
+        }
+    }
+}
+
+fn own_out_dir(pipeline: &Pipeline, layout: &Layout) -> Utf8PathBuf {
+    layout.root().parent().unwrap_or(layout.root()).join("out").join(&pipeline.name)
+}
