@@ -9,7 +9,7 @@ use super::project::{Mode, Project};
 use crate::facts::Facts;
 use crate::pipeline::Pipeline;
 use crate::plan::StagePlan;
-use crate::report::info::{ToolRow, ToolState, doctor_table};
+use crate::report::info::doctor_table;
 use crate::toolchain::doctor::{self, DoctorRow, Status};
 
 /// `optbuild doctor`
@@ -71,22 +71,5 @@ fn install(facts: &Facts, rows: &[DoctorRow]) -> Result<()> {
 }
 
 fn table(rows: &[DoctorRow]) -> String {
-    let rows: Vec<ToolRow> = rows
-        .iter()
-        .map(|row| ToolRow {
-            name: row.tool.clone(),
-            found: row.path.as_ref().map(ToString::to_string),
-            version: row.version.clone(),
-            requirement: row.requirement.clone().unwrap_or_default(),
-            needed_for: row.needed_for.clone(),
-            state: match row.status {
-                Status::Ok => ToolState::Ok,
-                Status::Missing => ToolState::Missing,
-                Status::TooOld => ToolState::WrongVersion,
-                Status::OptionalMissing => ToolState::Optional,
-            },
-            remedy: row.remedy.clone().unwrap_or_default(),
-        })
-        .collect();
-    doctor_table(&rows, super::output::look())
+    doctor_table(rows, super::output::look())
 }

@@ -9,9 +9,7 @@ use super::{last_run, project};
 use crate::names::RunId;
 use crate::report::info::{RunRow, diff_table, history_table};
 use crate::report::model::diff::Diff;
-use crate::report::model::load;
-use crate::report::summary::RunSummary;
-use crate::report::summary::alike::Subject;
+use crate::report::model::past;
 use crate::state::journal;
 use crate::state::layout::Layout;
 
@@ -30,14 +28,11 @@ fn list(args: &HistoryArgs) -> Result<u8> {
         if rows.len() == args.number {
             break;
         }
-        let read = load::read(&layout, &run)?;
-        if let Some(warning) = read.warning {
+        let (model, warning) = past::read(&layout, &run)?;
+        if let Some(warning) = warning {
             tracing::debug!("{warning}");
         }
-        if !read.events.is_empty() {
-            let summary = RunSummary { running: read.running, ..RunSummary::of(&read.events) };
-            rows.push(RunRow::of(&run, &summary));
-        }
+        rows.extend(model.began().map(|_| RunRow::of(&run, &model)));
     }
     rows.reverse();
     if rows.is_empty() && args.number > 0 {
@@ -58,7 +53,7 @@ fn diff(args: &HistoryDiffArgs) -> Result<u8> {
         Some(name) => find(&layout, Some(name))?,
         None => before(&layout, &to)?,
     };
-    let diff = Diff::of(&load::report(&layout, &from)?, &load::report(&layout, &to)?);
+    let diff = Diff::of(&past::report(&layout, &from)?, &past::report(&layout, &to)?);
     if args.common.json {
         print(&(serde_json::to_string_pretty(&diff).context("the changes cannot be written as JSON")? + "\n"))?;
     } else {
@@ -69,10 +64,9 @@ fn diff(args: &HistoryDiffArgs) -> Result<u8> {
 
 /// The last run of the same pipeline before that one.
 fn before(layout: &Layout, run: &str) -> Result<RunId> {
-    let summary = |name: &str| -> Result<_> { Ok(RunSummary::of(&load::read(layout, name)?.events)) };
-    let of = summary(run)?;
+    let of = past::about(layout, run)?;
     for name in journal::runs(layout)?.into_iter().rev().filter(|name| name.as_str() < run) {
-        if Subject::of(&summary(&name)?).same_pipeline(Subject::of(&of)) {
+        if past::about(layout, &name)?.same_pipeline(&of) {
             return Ok(name);
         }
     }

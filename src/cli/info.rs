@@ -9,34 +9,18 @@ use super::exit::Usage;
 use super::output::look;
 use super::output::print;
 use super::project::{Mode, Project, current_dir};
-use crate::names::StepId;
-use crate::pipeline::{Kind, Pipeline, Stage, VarType, shipped};
-use crate::report::RunSummary;
+use crate::event::StageState;
+use crate::pipeline::{Pipeline, Stage, VarType, shipped};
 use crate::report::info::{
-    ArtifactRow, Difference, Explanation, ListRow, PipelineInfo, StageInfo, StageState, StatusRow, ToolInfo, VarInfo,
-    artifacts_table, explain_text, list_table, pipeline_table, status_table,
+    ArtifactRow, Explanation, ListRow, Outlook, PipelineInfo, StageInfo, StatusRow, ToolInfo, VarInfo, artifacts_table,
+    explain_text, list_table, pipeline_table, status_table,
 };
-use crate::report::summary::{StageSummary, Status, profiles};
+use crate::report::model::{self, facts, past};
 use crate::run::decide::{BEGUN, Judge, Survey, Verdict, survey};
 use crate::run::select::{Request, Selection, no_stage, select};
-use crate::state::fingerprint::{Change, Fingerprint};
+use crate::state::fingerprint::Fingerprint;
 use crate::state::journal;
 use crate::state::record::Record;
-
-/// The name of a kind, as in pipeline files.
-pub fn kind_name(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Cmake(_) => "cmake",
-        Kind::Cargo(_) => "cargo",
-        Kind::Bootstrap(_) => "bootstrap",
-        Kind::RustcPerf(_) => "rustc-perf",
-        Kind::Gather(_) => "gather",
-        Kind::Bolt(_) => "bolt",
-        Kind::Command(_) => "command",
-        Kind::Verify(_) => "verify",
-        Kind::Compare(_) => "compare",
-    }
-}
 
 /// `optbuild list`
 pub fn list() -> Result<u8> {
@@ -87,11 +71,10 @@ fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
         name: name.clone(),
         requirement: tool.version.clone().unwrap_or_default(),
         optional: tool.optional,
-        used_by: Vec::new(),
     });
     let stages = pipeline.stages.iter().map(|stage| StageInfo {
         name: stage.common.name.clone(),
-        kind: kind_name(&stage.kind).into(),
+        kind: stage.common.kind.name().into(),
         depends_on: stage.dependencies.iter().map(|alternatives| alternatives.join(" | ")).collect(),
         description: stage.common.description.clone().unwrap_or_default(),
         off: !stage.common.when,
@@ -126,37 +109,34 @@ fn record_of(project: &Project, stage: &str) -> Result<Option<Record>> {
 
 /// What operations reported of profiles when the stage was done.
 fn profiles_of(record: &Record) -> Vec<String> {
-    profiles::sentences(&record.facts)
+    facts::sentences(&record.facts)
 }
 
-/// Where the stages stood at the end of the last run, or stand in it. A kill may have left some in the middle.
-fn last_ends(project: &Project) -> Result<BTreeMap<String, StageSummary>> {
+/// The stages as the last run left them, or has them in hand. A kill may have left some in the middle.
+fn last_ends(project: &Project) -> Result<BTreeMap<String, model::Stage>> {
     let Some(run) = journal::last_run(&project.layout)? else { return Ok(BTreeMap::new()) };
-    let (events, _) = journal::read_without_samples(&project.layout.journal(&run))?;
-    let alive = journal::is_owner_alive(&events);
-    let summary = RunSummary::of(&events);
-    if summary.pipeline != project.pipeline.name {
+    let (last, _) = past::read(&project.layout, &run)?;
+    if last.run.pipeline != project.pipeline.name {
         return Ok(BTreeMap::new());
     }
-    let mut ends = BTreeMap::new();
-    for mut stage in summary.stages {
-        if stage.status == Status::Running && !alive {
-            stage.status = Status::Interrupted;
+    let ends = last.stages.iter().cloned().map(|mut stage| {
+        if stage.state == StageState::Running && !last.run.running {
+            stage.state = StageState::Interrupted;
         }
-        ends.insert(stage.name.clone(), stage);
-    }
-    Ok(ends)
+        (stage.name.clone(), stage)
+    });
+    Ok(ends.collect())
 }
 
 /// That its last attempt came to nothing.
-fn how_it_ended(stage: &StageSummary) -> Option<String> {
-    let failure = match stage.status {
-        Status::Failed { .. } => stage.failure.as_ref()?,
-        Status::Running => return Some("it is running".into()),
-        Status::Interrupted => return Some("the last run was interrupted in it".into()),
+fn how_it_ended(stage: &model::Stage) -> Option<String> {
+    let failure = match stage.state {
+        StageState::Failed | StageState::Tolerated => stage.failure.as_ref()?,
+        StageState::Running => return Some("it is running".into()),
+        StageState::Interrupted => return Some("the last run was interrupted in it".into()),
         _ => return None,
     };
-    let step = if failure.step == StepId::default() { String::new() } else { format!(" in {}", failure.step) };
+    let step = if failure.step.is_empty() { String::new() } else { format!(" in {}", failure.step) };
     Some(format!("it failed in the last run{step}: {}", failure.what))
 }
 
@@ -183,7 +163,7 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
                     explanation.notes.push(ended);
                 }
                 if let Some(record) = record_of(&project, name)? {
-                    add_differences(&mut explanation, &record.fingerprint, &work.fingerprint);
+                    explanation.differences = Fingerprint::diff(&record.fingerprint, &work.fingerprint);
                 }
             }
             Verdict::UpToDate(record, _) => {
@@ -208,18 +188,6 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn add_differences(explanation: &mut Explanation, old: &Fingerprint, new: &Fingerprint) {
-    for difference in Fingerprint::diff(old, new) {
-        let (old, new) = match difference.kind {
-            Change::Changed { old, new } => (Some(old), Some(new)),
-            Change::Added { new } => (None, Some(new)),
-            Change::Removed { old } => (Some(old), None),
-        };
-        let row = Difference { part: difference.part, old, new };
-        if difference.is_source { explanation.sources.push(row) } else { explanation.configuration.push(row) }
-    }
-}
-
 /// `optbuild status`
 pub fn status(args: &StatusArgs) -> Result<u8> {
     let last = LastRunArgs { pipeline: args.pipeline.clone(), settings: args.settings.clone() };
@@ -231,7 +199,6 @@ pub fn status(args: &StatusArgs) -> Result<u8> {
         rows.collect::<Result<Vec<_>>>()
     })?;
     if args.json {
-        let rows: Vec<serde_json::Value> = rows.iter().map(status_json).collect();
         print(&format!("{:#}\n", serde_json::json!({ "pipeline": project.pipeline.name, "stages": rows })))?;
     } else {
         print(&status_table(&rows, &jiff::tz::TimeZone::system(), look()))?;
@@ -239,66 +206,33 @@ pub fn status(args: &StatusArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&StageSummary>) -> Result<StatusRow> {
+fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&model::Stage>) -> Result<StatusRow> {
     let record = record_of(project, name)?;
-    let state = match verdict {
-        Verdict::UpToDate(..) | Verdict::Stale(_) => StageState::UpToDate,
-        Verdict::Run(work) => match end.map(|end| &end.status) {
-            Some(Status::Running) => StageState::Running,
+    let (state, because) = match verdict {
+        Verdict::UpToDate(..) | Verdict::Stale(_) => (Outlook::UpToDate, None),
+        Verdict::Run(work) => match end.map(|end| end.state) {
+            Some(StageState::Running) => (Outlook::Running, None),
             // Another reason is the newer one.
-            Some(Status::Interrupted) if work.reasons == [BEGUN] => StageState::Interrupted,
-            Some(Status::Failed { .. }) if work.reasons == [BEGUN] => StageState::WillRun("it failed".into()),
-            _ => StageState::WillRun(work.reasons.join("; ")),
+            Some(StageState::Interrupted) if work.reasons == [BEGUN] => (Outlook::Interrupted, None),
+            Some(state) if state.failed() && work.reasons == [BEGUN] => (Outlook::WillRun, Some("it failed".into())),
+            _ => (Outlook::WillRun, Some(work.reasons.join("; "))),
         },
-        Verdict::DependsOn(stage, _) => StageState::DependsOn(stage.to_string()),
-        Verdict::NeedsFirst { reason, .. } => StageState::WillRun(reason.clone()),
-        Verdict::Unavailable { why, blocked_by: Some(_), .. } => StageState::Blocked(why.clone()),
-        Verdict::Unavailable { .. } => StageState::Off,
-        Verdict::FailedBefore(_) => StageState::Failed,
-        Verdict::OutOfReach(why) => StageState::Blocked(why.clone()),
+        Verdict::DependsOn(stage, _) => (Outlook::DependsOn, Some(stage.to_string())),
+        Verdict::NeedsFirst { reason, .. } => (Outlook::WillRun, Some(reason.clone())),
+        Verdict::Unavailable { why, blocked_by: Some(_), .. } => (Outlook::Blocked, Some(why.clone())),
+        Verdict::Unavailable { .. } => (Outlook::Off, None),
+        Verdict::FailedBefore(_) => (Outlook::Failed, None),
+        Verdict::OutOfReach(why) => (Outlook::Blocked, Some(why.clone())),
     };
     Ok(StatusRow {
         stage: name.into(),
         state,
+        because,
         duration: record.as_ref().map(|record| record.duration),
         finished: record.as_ref().map(|record| record.finished),
         bytes: record.as_ref().map(|record| record.outputs.values().map(|output| output.bytes).sum()),
         profiles: record.as_ref().map(profiles_of).unwrap_or_default(),
         facts: record.map(|record| record.facts).unwrap_or_default(),
-    })
-}
-
-fn status_json(row: &StatusRow) -> serde_json::Value {
-    let (state, because) = match &row.state {
-        StageState::UpToDate => ("up-to-date", None),
-        StageState::WillRun(reason) => ("will-run", Some(reason)),
-        StageState::DependsOn(stage) => ("depends-on", Some(stage)),
-        StageState::Off => ("off", None),
-        StageState::Failed => ("failed", None),
-        StageState::Interrupted => ("interrupted", None),
-        StageState::Running => ("running", None),
-        StageState::Blocked(why) => ("blocked", Some(why)),
-    };
-    serde_json::json!({
-        "stage": row.stage,
-        "state": state,
-        "because": because,
-        "duration": row.duration,
-        "finished": row.finished,
-        "bytes": row.bytes,
-        "facts": row.facts,
-    })
-}
-
-fn artifact_json(row: &ArtifactRow) -> serde_json::Value {
-    serde_json::json!({
-        "stage": row.stage,
-        "output": row.output,
-        "path": row.path,
-        "bytes": row.bytes,
-        "files": row.files,
-        "portable": row.portable,
-        "hash": row.hash,
     })
 }
 
@@ -328,7 +262,6 @@ pub fn artifacts(args: &ArtifactsArgs) -> Result<u8> {
         }
     }
     if args.json {
-        let rows: Vec<serde_json::Value> = rows.iter().map(artifact_json).collect();
         print(&format!("{:#}\n", serde_json::json!(rows)))?;
     } else {
         print(&artifacts_table(&rows, look()))?;

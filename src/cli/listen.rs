@@ -9,11 +9,9 @@ use crate::event::Stamped;
 use crate::names::StageName;
 use crate::report::console::LastLine;
 use crate::report::github::StepSummary;
-use crate::report::json::Json;
-use crate::report::model::load;
-use crate::report::summary::Previous;
-use crate::report::summary::closing::Again;
-use crate::report::{Console, ConsoleOptions, Listener as _, Mode, RunSummary, Verbosity};
+use crate::report::model::past;
+use crate::report::summary::Again;
+use crate::report::{Console, ConsoleOptions, Json, Listener as _, Mode, Past, RunModel, Verbosity};
 use crate::run::session::Listener;
 use crate::run::tail;
 use crate::state::layout::Layout;
@@ -50,16 +48,15 @@ impl Audience {
 impl Listener for Audience {
     /// Looks for earlier runs that this one can be compared with.
     fn begin(&mut self, started: &Stamped) -> BTreeMap<StageName, f64> {
-        let mut previous = Previous::default();
-        match load::earlier(&self.layout, &RunSummary::of([started])) {
-            Ok(earlier) => earlier.iter().for_each(|run| previous.add(run)),
-            Err(error) => tracing::warn!("what changed since earlier runs is not shown: {error}"),
-        }
-        let took = previous.stages.iter().map(|(name, stage)| (name.into(), stage.duration)).collect();
+        let past = past::latest(&self.layout, &RunModel::of([started])).unwrap_or_else(|error| {
+            tracing::warn!("what changed since earlier runs is not shown: {error}");
+            Past::default()
+        });
+        let took = past.took().into_iter().map(|(stage, seconds)| (stage.into(), seconds)).collect();
         let last_line: LastLine = Box::new(|log| tail::last_line(log).unwrap_or_default());
         self.console = Some(Console::new(ConsoleOptions {
             verbosity: self.verbosity,
-            previous: Some(previous),
+            past,
             again: Some(self.again.clone()),
             last_line: Some(last_line),
             ..ConsoleOptions::new(Mode::detect())

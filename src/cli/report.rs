@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use super::args::{ReportArgs, ReportFormat};
 use super::output::print;
 use super::{history, project};
-use crate::report::model::{Report, load};
+use crate::report::model::{Report, past};
 use crate::report::{html, markdown, trace};
 
 /// `optbuild report`
@@ -16,7 +16,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     }
     let layout = project::existing_state(args.state_dir.as_deref())?;
     let run = history::find(&layout, args.run.as_deref())?;
-    let report = load::report(&layout, &run)?;
+    let report = past::report(&layout, &run)?;
     if let Some(file) = &args.trace {
         let text = serde_json::to_string(&trace::render(&report)).context("the trace cannot be written as JSON")?;
         put(file, &text)?;

@@ -18,7 +18,7 @@ use crate::facts::{Facts, Memory};
 use crate::names::StageName;
 use crate::pipeline::shipped;
 use crate::proc::signals::{self, Signal};
-use crate::report::summary::closing::Again;
+use crate::report::summary::Again;
 use crate::run::control::{Control, GRACE};
 use crate::run::publish::Published;
 use crate::run::scheduler::{Budget, FailurePolicy, RunEnd};

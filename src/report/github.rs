@@ -11,10 +11,10 @@ use std::ops::Range;
 use anyhow::Context;
 use camino::Utf8PathBuf;
 
-use super::model::{Past, Report, load};
-use super::summary::closing::Again;
+use super::model::{Past, RunModel, past};
+use super::summary::Again;
 use super::{Listener, markdown};
-use crate::event::{Event, Stamped};
+use crate::event::Stamped;
 use crate::state::layout::Layout;
 use crate::text;
 
@@ -65,13 +65,13 @@ pub struct StepSummary {
     /// Where earlier runs are.
     layout: Option<Layout>,
     again: Option<Again>,
-    events: Vec<Stamped>,
+    run: RunModel,
 }
 
 impl StepSummary {
     /// `again`: as in [`super::ConsoleOptions`].
     pub fn new(file: impl Into<Utf8PathBuf>, layout: Option<Layout>, again: Option<Again>) -> StepSummary {
-        StepSummary { file: file.into(), layout, again, events: Vec::new() }
+        StepSummary { file: file.into(), layout, again, run: RunModel::default() }
     }
 
     /// The file that GitHub Actions asks for, if this is a job of it.
@@ -83,19 +83,20 @@ impl StepSummary {
 
 impl Listener for StepSummary {
     fn event(&mut self, stamped: &Stamped) -> anyhow::Result<()> {
-        self.events.push(stamped.clone());
+        self.run.add(stamped);
         Ok(())
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
-        if !self.events.iter().any(|stamped| matches!(stamped.event, Event::RunStarted { .. })) {
+        let run = std::mem::take(&mut self.run);
+        if run.run.id.is_empty() {
             return Ok(());
         }
         let past = match &self.layout {
-            Some(layout) => load::past(layout, &self.events).context("earlier runs cannot be read")?,
+            Some(layout) => past::all(layout, &run).context("earlier runs cannot be read")?,
             None => Past::default(),
         };
-        let text = markdown::render(&Report::of(&self.events, &past, self.again.as_ref()));
+        let text = markdown::render(&run.report(&past, self.again.as_ref()));
         let Some(text) = fitting(&text, SUMMARY_LIMIT) else {
             tracing::warn!("the step summary is left out: {} is more than GitHub takes", text::size(text.len() as u64));
             return Ok(());

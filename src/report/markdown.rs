@@ -1,16 +1,18 @@
 //! A report as Markdown, for the page of a CI job or an issue.
 
-mod details;
-
 use super::comparison;
-use super::model::{Bolt, Compared, Failure, Outcome, Profile, Report, Run, Stage, State};
-use super::summary::{Change, table};
+use super::model::{Bolt, Compared, Failure, Outcome, Profile, Report, Run, Stage};
+use super::summary;
+use super::table::{Grid, escape};
+use crate::event::StageState;
 use crate::text;
 
 /// How wide the bars of the waterfall are, in characters.
 const BARS: usize = 40;
 /// So many of a kind are shown; the rest is in the other forms.
 const MOST: usize = 10;
+/// The same of earlier sizes of an output.
+const SIZES: usize = 5;
 
 /// The whole report: a heading, the table, failures with the ends of their logs, comparisons; and folded the waterfall, profiles,
 /// BOLT, sizes, the commands of each stage, and what the run was. Nothing that is folded has something folded in it.
@@ -22,19 +24,9 @@ pub fn render(report: &Report) -> String {
         Outcome::Unfinished if run.running => "⏳",
         Outcome::Interrupted | Outcome::Unfinished => "⚠️",
     };
-    let mut text = format!("### {mark} optbuild: {}\n\n", escape(&run.pipeline));
-    text.push_str(&format!("{}\n\n", escape(&run.verdict)));
-    let rows: Vec<&Stage> =
-        report.stages.iter().filter(|stage| stage.state.ran() || stage.state == State::Blocked).collect();
-    if !rows.is_empty() {
-        text.push_str("| stage | status | duration | share | outputs | change |\n|:--|:--|--:|--:|:--|:--|\n");
-        rows.iter().for_each(|stage| text.push_str(&row(stage, run)));
-        text.push('\n');
-    }
-    run.remarks.iter().for_each(|remark| text.push_str(&format!("- {}\n", escape(remark))));
-    if !run.remarks.is_empty() {
-        text.push('\n');
-    }
+    let mut text = format!("### {mark} optbuild: {}\n\n{}\n\n", escape(&run.pipeline), escape(&run.verdict));
+    text.push_str(&ended(stages(report).markdown()));
+    text.push_str(&ended(list(run.remarks.iter().map(|remark| escape(remark)))));
     for (stage, failure) in report.stages.iter().filter_map(|stage| Some((stage, stage.failure.as_ref()?))) {
         text.push_str(&failed(stage, failure));
     }
@@ -44,49 +36,46 @@ pub fn render(report: &Report) -> String {
     }
     text.push_str(&folded("When what ran", &waterfall(report)));
     text.push_str(&folded("Profiles", &profiles(report)));
-    text.push_str(&folded("BOLT", &bolts(report)));
-    text.push_str(&folded("Inside of stages", &inner(report)));
-    text.push_str(&folded("Sizes against earlier runs", &details::sizes(report)));
+    let bolts = report.stages.iter().filter_map(|stage| Some(bolt(stage, stage.bolt.as_ref()?)));
+    text.push_str(&folded("BOLT", &bolts.collect::<String>()));
+    text.push_str(&folded("Inside of stages", &report.stages.iter().map(inner).collect::<String>()));
+    text.push_str(&folded("Sizes against earlier runs", &ended(sizes(report).markdown())));
     for stage in &report.stages {
-        text.push_str(&folded(&format!("What {} did", escape(&stage.name)), &details::stage(stage)));
+        text.push_str(&folded(&format!("What {} did", escape(&stage.name)), &what_it_did(stage)));
     }
-    text.push_str(&folded("Tools", &tools(report)));
-    text.push_str(&folded("This run", &details::run(&report.run)));
+    let mut tools = Grid::new(["tool", "version", "path"]);
+    report.tools.iter().for_each(|tool| tools.row([&tool.name, &tool.version, &tool.path]));
+    text.push_str(&folded("Tools", &ended(tools.markdown())));
+    text.push_str(&folded("This run", &about(run)));
     text
 }
 
-fn row(stage: &Stage, run: &Run) -> String {
-    let ran = stage.state.ran();
-    let outputs: Vec<String> =
-        stage.shown_outputs().map(|output| format!("{} {}", escape(&output.name), text::size(output.bytes))).collect();
-    let status = match (&stage.state, &stage.why) {
-        (State::Blocked, Some(by)) => format!("blocked by {by}"),
-        (state, _) => state.words(run.running).into(),
-    };
-    format!(
-        "| {} | {} | {} | {} | {} | {} |\n",
-        escape(&stage.name),
-        escape(&status),
-        if ran { text::duration(stage.duration) } else { String::new() },
-        if ran { text::percent(stage.duration, run.wall) } else { String::new() },
-        outputs.join("<br>"),
-        escape(&change(stage).unwrap_or_default()),
-    )
-}
-
-/// Against the last time that the stage was done.
-fn change(stage: &Stage) -> Option<String> {
-    let before = stage.before.as_ref()?;
-    let sizes = stage.shown_outputs().filter_map(|output| {
-        let bytes = output.before().filter(|bytes| *bytes != output.bytes)?;
-        Some((output.name.clone(), bytes, output.bytes))
-    });
-    let change = Change { duration: (before.duration, stage.in_all()), sizes: sizes.collect() };
-    Some(table::change_text(&change, true, true))
+fn stages(report: &Report) -> Grid {
+    let run = &report.run;
+    let mut grid = Grid::new(["stage", "status", ">duration", ">share", "outputs", "change"]);
+    for stage in &report.stages {
+        let ran = stage.state.ran();
+        let status = match (stage.state, &stage.why) {
+            (StageState::Blocked, Some(by)) => format!("blocked by {by}"),
+            (StageState::Blocked, None) => "blocked".into(),
+            (state, _) if ran => state.words(run.running).into(),
+            _ => continue,
+        };
+        let change = stage.change().map(|change| summary::change_text(&change, true, true));
+        grid.row([
+            stage.name.clone(),
+            status,
+            if ran { text::duration(stage.duration) } else { String::new() },
+            if ran { text::percent(stage.duration, run.wall) } else { String::new() },
+            summary::outputs(stage, "\n"),
+            change.unwrap_or_default(),
+        ]);
+    }
+    grid
 }
 
 fn failed(stage: &Stage, failure: &Failure) -> String {
-    let tolerated = if stage.state == State::Tolerated { ", tolerated" } else { "" };
+    let tolerated = if stage.state == StageState::Tolerated { ", tolerated" } else { "" };
     let step = escape(&failure.step);
     let mut text = format!("**{}** failed in {step}{tolerated}: {}\n\n", escape(&stage.name), escape(&failure.what));
     if !failure.command.is_empty() {
@@ -96,10 +85,8 @@ fn failed(stage: &Stage, failure: &Failure) -> String {
         text.push_str(&fence("text", &failure.error.join("\n")));
     }
     if !failure.tail.is_empty() {
-        let summary = format!("last {} of the log", text::plural(failure.tail.len(), "line"));
-        text.push_str(&format!("<details><summary>{summary}</summary>\n\n"));
-        text.push_str(&fence("text", &failure.tail.join("\n")));
-        text.push_str("</details>\n\n");
+        let title = format!("last {} of the log", text::plural(failure.tail.len(), "line"));
+        text.push_str(&folded(&title, &fence("text", &failure.tail.join("\n"))));
     }
     text
 }
@@ -113,18 +100,15 @@ fn waterfall(report: &Report) -> String {
     }
     let columns = begun.iter().map(|(stage, _)| text::width(&stage.name)).max().unwrap_or(0);
     let column = |at: f64| ((at / wall * BARS as f64).round() as usize).min(BARS);
-    let lines: Vec<String> = begun
-        .iter()
-        .map(|(stage, start)| {
-            let from = column(*start).min(BARS - 1);
-            let to = column(start + stage.duration).max(from + 1);
-            let bar = format!("{}{}", " ".repeat(from), "█".repeat(to - from));
-            let length = text::pad_left(&text::duration(stage.duration), 9);
-            let used = if stage.cpu() > 0.0 { format!("  CPU {}", text::duration(stage.cpu())) } else { String::new() };
-            format!("{}  {}{length}{used}", text::pad(&stage.name, columns), text::pad(&bar, BARS))
-        })
-        .collect();
-    fence("text", &lines.join("\n"))
+    let line = |(stage, start): &(&Stage, f64)| {
+        let from = column(*start).min(BARS - 1);
+        let to = column(start + stage.duration).max(from + 1);
+        let bar = format!("{}{}", " ".repeat(from), "█".repeat(to - from));
+        let length = text::pad_left(&text::duration(stage.duration), 9);
+        let used = if stage.cpu() > 0.0 { format!("  CPU {}", text::duration(stage.cpu())) } else { String::new() };
+        format!("{}  {}{length}{used}", text::pad(&stage.name, columns), text::pad(&bar, BARS))
+    };
+    fence("text", &begun.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 fn compared_builds(compared: &Compared) -> String {
@@ -137,71 +121,93 @@ fn compared_builds(compared: &Compared) -> String {
 fn profiles(report: &Report) -> String {
     let with: Vec<(&Stage, &Profile)> =
         report.stages.iter().filter_map(|stage| Some((stage, stage.profile.as_ref()?))).collect();
-    if with.is_empty() {
-        return String::new();
-    }
-    let mut text = String::from("| stage | raw profiles | bytes | functions |\n|:--|--:|--:|--:|\n");
+    let mut grid = Grid::new(["stage", ">raw profiles", ">bytes", ">functions"]);
     for (stage, profile) in &with {
         let (files, functions) = (text::count(profile.files), text::count(profile.functions));
-        text.push_str(&format!(
-            "| {} | {files} | {} | {functions} |\n",
-            escape(&stage.name),
-            text::size(profile.bytes)
-        ));
+        grid.row([stage.name.clone(), files, text::size(profile.bytes), functions]);
     }
-    text.push('\n');
+    let mut text = ended(grid.markdown());
     for (stage, profile) in with.iter().filter(|(_, profile)| !profile.hottest.is_empty()) {
-        text.push_str(&format!("Hottest functions of {}:\n\n", escape(&stage.name)));
-        for hot in profile.hottest.iter().take(MOST) {
-            text.push_str(&format!("- {} {}\n", text::quantity(hot.count, ""), escape(&hot.function)));
-        }
-        text.push('\n');
+        let hottest = profile.hottest.iter().take(MOST);
+        let hottest = hottest.map(|hot| format!("{} {}", text::quantity(hot.count, ""), escape(&hot.function)));
+        text.push_str(&format!("Hottest functions of {}:\n\n{}", escape(&stage.name), ended(list(hottest))));
     }
     text
-}
-
-fn bolts(report: &Report) -> String {
-    let with = report.stages.iter().filter_map(|stage| Some((stage, stage.bolt.as_ref()?)));
-    with.map(|(stage, of)| bolt(stage, of)).collect()
 }
 
 fn bolt(stage: &Stage, bolt: &Bolt) -> String {
-    let mut text = format!("{}\n\n", escape(&stage.name));
-    for count in &bolt.counts {
-        text.push_str(&format!("- {}: {}\n", escape(&count.name), text::quantity(count.value, &count.unit)));
-    }
-    if !bolt.dyno.is_empty() {
-        text.push_str("\n| executed | before | after | change |\n|:--|--:|--:|--:|\n");
-    }
+    let counts = bolt.counts.iter();
+    let counts = counts.map(|count| format!("{}: {}", escape(&count.name), text::quantity(count.value, &count.unit)));
+    let mut grid = Grid::new(["executed", ">before", ">after", ">change"]);
     for dyno in &bolt.dyno {
         let change = if dyno.before > 0.0 { (dyno.after - dyno.before) / dyno.before * 100.0 } else { 0.0 };
-        let (before, after) = (text::quantity(dyno.before, ""), text::quantity(dyno.after, ""));
-        text.push_str(&format!("| {} | {before} | {after} | {change:+.1} % |\n", escape(&dyno.name)));
+        let [before, after] = [dyno.before, dyno.after].map(|number| text::quantity(number, ""));
+        grid.row([dyno.name.clone(), before, after, format!("{change:+.1} %")]);
     }
-    text + "\n"
+    let table = if grid.is_empty() { String::new() } else { format!("\n{}", grid.markdown()) };
+    format!("{}\n\n{}{table}\n", escape(&stage.name), list(counts))
 }
 
-fn inner(report: &Report) -> String {
-    let mut text = String::new();
-    for stage in report.stages.iter().filter(|stage| !stage.inner.is_empty()) {
-        text.push_str(&format!("{}\n\n", escape(&stage.name)));
-        for inner in stage.inner.iter().take(MOST) {
-            text.push_str(&format!("- {} {}\n", text::duration(inner.seconds), escape(&inner.name)));
-        }
-        text.push('\n');
-    }
-    text
+fn inner(stage: &Stage) -> String {
+    let inner = stage.inner.iter().take(MOST);
+    let lines = list(inner.map(|inner| format!("{} {}", text::duration(inner.seconds), escape(&inner.name))));
+    if lines.is_empty() { lines } else { format!("{}\n\n{lines}\n", escape(&stage.name)) }
 }
 
-fn tools(report: &Report) -> String {
-    if report.tools.is_empty() {
-        return String::new();
+/// The outputs that earlier runs made as well, with their sizes then.
+fn sizes(report: &Report) -> Grid {
+    let mut grid = Grid::new(["output", ">before", ">now", ">change"]);
+    for (stage, output) in report.stages.iter().flat_map(|stage| stage.shown_outputs().map(move |o| (stage, o))) {
+        let Some(before) = output.before() else { continue };
+        let earlier = &output.earlier[output.earlier.len().saturating_sub(SIZES)..];
+        let earlier: Vec<String> = earlier.iter().map(|earlier| text::size(earlier.bytes)).collect();
+        let change = summary::size_change(before, output.bytes);
+        grid.row([format!("{}.{}", stage.name, output.name), earlier.join(", "), text::size(output.bytes), change]);
     }
-    let mut text = String::from("| tool | version | path |\n|:--|:--|:--|\n");
-    for tool in &report.tools {
-        text.push_str(&format!("| {} | {} | {} |\n", escape(&tool.name), escape(&tool.version), escape(&tool.path)));
+    grid
+}
+
+/// Why a stage ran, what is to be known of it, and its commands, ready to paste.
+fn what_it_did(stage: &Stage) -> String {
+    let mut details = String::new();
+    if !stage.reasons.is_empty() {
+        details.push_str(&format!("It ran because {}.\n\n", escape(&stage.reasons.join("; "))));
     }
-    text + "\n"
+    if stage.earlier > 0.0 {
+        details.push_str(&format!("Earlier runs had worked on it for {}.\n\n", text::duration(stage.earlier)));
+    }
+    details.push_str(&ended(list(stage.notes.iter().map(|note| escape(note)))));
+    let steps = stage.main_steps().filter(|step| !step.command.is_empty());
+    let mut commands: Vec<String> =
+        steps.map(|step| format!("# {}\n{}", text::plain_line(&step.name), step.command)).collect();
+    // What was tried again.
+    commands.dedup();
+    if !commands.is_empty() {
+        details.push_str(&fence("sh", &commands.join("\n\n")));
+    }
+    details
+}
+
+/// Its command line, and what that set.
+fn about(run: &Run) -> String {
+    let lines = [
+        format!("run {}, optbuild {}", escape(&run.id), escape(&run.optbuild)),
+        format!("in {}", escape(&run.cwd)),
+        format!("pipeline {}", escape(&run.file)),
+        text::plural(run.jobs, "slot"),
+    ];
+    let mut variables = Grid::new(["variable", "value"]);
+    run.variables.iter().for_each(|(name, value)| variables.row([name.clone(), text::variable(value)]));
+    format!("{}{}{}", fence("sh", &run.command), ended(list(lines)), ended(variables.markdown()))
+}
+
+fn list(lines: impl IntoIterator<Item = String>) -> String {
+    lines.into_iter().map(|line| format!("- {line}\n")).collect()
+}
+
+/// A block with an empty line behind it; nothing stays nothing.
+fn ended(block: String) -> String {
+    if block.is_empty() { block } else { block + "\n" }
 }
 
 /// Something that is unfolded by who wants to see it; nothing if there is nothing.
@@ -217,28 +223,4 @@ fn fence(language: &str, code: &str) -> String {
     let longest = code.split(|char| char != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     format!("{fence}{language}\n{code}\n{fence}\n\n")
-}
-
-/// Text that markdown leaves as it is, in one line, also in a cell of a table. Code in backticks stays code.
-fn escape(text: &str) -> String {
-    let paired = text.matches('`').count().is_multiple_of(2);
-    let mut in_code = false;
-    let mut escaped = String::new();
-    for char in text.chars() {
-        match char {
-            '`' if paired => {
-                in_code = !in_code;
-                escaped.push(char);
-            }
-            '\n' | '\r' => escaped.push(' '),
-            '|' => escaped.push_str("\\|"),
-            _ if in_code => escaped.push(char),
-            '`' | '*' | '_' | '\\' | '[' | ']' | '~' => escaped.extend(['\\', char]),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            _ => escaped.push(char),
-        }
-    }
-    escaped
 }

@@ -7,7 +7,6 @@ pub mod console;
 pub mod github;
 pub mod html;
 pub mod info;
-pub mod json;
 pub mod markdown;
 pub mod model;
 pub mod paint;
@@ -15,10 +14,14 @@ pub mod summary;
 mod table;
 pub mod trace;
 
+use std::io::Write;
+
+use anyhow::Context;
+
 use crate::event::Stamped;
 
 pub use console::{Console, ConsoleOptions, Mode, Verbosity};
-pub use summary::{Previous, RunSummary};
+pub use model::{Past, RunModel};
 
 /// Something that is told of all that happens in a run, in order, on one thread.
 pub trait Listener {
@@ -35,5 +38,27 @@ pub trait Listener {
     /// What it writes to cannot be written.
     fn finish(&mut self) -> anyhow::Result<()> {
         Ok(())
+    }
+}
+
+/// Events as lines of JSON, the form they have in the journal too. One line per event, at once, so that a reader can follow.
+pub struct Json<W: Write> {
+    writer: W,
+}
+
+impl<W: Write> Json<W> {
+    pub fn new(writer: W) -> Json<W> {
+        Json { writer }
+    }
+}
+
+impl<W: Write> Listener for Json<W> {
+    fn event(&mut self, stamped: &Stamped) -> anyhow::Result<()> {
+        let mut line = serde_json::to_string(stamped).context("an event cannot be written as JSON")?;
+        line.push('\n');
+        self.writer
+            .write_all(line.as_bytes())
+            .and_then(|()| self.writer.flush())
+            .context("the output of --json cannot be written")
     }
 }

@@ -46,12 +46,11 @@ fn add_stage(events: &mut Vec<Value>, pid: usize, stage: &Stage, run: &Run) {
     events.push(json!({"ph": "M", "pid": pid, "tid": 0, "name": "thread_name", "args": {"name": "stage"}}));
     let mut lanes = 0;
     for step in &stage.steps {
-        let duration = step.duration.unwrap_or((run.wall - step.start).max(0.0));
         let tid = if step.kind == StepKind::Pool { 0 } else { STEPS + step.lane };
         lanes = lanes.max(tid);
         events.push(json!({
             "ph": "X", "pid": pid, "tid": tid, "name": step.name, "cat": category(step),
-            "ts": micros(step.start), "dur": micros(duration),
+            "ts": micros(step.start), "dur": micros(step.length(run.wall)),
             "args": {
                 "command": step.command, "log": step.log, "cpu": step.cpu(), "peak memory": step.peak_memory,
             },

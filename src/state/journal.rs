@@ -136,17 +136,39 @@ pub fn event_name(line: &str) -> &str {
     rest.split('"').next().unwrap_or_default()
 }
 
-/// Whether the run that these events are of has not said how it ended, and its process still runs on this machine.
-pub fn is_under_way(events: &[Stamped]) -> bool {
-    !events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. })) && is_owner_alive(events)
+/// A run as its journal has it.
+#[derive(Debug)]
+pub struct RunEvents {
+    pub events: Vec<Stamped>,
+    /// What of it cannot be read.
+    pub warning: Option<String>,
+    /// It is under way.
+    pub running: bool,
 }
 
-/// Whether the process that writes these events still runs on this machine.
-pub fn is_owner_alive(events: &[Stamped]) -> bool {
-    events.iter().any(|stamped| match &stamped.event {
+/// Reads a run, which may be under way.
+pub fn events_of(layout: &Layout, run: &str) -> Result<RunEvents, DiskError> {
+    let path = layout.journal(run);
+    let (mut events, mut warning) = read(&path)?;
+    let running = is_under_way(&events);
+    if !running && !has_ended(&events) {
+        // It may have come to its end since.
+        (events, warning) = read(&path)?;
+    }
+    Ok(RunEvents { events, warning, running })
+}
+
+/// Whether the run that these events are of has not said how it ended, and its process still runs on this machine.
+pub fn is_under_way(events: &[Stamped]) -> bool {
+    let alive = |stamped: &Stamped| match &stamped.event {
         Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start),
         _ => false,
-    })
+    };
+    !has_ended(events) && events.iter().any(alive)
+}
+
+fn has_ended(events: &[Stamped]) -> bool {
+    events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. }))
 }
 
 /// The names of all runs, the earliest first.

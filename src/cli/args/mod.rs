@@ -12,7 +12,7 @@ pub use looking::{
     ArtifactsArgs, HistoryArgs, HistoryCommand, HistoryDiffArgs, LastRunArgs, LogsArgs, ReportArgs, ReportFormat,
     StageArgs, StatusArgs,
 };
-pub use tools::{CompareArgs, DiffArgs, ExportArgs, MergeArgs, Profile, ProfileForm, ShowArgs};
+pub use tools::{CompareArgs, DiffArgs, ExportArgs, MergeArgs, Profile, ProfileForm, ProfileShowArgs};
 
 /// Runs optimised builds (PGO, BOLT, LTO) as resumable pipelines.
 #[derive(Debug, Parser)]

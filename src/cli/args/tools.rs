@@ -84,7 +84,7 @@ fn weighted(text: &str) -> Result<(u64, Utf8PathBuf), String> {
 #[derive(Debug, Subcommand)]
 pub enum Profile {
     /// Show what is in a profile: its kind and version, who reads it, functions and counts
-    Show(ShowArgs),
+    Show(ProfileShowArgs),
     /// Compare two profiles: how far they overlap, and which functions changed most
     Diff(DiffArgs),
     /// Pack the merged profiles of a pipeline into a bundle, for `run --profiles` elsewhere
@@ -104,7 +104,7 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct ShowArgs {
+pub struct ProfileShowArgs {
     /// A raw or merged profile of LLVM, a profile of BOLT, or the output of a stage of the last run
     #[arg(value_name = "FILE|STAGE.OUTPUT")]
     pub profile: String,

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::subject::{Format, Subject, list};
-use crate::cli::args::ShowArgs;
+use crate::cli::args::ProfileShowArgs;
 use crate::cli::output::{look, print};
 use crate::op::merge::tools::Level;
 use crate::profile::fdata;
@@ -14,7 +14,7 @@ use crate::report::info::{HotFunction, LevelInfo, ProfileInfo, profile_text};
 use crate::toolchain::formats;
 
 /// What is in a profile.
-pub(super) fn show(args: &ShowArgs) -> Result<u8> {
+pub(super) fn show(args: &ProfileShowArgs) -> Result<u8> {
     let subject = Subject::find(&args.profile, &args.form)?;
     let info = info(&subject, args.form.top)?;
     if args.form.json {

@@ -1,31 +1,31 @@
 //! A run for a person to watch: lines on standard error, and on a terminal a moving line for each running stage.
 //!
-//! Unaware of who starts what; it shows the events it is given. Where it writes is handed to it, except that the moving lines
-//! are drawn by indicatif.
+//! Unaware of who starts what; it shows the model of the run that it is given event by event. Where it writes is handed to it, except
+//! that the moving lines are drawn by indicatif.
 
-mod block;
-mod closing;
-mod finished;
-mod live;
+mod progress;
 mod screen;
-mod steps;
 
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use indicatif::ProgressDrawTarget;
 use jiff::tz::TimeZone;
 
-use super::Listener;
-use super::paint::Paint;
-use super::summary::closing::Again;
-use super::summary::{Previous, RunSummary, Workloads};
-use crate::event::{Event, Stamped};
-use crate::names::{StageName, StepId};
+use super::model::{Failure, Past, RunModel, Stage};
+use super::paint::{Look, Paint};
+use super::summary::{self, Again};
+use super::{Listener, github};
+use crate::event::{Event, Outcome, StageState, Stamped};
+use crate::names::StageName;
 use crate::text;
-use live::Live;
-use screen::Screen;
+use screen::{Live, Screen};
+
+/// Lines of a log that are printed.
+const TAIL: usize = 30;
+const NAME_COLUMNS: usize = 24;
+const DURATION_COLUMNS: usize = "59 m 59 s".len();
 
 /// How the output looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub struct ConsoleOptions {
     pub mode: Mode,
     pub verbosity: Verbosity,
     /// To compare with.
-    pub previous: Option<Previous>,
+    pub past: Past,
     /// The commands that go on with the run; without, those for a pipeline that is run by its name.
     pub again: Option<Again>,
     /// Columns; without, those of the terminal, and 100 where there is none.
@@ -86,7 +86,7 @@ impl ConsoleOptions {
         ConsoleOptions {
             mode,
             verbosity: Verbosity::Normal,
-            previous: None,
+            past: Past::default(),
             again: None,
             width: None,
             zone: TimeZone::system(),
@@ -99,7 +99,7 @@ impl ConsoleOptions {
 pub struct Console {
     options: ConsoleOptions,
     paint: Paint,
-    summary: RunSummary,
+    run: RunModel,
     running: Vec<Running>,
     /// The first line, until something else is to be said: a run that does nothing has one line in all.
     began: Option<(Stamped, String)>,
@@ -109,23 +109,14 @@ pub struct Console {
     live: Live,
 }
 
-/// A stage under way.
+/// What is known of a stage under way besides what the run says of it.
 struct Running {
     name: String,
     since: Instant,
     /// Seconds that may be left of it, when it began.
     expected: Option<f64>,
-    /// Under way, in the order of their start, with their logs.
-    steps: Vec<(StepId, Utf8PathBuf)>,
-    pool: Option<OpenPool>,
     /// GitHub Actions: what its group will hold.
     group: String,
-}
-
-/// A pool of workloads under way.
-struct OpenPool {
-    step: StepId,
-    workloads: Workloads,
 }
 
 impl Console {
@@ -148,11 +139,10 @@ impl Console {
     }
 
     fn with(options: ConsoleOptions, screen: Screen) -> Console {
-        let paint = Paint { color: options.mode == Mode::Terminal { color: true } };
         Console {
+            paint: Paint { color: options.mode == Mode::Terminal { color: true } },
             options,
-            paint,
-            summary: RunSummary::default(),
+            run: RunModel::default(),
             running: Vec::new(),
             began: None,
             fresh: Vec::new(),
@@ -179,14 +169,6 @@ impl Console {
 
     fn width(&self) -> usize {
         self.options.width.unwrap_or_else(|| self.screen.width())
-    }
-
-    fn again(&self) -> Again {
-        self.options.again.clone().unwrap_or_else(|| Again::of(&self.summary))
-    }
-
-    fn running(&mut self, stage: &str) -> Option<&mut Running> {
-        self.running.iter_mut().find(|running| running.name == stage)
     }
 
     /// A line with the time of day where there is no terminal.
@@ -226,15 +208,106 @@ impl Console {
         let line = if self.terminal() { self.paint.dim(&format!("= {what}")) } else { what };
         self.timed(stamped, &line)
     }
+
+    fn stage_finished(&mut self, stamped: &Stamped, name: &str) -> anyhow::Result<()> {
+        let group = self.running.iter().position(|running| running.name == name);
+        let group = group.map(|index| self.running.remove(index).group).unwrap_or_default();
+        let Some(stage) = self.run.stage(name) else { return Ok(()) };
+        if self.quiet() && !stage.state.failed() {
+            return Ok(());
+        }
+        let line = if self.terminal() { self.marked(stage) } else { worded(stage) };
+        let (facts, failure) = (facts(stage), self.failure(stage));
+        if self.github() {
+            let facts = facts.map(|line| line + "\n").unwrap_or_default();
+            self.print(&github::group(&line, &format!("{group}{facts}")))?;
+        } else {
+            self.timed(stamped, &line)?;
+            if let Some(line) = facts.filter(|_| !self.quiet()) {
+                self.below(&line)?;
+            }
+        }
+        failure.iter().try_for_each(|text| self.print(text))
+    }
+
+    /// For a terminal: a mark, the name, the duration.
+    fn marked(&self, stage: &Stage) -> String {
+        let names = self.run.stages.iter().map(|stage| text::width(&stage.name));
+        let columns = names.max().unwrap_or(0).min(NAME_COLUMNS);
+        let duration = text::pad_left(&text::duration(stage.duration), DURATION_COLUMNS);
+        let line = format!("{}  {duration}", text::pad(&stage.name, columns));
+        let mark = match stage.state {
+            StageState::Done => return format!("{} {line}", self.paint.good("✓")),
+            StageState::Failed => "✗",
+            _ => "!",
+        };
+        let tone = summary::tone(stage.state);
+        format!("{} {line}  {}", self.paint.toned(tone, mark), self.paint.toned(tone, &end(stage)))
+    }
+
+    /// What is printed below the line of a stage that failed.
+    fn failure(&self, stage: &Stage) -> Vec<String> {
+        let Some(failure) = stage.failure.as_ref().filter(|_| stage.state.failed()) else { return Vec::new() };
+        let block = block(failure, self.paint);
+        match self.options.mode {
+            Mode::GithubActions => {
+                let message = format!("{} (step {})", failure.what, failure.step);
+                let title = format!("{} {}", stage.name, stage.state.words(false));
+                let annotate = if stage.state == StageState::Tolerated { github::warning } else { github::error };
+                vec![annotate(&title, &message), github::verbatim(&block)]
+            }
+            Mode::Terminal { .. } => vec![format!("  {}\n{block}", failure.what)],
+            // It stands in the line above.
+            Mode::Plain => vec![block],
+        }
+    }
+
+    /// The end of the run.
+    fn close(&mut self, outcome: Outcome) -> anyhow::Result<()> {
+        self.running.clear();
+        self.screen.clear();
+        self.run.hold_against(&self.options.past);
+        let again = self.options.again.clone().unwrap_or_else(|| Again::of(&self.run));
+        if !self.quiet() && !self.run.nothing_to_do() {
+            self.screen.gap()?;
+            let look = Look { width: self.width(), paint: self.paint };
+            let table = summary::render(&self.run, look, self.terminal());
+            if !table.is_empty() {
+                self.print(&table)?;
+                self.screen.gap()?;
+            }
+            for shown in self.run.files_to_show() {
+                let content = format!("{}\n", shown.text.trim_end());
+                self.print(&self.paint.bold(&shown.title))?;
+                self.print(&if self.github() { github::verbatim(&content) } else { content })?;
+                self.screen.gap()?;
+            }
+            summary::failures(&self.run).iter().try_for_each(|failure| self.print(failure))?;
+            self.screen.gap()?;
+        }
+        let remedies = summary::remedies(&self.run, &again, self.width().saturating_sub(2));
+        if !remedies.is_empty() {
+            self.print("To go on:")?;
+            remedies.iter().try_for_each(|line| self.print(&text::indent(line, 2)))?;
+            self.screen.gap()?;
+        }
+        let verdict = summary::verdict(&self.run, &again);
+        self.print(&match (self.options.mode, outcome) {
+            (Mode::Terminal { .. }, Outcome::Done) => self.paint.good(&verdict),
+            (Mode::Terminal { .. }, Outcome::Failed) => self.paint.bad(&verdict),
+            (Mode::Terminal { .. }, Outcome::Interrupted) => self.paint.warn(&verdict),
+            _ => verdict,
+        })
+    }
 }
 
 impl Listener for Console {
     fn event(&mut self, stamped: &Stamped) -> anyhow::Result<()> {
-        self.summary.add(stamped);
+        self.run.add(stamped);
         let waits = match stamped.event {
             Event::RunStarted { .. } | Event::StageUpToDate { .. } => true,
             Event::StageSkipped { .. } | Event::Note { .. } => !self.verbose(),
-            Event::RunFinished { .. } => self.summary.nothing_to_do(),
+            Event::RunFinished { .. } => self.run.nothing_to_do(),
             _ => false,
         };
         if !waits {
@@ -243,7 +316,7 @@ impl Listener for Console {
         match &stamped.event {
             Event::StageUpToDate { stage, .. } => self.fresh.push(stage.clone()),
             Event::StageFinished { stage, .. } => self.stage_finished(stamped, stage)?,
-            Event::RunFinished { .. } => self.close()?,
+            Event::RunFinished { outcome, .. } => self.close(*outcome)?,
             _ => self.progress(stamped)?,
         }
         if self.terminal() && !self.quiet() {
@@ -263,4 +336,68 @@ impl Listener for Console {
         self.screen.clear();
         Ok(())
     }
+}
+
+/// For logs: a sentence.
+fn worded(stage: &Stage) -> String {
+    let duration = text::duration(stage.duration);
+    let (verdict, what) = match stage.state {
+        StageState::Done => (format!("done in {duration}"), Some(summary::outputs(stage, ", "))),
+        _ => {
+            let what = stage.failure.as_ref().map(|failure| failure.what.clone());
+            (format!("{} after {duration}", end(stage)), what)
+        }
+    };
+    let what = what.filter(|what| !what.is_empty()).map(|what| format!(": {what}")).unwrap_or_default();
+    format!("{}: {verdict}{what}", stage.name)
+}
+
+/// How a stage ended that is not done: `failed in optimize, tolerated`
+fn end(stage: &Stage) -> String {
+    let step = stage.failure.as_ref().map(|failure| &failure.step).filter(|step| !step.is_empty());
+    let step = step.map(|step| format!(" in {step}")).unwrap_or_default();
+    let (word, tolerated) = match stage.state {
+        StageState::Tolerated => ("failed", ", tolerated"),
+        state => (state.words(false), ""),
+    };
+    format!("{word}{step}{tolerated}")
+}
+
+/// Workloads and facts in one line.
+fn facts(stage: &Stage) -> Option<String> {
+    let workloads = stage.workloads.committed;
+    let workloads = (workloads > 0).then(|| text::plural(workloads, "workload"));
+    let facts = Some(stage.fact_line()).filter(|line| !line.is_empty());
+    let parts: Vec<String> = workloads.into_iter().chain(facts).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// A failure at length: how to repeat the command, the end of its log, and where the log is. Every line ends in a line feed; an empty
+/// line before and behind.
+fn block(failure: &Failure, paint: Paint) -> String {
+    let mut text = String::from("\n");
+    if failure.environment {
+        text.push_str("  This is a matter of this machine: a tool, a disk or a permission.\n\n");
+    }
+    if !failure.command.is_empty() {
+        text.push_str(&format!("  To repeat the command:\n{}\n", text::indent(&failure.command, 4)));
+    }
+    let tail = &failure.tail[failure.tail.len().saturating_sub(TAIL)..];
+    let of = if failure.log.is_empty() { "its output" } else { &failure.log };
+    if !failure.error.is_empty() {
+        text.push_str(&format!("  The first error in {of}:\n{}", quoted(&failure.error, paint)));
+    }
+    if !tail.is_empty() {
+        let lines = if tail.len() == 1 { "line".into() } else { format!("{} lines", tail.len()) };
+        text.push_str(&format!("  The last {lines} of {of}:\n{}", quoted(tail, paint)));
+    } else if !failure.log.is_empty() {
+        text.push_str(&format!("  The log is empty: {}\n\n", failure.log));
+    }
+    text
+}
+
+/// Lines of a log, and an empty one.
+fn quoted(lines: &[String], paint: Paint) -> String {
+    let lines = lines.iter().map(|line| format!("    {} {line}", paint.dim("|")).trim_end().to_owned() + "\n");
+    lines.collect::<String>() + "\n"
 }

@@ -1,11 +1,11 @@
-//! Results of comparisons, and text that stages want shown.
+//! Results of comparisons, and text that stages want shown. In the latter, tables as Markdown has them become tables.
 
 use maud::{Markup, html};
 
-use super::super::comparison::{Line, is_measured, summary_cell, value};
-use super::super::model::{Compared, Report};
 use super::parts;
 use crate::compare::result::{Budget, Comparison, Measured, Metric, Sample, Summary, Verdict};
+use crate::report::comparison::{Line, is_measured, summary_cell, value};
+use crate::report::model::{Compared, Report};
 use crate::text;
 
 pub(super) fn section(report: &Report) -> Option<Markup> {
@@ -16,7 +16,7 @@ pub(super) fn section(report: &Report) -> Option<Markup> {
         @for compared in &report.comparisons { (comparison(compared)) }
         @for shown in &report.shown {
             h3 { (shown.title) }
-            (super::tables::shown(&shown.text))
+            (text_shown(&shown.text))
         }
     })
 }
@@ -25,24 +25,21 @@ fn comparison(compared: &Compared) -> Markup {
     let result = &compared.result;
     // In the order of tables.
     let metrics: Vec<Metric> = Metric::all().filter(|metric| is_measured(result, *metric)).collect();
+    let titles: Vec<String> = metrics.iter().map(|metric| format!(">{}", metric.title())).collect();
+    let columns: Vec<&str> = ["workload"].into_iter().chain(titles.iter().map(String::as_str)).collect();
     html! {
         div.card.compared data-comparison=(compared.stage) {
             h3 { (compared.stage) }
             p { b { (result.base.name) } " → " b { (result.candidate.name) } ". Less is better." }
-            (parts::scrolled(&summary(result)))
+            (summary(result))
             details open[result.workloads.len() <= 8] {
                 summary { (text::plural(result.workloads.len(), "workload")) }
-                (parts::scrolled(&html! {
-                    table {
-                        thead { tr { th { "workload" } @for metric in &metrics { th.num { (metric.title()) } } } }
-                        tbody {
-                            @for workload in &result.workloads {
-                                tr {
-                                    td { (workload.name) }
-                                    @for metric in &metrics {
-                                        td.num { @if let Some(measured) = workload.metric(*metric) { (cell(measured)) } }
-                                    }
-                                }
+                (parts::table(&columns, &html! {
+                    @for workload in &result.workloads {
+                        tr {
+                            td { (workload.name) }
+                            @for metric in &metrics {
+                                td.num { @if let Some(measured) = workload.metric(*metric) { (cell(measured)) } }
                             }
                         }
                     }
@@ -51,13 +48,13 @@ fn comparison(compared: &Compared) -> Markup {
             }
             details {
                 summary { "Medians with their 95 % intervals" }
-                (parts::scrolled(&intervals(result)))
+                (intervals(result))
             }
             details {
                 summary { "Commands of the workloads" }
                 dl.pairs { @for workload in &result.workloads { dt { (workload.name) } dd { code { (workload.command) } } } }
             }
-            @if !result.sizes.is_empty() { (parts::scrolled(&sizes(result))) }
+            @if !result.sizes.is_empty() { (sizes(result)) }
             @for warning in result.noise.iter().chain(&result.budget.left_out).chain(&result.notes) { p.warn { (warning) } }
             p.dim {
                 "Instructions: " (result.counter.name)
@@ -81,28 +78,22 @@ fn budget(budget: &Budget) -> Markup {
 
 fn summary(result: &Comparison) -> Markup {
     let unknown = result.summary.iter().any(|summary| summary.unknown > 0);
-    html! {
-        table {
-            thead {
-                tr {
-                    th {} th.num { "mean" } th.num { "best" } th.num { "worst" } th.num { "better" } th.num { "same" } th.num { "worse" }
-                    @if unknown { th.num { "unknown" } }
+    let columns = ["", ">mean", ">best", ">worst", ">better", ">same", ">worse", ">unknown"];
+    parts::table(
+        &columns[..columns.len() - usize::from(!unknown)],
+        &html! {
+            @for summary in &result.summary {
+                tr.key[summary.metric == result.headline()] {
+                    td { (summary.metric.title()) }
+                    td.num { (summary_cell(Line::Mean, summary).0) }
+                    (extreme(Line::Best, summary, summary.best_workload.as_deref()))
+                    (extreme(Line::Worst, summary, summary.worst_workload.as_deref()))
+                    td.num { (summary.better) } td.num { (summary.unchanged) } td.num { (summary.worse) }
+                    @if unknown { td.num { (summary.unknown) } }
                 }
             }
-            tbody {
-                @for summary in &result.summary {
-                    tr.key[summary.metric == result.headline()] {
-                        td { (summary.metric.title()) }
-                        td.num { (summary_cell(Line::Mean, summary).0) }
-                        (extreme(Line::Best, summary, summary.best_workload.as_deref()))
-                        (extreme(Line::Worst, summary, summary.worst_workload.as_deref()))
-                        td.num { (summary.better) } td.num { (summary.unchanged) } td.num { (summary.worse) }
-                        @if unknown { td.num { (summary.unknown) } }
-                    }
-                }
-            }
-        }
-    }
+        },
+    )
 }
 
 /// As in the table of the comparison itself: nothing where no workload's change is significant.
@@ -118,9 +109,10 @@ fn extreme(line: Line, summary: &Summary, workload: Option<&str>) -> Markup {
 
 /// A row for each metric, below the name of the workload: as narrow as can be.
 fn intervals(result: &Comparison) -> Markup {
-    html! {
-        table {
-            thead { tr { th { "metric" } th.num { "base" } th.num { "candidate" } th.num { "change" } th.num { "p" } } }
+    parts::scrolled(
+        None,
+        &["metric", ">base", ">candidate", ">change", ">p"],
+        &html! {
             @for workload in &result.workloads {
                 tbody {
                     tr { th.group colspan="5" scope="rowgroup" { (workload.name) } }
@@ -135,8 +127,8 @@ fn intervals(result: &Comparison) -> Markup {
                     }
                 }
             }
-        }
-    }
+        },
+    )
 }
 
 /// A median, how often it was measured, and the interval that it lies in.
@@ -154,19 +146,17 @@ fn median(of: &Measured, sample: &Sample) -> Markup {
 }
 
 fn sizes(result: &Comparison) -> Markup {
-    html! {
-        table {
-            thead { tr { th { "file" } th.num { "base" } th.num { "candidate" } th.num { "change" } } }
-            tbody {
-                @for size in &result.sizes {
-                    tr {
-                        td { (size.name) } td.num { (parts::bytes(size.base)) } td.num { (parts::bytes(size.candidate)) }
-                        td.num { @if let Some(change) = size.change { (relative(change)) } }
-                    }
+    parts::table(
+        &["file", ">base", ">candidate", ">change"],
+        &html! {
+            @for size in &result.sizes {
+                tr {
+                    td { (size.name) } td.num { (parts::bytes(size.base)) } td.num { (parts::bytes(size.candidate)) }
+                    td.num { @if let Some(change) = size.change { (relative(change)) } }
                 }
             }
-        }
-    }
+        },
+    )
 }
 
 fn has_unknown(result: &Comparison) -> bool {
@@ -202,5 +192,85 @@ fn change(measured: &Measured) -> Markup {
                 (_, None) => {}
             }
         }
+    }
+}
+
+/// Text that a stage wants shown: tables as Markdown has them become tables, the rest stays as it is.
+fn text_shown(text: &str) -> Markup {
+    let mut lines = text.lines().peekable();
+    let mut blocks = Vec::new();
+    while let Some(line) = lines.next() {
+        if let Some(rule) = lines.peek().filter(|_| is_row(line)).and_then(|next| rule(next)) {
+            lines.next();
+            let mut rows = Vec::new();
+            while let Some(row) = lines.next_if(|line| is_row(line)) {
+                rows.push(cells(row));
+            }
+            blocks.push(table(&cells(line), &rule, &rows));
+            continue;
+        }
+        let mut plain = vec![line];
+        while let Some(line) = lines.next_if(|line| !is_row(line)) {
+            plain.push(line);
+        }
+        let plain = plain.join("\n");
+        if !plain.trim().is_empty() {
+            blocks.push(html! { pre { (plain.trim_matches('\n')) } });
+        }
+    }
+    html! { @for block in blocks { (block) } }
+}
+
+fn table(header: &[String], right: &[bool], rows: &[Vec<String>]) -> Markup {
+    let class = |column: usize| right.get(column).copied().unwrap_or(false).then_some("num");
+    html! {
+        div.scroll tabindex="0" {
+            table.shown {
+                thead { tr { @for (column, cell) in header.iter().enumerate() { th class=[class(column)] { (cell) } } } }
+                tbody {
+                    @for row in rows {
+                        tr.key[row.first().is_some_and(|name| name == "mean")] {
+                            @for (column, cell) in row.iter().enumerate() { td class=[class(column)] { (cell) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_row(line: &str) -> bool {
+    let line = line.trim();
+    line.len() > 1 && line.starts_with('|') && line.ends_with('|')
+}
+
+/// Which columns are set flush right, if the line is that below a header: `| :--- | ---: |`.
+fn rule(line: &str) -> Option<Vec<bool>> {
+    let dashes = |cell: &String| cell.contains('-') && cell.chars().all(|c| matches!(c, '-' | ':'));
+    let cells = cells(line);
+    (is_row(line) && cells.iter().all(dashes)).then(|| cells.iter().map(|cell| cell.ends_with(':')).collect())
+}
+
+/// What stands between bars, one of which may itself be text: `\|`.
+fn cells(line: &str) -> Vec<String> {
+    let inner = line.trim();
+    let inner = inner.strip_prefix('|').unwrap_or(inner);
+    let inner = inner.strip_suffix('|').unwrap_or(inner);
+    inner.replace("\\|", "\u{1}").split('|').map(|cell| cell.trim().replace('\u{1}', "|")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_and_the_rest() {
+        let text = "before\n| a | b |\n| :-- | --: |\n| x \\| y | 1 |\n| </td> | 2 |\n\nafter\n| no table |\n";
+        let html = text_shown(text).into_string();
+        assert!(html.contains("<pre>before</pre>"), "{html}");
+        assert!(html.contains("<th>a</th><th class=\"num\">b</th>"), "{html}");
+        assert!(html.contains("<td>x | y</td><td class=\"num\">1</td>"), "{html}");
+        assert!(html.contains("<td>&lt;/td&gt;</td>"), "{html}");
+        assert!(html.contains("<pre>after</pre>") && html.contains("<pre>| no table |</pre>"), "{html}");
     }
 }

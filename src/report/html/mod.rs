@@ -4,17 +4,16 @@
 //! other one run, should something of a log ever be taken for markup. Unaware of where the file is put.
 
 mod compared;
-mod details;
-mod overview;
 mod parts;
 mod profiles;
 mod stages;
-mod tables;
 mod waterfall;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::model::Report;
+use crate::event::StageState;
+use crate::text;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -37,15 +36,15 @@ fn page(report: &Report, json: &str, nonce: &str) -> Markup {
          form-action 'none'"
     );
     let sections = [
-        ("failures", "Failures", overview::failures(report)),
+        ("failures", "Failures", failures(report)),
         ("comparison", "Did it help?", compared::section(report)),
         ("timeline", "Timeline", waterfall::section(report)),
-        ("stages", "Stages", stages::section(report)),
+        ("stages", "Stages", stages::table(report)),
         ("profiles", "Profiles", profiles::profiles(report)),
         ("bolt", "BOLT", profiles::bolt(report)),
         ("outputs", "Outputs", stages::outputs(report)),
-        ("details", "Steps and commands", details::section(report)),
-        ("run", "This run", overview::about(report)),
+        ("details", "Steps and commands", stages::details(report)),
+        ("run", "This run", about(report)),
     ];
     let sections: Vec<_> = sections.into_iter().filter_map(|(id, title, body)| Some((id, title, body?))).collect();
     html! {
@@ -62,7 +61,7 @@ fn page(report: &Report, json: &str, nonce: &str) -> Markup {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (overview::header(report))
+                (header(report))
                 nav aria-label="Sections" {
                     @for (id, title, _) in &sections { a href=(format!("#{id}")) { (title) } }
                 }
@@ -80,4 +79,84 @@ fn page(report: &Report, json: &str, nonce: &str) -> Markup {
             }
         }
     }
+}
+
+/// The head of the page.
+fn header(report: &Report) -> Markup {
+    let run = &report.run;
+    let started = run.started.split('.').next().unwrap_or_default().trim_end_matches('Z').replace('T', " ");
+    let fresh = report.with(&[StageState::UpToDate]).len();
+    html! {
+        header {
+            h1 { (run.pipeline) " " span class=(format!("pill {}", parts::outcome_tone(run.outcome))) { (parts::outcome_of(run)) } }
+            p.verdict { (run.verdict) }
+            p.dim { "Run " code { (run.id) } ", begun " time datetime=(run.started) { (started) " UTC" } }
+            dl.tiles {
+                (tile("wall time", &parts::seconds(run.wall), "wall"))
+                (tile("CPU time", &parts::seconds(run.cpu), "cpu"))
+                (tile("busy cores", &html! { data value=(cores(report)) { (format!("{:.1}", cores(report))) } }, "cores"))
+                (tile("largest process", &parts::bytes(run.peak_memory), "peak"))
+                @if run.saved > 0.0 {
+                    (tile(&format!("saved: {} up to date", text::plural(fresh, "stage")), &parts::seconds(run.saved), "saved"))
+                }
+                @if run.hashing > 0.0 { (tile("hashing and syncing", &parts::seconds(run.hashing), "hashing")) }
+            }
+        }
+    }
+}
+
+fn cores(report: &Report) -> f64 {
+    if report.run.wall > 0.0 { report.run.cpu / report.run.wall } else { 0.0 }
+}
+
+fn tile(name: &str, value: &Markup, key: &str) -> Markup {
+    html! { div { dt { (name) } dd data-key=(key) { (value) } } }
+}
+
+fn failures(report: &Report) -> Option<Markup> {
+    let failed = || report.stages.iter().filter_map(|stage| Some((stage, stage.failure.as_ref()?)));
+    failed().next()?;
+    Some(html! {
+        @for (stage, failure) in failed() {
+            div.failure {
+                h3 { (stage.name) " " (parts::state(stage.state, report.run.running)) }
+                p {
+                    @if !failure.step.is_empty() { b { (failure.step) } ": " }
+                    (failure.what)
+                    @if failure.environment { " (a fault of the machine: " code { "optbuild doctor" } ")" }
+                }
+                @if !failure.error.is_empty() { pre { (failure.error.join("\n")) "\n…" } }
+                @if !failure.tail.is_empty() { pre { (failure.tail.join("\n")) } }
+                @if !failure.log.is_empty() { p.dim { "The whole log: " code { (failure.log) } } }
+                @if !failure.command.is_empty() {
+                    details { summary { "The command" } pre.command { (failure.command) } }
+                }
+            }
+        }
+        @if !report.run.remedies.is_empty() { pre { (report.run.remedies.join("\n")) } }
+    })
+}
+
+fn about(report: &Report) -> Option<Markup> {
+    let run = &report.run;
+    Some(html! {
+        dl.pairs {
+            dt { "command" } dd { code { (run.command) } }
+            dt { "in" } dd { code { (run.cwd) } }
+            dt { "pipeline" } dd { code { (run.file) } }
+            dt { "slots" } dd { (run.jobs) }
+        }
+        @if !run.variables.is_empty() {
+            h3 { "Variables" }
+            dl.pairs { @for (name, value) in &run.variables { dt { (name) } dd { code { (text::variable(value)) } } } }
+        }
+        @if !report.tools.is_empty() {
+            h3 { "Tools" }
+            (parts::table(&["tool", "version", "path", "stages"], &html! {
+                @for tool in &report.tools {
+                    tr { td { (tool.name) } td { (tool.version) } td { code { (tool.path) } } td.dim { (tool.stages.join(", ")) } }
+                }
+            }))
+        }
+    })
 }

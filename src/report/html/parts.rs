@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{Outcome, Run, State};
+use crate::event::{Fact, StageState};
+use crate::report::model::{Outcome, Run};
+use crate::report::paint::Tone;
+use crate::report::summary;
 use crate::text;
 
 pub(super) fn seconds(value: f64) -> Markup {
@@ -62,16 +65,17 @@ pub(super) fn sparkline(values: &[f64]) -> Markup {
 }
 
 /// A status with its colour. `running`: the run is under way.
-pub(super) fn state(state: State, running: bool) -> Markup {
+pub(super) fn state(state: StageState, running: bool) -> Markup {
     html! { span class=(format!("pill {}", tone(state))) { (state.words(running)) } }
 }
 
-pub(super) fn tone(state: State) -> &'static str {
-    match state {
-        State::Done => "good",
-        State::Failed => "bad",
-        State::Tolerated | State::Blocked | State::Interrupted | State::Unfinished => "warn",
-        State::NotStarted | State::UpToDate | State::Skipped => "dim",
+/// The class of a state.
+pub(super) fn tone(state: StageState) -> &'static str {
+    match summary::tone(state) {
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+        Tone::Warn => "warn",
+        _ => "dim",
     }
 }
 
@@ -97,7 +101,40 @@ pub(super) fn outcome_tone(outcome: Outcome) -> &'static str {
     }
 }
 
-/// A table that can be moved sideways where it is wider than the screen.
-pub(super) fn scrolled(table: &Markup) -> Markup {
-    html! { div.scroll tabindex="0" { (table) } }
+/// A table that can be moved sideways where it is wider than the screen. Names of columns of numbers begin with `>`; without names
+/// there is no head.
+pub(super) fn table(columns: &[&str], rows: &Markup) -> Markup {
+    scrolled(None, columns, &html! { tbody { (rows) } })
+}
+
+/// The same of a body that has a class, or of several.
+pub(super) fn scrolled(class: Option<&str>, columns: &[&str], bodies: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" {
+            table class=[class] {
+                @if !columns.is_empty() {
+                    thead {
+                        tr {
+                            @for column in columns {
+                                @match column.strip_prefix('>') { Some(name) => th.num { (name) }, None => th { (column) } }
+                            }
+                        }
+                    }
+                }
+                (bodies)
+            }
+        }
+    }
+}
+
+/// Names with what they stand for.
+pub(super) fn facts(facts: &[Fact]) -> Markup {
+    html! {
+        dl.pairs {
+            @for fact in facts {
+                dt { (fact.name.replace('-', " ")) span.dim { " (" (fact.step) ")" } }
+                dd { (quantity(fact.value, &fact.unit)) }
+            }
+        }
+    }
 }

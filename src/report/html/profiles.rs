@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{Bolt, Profile, Report};
 use super::parts;
+use crate::report::model::{Bolt, Profile, Report};
 use crate::text;
 
 /// So many of a profile's functions are shown without being asked for.
@@ -17,7 +17,7 @@ pub(super) fn profiles(report: &Report) -> Option<Markup> {
             div.card data-profile=(stage.name) {
                 h3 { (stage.name) }
                 (profile_of(profile))
-                @if !stage.facts.is_empty() { (facts(stage)) }
+                @if !stage.facts.is_empty() { (parts::facts(&stage.facts)) }
             }
         }
     })
@@ -38,19 +38,14 @@ fn profile_of(profile: &Profile) -> Markup {
         @if profile.workloads.len() > 1 {
             details {
                 summary { (text::plural(profile.workloads.len(), "workload")) }
-                (parts::scrolled(&html! {
-                    table {
-                        thead { tr { th { "workload" } th.num { "profiles" } th.num { "bytes" } th {} th.num { "functions" } } }
-                        tbody {
-                            @for workload in &profile.workloads {
-                                tr {
-                                    td { (workload.name) }
-                                    td.num { (parts::count(workload.files)) }
-                                    td.num { (parts::bytes(workload.bytes)) }
-                                    td.share { (parts::bar(workload.bytes as f64, most)) }
-                                    td.num { (parts::count(workload.functions)) }
-                                }
-                            }
+                (parts::table(&["workload", ">profiles", ">bytes", "", ">functions"], &html! {
+                    @for workload in &profile.workloads {
+                        tr {
+                            td { (workload.name) }
+                            td.num { (parts::count(workload.files)) }
+                            td.num { (parts::bytes(workload.bytes)) }
+                            td.share { (parts::bar(workload.bytes as f64, most)) }
+                            td.num { (parts::count(workload.functions)) }
                         }
                     }
                 }))
@@ -59,26 +54,11 @@ fn profile_of(profile: &Profile) -> Markup {
         @if !profile.hottest.is_empty() {
             details {
                 summary { "Hottest functions" }
-                (parts::scrolled(&html! {
-                    table {
-                        tbody {
-                            @for hot in profile.hottest.iter().take(HOTTEST) {
-                                tr { td.share { (parts::bar(hot.count, hottest)) } td.num { (parts::quantity(hot.count, "")) } td { code { (hot.function) } } }
-                            }
-                        }
+                (parts::table(&[], &html! {
+                    @for hot in profile.hottest.iter().take(HOTTEST) {
+                        tr { td.share { (parts::bar(hot.count, hottest)) } td.num { (parts::quantity(hot.count, "")) } td { code { (hot.function) } } }
                     }
                 }))
-            }
-        }
-    }
-}
-
-fn facts(stage: &super::super::model::Stage) -> Markup {
-    html! {
-        dl.pairs {
-            @for fact in &stage.facts {
-                dt { (fact.name.replace('-', " ")) span.dim { " (" (fact.step) ")" } }
-                dd { (parts::quantity(fact.value, &fact.unit)) }
             }
         }
     }
@@ -101,18 +81,13 @@ fn bolt_of(bolt: &Bolt) -> Markup {
     html! {
         @if !bolt.dyno.is_empty() {
             p.dim { "What its own estimate says is executed with the profile's workloads, per run of all of them." }
-            (parts::scrolled(&html! {
-                table {
-                    thead { tr { th { "executed" } th.num { "before" } th.num { "after" } th.num { "change" } } }
-                    tbody {
-                        @for dyno in &bolt.dyno {
-                            tr.key[dyno.name == "taken branches"] {
-                                td { (dyno.name) }
-                                td.num { (parts::quantity(dyno.before, "")) }
-                                td.num { (parts::quantity(dyno.after, "")) }
-                                td.num { (exact_change(dyno.before, dyno.after)) }
-                            }
-                        }
+            (parts::table(&["executed", ">before", ">after", ">change"], &html! {
+                @for dyno in &bolt.dyno {
+                    tr.key[dyno.name == "taken branches"] {
+                        td { (dyno.name) }
+                        td.num { (parts::quantity(dyno.before, "")) }
+                        td.num { (parts::quantity(dyno.after, "")) }
+                        td.num { (exact_change(dyno.before, dyno.after)) }
                     }
                 }
             }))

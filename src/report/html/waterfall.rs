@@ -4,8 +4,9 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{Report, Run, Stage, State, Step, StepKind};
 use super::parts;
+use crate::event::StageState;
+use crate::report::model::{Report, Run, Stage, Step, StepKind};
 use crate::text;
 
 /// Lengths between two marks of the axis, in seconds.
@@ -95,11 +96,11 @@ fn row(stage: &Stage, run: &Run) -> Markup {
                     Some(start) => {
                         div.stage style=(place(start, stage.duration, wall)) title=(title(&stage.name, start, stage.duration)) {}
                         @for step in stage.steps.iter().filter(|step| step.kind == StepKind::Step) {
-                            i.step style=(place(step.start, length(step, wall), wall)) title=(step_title(step, wall)) {}
+                            i.step style=(place(step.start, step.length(wall), wall)) title=(step_title(step, wall)) {}
                         }
                         @for step in workloads {
                             i class=(if step.kind == StepKind::Workload { "work" } else { "around" })
-                                style=(format!("{};top:{}px", place(step.start, length(step, wall), wall), BAR + 3 + step.lane * LANE))
+                                style=(format!("{};top:{}px", place(step.start, step.length(wall), wall), BAR + 3 + step.lane * LANE))
                                 title=(step_title(step, wall)) {}
                         }
                     }
@@ -115,25 +116,21 @@ fn place(start: f64, length: f64, wall: f64) -> String {
     format!("left:{:.3}%;width:{:.3}%", start / wall * 100.0, (length / wall * 100.0).min(100.0))
 }
 
-fn length(step: &Step, wall: f64) -> f64 {
-    step.duration.unwrap_or((wall - step.start).max(0.0))
-}
-
 fn title(name: &str, start: f64, length: f64) -> String {
     format!("{name}: {} from {} on", text::duration(length), text::duration(start))
 }
 
 fn step_title(step: &Step, wall: f64) -> String {
     let used = format!("CPU {}, largest process {}", text::duration(step.cpu()), text::size(step.peak_memory));
-    format!("{}\n{used}", title(&step.name, step.start, length(step, wall)))
+    format!("{}\n{used}", title(&step.name, step.start, step.length(wall)))
 }
 
 /// Why there is no bar.
 fn absent(stage: &Stage, running: bool) -> String {
     match (stage.state, &stage.why, &stage.made) {
-        (State::UpToDate, _, Some(made)) => format!("up to date, {} saved", text::duration(made.duration)),
-        (State::Blocked, Some(by), _) => format!("blocked by {by}"),
-        (State::Skipped, Some(reason), _) => format!("skipped: {reason}"),
+        (StageState::UpToDate, _, Some(made)) => format!("up to date, {} saved", text::duration(made.duration)),
+        (StageState::Blocked, Some(by), _) => format!("blocked by {by}"),
+        (StageState::Skipped, Some(reason), _) => format!("skipped: {reason}"),
         (state, ..) => state.words(running).into(),
     }
 }

@@ -1,73 +1,39 @@
 //! `optbuild doctor`.
 
-use super::super::table::{Grid, Tone};
 use super::Look;
+use crate::report::paint::Tone;
+use crate::report::table::Grid;
 use crate::text;
+use crate::toolchain::doctor::{DoctorRow, Status};
 
-/// A tool on this machine.
-#[derive(Debug, Clone, Default)]
-pub struct ToolRow {
-    pub name: String,
-    /// Path; `None` if there is none.
-    pub found: Option<String>,
-    pub version: Option<String>,
-    /// Empty: any version.
-    pub requirement: String,
-    /// Stages or kinds that run it.
-    pub needed_for: Vec<String>,
-    pub state: ToolState,
-    /// What to do, if something is to be done.
-    pub remedy: String,
-}
-
-/// Whether a tool will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ToolState {
-    #[default]
-    Ok,
-    Missing,
-    /// Missing or too old, and stages do without it.
-    Optional,
-    /// There, but of a version that does not meet the requirement.
-    WrongVersion,
-    /// There, but it does not work.
-    Broken,
-}
-
-impl ToolState {
-    fn words(self) -> (&'static str, Tone) {
-        match self {
-            ToolState::Ok => ("ok", Tone::Good),
-            ToolState::Missing => ("missing", Tone::Bad),
-            ToolState::Optional => ("missing, optional", Tone::Warn),
-            ToolState::WrongVersion => ("wrong version", Tone::Bad),
-            ToolState::Broken => ("broken", Tone::Bad),
-        }
-    }
-
-    fn fails(self) -> bool {
-        !matches!(self, ToolState::Ok | ToolState::Optional)
+fn words(status: Status) -> (&'static str, Tone) {
+    match status {
+        Status::Ok => ("ok", Tone::Good),
+        Status::Missing => ("missing", Tone::Bad),
+        Status::OptionalMissing => ("missing, optional", Tone::Warn),
+        Status::TooOld => ("wrong version", Tone::Bad),
     }
 }
 
 /// A tool per row; below, what to do, each remedy once; at the end whether all is there.
-pub fn doctor_table(rows: &[ToolRow], look: Look) -> String {
+pub fn doctor_table(rows: &[DoctorRow], look: Look) -> String {
     let (wide, short) = (grid(rows, |stages| stages.join(", ")), grid(rows, counted));
     let grid = if wide.natural_width() > look.width { short } else { wide };
     // Paths come last and are not wrapped: they are there to be copied.
     let mut text = grid.render(look.width.max(grid.natural_width()), look.paint);
     let mut remedies: Vec<(&str, Vec<&str>)> = Vec::new();
-    for row in rows.iter().filter(|row| row.state != ToolState::Ok && !row.remedy.is_empty()) {
-        match remedies.iter_mut().find(|(remedy, _)| *remedy == row.remedy) {
-            Some((_, names)) => names.push(&row.name),
-            None => remedies.push((&row.remedy, vec![&row.name])),
+    for row in rows.iter().filter(|row| row.status != Status::Ok) {
+        let Some(wanted) = row.remedy.as_deref().filter(|remedy| !remedy.is_empty()) else { continue };
+        match remedies.iter_mut().find(|(remedy, _)| *remedy == wanted) {
+            Some((_, names)) => names.push(&row.tool),
+            None => remedies.push((wanted, vec![&row.tool])),
         }
     }
     if !remedies.is_empty() {
         text.push_str(&format!("\n{}\n", look.paint.bold("What to do")));
         remedies.iter().for_each(|(remedy, names)| text.push_str(&format!("  {}: {remedy}\n", names.join(", "))));
     }
-    let failing = rows.iter().filter(|row| row.state.fails()).count();
+    let failing = rows.iter().filter(|row| words(row.status).1 == Tone::Bad).count();
     let verdict = match failing {
         0 => look.paint.good("everything that is needed is there"),
         failing => look.paint.bad(&format!("{} missing or not fit", text::plural(failing, "tool"))),
@@ -76,17 +42,17 @@ pub fn doctor_table(rows: &[ToolRow], look: Look) -> String {
     text
 }
 
-fn grid(rows: &[ToolRow], needed_for: fn(&[String]) -> String) -> Grid {
-    let mut grid = Grid::new(&["tool", "status", "version", "required", "needed for", "found"]);
+fn grid(rows: &[DoctorRow], needed_for: fn(&[String]) -> String) -> Grid {
+    let mut grid = Grid::new(["tool", "status", "version", "required", "needed for", "found"]);
     for row in rows {
-        let (words, tone) = row.state.words();
+        let (words, tone) = words(row.status);
         grid.row([
-            (row.name.clone(), Tone::Plain),
-            (words.to_owned(), tone),
-            (row.version.clone().unwrap_or_default(), Tone::Plain),
-            (row.requirement.clone(), Tone::Plain),
-            (needed_for(&row.needed_for), Tone::Plain),
-            (row.found.clone().unwrap_or_default(), Tone::Plain),
+            Tone::Plain.cell(&row.tool),
+            tone.cell(words),
+            row.version.clone().unwrap_or_default().into(),
+            row.requirement.clone().unwrap_or_default().into(),
+            needed_for(&row.needed_for).into(),
+            row.path.as_ref().map(ToString::to_string).unwrap_or_default().into(),
         ]);
     }
     grid.compact()

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::super::model::diff::{Change, Diff, PERCENT, Quantity, Verdict};
-use super::super::summary::{RunSummary, Status};
-use super::super::table::{Grid, Tone};
 use super::Look;
-use crate::event::Outcome;
+use crate::event::{Outcome, StageState};
+use crate::report::model::RunModel;
+use crate::report::model::diff::{Change, Diff, PERCENT, Quantity, Verdict};
+use crate::report::paint::Tone;
+use crate::report::table::{Cell, Grid};
 use crate::text;
 
 /// A run, for `history`.
@@ -34,54 +35,53 @@ pub struct RunRow {
 }
 
 impl RunRow {
-    pub fn of(run: &str, summary: &RunSummary) -> RunRow {
-        let usage = summary.usage();
-        let failed = summary.with(|status| matches!(status, Status::Failed { .. }));
+    pub fn of(run: &str, model: &RunModel) -> RunRow {
+        let failed = model.with(&[StageState::Failed, StageState::Tolerated]);
+        let about = &model.run;
         RunRow {
             run: run.into(),
-            pipeline: summary.pipeline.clone(),
-            started: summary.started,
-            outcome: summary.outcome,
-            running: summary.running,
-            wall: summary.wall(),
-            cpu: usage.user + usage.system,
-            done: summary.with(|status| *status == Status::Done).len(),
-            up_to_date: summary.with(|status| matches!(status, Status::UpToDate { .. })).len(),
-            saved: summary.saved(),
+            pipeline: about.pipeline.clone(),
+            started: model.began(),
+            outcome: about.outcome.ended(),
+            running: about.running,
+            wall: about.wall,
+            cpu: about.cpu,
+            done: model.with(&[StageState::Done]).len(),
+            up_to_date: model.with(&[StageState::UpToDate]).len(),
+            saved: about.saved,
             failed: failed.iter().map(|stage| stage.name.clone()).collect(),
         }
     }
 
-    fn outcome(&self) -> (String, Tone) {
+    fn outcome(&self) -> Cell {
         match self.outcome {
-            Some(Outcome::Done) if self.failed.is_empty() => ("done".into(), Tone::Good),
-            Some(Outcome::Done) => (format!("done, without {}", self.failed.join(", ")), Tone::Warn),
-            Some(Outcome::Failed) => (format!("failed: {}", self.failed.join(", ")), Tone::Bad),
-            Some(Outcome::Interrupted) => ("interrupted".into(), Tone::Warn),
-            None if self.running => ("still running".into(), Tone::Bold),
-            None => ("not finished".into(), Tone::Warn),
+            Some(Outcome::Done) if self.failed.is_empty() => Tone::Good.cell("done"),
+            Some(Outcome::Done) => Tone::Warn.cell(format!("done, without {}", self.failed.join(", "))),
+            Some(Outcome::Failed) => Tone::Bad.cell(format!("failed: {}", self.failed.join(", "))),
+            Some(Outcome::Interrupted) => Tone::Warn.cell("interrupted"),
+            None if self.running => Tone::Bold.cell("still running"),
+            None => Tone::Warn.cell("not finished"),
         }
     }
 }
 
 /// The runs as a table, the last one below.
 pub fn history_table(rows: &[RunRow], zone: &TimeZone, look: Look) -> String {
-    let header = ["run", "begun", "pipeline", "outcome", "wall", "CPU", "done", "up to date", "saved"];
-    let mut grid = Grid::new(&header).right(&[4, 5, 6, 7, 8]);
+    let columns = ["run", "begun", "pipeline", "outcome", ">wall", ">CPU", ">done", ">up to date", ">saved"];
+    let mut grid = Grid::new(columns);
     for row in rows {
-        let begun = row.started.map(|time| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string());
-        let (outcome, tone) = row.outcome();
+        let begun = row.started.map(|time| super::minute(time, zone)).unwrap_or_default();
         let seconds = |seconds: f64| if seconds > 0.0 { text::duration(seconds) } else { String::new() };
         grid.row([
-            (row.run.clone(), Tone::Plain),
-            (begun.unwrap_or_default(), Tone::Dim),
-            (row.pipeline.clone(), Tone::Plain),
-            (outcome, tone),
-            (seconds(row.wall), Tone::Plain),
-            (seconds(row.cpu), Tone::Plain),
-            (row.done.to_string(), Tone::Plain),
-            (row.up_to_date.to_string(), Tone::Plain),
-            (seconds(row.saved), Tone::Dim),
+            Tone::Plain.cell(&row.run),
+            Tone::Dim.cell(begun),
+            Tone::Plain.cell(&row.pipeline),
+            row.outcome(),
+            seconds(row.wall).into(),
+            seconds(row.cpu).into(),
+            row.done.to_string().into(),
+            row.up_to_date.to_string().into(),
+            Tone::Dim.cell(seconds(row.saved)),
         ]);
     }
     grid.compact().render(look.width, look.paint)
@@ -101,14 +101,14 @@ pub fn diff_table(diff: &Diff, all: bool, look: Look) -> String {
     }
     text.push('\n');
     if !changes.is_empty() {
-        let mut grid = Grid::new(&["stage", "what", "before", "after", "change"]).right(&[2, 3, 4]);
+        let mut grid = Grid::new(["stage", "what", ">before", ">after", ">change"]);
         for change in changes {
             grid.row([
-                (change.stage.clone(), Tone::Plain),
-                (what(change), Tone::Plain),
-                (text::quantity(change.before, &change.unit), Tone::Dim),
-                (text::quantity(change.after, &change.unit), Tone::Plain),
-                (percent(change), tone(change)),
+                Tone::Plain.cell(&change.stage),
+                what(change).into(),
+                Tone::Dim.cell(text::quantity(change.before, &change.unit)),
+                text::quantity(change.after, &change.unit).into(),
+                tone(change).cell(percent(change)),
             ]);
         }
         text.push_str(&grid.render(look.width, look.paint));

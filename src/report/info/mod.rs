@@ -1,36 +1,27 @@
-//! What subcommands print about pipelines, records and this machine: pure renderers of rows that the command line fills in.
+//! What subcommands print about pipelines, records, runs and this machine: pure renderers of rows that the command line fills in.
 //!
 //! Unaware of where the rows come from. Every renderer returns whole lines, the last one ended.
 
 mod doctor;
-mod explain;
-mod graph;
 mod history;
 mod pipeline;
 mod profile;
-mod status;
+mod stages;
 
-use super::paint::Paint;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-pub use doctor::{ToolRow, ToolState, doctor_table};
-pub use explain::{Difference, Explanation, explain_text};
-pub use graph::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
+pub use super::paint::Look;
+pub use doctor::doctor_table;
 pub use history::{RunRow, diff_table, history_table};
-pub use pipeline::{ListRow, PipelineInfo, StageInfo, ToolInfo, VarInfo, list_table, pipeline_table};
+pub use pipeline::{
+    Graph, GraphEdge, GraphNode, ListRow, PipelineInfo, StageInfo, ToolInfo, VarInfo, graph_dot, graph_mermaid,
+    list_table, pipeline_table,
+};
 pub use profile::{ChangeInfo, DiffInfo, HotFunction, LevelInfo, ProfileInfo, diff_text, profile_text};
-pub use status::{ArtifactRow, StageState, StatusRow, artifacts_table, status_table};
+pub use stages::{ArtifactRow, Explanation, Outlook, StatusRow, artifacts_table, explain_text, status_table};
 
-/// How a text is to look.
-#[derive(Debug, Clone, Copy)]
-pub struct Look {
-    /// Columns of the terminal.
-    pub width: usize,
-    pub paint: Paint,
-}
-
-impl Default for Look {
-    /// For a file or a pipe.
-    fn default() -> Look {
-        Look { width: 120, paint: Paint::PLAIN }
-    }
+/// A moment, as tables have it.
+fn minute(time: Timestamp, zone: &TimeZone) -> String {
+    time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }

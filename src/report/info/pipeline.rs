@@ -1,7 +1,10 @@
-//! `optbuild show` and `optbuild list`.
+//! `optbuild show`, `optbuild list`, and the stages of a pipeline as a graph for Graphviz and Mermaid.
 
-use super::super::table::{Grid, Tone};
+use std::collections::BTreeSet;
+
 use super::Look;
+use crate::report::paint::Tone;
+use crate::report::table::Grid;
 use crate::text;
 
 /// A pipeline, for `show`.
@@ -39,7 +42,6 @@ pub struct ToolInfo {
     /// Empty: any version.
     pub requirement: String,
     pub optional: bool,
-    pub used_by: Vec<String>,
 }
 
 /// A stage.
@@ -81,13 +83,13 @@ pub fn pipeline_table(info: &PipelineInfo, look: Look) -> String {
     section("Variables", vars(&info.vars));
     section("Tools", tools(&info.tools));
     section("Stages", stages(&info.stages));
-    section("Outputs", outputs(&info.outputs));
-    section("Profiles, when they were last made or used", profiles(&info.profiles));
+    section("Outputs", pairs(["path", "from"], &info.outputs));
+    section("Profiles, when they were last made or used", pairs(["stage", "profile"], &info.profiles));
     text
 }
 
 fn vars(vars: &[VarInfo]) -> Grid {
-    let mut grid = Grid::new(&["name", "type", "default", "description"]);
+    let mut grid = Grid::new(["name", "type", "default", "description"]);
     for var in vars {
         let (default, tone) = match &var.default {
             None => ("required".to_owned(), Tone::Warn),
@@ -110,59 +112,140 @@ fn vars(vars: &[VarInfo]) -> Grid {
         if var.secret {
             add("Secret.");
         }
-        let name = (var.name.clone(), Tone::Plain);
-        grid.row([name, (var.kind.clone(), Tone::Plain), (default, tone), (description, Tone::Plain)]);
+        grid.row([Tone::Plain.cell(&var.name), var.kind.as_str().into(), tone.cell(default), description.into()]);
     }
     grid
 }
 
 fn tools(tools: &[ToolInfo]) -> Grid {
-    let mut grid = Grid::new(&["name", "version", "", "used by"]);
+    let mut grid = Grid::new(["name", "version", ""]);
     for tool in tools {
         let version = if tool.requirement.is_empty() { "any" } else { &tool.requirement };
-        let optional = if tool.optional { "optional" } else { "" };
-        let cells =
-            [&tool.name, version, optional, &tool.used_by.join(", ")].map(|cell| (cell.to_owned(), Tone::Plain));
-        grid.row(cells);
+        grid.row([tool.name.as_str(), version, if tool.optional { "optional" } else { "" }]);
     }
     grid
 }
 
 fn stages(stages: &[StageInfo]) -> Grid {
-    let mut grid = Grid::new(&["name", "kind", "depends on", "description"]);
+    let mut grid = Grid::new(["name", "kind", "depends on", "description"]);
     for stage in stages {
-        let kind = if stage.off { format!("{} (off)", stage.kind) } else { stage.kind.clone() };
-        let tone = if stage.off { Tone::Dim } else { Tone::Plain };
-        let depends_on = stage.depends_on.join(", ");
-        grid.row([stage.name.clone(), kind, depends_on, stage.description.clone()].map(|cell| (cell, tone)));
+        let (tone, off) = if stage.off { (Tone::Dim, " (off)") } else { (Tone::Plain, "") };
+        let kind = format!("{}{off}", stage.kind);
+        let cells = [stage.name.clone(), kind, stage.depends_on.join(", "), stage.description.clone()];
+        grid.row(cells.map(|cell| tone.cell(cell)));
     }
     grid
 }
 
-fn outputs(outputs: &[(String, String)]) -> Grid {
-    let mut grid = Grid::new(&["path", "from"]);
-    for (path, from) in outputs {
-        grid.row([path, from].map(|cell| (cell.clone(), Tone::Plain)));
-    }
-    grid
-}
-
-fn profiles(profiles: &[(String, String)]) -> Grid {
-    let mut grid = Grid::new(&["stage", "profile"]);
-    for (stage, profile) in profiles {
-        grid.row([stage, profile].map(|cell| (cell.clone(), Tone::Plain)));
-    }
+fn pairs(columns: [&str; 2], pairs: &[(String, String)]) -> Grid {
+    let mut grid = Grid::new(columns);
+    pairs.iter().for_each(|(one, other)| grid.row([one, other]));
     grid
 }
 
 /// The pipelines that can be run by their names.
 pub fn list_table(rows: &[ListRow], look: Look) -> String {
-    let mut grid = Grid::new(&["pipeline", "stages", "from", "description"]).right(&[1]);
+    let mut grid = Grid::new(["pipeline", ">stages", "from", "description"]);
     for row in rows {
         let stages = text::count(row.stages as u64);
-        grid.row(
-            [row.name.clone(), stages, row.origin.clone(), row.description.clone()].map(|cell| (cell, Tone::Plain)),
-        );
+        grid.row([row.name.clone(), stages, row.origin.clone(), row.description.clone()]);
     }
     grid.compact().render(look.width, look.paint)
+}
+
+/// Stages and what they depend on.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    pub name: String,
+    pub nodes: Vec<GraphNode>,
+    pub edges: Vec<GraphEdge>,
+}
+
+/// A stage.
+#[derive(Debug, Clone, Default)]
+pub struct GraphNode {
+    pub name: String,
+    pub kind: String,
+    /// Stages of one workspace are drawn together.
+    pub workspace: Option<String>,
+    pub off: bool,
+}
+
+/// `to` depends on `from`. Edges whose ends are no nodes are left out.
+#[derive(Debug, Clone, Default)]
+pub struct GraphEdge {
+    pub from: String,
+    pub to: String,
+    /// Used only where an earlier alternative has no output.
+    pub fallback: bool,
+}
+
+impl Graph {
+    fn index(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.name == name)
+    }
+
+    fn workspaces(&self) -> BTreeSet<&str> {
+        self.nodes.iter().filter_map(|node| node.workspace.as_deref()).collect()
+    }
+
+    fn within<'a>(&'a self, workspace: Option<&'a str>) -> impl Iterator<Item = (usize, &'a GraphNode)> {
+        self.nodes.iter().enumerate().filter(move |(_, node)| node.workspace.as_deref() == workspace)
+    }
+}
+
+/// In Graphviz's language.
+pub fn graph_dot(graph: &Graph) -> String {
+    let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " "));
+    let node = |node: &GraphNode| {
+        let label = quote(&format!("{}\u{0}{}", node.name, node.kind)).replace('\u{0}', "\\n");
+        let style = if node.off { ", style=dashed, fontcolor=gray" } else { "" };
+        format!("{} [label={label}{style}];", quote(&node.name))
+    };
+    let mut text = format!("digraph {} {{\n", quote(&graph.name));
+    text.push_str("  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n");
+    for (number, workspace) in graph.workspaces().into_iter().enumerate() {
+        text.push_str(&format!(
+            "  subgraph cluster_{number} {{\n    label={};\n",
+            quote(&format!("workspace {workspace}"))
+        ));
+        graph.within(Some(workspace)).for_each(|(_, stage)| text.push_str(&format!("    {}\n", node(stage))));
+        text.push_str("  }\n");
+    }
+    graph.within(None).for_each(|(_, stage)| text.push_str(&format!("  {}\n", node(stage))));
+    for edge in &graph.edges {
+        if graph.index(&edge.from).is_some() && graph.index(&edge.to).is_some() {
+            let style = if edge.fallback { " [style=dashed]" } else { "" };
+            text.push_str(&format!("  {} -> {}{style};\n", quote(&edge.from), quote(&edge.to)));
+        }
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// In Mermaid's language, as GitHub draws it in markdown.
+pub fn graph_mermaid(graph: &Graph) -> String {
+    // Entities of Mermaid; names of stages may be words of its language, so nodes are numbered.
+    let quote = |text: &str| text.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('\n', " ");
+    let node = |(number, node): (usize, &GraphNode)| {
+        let off = if node.off { ":::off" } else { "" };
+        format!("s{number}[\"{}<br/>{}\"]{off}", quote(&node.name), quote(&node.kind))
+    };
+    let mut text = String::from("flowchart LR\n");
+    for (number, workspace) in graph.workspaces().into_iter().enumerate() {
+        text.push_str(&format!("  subgraph w{number}[\"workspace {}\"]\n", quote(workspace)));
+        graph.within(Some(workspace)).for_each(|stage| text.push_str(&format!("    {}\n", node(stage))));
+        text.push_str("  end\n");
+    }
+    graph.within(None).for_each(|stage| text.push_str(&format!("  {}\n", node(stage))));
+    for edge in &graph.edges {
+        if let (Some(from), Some(to)) = (graph.index(&edge.from), graph.index(&edge.to)) {
+            let arrow = if edge.fallback { "-.->" } else { "-->" };
+            text.push_str(&format!("  s{from} {arrow} s{to}\n"));
+        }
+    }
+    if graph.nodes.iter().any(|node| node.off) {
+        text.push_str("  classDef off stroke-dasharray: 4 4,color:#888\n");
+    }
+    text
 }

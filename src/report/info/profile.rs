@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::super::table::{Grid, Tone};
 use super::Look;
+use crate::report::paint::Tone;
+use crate::report::table::Grid;
 use crate::text;
 
 /// What is in a profile.
@@ -105,9 +106,9 @@ pub fn profile_text(info: &ProfileInfo, look: Look) -> String {
 }
 
 fn figures(level: &LevelInfo, look: Look) -> String {
-    let mut grid = Grid::new(&["", "", ""]).right(&[1]);
+    let mut grid = Grid::new(["", ">", ""]);
     let mut row = |name: &str, value: String, more: String| {
-        grid.row([(name.to_owned(), Tone::Plain), (value, Tone::Plain), (more, Tone::Dim)]);
+        grid.row([Tone::Plain.cell(name), value.into(), Tone::Dim.cell(more)]);
     };
     match level.never_run {
         Some(never_run) => {
@@ -124,9 +125,9 @@ fn figures(level: &LevelInfo, look: Look) -> String {
 }
 
 fn hottest(level: &LevelInfo, look: Look) -> String {
-    let mut grid = Grid::new(&["largest count", "function"]).right(&[0]);
+    let mut grid = Grid::new([">largest count", "function"]);
     for function in &level.hottest {
-        grid.row([(text::count(function.largest_count), Tone::Plain), (function.demangled.clone(), Tone::Plain)]);
+        grid.row([text::count(function.largest_count), function.demangled.clone()]);
     }
     grid.render(look.width.saturating_sub(2), look.paint)
 }
@@ -135,11 +136,8 @@ fn hottest(level: &LevelInfo, look: Look) -> String {
 pub fn diff_text(info: &DiffInfo, top: usize, look: Look) -> String {
     let mut text = format!("base   {}\nother  {}\n\n", info.base, info.other);
     text.push_str(&format!("{}\n\n", look.paint.bold(&format!("overlap {}", share(info.overlap)))));
-    let mut grid = Grid::new(&["", "base", "other"]).right(&[1, 2]);
-    let mut row = |name: &str, cells: [String; 2]| {
-        let [base, other] = cells;
-        grid.row([(name.to_owned(), Tone::Plain), (base, Tone::Plain), (other, Tone::Plain)]);
-    };
+    let mut grid = Grid::new(["", ">base", ">other"]);
+    let mut row = |name: &str, [base, other]: [String; 2]| grid.row([name.to_owned(), base, other]);
     let number = |number: usize| text::count(number as u64);
     row("functions", [info.base_functions, info.other_functions].map(number));
     row("in both, of the same shape", [info.same_functions as usize; 2].map(number));
@@ -164,11 +162,9 @@ pub fn diff_text(info: &DiffInfo, top: usize, look: Look) -> String {
     }
     if !info.changes.is_empty() {
         text.push_str(&format!("\n{}\n", look.paint.bold("Largest changes, as shares of all counts")));
-        let mut grid = Grid::new(&["base", "other", "function"]).right(&[0, 1]);
+        let mut grid = Grid::new([">base", ">other", "function"]);
         for change in &info.changes {
-            grid.row(
-                [share(change.base), share(change.other), change.demangled.clone()].map(|cell| (cell, Tone::Plain)),
-            );
+            grid.row([share(change.base), share(change.other), change.demangled.clone()]);
         }
         text.push_str(&text::indent(&grid.render(look.width.saturating_sub(2), look.paint), 2));
     }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Report, Stage, State};
-use crate::report::summary::alike::{OtherVariable, Subject};
+use super::{Report, Stage};
+use crate::event::StageState;
 
 /// Two runs, and everything in which they differ.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -98,20 +98,13 @@ pub const PERCENT: &str = "%";
 
 impl Diff {
     pub fn of(from: &Report, to: &Report) -> Diff {
-        let (before, after) = (subject(from), subject(to));
-        let same = before.same_pipeline(after);
+        let same = from.run.same_pipeline(&to.run);
         let pipeline = |of: &Report| Pipeline { name: of.run.pipeline.clone(), file: of.run.file.clone() };
-        let variables = if same { before.other_variables(after) } else { Vec::new() };
-        let variable = |(name, before, after): OtherVariable| Variable {
-            name: name.into(),
-            before: before.clone(),
-            after: after.clone(),
-        };
         let mut diff = Diff {
             from: from.run.id.clone(),
             to: to.run.id.clone(),
             other_pipelines: (!same).then(|| [pipeline(from), pipeline(to)]),
-            other_variables: variables.into_iter().map(variable).collect(),
+            other_variables: if same { from.run.other_variables(&to.run) } else { Vec::new() },
             changes: Vec::new(),
             incomparable: Vec::new(),
         };
@@ -140,47 +133,39 @@ impl Diff {
     }
 }
 
-fn subject(of: &Report) -> Subject<'_> {
-    Subject { pipeline: &of.run.pipeline, file: &of.run.file, variables: &of.run.variables }
-}
-
 fn changes(before: &Stage, after: &Stage) -> Vec<Change> {
-    let mut pairs = vec![(Quantity::Duration, String::new(), "s".to_owned(), took(before), took(after))];
+    let mut changes = Vec::new();
+    let mut pair = |quantity, name: &str, unit: &str, old: f64, new: f64| {
+        if old != new {
+            let verdict = Change::verdict(quantity, unit, old, new);
+            let (stage, name, unit) = (after.name.clone(), name.into(), unit.into());
+            changes.push(Change { stage, quantity, name, unit, before: old, after: new, verdict });
+        }
+    };
+    pair(Quantity::Duration, "", "s", took(before), took(after));
     // What earlier runs used of it is not known, and the last part is not the whole.
     if before.earlier == 0.0 && after.earlier == 0.0 {
-        let memory = [before, after].map(|stage| stage.peak_memory as f64);
-        pairs.push((Quantity::Cpu, String::new(), "s".to_owned(), before.cpu(), after.cpu()));
-        pairs.push((Quantity::PeakMemory, String::new(), "bytes".to_owned(), memory[0], memory[1]));
+        pair(Quantity::Cpu, "", "s", before.cpu(), after.cpu());
+        pair(Quantity::PeakMemory, "", "bytes", before.peak_memory as f64, after.peak_memory as f64);
     }
     for output in after.shown_outputs().filter(|_| !after.measures()) {
         if let Some(known) = before.outputs.iter().find(|known| known.name == output.name) {
-            let (old, new) = (known.bytes as f64, output.bytes as f64);
-            pairs.push((Quantity::Size, output.name.clone(), "bytes".into(), old, new));
+            pair(Quantity::Size, &output.name, "bytes", known.bytes as f64, output.bytes as f64);
         }
     }
-    for fact in facts(after) {
-        if let Some(known) = facts(before).into_iter().find(|known| known.0 == fact.0) {
-            pairs.push((Quantity::Fact, fact.0, fact.1, known.2, fact.2));
+    let known = facts(before);
+    for (name, unit, new) in facts(after) {
+        if let Some((_, _, old)) = known.iter().find(|known| known.0 == name) {
+            pair(Quantity::Fact, &name, &unit, *old, new);
         }
     }
-    let differ = pairs.into_iter().filter(|(_, _, _, before, after)| before != after);
-    differ
-        .map(|(quantity, name, unit, before, now)| Change {
-            stage: after.name.clone(),
-            quantity,
-            name,
-            verdict: Change::verdict(quantity, &unit, before, now),
-            unit,
-            before,
-            after: now,
-        })
-        .collect()
+    changes
 }
 
 /// What the stage took when it was made.
 fn took(stage: &Stage) -> f64 {
     match (&stage.made, stage.state) {
-        (Some(made), State::UpToDate) => made.duration,
+        (Some(made), StageState::UpToDate) => made.duration,
         _ => stage.in_all(),
     }
 }

@@ -1,13 +1,23 @@
-//! What operations counted, brought into order: profiles, llvm-bolt's figures, inner steps, and the rest.
+//! What operations counted: the one list of a stage, the views of it that reports have, and what is said of it in words.
 //!
-//! The names are those that operations give their facts; see [`crate::event::Event::Fact`].
-
-use std::collections::BTreeMap;
+//! | name of a fact | view |
+//! |---|---|
+//! | `inner/NAME` | [`Stage::inner`], the longest first |
+//! | `hot/FUNCTION` | [`Profile::hottest`], the most frequent first |
+//! | `bolt/NAME` | [`Bolt::counts`] |
+//! | `dyno-before/NAME` with `dyno-after/NAME` | [`Bolt::dyno`] |
+//! | `raw-profiles`, `raw-bytes`, `functions`, `damaged-profiles` where raw profiles were counted | [`Profile`], by workload |
+//! | any other | [`Stage::facts`] |
+//!
+//! Knows names of facts, not who reported them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Stage;
 use crate::event::Fact;
+use crate::names::StepId;
+use crate::text;
 
 /// A step of a build tool inside of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -79,83 +89,200 @@ pub struct Estimate {
     pub after: f64,
 }
 
-/// The facts of a stage in order.
-#[derive(Debug, Default)]
-pub(super) struct Sorted {
-    pub inner: Vec<Inner>,
-    pub profile: Option<Profile>,
-    pub bolt: Option<Bolt>,
-    pub rest: Vec<Fact>,
+impl Stage {
+    /// Puts what was reported into the fields that reports have.
+    pub(super) fn sort_facts(&mut self) {
+        let facts = std::mem::take(&mut self.reported);
+        let gathered = facts.iter().any(|fact| fact.name == "raw-profiles");
+        let (mut profile, mut bolt) = (Profile::default(), Bolt::default());
+        let after = |wanted: &str| {
+            let mut after = facts.iter().rev().filter(|fact| fact.name.strip_prefix("dyno-after/") == Some(wanted));
+            after.next().map(|fact| fact.value)
+        };
+        for fact in &facts {
+            let value = fact.value;
+            match (fact.name.split_once('/'), fact.name.as_str()) {
+                (Some(("inner", name)), _) => self.inner.push(Inner { name: name.into(), seconds: value }),
+                (Some(("hot", function)), _) => profile.hottest.push(Hot { function: function.into(), count: value }),
+                (Some(("bolt", name)), _) => {
+                    bolt.counts.push(Count { name: name.into(), value, unit: fact.unit.clone() });
+                }
+                (Some(("dyno-before", name)), _) => {
+                    let estimate = |after| Estimate { name: name.into(), before: value, after };
+                    bolt.dyno.extend(after(name).map(estimate));
+                }
+                (Some(("dyno-after", _)), _) => {}
+                (_, name @ ("raw-profiles" | "raw-bytes" | "functions" | "damaged-profiles")) if gathered => {
+                    profile.count(fact.step.workload.as_deref(), name, value as u64);
+                }
+                _ => self.facts.push(fact.clone()),
+            }
+        }
+        self.inner.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        profile.hottest.sort_by(|a, b| b.count.total_cmp(&a.count));
+        self.profile = (gathered || !profile.hottest.is_empty()).then_some(profile);
+        self.bolt = (bolt != Bolt::default()).then_some(bolt);
+    }
+
+    /// What was reported, in one line: `24 raw profiles, 1,402 functions`; empty if there is nothing. What [`sentences`] say is not
+    /// repeated.
+    pub fn fact_line(&self) -> String {
+        let told: Vec<&StepId> = told(&self.reported).map(|(step, _)| step).collect();
+        let totals = totals(&self.reported).into_iter().filter(|fact| !told.contains(&&fact.step));
+        // That there is nothing of something is worth a share, not a number.
+        let worth = totals.filter(|fact| fact.value != 0.0 || !fact.unit.is_empty());
+        worth.map(|fact| words(&fact)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What a build tool says of its own steps, in seconds: the longest first, without those that are nothing beside the stage's own
+    /// duration.
+    pub fn inner_sums(&self) -> Vec<(&str, f64)> {
+        const LEAST: f64 = 0.01;
+        let mut sums: Vec<(&str, f64)> = Vec::new();
+        for fact in &self.reported {
+            let Some(name) = fact.name.strip_prefix("inner/") else { continue };
+            match sums.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += fact.value,
+                None => sums.push((name, fact.value)),
+            }
+        }
+        sums.retain(|(_, seconds)| *seconds >= LEAST * self.duration);
+        sums.sort_by(|a, b| b.1.total_cmp(&a.1));
+        sums
+    }
 }
 
-const INNER: &str = "inner";
-const HOT: &str = "hot";
-const BOLT: &str = "bolt";
-const DYNO_BEFORE: &str = "dyno-before";
-const DYNO_AFTER: &str = "dyno-after";
-
-/// Brings the facts of a stage into order.
-pub(super) fn sort(facts: &[Fact]) -> Sorted {
-    let mut sorted = Sorted::default();
-    let gathered = facts.iter().any(|fact| fact.name == "raw-profiles");
-    let mut workloads: BTreeMap<String, WorkloadProfile> = BTreeMap::new();
-    let mut order = Vec::new();
-    let mut profile = Profile::default();
-    let (mut before, mut after): (Vec<(String, f64)>, BTreeMap<String, f64>) = Default::default();
-    let mut counts = Vec::new();
-    for fact in facts {
-        let value = fact.value;
-        match fact.name.split_once('/') {
-            Some((INNER, name)) => sorted.inner.push(Inner { name: name.into(), seconds: value }),
-            Some((HOT, function)) => profile.hottest.push(Hot { function: function.into(), count: value }),
-            Some((BOLT, name)) => counts.push(Count { name: name.into(), value, unit: fact.unit.clone() }),
-            Some((DYNO_BEFORE, name)) => before.push((name.into(), value)),
-            Some((DYNO_AFTER, name)) => _ = after.insert(name.into(), value),
-            _ if gathered && is_of_profiles(&fact.name) => {
-                // One of no workload is of the merge of all.
-                let Some(workload) = &fact.step.workload else {
-                    if fact.name == "functions" {
-                        profile.functions = value as u64;
-                    }
-                    continue;
-                };
-                let of = workloads.entry(workload.to_string()).or_insert_with(|| {
-                    order.push(workload.to_string());
-                    WorkloadProfile { name: workload.to_string(), ..WorkloadProfile::default() }
-                });
-                match fact.name.as_str() {
-                    "raw-profiles" => of.files = value as u64,
-                    "raw-bytes" => of.bytes = value as u64,
-                    "functions" => of.functions = value as u64,
-                    _ => profile.damaged += value as u64,
-                }
+impl Profile {
+    /// What was counted of a workload; of none, what was counted of the merge of all.
+    fn count(&mut self, workload: Option<&str>, name: &str, value: u64) {
+        let Some(workload) = workload else {
+            if name == "functions" {
+                self.functions = value;
             }
-            _ => sorted.rest.push(fact.clone()),
+            return;
+        };
+        let index = self.workloads.iter().position(|known| known.name == workload).unwrap_or_else(|| {
+            self.workloads.push(WorkloadProfile { name: workload.into(), ..WorkloadProfile::default() });
+            self.workloads.len() - 1
+        });
+        let of = &mut self.workloads[index];
+        match name {
+            "raw-profiles" => (of.files, self.files) = (value, self.files + value),
+            "raw-bytes" => (of.bytes, self.bytes) = (value, self.bytes + value),
+            "functions" => of.functions = value,
+            _ => self.damaged += value,
         }
     }
-    sorted.inner.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-    profile.hottest.sort_by(|a, b| b.count.total_cmp(&a.count));
-    profile.workloads = order.iter().filter_map(|name| workloads.remove(name)).collect();
-    profile.files = profile.workloads.iter().map(|workload| workload.files).sum();
-    profile.bytes = profile.workloads.iter().map(|workload| workload.bytes).sum();
-    sorted.profile = (gathered || !profile.hottest.is_empty()).then_some(profile);
-    let dyno = before.into_iter().filter_map(|(name, before)| {
-        let after = *after.get(&name)?;
-        Some(Estimate { name, before, after })
-    });
-    let bolt = Bolt { counts, dyno: dyno.collect() };
-    sorted.bolt = (bolt != Bolt::default()).then_some(bolt);
-    sorted
 }
 
-fn is_of_profiles(name: &str) -> bool {
-    matches!(name, "raw-profiles" | "raw-bytes" | "functions" | "damaged-profiles")
+/// One number per name, in the order in which they came, without details. Where several steps reported one, files and bytes are added
+/// up; of anything else the last one stands.
+fn totals(facts: &[Fact]) -> Vec<Fact> {
+    let mut totals: Vec<Fact> = Vec::new();
+    for fact in facts.iter().filter(|fact| !fact.is_detail()) {
+        match totals.iter_mut().find(|total| total.name == fact.name) {
+            Some(total) => {
+                let before = if matches!(fact.unit.as_str(), "bytes" | "files") { total.value } else { 0.0 };
+                *total = Fact { value: before + fact.value, ..fact.clone() };
+            }
+            None => totals.push(fact.clone()),
+        }
+    }
+    totals
+}
+
+fn words(fact: &Fact) -> String {
+    let name = fact.name.replace('-', " ");
+    match fact.unit.as_str() {
+        // What is counted is the name: `7 raw profiles`.
+        "" if !name.ends_with('s') => format!("{name} {}", text::quantity(fact.value, "")),
+        unit if matches!(unit, "" | "files") || unit == fact.name => {
+            let name = if fact.value == 1.0 { name.strip_suffix('s').unwrap_or(&name) } else { &name };
+            format!("{} {name}", text::quantity(fact.value, ""))
+        }
+        // `raw-bytes` of something are said as `2.0 KiB raw`.
+        unit if let Some(what) = name.strip_suffix(" bytes") => format!("{} {what}", text::quantity(fact.value, unit)),
+        "%" => format!("{} {name}", text::quantity(fact.value, "%")),
+        unit => format!("{name} {}", text::quantity(fact.value, unit)),
+    }
+}
+
+/// What facts say of profiles, a sentence for each step. Where a build used several profiles, the steps are named after what they
+/// are of, and so the sentences: `llvm: 97 % of 80,123 functions have a profile`.
+pub fn sentences(facts: &[Fact]) -> Vec<String> {
+    let named = |(step, sentence): (&StepId, String)| match step
+        .step
+        .as_ref()
+        .and_then(|step| step.strip_prefix("check-profile-use-"))
+    {
+        Some(component) => format!("{component}: {sentence}"),
+        None => sentence,
+    };
+    told(facts).map(named).collect()
+}
+
+/// The steps whose facts are worth a sentence, with it.
+fn told(facts: &[Fact]) -> impl Iterator<Item = (&StepId, String)> {
+    let mut steps: Vec<&StepId> = Vec::new();
+    for fact in facts {
+        if !steps.contains(&&fact.step) {
+            steps.push(&fact.step);
+        }
+    }
+    steps.into_iter().filter_map(|step| Some((step, sentence(facts.iter().filter(|fact| fact.step == *step))?)))
+}
+
+/// Of a profile that was gathered: `310 functions, 76 % never run, largest count 9,829,101, read by LLVM 22 and newer`. Of a build that
+/// used one: `98.2 % of 1,425 functions in the program have a profile …`. None: there is nothing of profiles among the
+/// facts.
+fn sentence<'a>(facts: impl Iterator<Item = &'a Fact>) -> Option<String> {
+    let facts: Vec<&Fact> = facts.collect();
+    let of = |name: &str| facts.iter().rev().find(|fact| fact.name == name).map(|fact| fact.value);
+    if let Some(largest) = of("largest-count") {
+        return Some(gathered(of, largest));
+    }
+    of("functions-without-profile").map(|without| used(of, without))
+}
+
+fn gathered(of: impl Fn(&str) -> Option<f64>, largest: f64) -> String {
+    let mut parts = vec![text::plural(of("functions").unwrap_or(0.0) as usize, "function")];
+    parts.extend(of("never-run").map(|percent| format!("{} never run", text::percent(percent, 100.0))));
+    parts.push(format!("largest count {}", text::count(largest as u64)));
+    parts.extend(of("read-by-LLVM").map(|major| format!("read by LLVM {major} and newer")));
+    let foreign = of("of-the-build").filter(|percent| *percent < 99.95);
+    parts.extend(foreign.map(|percent| format!("{percent:.1} % of them of the instrumented build")));
+    parts.join(", ")
+}
+
+fn used(of: impl Fn(&str) -> Option<f64>, without: f64) -> String {
+    let numbers = [(without, "without"), (of("mismatched-functions").unwrap_or(0.0), "with one of other code")];
+    let told = numbers.iter().filter(|(number, _)| *number > 0.0);
+    let rest = told.map(|(number, what)| format!("{} {what}", text::count(*number as u64)));
+    let rest = rest.collect::<Vec<_>>().join(", ");
+    match (of("without-profile"), of("functions-in-program")) {
+        (Some(percent), Some(all)) => {
+            let have = format!("{} in the program have a profile", share(percent, all));
+            // Much that is compiled is in no program.
+            if rest.is_empty() { have } else { format!("{have}; of all that was compiled, {rest}") }
+        }
+        _ if rest.is_empty() => "every function that was compiled has a profile".into(),
+        _ => format!("of all that was compiled, {rest}"),
+    }
+}
+
+/// Those that are left when a share has none. A few of many are no rounded 100 %.
+fn share(percent_without: f64, all: f64) -> String {
+    let functions = text::plural(all as usize, "function");
+    let without = (all * percent_without / 100.0).round();
+    match format!("{:.1}", 100.0 - percent_without).as_str() {
+        "100.0" if without > 0.0 => format!("all but {} of {functions}", text::count(without as u64)),
+        with => format!("{} % of {functions}", with.strip_suffix(".0").unwrap_or(with)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::StepId;
 
     fn fact(step: &str, name: &str, value: f64, unit: &str) -> Fact {
         Fact::new(name, value, unit).of(&StepId::step(step))
@@ -166,9 +293,15 @@ mod tests {
         Fact::new(name, value, unit).of(&StepId::around(workload, "merge"))
     }
 
+    fn sort(reported: Vec<Fact>) -> Stage {
+        let mut stage = Stage { reported, ..Stage::default() };
+        stage.sort_facts();
+        stage
+    }
+
     #[test]
     fn profiles_by_workload() {
-        let sorted = sort(&[
+        let sorted = sort(vec![
             fact("check-instrumented", "counters", 3.0, ""),
             merge("b", "raw-profiles", 2.0, "files"),
             merge("b", "raw-bytes", 2000.0, "bytes"),
@@ -186,12 +319,12 @@ mod tests {
             |name: &str, files, bytes, functions| WorkloadProfile { name: name.into(), files, bytes, functions };
         assert_eq!(profile.workloads, [workload("b", 2, 2000, 7), workload("a", 1, 500, 5)]);
         assert_eq!(profile.hottest[0], Hot { function: "operator/(A, B)".into(), count: 12.0 });
-        assert_eq!(sorted.rest.len(), 1);
+        assert_eq!(sorted.facts.len(), 1);
     }
 
     #[test]
     fn estimates_in_pairs_and_the_longest_inner_step_first() {
-        let sorted = sort(&[
+        let sorted = sort(vec![
             fact("bolt-stats", "dyno-before/taken branches", 100.0, ""),
             fact("bolt-stats", "dyno-before/only before", 100.0, ""),
             fact("bolt-stats", "dyno-after/taken branches", 80.0, ""),
@@ -206,5 +339,42 @@ mod tests {
         let names: Vec<&str> = sorted.inner.iter().map(|inner| inner.name.as_str()).collect();
         assert_eq!(names, ["llvm", "Std { stage: 1 }"]);
         assert_eq!(sorted.profile, None);
+    }
+
+    #[test]
+    fn what_is_said() {
+        // Of one step.
+        let sentence = |facts: &[(&str, f64)]| {
+            sentence(facts.iter().map(|(name, value)| Fact::number(*name, *value)).collect::<Vec<_>>().iter())
+        };
+        let facts = [("functions", 310.0), ("never-run", 75.8), ("largest-count", 9_829_101.0), ("read-by-LLVM", 22.0)];
+        let text = "310 functions, 76 % never run, largest count 9,829,101, read by LLVM 22 and newer";
+        assert_eq!(sentence(&facts).unwrap(), text);
+        let facts = [("functions", 2.0), ("largest-count", 7.0), ("of-the-build", 50.0)];
+        assert_eq!(sentence(&facts).unwrap(), "2 functions, largest count 7, 50.0 % of them of the instrumented build");
+        // 1,400 of 1,425 are 98.245… %.
+        let with = [("functions-in-program", 1425.0), ("without-profile", 100.0 * 25.0 / 1425.0)];
+        let counted = [("functions-without-profile", 23.0), ("mismatched-functions", 2.0)];
+        let text = "98.2 % of 1,425 functions in the program have a profile; of all that was compiled, 23 without, 2 with one of \
+                    other code";
+        assert_eq!(sentence(&[with, counted].concat()).unwrap(), text);
+        let text = "of all that was compiled, 23 without, 2 with one of other code";
+        assert_eq!(sentence(&counted).unwrap(), text);
+        let all = [("functions-in-program", 3.0), ("without-profile", 0.0), ("functions-without-profile", 0.0)];
+        assert_eq!(sentence(&all).unwrap(), "100 % of 3 functions in the program have a profile");
+        // llc of LLVM 19, of which two functions have none.
+        let two = [("functions-in-program", 70_012.0), ("without-profile", 200.0 / 70_012.0)];
+        let two = [two[0], two[1], ("functions-without-profile", 6184.0)];
+        let text =
+            "all but 2 of 70,012 functions in the program have a profile; of all that was compiled, 6,184 without";
+        assert_eq!(sentence(&two).unwrap(), text);
+        assert_eq!(sentence(&[("size", 1.0)]), None);
+        let (rustc, llvm) = ("check-profile-use-rustc", "check-profile-use-llvm");
+        let name = "functions-without-profile";
+        let reported = [("x.py", "inner/llvm", 3.0), (rustc, name, 1.0), (llvm, name, 0.0)];
+        let told = sentences(&reported.map(|(step, name, value)| Fact::number(name, value).of(&StepId::step(step))));
+        let expected =
+            ["rustc: of all that was compiled, 1 without", "llvm: every function that was compiled has a profile"];
+        assert_eq!(told, expected);
     }
 }

@@ -1,6 +1,11 @@
 //! `optbuild report` and `optbuild history` on real runs.
 
 use crate::support::{Ran, Test, stage};
+use optbuild::event::Event;
+use optbuild::report::RunModel;
+use optbuild::report::model::past;
+use optbuild::state::journal;
+use optbuild::state::layout::Layout;
 use serde_json::Value;
 
 fn report(test: &Test, words: &str) -> Value {
@@ -158,6 +163,43 @@ fn what_is_compared_is_alike() {
         .ok()
         .out(second["run"]["id"].as_str().unwrap())
         .out("run with another size: 3000 → 1000");
+}
+
+/// What a run needs of earlier ones stands in records: their journals, which grow by a line for each second, are not read before its first
+/// stage begins.
+#[test]
+fn what_a_run_needs_of_earlier_ones_does_not_take_reading_their_journals() {
+    let test = two();
+    let _ = test.run("").ok();
+    let layout = Layout::new(test.path(".optbuild"));
+    let run = journal::runs(&layout).unwrap().remove(0);
+    let first = std::fs::read_to_string(layout.journal(&run)).unwrap();
+    let sampled = "{\"time\":\"2026-01-01T00:00:00Z\",\"event\":\"sampled\",\"trees\":[]}\n".repeat(10_000);
+    for number in 0..20 {
+        // Before the real one, by their names.
+        let name = format!("20200101-0000{number:02}-0000");
+        std::fs::create_dir(layout.run(&name)).unwrap();
+        std::fs::write(layout.journal(&name), format!("{}{sampled}", first.replace(&run, &name))).unwrap();
+    }
+    std::fs::write(layout.journal(&run), format!("{first}{sampled}")).unwrap();
+    let mut begun = journal::first(&layout.journal(&run)).unwrap().unwrap();
+    if let Event::RunStarted { run, .. } = &mut begun.event {
+        *run = "20990101-000000-0000".into();
+    }
+    let read = || -> u64 {
+        let counted = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        counted.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+    };
+    let before = read();
+    let took = past::latest(&layout, &RunModel::of([&begun])).unwrap().took();
+    let read = read() - before;
+    assert_eq!(took.keys().collect::<Vec<_>>(), ["first", "second"]);
+    assert!(read < sampled.len() as u64 / 2, "{read} bytes were read, a journal has {}", sampled.len());
+
+    // Where a record is gone, runs say it.
+    std::fs::remove_file(layout.name("second")).unwrap();
+    let again = past::latest(&layout, &RunModel::of([&begun])).unwrap().took();
+    assert_eq!((again["first"], again.len()), (took["first"], 2));
 }
 
 #[test]

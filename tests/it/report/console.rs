@@ -3,7 +3,8 @@
 use super::support::*;
 use indicatif::{InMemoryTerm, ProgressDrawTarget};
 use optbuild::event::{Event, Outcome, Stamped};
-use optbuild::report::{Console, ConsoleOptions, Listener, Mode, Previous, RunSummary, Verbosity};
+use optbuild::report::summary::Again;
+use optbuild::report::{Console, ConsoleOptions, Listener, Mode, Past, RunModel, Verbosity};
 
 fn nothing() -> Vec<Stamped> {
     let names: Vec<String> = (1..=14).map(|number| format!("s{number}")).collect();
@@ -78,11 +79,11 @@ fn a_run_with_nothing_to_do_is_one_line() {
 
 #[test]
 fn plain_lines_have_the_time() {
-    let previous = Previous::from(&RunSummary::of(&[
+    let past = Past::of([&*RunModel::of(&[
         at(0, done("lib-gather", 8.0, vec![output("profile", 2 << 20)])),
         at(0, done("shell", 10.0, vec![output("bin", 1 << 20)])),
-    ]));
-    let text = shown(ConsoleOptions { previous: Some(previous), ..options(Mode::Plain) }, &good());
+    ])]);
+    let text = shown(ConsoleOptions { past, ..options(Mode::Plain) }, &good());
     // CPU: steps of 4, 4 and 2 seconds at 1.5 in user mode, and 0.25 each in the kernel; not the pool's 8 once more.
     assert_eq!(
         text,
@@ -183,6 +184,25 @@ lib-bolt failed: the command exited with status 1
     let first = "14:02:17 lib-bolt: failed in optimize after 1.2 s: the command exited with status 1\n";
     let quiet = ConsoleOptions { verbosity: Verbosity::Quiet, ..options(Mode::Plain) };
     assert_eq!(shown(quiet, &bad()), format!("{first}{BLOCK}{GO_ON}{verdict}"));
+}
+
+/// A command of several lines stands for itself: nothing is padded to its length.
+#[test]
+fn commands_that_are_wider_than_the_terminal_have_their_comments_above() {
+    let run = format!("optbuild run demo{}", " --set name=value".repeat(6));
+    let again = Again { resume: "optbuild resume".into(), run: run.clone() };
+    let text = shown(ConsoleOptions { again: Some(again), width: Some(60), ..options(Mode::Plain) }, &bad());
+    let expected = format!(
+        "\
+To go on:
+  # goes on where this run stopped
+  optbuild resume
+  # lib-bolt again, and what depends on it
+  {run} --from lib-bolt
+
+failed: lib-bolt;"
+    );
+    assert!(text.contains(&expected), "{text}");
 }
 
 #[test]

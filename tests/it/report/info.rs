@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use optbuild::report::info::*;
 use optbuild::report::paint::Paint;
+use optbuild::state::fingerprint::{Change, Difference};
+use optbuild::toolchain::doctor::{DoctorRow, Status};
 
 fn look(width: usize) -> Look {
     Look { width, paint: Paint::PLAIN }
@@ -38,7 +40,7 @@ fn pipeline() -> PipelineInfo {
             VarInfo { secret: true, ..var("token", "string", Some("hunter2"), "") },
         ],
         tools: vec![
-            ToolInfo { name: "clang".into(), requirement: ">=19".into(), optional: false, used_by: vec!["lib".into()] },
+            ToolInfo { name: "clang".into(), requirement: ">=19".into(), optional: false },
             ToolInfo { name: "ccache".into(), optional: true, ..ToolInfo::default() },
         ],
         stages: vec![
@@ -68,8 +70,8 @@ Variables
   token   string  ***       Secret.
 
 Tools
-  name    version            used by
-  clang   >=19               lib
+  name    version
+  clang   >=19
   ccache  any      optional
 
 Stages
@@ -126,9 +128,10 @@ rustc          9  shipped  The compiler.
 
 #[test]
 fn a_status() {
-    let row = |stage: &str, state, done: Option<(f64, i64, u64)>| StatusRow {
+    let row = |stage: &str, state, because: &str, done: Option<(f64, i64, u64)>| StatusRow {
         stage: stage.into(),
         state,
+        because: Some(because.to_owned()).filter(|because| !because.is_empty()),
         duration: done.map(|done| done.0),
         finished: done.map(|done| Timestamp::from_second(done.1).unwrap()),
         bytes: done.map(|done| done.2),
@@ -136,11 +139,11 @@ fn a_status() {
         facts: Vec::new(),
     };
     let rows = [
-        row("lib", StageState::UpToDate, Some((65.0, 1_664_892_131, 1 << 20))),
-        row("lib-bolt", StageState::WillRun("its sources differ".into()), Some((2.5, 1_664_892_191, 512))),
-        row("shell", StageState::DependsOn("lib-bolt".into()), None),
-        row("table", StageState::Off, None),
-        row("verify", StageState::Failed, None),
+        row("lib", Outlook::UpToDate, "", Some((65.0, 1_664_892_131, 1 << 20))),
+        row("lib-bolt", Outlook::WillRun, "its sources differ", Some((2.5, 1_664_892_191, 512))),
+        row("shell", Outlook::DependsOn, "lib-bolt", None),
+        row("table", Outlook::Off, "", None),
+        row("verify", Outlook::Failed, "", None),
     ];
     assert_eq!(
         status_table(&rows, &TimeZone::UTC, look(100)),
@@ -186,19 +189,20 @@ lib.build  1.5 KiB  1,402  fixed to its path  0123456789ab  {long}
 #[test]
 fn a_doctors_report() {
     let row =
-        |name: &str, found: Option<&str>, version: Option<&str>, requirement: &str, state, remedy: &str| ToolRow {
-            name: name.into(),
-            found: found.map(str::to_owned),
+        |name: &str, found: Option<&str>, version: Option<&str>, requirement: &str, status, remedy: &str| DoctorRow {
+            tool: name.into(),
+            path: found.map(Into::into),
             version: version.map(str::to_owned),
-            requirement: requirement.into(),
+            requirement: Some(requirement.to_owned()).filter(|requirement| !requirement.is_empty()),
             needed_for: vec!["lib".into()],
-            state,
-            remedy: remedy.into(),
+            status,
+            remedy: Some(remedy.to_owned()).filter(|remedy| !remedy.is_empty()),
+            package: None,
         };
-    let clang = row("clang", Some("/usr/bin/clang"), Some("22.1.0"), ">=19", ToolState::Ok, "");
-    let bolt = row("llvm-bolt", None, None, "", ToolState::Missing, "apt-get install bolt-22");
-    let merge = row("merge-fdata", None, None, "", ToolState::Missing, "apt-get install bolt-22");
-    let ccache = row("ccache", None, None, "", ToolState::Optional, "apt-get install ccache");
+    let clang = row("clang", Some("/usr/bin/clang"), Some("22.1.0"), ">=19", Status::Ok, "");
+    let bolt = row("llvm-bolt", None, None, "", Status::Missing, "apt-get install bolt-22");
+    let merge = row("merge-fdata", None, None, "", Status::Missing, "apt-get install bolt-22");
+    let ccache = row("ccache", None, None, "", Status::OptionalMissing, "apt-get install ccache");
     assert_eq!(
         doctor_table(&[clang.clone(), bolt, merge, ccache.clone()], look(100)),
         "\
@@ -224,21 +228,24 @@ What to do
 
 #[test]
 fn an_explanation() {
-    let difference = |part: &str, old: Option<&str>, new: Option<&str>| Difference {
+    let difference = |part: &str, old: Option<&str>, new: &str, is_source| Difference {
         part: part.into(),
-        old: old.map(str::to_owned),
-        new: new.map(str::to_owned),
+        kind: match old {
+            Some(old) => Change::Changed { old: old.into(), new: new.into() },
+            None => Change::Added { new: new.into() },
+        },
+        is_source,
     };
     let (old, new) = ("a1".repeat(32), "b2".repeat(32));
     let explanation = Explanation {
         stage: "lib".into(),
         state: "will run because its configuration differs".into(),
-        configuration: vec![
-            difference("build-type", Some("Release"), Some("Debug")),
-            difference("env.CFLAGS", None, Some("")),
-            difference("tool clang", Some("clang 22.1.0\nTarget: x86_64"), Some("clang 22.1.1\nTarget: x86_64")),
+        differences: vec![
+            difference("build-type", Some("Release"), "Debug", false),
+            difference("env.CFLAGS", None, "", false),
+            difference("tool clang", Some("clang 22.1.0\nTarget: x86_64"), "clang 22.1.1\nTarget: x86_64", false),
+            difference("source", Some(&old), &new, true),
         ],
-        sources: vec![difference("source", Some(&old), Some(&new))],
         notes: vec!["lib-gather depends on it".into()],
     };
     assert_eq!(
@@ -259,7 +266,8 @@ sources differ
 lib-gather depends on it
 "
     );
-    let sources = Explanation { configuration: vec![], notes: vec![], ..explanation };
+    let differences = explanation.differences.into_iter().filter(|difference| difference.is_source).collect();
+    let sources = Explanation { differences, notes: vec![], ..explanation };
     assert!(explain_text(&sources, look(100)).contains("\nsources differ: the build directory is kept, "));
 }
 

@@ -1,12 +1,11 @@
 //! The model of a report, from scripted events; its schema; and the trace.
 
 use super::support::*;
-use optbuild::event::{self, Event, Stamped, ToolVersion, TreeSample};
+use optbuild::event::{self, Event, StageState, Stamped, ToolVersion, TreeSample};
 use optbuild::report::info::{Look, diff_table};
 use optbuild::report::model::diff::{Diff, Quantity, Verdict};
-use optbuild::report::model::{Outcome, Past, Report, Stage, State, StepKind};
-use optbuild::report::summary::Previous;
-use optbuild::report::{RunSummary, html, markdown, trace};
+use optbuild::report::model::{Outcome, Past, Report, Stage, StepKind};
+use optbuild::report::{RunModel, html, markdown, trace};
 
 fn sampled(stage: &str, step: &str, cpu: f64, memory: u64) -> Event {
     let trees = vec![TreeSample { stage: stage.into(), step: id(step), cpu, memory, processes: 1 }];
@@ -64,8 +63,8 @@ fn what_was_when() {
     let report = report();
     assert_eq!((report.run.outcome, report.run.wall, report.run.saved), (Outcome::Unfinished, 10.0, 125.0));
     assert_eq!(report.run.command, "optbuild run demo");
-    let states: Vec<State> = report.stages.iter().map(|stage| stage.state).collect();
-    assert_eq!(states, [State::UpToDate, State::Done, State::Unfinished, State::NotStarted]);
+    let states: Vec<StageState> = report.stages.iter().map(|stage| stage.state).collect();
+    assert_eq!(states, [StageState::UpToDate, StageState::Done, StageState::Running, StageState::NotStarted]);
 
     let gather = report.stage("gather").unwrap();
     let steps: Vec<_> =
@@ -87,6 +86,32 @@ fn what_was_when() {
     assert_eq!(report.tools[0].stages, ["gather", "shell"]);
 }
 
+/// A step of a pool is of its workload whatever the two are called: `sort-stream` is a workload, and `stream` a step around `sort`.
+#[test]
+fn a_workload_is_known_by_its_field_and_not_by_its_name() {
+    let events = [
+        at(0, run_started(&["gather"])),
+        at(0, started("gather", None)),
+        at(0, pool("gather", 3, 0)),
+        at(0, step_started("gather", "@perf-x")),
+        at(0, step_started("gather", "@perf-x-new")),
+        at(0, step_started("gather", "@sort/stream")),
+        at(1, fact("gather", "@sort/stream", "raw-profiles", 2.0, "files")),
+        at(1, fact("gather", "@sort/stream", "functions", 7.0, "functions")),
+        at(1, fact("gather", "@perf-x-new/merge", "raw-profiles", 1.0, "files")),
+        at(2, done("gather", 2.0, vec![])),
+    ];
+    let report = Report::of(&events, &Past::default(), None);
+    let gather = report.stage("gather").unwrap();
+    let kinds: Vec<StepKind> = gather.steps[1..].iter().map(|step| step.kind).collect();
+    assert_eq!(kinds, [StepKind::Workload, StepKind::Workload, StepKind::AroundWorkload]);
+    let shown: Vec<&str> = gather.main_steps().map(|step| step.name.as_str()).collect();
+    assert_eq!(shown, ["perf-x", "perf-x-new"]);
+    let workloads = &gather.profile.as_ref().unwrap().workloads;
+    let workloads: Vec<_> = workloads.iter().map(|of| (of.name.as_str(), of.files, of.functions)).collect();
+    assert_eq!(workloads, [("sort", 2, 7), ("perf-x-new", 1, 0)]);
+}
+
 #[test]
 fn the_timeline_has_all_cpu_time() {
     let report = report();
@@ -99,12 +124,12 @@ fn the_timeline_has_all_cpu_time() {
 
 #[test]
 fn a_stage_that_was_up_to_date_is_shown_as_it_was_made() {
-    let made = Stage { name: "lib".into(), state: State::Done, duration: 125.0, user: 99.0, ..Stage::default() };
+    let made = Stage { name: "lib".into(), state: StageState::Done, duration: 125.0, user: 99.0, ..Stage::default() };
     let past = Past { made: [("lib".to_owned(), ("r0".to_owned(), made))].into(), ..Past::default() };
     let report = Report::of(&events(), &past, None);
     let lib = report.stage("lib").unwrap();
     let made = lib.made.as_ref().unwrap();
-    assert_eq!((lib.state, made.run.as_str(), made.duration, lib.user), (State::UpToDate, "r0", 125.0, 99.0));
+    assert_eq!((lib.state, made.run.as_str(), made.duration, lib.user), (StageState::UpToDate, "r0", 125.0, 99.0));
     assert_eq!((lib.start, lib.duration), (None, 0.0));
 }
 
@@ -197,24 +222,23 @@ fn results_of_comparisons_have_no_size_and_shares_differ_in_points() {
     let table = diff_table(&diff, false, look);
     assert!(table.contains("-7.0 %") && table.contains("-4.4 %") && table.contains("+2.6 points"), "{table}");
 
-    let mut earlier = RunSummary::of(&end(1000, -7.0));
-    earlier.run = "r1".into();
-    let summary = RunSummary::of(&end(1100, -4.4));
-    let change = Previous::from(&earlier).change(summary.get("compare").unwrap()).unwrap();
-    assert_eq!((change.duration, change.sizes), ((5.0, 5.0), vec![]));
-    let past = Past { earlier: vec![earlier], ..Past::default() };
+    let past = Past::of([&*RunModel::of(&end(1000, -7.0))]);
     let report = Report::of(&end(1100, -4.4), &past, None);
+    let change = report.stage("compare").unwrap().change().unwrap();
+    assert_eq!((change.duration, change.sizes), ((5.0, 5.0), vec![]));
     assert!(report.stage("compare").unwrap().outputs.iter().all(|output| output.before().is_none()));
 }
 
 #[test]
 fn sizes_of_earlier_runs() {
     let earlier = |run: &str, bytes| {
-        let mut summary = RunSummary::of(&[at(0, done("gather", 4.0, vec![output("profile", bytes)]))]);
-        summary.run = run.into();
-        summary
+        let mut begun = run_started(&["gather"]);
+        if let Event::RunStarted { run: name, .. } = &mut begun {
+            *name = run.into();
+        }
+        RunModel::of(&[at(0, begun), at(0, done("gather", 4.0, vec![output("profile", bytes)]))])
     };
-    let past = Past { earlier: vec![earlier("r1", 10), earlier("r2", 20)], ..Past::default() };
+    let past = Past::of([&*earlier("r1", 10), &*earlier("r2", 20)]);
     let report = Report::of(&events(), &past, None);
     let gather = report.stage("gather").unwrap();
     assert_eq!(gather.outputs[0].before(), Some(20));

@@ -1,13 +1,11 @@
 //! The arithmetic of summaries, and the table at several widths.
 
 use super::support::*;
-use optbuild::event::{Event, Outcome, Stamped, Usage};
+use optbuild::event::{Event, Outcome, StageState, Stamped};
 use optbuild::report::model::{Past, Report};
-use optbuild::report::paint::Paint;
-use optbuild::report::summary::Status;
-use optbuild::report::summary::closing::{Again, verdict};
-use optbuild::report::summary::table::{self, Style};
-use optbuild::report::{Listener, Previous, RunSummary, github::StepSummary, json::Json, markdown};
+use optbuild::report::paint::{Look, Paint};
+use optbuild::report::summary::{self, Again, verdict};
+use optbuild::report::{Json, Listener, RunModel, github::StepSummary, markdown};
 
 fn run() -> Vec<Stamped> {
     vec![
@@ -26,49 +24,43 @@ fn run() -> Vec<Stamped> {
     ]
 }
 
-fn earlier() -> [RunSummary; 2] {
-    [
-        RunSummary::of(&[at(0, done("shell", 100.0, vec![output("bin", 1)]))]),
+fn before() -> Past {
+    Past::of([
+        &*RunModel::of(&[at(0, done("shell", 100.0, vec![output("bin", 1)]))]),
         // A later run knows better.
-        RunSummary::of(&[
+        &*RunModel::of(&[
             at(0, done("lib-gather", 50.0, vec![output("profile", 1_048_576), output("map", 1000)])),
             at(0, done("shell", 24.0, vec![output("bin", (3 << 20) + 300)])),
             at(0, failed("lib-bolt", 1.0, failure(), false)),
         ]),
-    ]
-}
-
-fn before() -> Previous {
-    let mut previous = Previous::default();
-    earlier().iter().for_each(|run| previous.add(run));
-    previous
+    ])
 }
 
 #[test]
 fn sums() {
-    let summary = RunSummary::of(&run());
-    let gather = summary.get("lib-gather").unwrap();
-    assert_eq!(gather.usage, Usage { wall: 40.0, user: 60.0, system: 0.5, peak_memory: 2 << 20 });
-    assert_eq!(gather.bytes(), 1_573_864);
-    assert_eq!(summary.usage().user, 60.0);
-    assert_eq!(summary.hashing(), 1.0);
-    assert_eq!(summary.saved(), 125.0);
-    assert_eq!(summary.wall(), 80.0);
-    assert_eq!(summary.get("lib-bolt").unwrap().status, Status::Failed { tolerated: true });
-    assert!(!summary.nothing_to_do());
+    let model = RunModel::of(&run());
+    let gather = model.stage("lib-gather").unwrap();
+    assert_eq!((gather.user, gather.system, gather.peak_memory), (60.0, 0.5, 2 << 20));
+    assert_eq!(gather.outputs.iter().map(|output| output.bytes).sum::<u64>(), 1_573_864);
+    assert_eq!(model.run.cpu, 60.5);
+    assert_eq!(model.run.hashing, 1.0);
+    assert_eq!(model.run.saved, 125.0);
+    assert_eq!(model.run.wall, 80.0);
+    assert_eq!(model.stage("lib-bolt").unwrap().state, StageState::Tolerated);
+    assert!(!model.nothing_to_do());
 }
 
 #[test]
 fn a_killed_run_ends_with_its_last_event() {
-    let summary = RunSummary::of(&run()[..4]);
-    assert_eq!(summary.wall(), 30.0);
-    assert_eq!(summary.get("lib-gather").unwrap().status, Status::Running);
-    assert_eq!(verdict(&summary, &Again::of(&summary)), "ended without a result; `optbuild resume` continues");
+    let model = RunModel::of(&run()[..4]);
+    assert_eq!(model.run.wall, 30.0);
+    assert_eq!(model.stage("lib-gather").unwrap().state, StageState::Running);
+    assert_eq!(verdict(&model, &Again::of(&model)), "ended without a result; `optbuild resume` continues");
 }
 
 #[test]
 fn facts_of_several_steps() {
-    let summary = RunSummary::of(&[
+    let model = RunModel::of(&[
         at(0, fact("g", "a", "raw-bytes", 1024.0, "bytes")),
         // The step was tried again.
         at(0, fact("g", "a", "raw-bytes", 2048.0, "bytes")),
@@ -76,29 +68,31 @@ fn facts_of_several_steps() {
         at(0, fact("g", "a", "functions", 100.0, "")),
         at(0, fact("g", "merge", "functions", 1402.0, "")),
     ]);
-    assert_eq!(summary.get("g").unwrap().fact_line(), "3.0 KiB raw, 1,402 functions");
+    assert_eq!(model.stage("g").unwrap().fact_line(), "3.0 KiB raw, 1,402 functions");
 }
 
 #[test]
 fn pools_count_what_earlier_runs_committed() {
-    let summary = RunSummary::of(&[at(0, pool("g", 12, 5)), at(0, committed("g", "a")), at(0, committed("g", "b"))]);
-    let workloads = summary.get("g").unwrap().workloads;
+    let model = RunModel::of(&[at(0, pool("g", 12, 5)), at(0, committed("g", "a")), at(0, committed("g", "b"))]);
+    let workloads = model.stage("g").unwrap().workloads;
     assert_eq!((workloads.committed, workloads.total), (7, 12));
 }
 
 #[test]
 fn changes_are_against_the_last_time_the_stage_was_done() {
-    let summary = RunSummary::of(&run());
-    let change = before().change(summary.get("shell").unwrap()).unwrap();
+    let mut model = RunModel::of(&run());
+    model.hold_against(&before());
+    let change = model.stage("shell").unwrap().change().unwrap();
     assert_eq!(change.duration, (24.0, 30.0));
     assert_eq!(change.sizes, [("bin".to_owned(), (3 << 20) + 300, 3 << 20)]);
-    assert_eq!(before().change(summary.get("lib-bolt").unwrap()), None);
-    assert_eq!(before().change(summary.get("lib-instrumented").unwrap()), None);
+    assert_eq!(model.stage("lib-bolt").unwrap().change(), None);
+    assert_eq!(model.stage("lib-instrumented").unwrap().change(), None);
 }
 
 fn render(width: usize) -> String {
-    let style = Style { width, paint: Paint::PLAIN, bars: true };
-    table::render(&RunSummary::of(&run()), Some(&before()), style)
+    let mut model = RunModel::of(&run());
+    model.hold_against(&before());
+    summary::render(&model, Look { width, paint: Paint::PLAIN }, true)
 }
 
 #[test]
@@ -135,7 +129,7 @@ shell       done         30.0 s  █▉       38 %  bin 3.0 MiB      time +25 %
 /// As x.py's `metrics.json` says it; a hundredth of the stage is the least that is shown.
 #[test]
 fn steps_of_a_build_tool_stand_below_their_stage() {
-    let summary = RunSummary::of(&[
+    let model = RunModel::of(&[
         at(0, run_started(&["rustc", "test"])),
         at(0, fact("rustc", "metrics", "inner/std", 80.0, "s")),
         at(0, fact("rustc", "metrics", "inner/llvm", 900.0, "s")),
@@ -152,8 +146,7 @@ rustc   done    50 m 00 s   80 %  toolchain 1.0 MiB
   std            1 m 30 s
 test    done    12 m 30 s   20 %
 ";
-    let style = Style { width: 80, paint: Paint::PLAIN, bars: false };
-    let text = table::render(&summary, None, style);
+    let text = summary::render(&model, Look { width: 80, paint: Paint::PLAIN }, false);
     assert_eq!(&text[..expected.len()], expected);
 }
 
@@ -172,8 +165,8 @@ fn verdicts() {
     let names = ["a", "b", "c"];
     let say = |events: Vec<Event>| {
         let events: Vec<Stamped> = [run_started(&names)].into_iter().chain(events).map(|event| at(0, event)).collect();
-        let summary = RunSummary::of(&events);
-        verdict(&summary, &Again::of(&summary))
+        let model = RunModel::of(&events);
+        verdict(&model, &Again::of(&model))
     };
     let fresh = up_to_date("a", 1.0);
     assert_eq!(
@@ -201,10 +194,10 @@ fn a_directory_that_is_not_shown_has_no_change_either() {
         let outputs = vec![output("bin", bytes), output("out", bytes + 10)];
         [at(0, run_started(&["a"])), at(0, started("a", None)), at(10, done("a", 10.0, outputs))]
     };
-    let (before, after) = (RunSummary::of(&run(1000)), run(2000));
-    let change = Previous::from(&before).change(RunSummary::of(&after).get("a").unwrap()).unwrap();
+    let report = Report::of(&run(2000), &Past::of([&*RunModel::of(&run(1000))]), None);
+    let change = report.stage("a").unwrap().change().unwrap();
     assert_eq!(change.sizes, [("bin".to_owned(), 1000, 2000)]);
-    let text = markdown::render(&Report::of(&after, &Past { earlier: vec![before], ..Past::default() }, None));
+    let text = markdown::render(&report);
     assert!(text.contains("bin 2.0 KiB | time ±0 %, bin +100 % |"), "{text}");
 }
 
@@ -215,8 +208,7 @@ fn markdown_tables_are_well_formed() {
     nasty.what = "a | b < `c_d` & _e_\nf".into();
     nasty.tail = vec!["```".into(), "````text".into()];
     events.insert(9, at(50, failed("lib-bolt", 10.0, nasty, true)));
-    let past = Past { earlier: earlier().into(), ..Past::default() };
-    let text = markdown::render(&Report::of(&events, &past, None));
+    let text = markdown::render(&Report::of(&events, &before(), None));
     assert!(text.starts_with(
         "### ✅ optbuild: demo\n\ndone: 2 stages in 1 m 20 s; 1 up to date; 1 failed, tolerated; 1 skipped\n\n"
     ));
@@ -264,5 +256,5 @@ fn json_is_one_line_per_event_and_reads_back() {
     );
     let back: Vec<Stamped> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(back.len(), run().len());
-    assert_eq!(RunSummary::of(&back).wall(), 80.0);
+    assert_eq!(RunModel::of(&back).run.wall, 80.0);
 }

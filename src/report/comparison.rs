@@ -1,0 +1,434 @@
+//! A comparison of two builds for people: an aligned table, and Markdown.
+//!
+//! Knows the result and nothing of how it came about. A change is shown only where it is significant.
+
+use std::borrow::Cow;
+
+use super::paint::{Look, Tone};
+use super::table::{Cell, Grid, escape};
+use crate::compare::result::{Comparison, Measured, Metric, Sample, Summary, Unit, Verdict, Workload};
+use crate::text;
+
+/// What stands in place of a change that is none, and of one of which nothing is known.
+const NO_CHANGE: &str = "no change";
+const UNKNOWN: &str = "?";
+
+/// Metrics of which both values are shown, and those of which the change is.
+const VALUES: [Metric; 2] = [Metric::Instructions, Metric::WallTime];
+const CHANGES: [Metric; 6] = [
+    Metric::Cycles,
+    Metric::BranchMisses,
+    Metric::CacheMisses,
+    Metric::UserTime,
+    Metric::PeakMemory,
+    Metric::PageFaults,
+];
+
+/// Metrics of the Markdown table that is not folded away.
+const SHOWN: [Metric; 4] = [Metric::Instructions, Metric::WallTime, Metric::UserTime, Metric::PeakMemory];
+
+/// The table, what was counted with, and what is to be doubted.
+pub fn table(comparison: &Comparison, look: Look) -> String {
+    let grid = grid(comparison, &measured(comparison, &VALUES), &measured(comparison, &CHANGES));
+    let mut out = grid.render(width(look, &grid), look.paint);
+    let sizes = sizes(comparison);
+    if !sizes.is_empty() {
+        out.push_str(&format!("\n{}", sizes.render(width(look, &sizes), look.paint)));
+    }
+    format!("{out}\n{}\n", footnotes(comparison).join("\n"))
+}
+
+/// To paste into a pull request: the table, and all metrics with their intervals folded away.
+pub fn markdown(comparison: &Comparison) -> String {
+    let mut out = grid(comparison, &measured(comparison, &SHOWN), &[]).markdown();
+    let sizes = sizes(comparison);
+    if !sizes.is_empty() {
+        out.push_str(&format!("\n{}", sizes.markdown()));
+    }
+    out.push('\n');
+    footnotes(comparison).iter().for_each(|line| out.push_str(&format!("- {}\n", escape(line))));
+    let mut details = Grid::new(["workload", "metric", ">base", ">candidate", ">change", ">p"]);
+    for (workload, name) in comparison.workloads.iter().zip(short_names(comparison)) {
+        for measured in &workload.metrics {
+            let p = measured.p_value.map(|p| format!("{p:.4}")).unwrap_or_default();
+            let [base, candidate] = [&measured.base, &measured.candidate].map(|sample| with_interval(measured, sample));
+            details.row([name.to_string(), measured.metric.title(), base, candidate, change(measured).0, p]);
+        }
+    }
+    let machine = &comparison.machine;
+    let processor = if machine.processor.is_empty() { "an unknown processor" } else { &machine.processor };
+    let made = [escape(processor), text::plural(machine.cores, "core"), format!("Linux {}", escape(&machine.kernel))];
+    out.push_str("\n<details><summary>all metrics, with 95 % intervals of the medians</summary>\n\n");
+    out.push_str(&format!(
+        "{}\n{}, optbuild {}\n\n</details>\n",
+        details.markdown(),
+        made.join(", "),
+        comparison.optbuild
+    ));
+    out
+}
+
+/// A row for each workload, and below them what is said of all. Of some metrics both values are shown, of others the change alone.
+fn grid(comparison: &Comparison, values: &[Metric], changes: &[Metric]) -> Grid {
+    let with_values = values.iter().flat_map(|metric| [format!(">{}", metric.title()), ">change".into()]);
+    let header = ["workload".to_string()].into_iter().chain(with_values);
+    let mut grid = Grid::new(header.chain(changes.iter().map(|metric| format!(">{}", metric.title()))));
+    let mut row = |name: Cell, value: &dyn Fn(Metric) -> String, change: &dyn Fn(Metric) -> Cell| {
+        let with_values = values.iter().flat_map(|metric| [value(*metric).into(), change(*metric)]);
+        grid.row([name].into_iter().chain(with_values).chain(changes.iter().map(|metric| change(*metric))));
+    };
+    for (workload, name) in comparison.workloads.iter().zip(short_names(comparison)) {
+        let change = |metric| workload.metric(metric).map(change).map(|(text, tone)| tone.cell(text));
+        row(name.as_ref().into(), &|metric| workload.metric(metric).map(both).unwrap_or_default(), &|metric| {
+            change(metric).unwrap_or_default()
+        });
+    }
+    for line in lines(comparison) {
+        let cell = |metric| {
+            let (text, tone) =
+                comparison.summary_of(metric).map(|summary| summary_cell(line, summary)).unwrap_or_default();
+            tone.cell(text)
+        };
+        row(Tone::Bold.cell(line.title()), &|_| String::new(), &cell);
+    }
+    grid
+}
+
+/// Those of the metrics that were measured.
+fn measured(comparison: &Comparison, metrics: &[Metric]) -> Vec<Metric> {
+    metrics.iter().copied().filter(|metric| is_measured(comparison, *metric)).collect()
+}
+
+/// `863.1 M (860.0 M – 865.2 M), 3 ×`
+fn with_interval(measured: &Measured, sample: &Sample) -> String {
+    let unit = measured.metric.unit();
+    let interval = sample.interval.map(|[low, high]| format!(" ({} – {})", value(unit, low), value(unit, high)));
+    format!("{}{}, {} ×", value(unit, sample.median), interval.unwrap_or_default(), sample.runs)
+}
+
+fn width(look: Look, grid: &Grid) -> usize {
+    if look.width == 0 { grid.natural_width() } else { look.width }
+}
+
+pub(super) fn is_measured(comparison: &Comparison, metric: Metric) -> bool {
+    comparison.workloads.iter().any(|workload| workload.metric(metric).is_some())
+}
+
+/// A line below the workloads, each with the changes of a metric over all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    Mean,
+    Best,
+    Worst,
+}
+
+impl Line {
+    fn title(self) -> &'static str {
+        match self {
+            Line::Mean => "mean",
+            Line::Best => "max improvement",
+            Line::Worst => "max regression",
+        }
+    }
+}
+
+/// The mean, and where anything is significant the largest improvement and the largest regression.
+fn lines(comparison: &Comparison) -> Vec<Line> {
+    let mut lines = vec![Line::Mean];
+    lines.extend(comparison.summary.iter().any(|summary| summary.better > 0).then_some(Line::Best));
+    lines.extend(comparison.summary.iter().any(|summary| summary.worse > 0).then_some(Line::Worst));
+    lines
+}
+
+fn toned(change: f64) -> Tone {
+    if change < 0.0 { Tone::Good } else { Tone::Bad }
+}
+
+/// The change over all workloads of which something is known, where one of them is significant.
+pub(super) fn summary_cell(line: Line, summary: &Summary) -> (String, Tone) {
+    let change = match line {
+        Line::Mean => Some(summary.mean).filter(|_| summary.better + summary.worse > 0),
+        Line::Best => summary.best.filter(|_| summary.better > 0),
+        Line::Worst => summary.worst.filter(|_| summary.worse > 0),
+    };
+    match change {
+        Some(change) => (text::change(change), toned(change)),
+        None if line == Line::Mean && !summary.is_known() => (UNKNOWN.into(), Tone::Dim),
+        None if line == Line::Mean => (NO_CHANGE.into(), Tone::Dim),
+        None => (String::new(), Tone::Plain),
+    }
+}
+
+/// `863.1 M → 746.8 M`
+fn both(measured: &Measured) -> String {
+    let unit = measured.metric.unit();
+    format!("{} → {}", value(unit, measured.base.median), value(unit, measured.candidate.median))
+}
+
+/// A number as its metric is written.
+pub(super) fn value(unit: Unit, number: f64) -> String {
+    match unit {
+        Unit::Seconds if number < 1.0 => format!("{:.1} ms", number * 1e3),
+        Unit::Seconds if number < 100.0 => format!("{number:.2} s"),
+        Unit::Seconds => text::duration(number),
+        Unit::Bytes => text::size(number.max(0.0) as u64),
+        Unit::Count => text::large(number),
+    }
+}
+
+/// A significant change, or that there is none.
+fn change(measured: &Measured) -> (String, Tone) {
+    match (measured.verdict, measured.change) {
+        (Verdict::Better, Some(change)) => (text::change(change), Tone::Good),
+        (Verdict::Worse, Some(change)) => (text::change(change), Tone::Bad),
+        (Verdict::Unknown, Some(change)) => (format!("({})", text::change(change)), Tone::Dim),
+        (Verdict::Unknown, None) => (UNKNOWN.into(), Tone::Dim),
+        _ => (NO_CHANGE.into(), Tone::Dim),
+    }
+}
+
+fn sizes(comparison: &Comparison) -> Grid {
+    let mut grid = Grid::new(["file", ">size", ">change"]);
+    for size in &comparison.sizes {
+        let both = format!("{} → {}", text::size(size.base), text::size(size.candidate));
+        let change = size.change.map(text::change).unwrap_or_default();
+        grid.row([size.name.clone(), both, change]);
+    }
+    grid
+}
+
+/// What the numbers are, and what is to be doubted.
+pub(super) fn footnotes(comparison: &Comparison) -> Vec<String> {
+    let mut lines = vec![format!("{} → {}; negative is better", comparison.base.name, comparison.candidate.name)];
+    let counter = &comparison.counter;
+    let because = counter.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
+    let budget = &comparison.budget;
+    lines.push(format!("instructions: {}{because}", counter.name));
+    let (used, allowed) = (text::duration(budget.used), text::duration(budget.allowed));
+    lines.push(format!("times: medians, 95 % intervals in the JSON; {used} of {allowed} used"));
+    let names: Vec<_> = comparison.workloads.iter().zip(short_names(comparison)).collect();
+    // As the rows call them.
+    let named = |line: &String| {
+        let short = |line: String, (workload, name): &(&Workload, Cow<str>)| {
+            line.replace(&format!("`{}`", workload.name), &format!("`{name}`"))
+        };
+        names.iter().fold(line.clone(), short)
+    };
+    lines.extend(comparison.noise.iter().map(|line| format!("noisy: {}", named(line))));
+    lines.extend(budget.left_out.iter().map(|line| format!("left out: {}", named(line))));
+    lines.extend(comparison.notes.iter().map(|line| format!("note: {}", named(line))));
+    let unknown = |workload: &Workload| workload.metrics.iter().any(|measured| measured.verdict == Verdict::Unknown);
+    if comparison.workloads.iter().any(unknown) {
+        lines.push("in brackets: too few runs to say whether it is a change; not in the mean".into());
+    }
+    lines
+}
+
+/// Names of workloads without what all of them have: `measure[script=orders]` is `orders` where the others are
+/// `measure[script=…]` too.
+fn short_names(comparison: &Comparison) -> Vec<Cow<'_, str>> {
+    let names: Vec<&str> = comparison.workloads.iter().map(|workload| workload.name.as_str()).collect();
+    let inner = |name: &str| -> Option<(usize, usize)> {
+        let (start, end) = (name.find('=')? + 1, name.len().checked_sub(1)?);
+        (name.contains('[') && name.ends_with(']') && !name[start..].contains(['=', ','])).then_some((start, end))
+    };
+    let Some((start, _)) = names.first().and_then(|first| inner(first)) else {
+        return names.into_iter().map(Cow::Borrowed).collect();
+    };
+    let prefix = &names[0][..start];
+    let same = |name: &&str| name.starts_with(prefix) && inner(name).is_some_and(|(other, _)| other == start);
+    if !names.iter().all(same) {
+        return names.into_iter().map(Cow::Borrowed).collect();
+    }
+    names.into_iter().map(|name| Cow::Borrowed(&name[start..name.len() - 1])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::result::{Budget, CounterUsed, FORMAT, Identity, Machine, Method, Side, SideKind, Size};
+
+    fn once(value: f64) -> Sample {
+        Sample { runs: 1, median: value, interval: None, values: vec![value] }
+    }
+
+    fn measured(metric: Metric, base: f64, candidate: f64, verdict: Verdict) -> Measured {
+        let change = Some((candidate - base) / base);
+        Measured { metric, base: once(base), candidate: once(candidate), change, p_value: None, verdict }
+    }
+
+    fn side(name: &str) -> Side {
+        Side { name: name.into(), path: format!("/bin/{name}"), kind: SideKind::Program, env: Vec::new() }
+    }
+
+    /// The last two are how many workloads are better and worse.
+    fn summary(metric: Metric, mean: f64, best: Option<f64>, worst: Option<f64>, counts: [usize; 2]) -> Summary {
+        let (best_workload, worst_workload) = (best.map(|_| "run[file=a]".into()), worst.map(|_| "run[file=b]".into()));
+        let [better, worse] = counts;
+        Summary {
+            metric,
+            mean,
+            best,
+            best_workload,
+            worst,
+            worst_workload,
+            better,
+            worse,
+            unchanged: 2 - better - worse,
+            unknown: 0,
+        }
+    }
+
+    fn comparison() -> Comparison {
+        let workload = |name: &str, metrics| Workload {
+            name: name.into(),
+            command: "{program}".into(),
+            output: Identity::Same,
+            metrics,
+        };
+        Comparison {
+            format: FORMAT,
+            optbuild: "0.1.0".into(),
+            base: side("plain"),
+            candidate: side("final"),
+            machine: Machine {
+                processor: "Test <1>".into(),
+                cores: 2,
+                kernel: "6.1".into(),
+                time: jiff::Timestamp::UNIX_EPOCH,
+            },
+            counter: CounterUsed {
+                method: Method::Valgrind,
+                name: "valgrind 3.19.0".into(),
+                because: Some("a VM".into()),
+            },
+            workloads: vec![
+                workload(
+                    "run[file=a]",
+                    vec![
+                        measured(Metric::Instructions, 863.1e6, 746.8e6, Verdict::Better),
+                        measured(Metric::WallTime, 0.078, 0.0599, Verdict::Better),
+                        measured(Metric::PeakMemory, 8e6, 8.1e6, Verdict::NoChange),
+                    ],
+                ),
+                workload("run[file=b]", vec![measured(Metric::WallTime, 12.0, 13.5, Verdict::Worse)]),
+            ],
+            sizes: vec![Size { name: "lib.so".into(), base: 1024, candidate: 2048, change: Some(1.0) }],
+            summary: vec![
+                summary(Metric::Instructions, -0.1347, Some(-0.1347), None, [1, 0]),
+                summary(Metric::WallTime, -0.053, Some(-0.232), Some(0.125), [1, 1]),
+                summary(Metric::PeakMemory, 0.0, None, None, [0, 0]),
+            ],
+            budget: Budget {
+                allowed: 600.0,
+                planned: 20.0,
+                used: 31.0,
+                left_out: vec!["`run[file=b]`: no time".into()],
+            },
+            noise: vec!["other programs".into()],
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_table() {
+        let expected = "\
+workload               instructions   change             wall time   change  peak memory
+a                863.1 M → 746.8 M  -13.5 %     78.0 ms → 59.9 ms  -23.2 %    no change
+b                                              12.00 s → 13.50 s  +12.5 %
+mean                                -13.5 %                         -5.3 %    no change
+max improvement                     -13.5 %                        -23.2 %
+max regression                                                     +12.5 %
+
+file                size    change
+lib.so  1.0 KiB → 2.0 KiB  +100.0 %
+
+plain → final; negative is better
+instructions: valgrind 3.19.0 (a VM)
+times: medians, 95 % intervals in the JSON; 31.0 s of 10 m 00 s used
+noisy: other programs
+left out: `b`: no time
+    ";
+        let squeeze = |text: &str| -> Vec<Vec<String>> {
+            text.lines()
+                .map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).map(Into::into).collect())
+                .collect()
+        };
+        let table = table(&comparison(), Look::default());
+        assert_eq!(squeeze(&table), squeeze(expected), "\n{table}");
+        let columns: Vec<usize> = table.lines().take(3).map(text::width).collect();
+        assert!(columns.iter().all(|width| *width <= 100), "{columns:?}");
+    }
+
+    #[test]
+    fn markdown_for_a_pull_request() {
+        let text = markdown(&comparison());
+        assert!(
+            text.starts_with("| workload | instructions | change | wall time | change | peak memory | change |\n|:--|")
+        );
+        assert!(text.contains("| a | 863.1 M → 746.8 M | -13.5 % | 78.0 ms → 59.9 ms | -23.2 % |"), "{text}");
+        assert!(
+            text.contains("| **max regression** | |  | | **+12.5 %** | |  |") || text.contains("**max regression**"),
+            "{text}"
+        );
+        assert!(text.contains("Test &lt;1&gt;, 2 cores, Linux 6.1"), "{text}");
+    }
+
+    /// The only metric that the table has no column for.
+    #[test]
+    fn system_time_is_among_the_details() {
+        let mut comparison = comparison();
+        comparison.workloads[1].metrics.push(measured(Metric::SystemTime, 0.4, 0.5, Verdict::Worse));
+        let text = markdown(&comparison);
+        // 0.4 s and a quarter of that.
+        assert!(text.contains("| b | system time | 400.0 ms, 1 × | 500.0 ms, 1 × | +25.0 % |"), "{text}");
+    }
+
+    /// With a run a side nobody knows anything.
+    #[test]
+    fn what_nobody_knows_is_not_called_no_change() {
+        let mut comparison = comparison();
+        for workload in &mut comparison.workloads {
+            workload.metrics.retain(|measured| measured.metric == Metric::WallTime);
+            workload.metrics[0].verdict = Verdict::Unknown;
+        }
+        comparison.summary =
+            vec![Summary { unchanged: 0, unknown: 2, ..summary(Metric::WallTime, 0.0, None, None, [0, 0]) }];
+        let table = table(&comparison, Look::default());
+        let cells: Vec<Vec<&str>> = table.lines().take(4).map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(cells[1], ["a", "78.0", "ms", "→", "59.9", "ms", "(-23.2", "%)"]);
+        assert_eq!(cells[3], ["mean", "?"], "{table}");
+        assert!(!table.contains("no change"), "{table}");
+        assert!(
+            table.contains("in brackets: too few runs to say whether it is a change; not in the mean\n"),
+            "{table}"
+        );
+        assert!(markdown(&comparison).contains("| **mean** | | **?** |"));
+        // One of which something is known is enough, and all that there is.
+        comparison.workloads[0].metrics[0].verdict = Verdict::Better;
+        comparison.summary =
+            vec![Summary { unchanged: 0, unknown: 1, ..summary(Metric::WallTime, -0.232, Some(-0.232), None, [1, 0]) }];
+        // From 78.0 ms to 59.9 ms.
+        assert!(markdown(&comparison).contains("| **mean** | | **-23.2 %** |"), "{}", markdown(&comparison));
+    }
+
+    #[test]
+    fn names_are_shortened_only_where_all_are_alike() {
+        let mut comparison = comparison();
+        assert_eq!(short_names(&comparison), ["a", "b"]);
+        comparison.workloads[1].name = "other[file=b]".into();
+        assert_eq!(short_names(&comparison), ["run[file=a]", "other[file=b]"]);
+        comparison.workloads[0].name = "plain".into();
+        assert_eq!(short_names(&comparison), ["plain", "other[file=b]"]);
+    }
+
+    #[test]
+    fn the_json_is_what_the_schema_says() {
+        let json = serde_json::to_value(comparison()).unwrap();
+        let schema = serde_json::to_value(Comparison::schema()).unwrap();
+        let keys = |value: &serde_json::Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+        assert_eq!(keys(&json), keys(&schema["properties"]));
+        let back: Comparison = serde_json::from_value(json).unwrap();
+        assert_eq!(back, comparison());
+    }
+}
