@@ -6,13 +6,12 @@ use camino::Utf8Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::ops::{JSON, MARKDOWN, TABLE};
+
 /// The form of the JSON; raised when a field changes its meaning.
 pub const FORMAT: u32 = 2;
 
-/// The files that a comparison of a stage leaves.
-pub use crate::plan::ops::{JSON, MARKDOWN, TABLE};
-
-/// Whether a file is one of them, by its name. How large they are says nothing: each holds what was measured that time.
+/// Whether a file is one that a comparison of a stage leaves, by its name. How large they are says nothing: each holds what was measured that time.
 pub fn is_result(path: &Utf8Path) -> bool {
     path.file_name().is_some_and(|name| [JSON, MARKDOWN, TABLE].contains(&name))
 }

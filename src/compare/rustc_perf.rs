@@ -109,10 +109,10 @@ pub fn workloads(
         }
         let source = known.path(name);
         for profile in &selection.profiles {
-            let (title, profile_name) = (format!("{name} {}", profile.name()), profile.name());
+            let title = format!("{name} {}", profile.name());
             say(&format!("building the dependencies of {title}"));
             let prepared = |side: &Build, which: &str| -> Result<Invocation> {
-                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{profile_name}-{which}"));
+                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{}-{which}", profile.name()));
                 prepare(&source, *profile, side, selection, env, &dir, &wrapper)
                     .with_context(|| format!("crate {title} with {}", side.name))
             };
