@@ -8,7 +8,7 @@ use std::ops::Range;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::read::Sources;
+use super::source::Sources;
 
 /// How many problems are shown.
 const MOST: usize = 200;

@@ -16,6 +16,7 @@ mod read;
 mod reference;
 mod schema;
 pub mod shipped;
+mod source;
 mod substitute;
 pub mod supply;
 mod template;

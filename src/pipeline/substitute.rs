@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::error::Problem;
-use super::read::Sources;
 use super::schema::Shape;
+use super::source::Sources;
 use super::text::{self, OutputRef, Piece, Text, TextError};
 use super::tree::{Entry, Node, Table, Value};
 use super::value::split_line;
