@@ -85,7 +85,6 @@ impl World {
             tools: Default::default(),
             outputs: Default::default(),
             stages: vec![stage.clone()],
-            unused_templates: Vec::new(),
             used: Default::default(),
             unused_templates: Vec::new(),
             hash: "h".into(),
@@ -161,7 +160,7 @@ fn each_part_stands_for_what_its_name_says() {
 #[test]
 fn a_kind_has_the_name_that_pipelines_give_it() {
     let mut world = World::new();
-    world.stage.common.kind = KindName::RustcPerf;
+    world.stage.kind.name = "rustc-perf";
     assert_eq!(world.fingerprint().configuration["kind"], "rustc-perf");
 }
 
