@@ -49,7 +49,7 @@ impl Merge {
                 false => nothing_written(self.format, &self.places(), &ran),
             });
         }
-        let order = engine::Order {
+        let order = tools::Order {
             format: self.format,
             tool: &self.tool,
             files: &files,

@@ -3,7 +3,7 @@
 //! | rule | |
 //! |---|---|
 //! | floors | a room knows only rooms that stand above it in the table: the ground floor comes first |
-//! | truth | the column "knows" names exactly the rooms that the room's files name |
+//! | truth | the column "knows" names exactly the rooms that the room's files name; `all` are all above |
 //! | circles | no file leads back to itself through files that name each other |
 //!
 //! A file may name what the module above it offers, so the way from a module to its parents does not count for circles. Tests inside of `src`
@@ -28,7 +28,7 @@ fn every_room_knows_what_the_design_says_and_no_room_above_it() {
     let mut wrong = Vec::new();
     for (index, (room, declared)) in floors.iter().enumerate() {
         let found = &knows[room];
-        if found != declared {
+        if found != declared && !declared.contains("all") {
             wrong.push(format!("{room}: the files name {found:?}, docs/design.md says {declared:?}"));
         }
         for known in found {

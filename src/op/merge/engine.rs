@@ -3,31 +3,13 @@
 //! Says which files were damaged; what becomes of them is the caller's business. Unaware of where files come from.
 
 use anyhow::{Context, Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use super::bolt;
 use super::own::OwnWriter;
-use super::tools::{self, Job};
+use super::tools::{self, Job, Order};
 use crate::profile::raw::{self, Input, Reason};
 use crate::profile::{Format, fdata};
-use crate::text::share::Share;
-
-/// What to merge, with what, into which file.
-pub struct Order<'a> {
-    pub format: Format,
-    /// llvm-profdata or merge-fdata.
-    pub tool: &'a Utf8Path,
-    /// Each is one profile for the share of damaged ones. BOLT's all count once.
-    pub files: &'a [Input],
-    /// Merged profiles that must be good.
-    pub with: &'a [Utf8PathBuf],
-    /// 0: as many as there are cores.
-    pub threads: usize,
-    /// For files in between; on the output's file system.
-    pub work: &'a Utf8Path,
-    pub output: &'a Utf8Path,
-    pub limit: Share,
-}
 
 /// What became of the files.
 #[derive(Debug, Default)]

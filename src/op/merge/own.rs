@@ -23,8 +23,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::engine::Order;
-use super::tools::pass_on;
+use super::tools::{Order, pass_on};
 use crate::plan::ToolUse;
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::indexed::{self, Profile};

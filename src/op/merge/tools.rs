@@ -15,7 +15,25 @@ use crate::profile::header::{self, Header, HeaderKind};
 use crate::profile::listing::{self, Function, Rest};
 use crate::profile::raw::{Input, Reason};
 use crate::profile::{Format, fdata};
+use crate::text::share::Share;
 use crate::toolchain::{formats, version};
+
+/// What to merge, with what, into which file.
+pub struct Order<'a> {
+    pub format: Format,
+    /// llvm-profdata or merge-fdata.
+    pub tool: &'a Utf8Path,
+    /// Each is one profile for the share of damaged ones. BOLT's all count once.
+    pub files: &'a [Input],
+    /// Merged profiles that must be good.
+    pub with: &'a [Utf8PathBuf],
+    /// 0: as many as there are cores.
+    pub threads: usize,
+    /// For files in between; on the output's file system.
+    pub work: &'a Utf8Path,
+    pub output: &'a Utf8Path,
+    pub limit: Share,
+}
 
 /// What a tool is called with besides the files.
 #[derive(Clone, Copy)]

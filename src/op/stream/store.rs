@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Fact;
 use crate::fs::disk;
-use crate::op::merge::merge_with_tool;
+use crate::op::merge::engine::merge_with_tool;
 use crate::op::merge::tools::Job;
 use crate::profile::Format;
 use crate::profile::raw::Sum;
