@@ -8,10 +8,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
-use globset::{GlobBuilder, GlobSetBuilder};
 use walkdir::WalkDir;
 
 use crate::event::Fact;
+use crate::fs::glob::Globs;
 use crate::fs::{pattern, tree};
 use crate::plan::ops::given::{Capture, CopyWorkspace, Same, Shadow};
 
@@ -22,12 +22,7 @@ impl Capture {
             let from = self.from.first().context("nothing to copy is named")?;
             bail!("there is no {}, which is declared as an output. {}", names.join(", nor "), beside(from));
         };
-        let mut linked = GlobSetBuilder::new();
-        for pattern in &self.link {
-            let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-            linked.add(glob.with_context(|| format!("`{pattern}` is not a pattern"))?);
-        }
-        let linked = linked.build().context("the patterns cannot be used together")?;
+        let linked = Globs::new(&self.link).map_err(anyhow::Error::msg).context("a pattern of `link` is none")?;
         let root = from.canonicalize_utf8().with_context(|| format!("cannot find {from}"))?;
         let below = |path: &Utf8Path| path.strip_prefix(&root).map(Utf8Path::to_owned).unwrap_or_default();
         let takes = |path: &Utf8Path| !self.without.contains(&below(path));
