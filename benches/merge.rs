@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::sys::resource::{UsageWho, getrusage};
+use optbuild::proc::used_by_children;
 use optbuild::profile::{indexed, raw};
 
 const PARTS: usize = 24;
@@ -53,9 +53,8 @@ fn measure(command: &[&str]) -> Result<()> {
     let status = Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()).status()?;
     let wall = begin.elapsed().as_secs_f64();
     ensure!(status.success(), "{command:?}: {status}");
-    let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    println!("{wall} {} {}", seconds(used.user_time()) + seconds(used.system_time()), used.max_rss());
+    let used = used_by_children()?;
+    println!("{wall} {} {}", used.user + used.system, used.peak_memory / 1024);
     Ok(())
 }
 

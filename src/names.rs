@@ -133,20 +133,3 @@ impl fmt::Display for StepId {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_are_told_apart_by_their_fields() {
-        let (alike, other) = (StepId::workload("a-b"), StepId::around("a", "b"));
-        assert_eq!(alike.to_string(), other.to_string());
-        assert_ne!(alike, other);
-        let json = |id: &StepId| serde_json::to_string(id).unwrap();
-        assert_eq!(json(&alike), r#"{"workload":"a-b"}"#);
-        assert_eq!(json(&other), r#"{"step":"b","workload":"a"}"#);
-        assert_eq!(json(&StepId::step("merge")), r#"{"step":"merge"}"#);
-        assert_eq!(serde_json::from_str::<StepId>(&json(&other)).unwrap(), other);
-    }
-}

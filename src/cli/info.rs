@@ -74,7 +74,7 @@ fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
     });
     let stages = pipeline.stages.iter().map(|stage| StageInfo {
         name: stage.common.name.clone(),
-        kind: stage.common.kind.name().into(),
+        kind: stage.kind.name.into(),
         depends_on: stage.dependencies.iter().map(|alternatives| alternatives.join(" | ")).collect(),
         description: stage.common.description.clone().unwrap_or_default(),
         off: !stage.common.when,

@@ -9,7 +9,7 @@ use super::output::print;
 
 /// `optbuild schema`
 pub fn schema() -> Result<u8> {
-    print_schema(&crate::pipeline::schema())
+    print_schema(&crate::pipeline::schema(&crate::stage::KINDS))
 }
 
 /// Prints a schema.

@@ -126,7 +126,7 @@ fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) 
 }
 
 fn stage_text(text: &mut String, stage: &Stage, answer: &str) -> std::fmt::Result {
-    let kind = stage.common.kind.name();
+    let kind = stage.kind.name;
     write!(text, "{} ({kind})", stage.common.name)?;
     if !answer.is_empty() {
         write!(text, ": {answer}")?;
@@ -223,7 +223,7 @@ fn graph(project: &Project) -> Graph {
     let stages = &project.pipeline.stages;
     let nodes = stages.iter().map(|stage| GraphNode {
         name: stage.common.name.clone(),
-        kind: stage.common.kind.name().into(),
+        kind: stage.kind.name.into(),
         workspace: stage.common.workspace.clone(),
         off: !stage.common.when,
     });

@@ -188,6 +188,6 @@ fn private_temporary() -> Option<Utf8PathBuf> {
 fn load(file: &Utf8Path, set: &[String], cwd: &Utf8Path, facts: &Facts, incomplete: bool) -> Result<Pipeline> {
     let host = facts.host();
     let env = |name: &str| std::env::var(name).ok();
-    let options = LoadOptions { set, env: &env, cwd, host: &host, incomplete };
+    let options = LoadOptions { set, env: &env, cwd, host: &host, kinds: &stage::KINDS, incomplete };
     pipeline::load(file, &options).map_err(|error| BadFile(error.render(color()).trim_end().into()).into())
 }

@@ -50,8 +50,8 @@ impl<'de> Deserialize<'de> for Limit {
 impl std::fmt::Display for Limit {
     fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self.metric {
-            Some(metric) => write!(to, "{}={}%", metric.name(), self.above * 100.0),
-            None => write!(to, "{}%", self.above * 100.0),
+            Some(metric) => write!(to, "{}={}%", metric.name(), self.percent()),
+            None => write!(to, "{}%", self.percent()),
         }
     }
 }
@@ -69,6 +69,11 @@ pub struct Answer {
 const FINEST: f64 = 0.001;
 
 impl Limit {
+    /// As it was written: 7 hundredths are not 7.000000000000001 %.
+    fn percent(&self) -> f64 {
+        (self.above * 1e11).round() / 1e9
+    }
+
     /// How well times must be known for an answer: that of two medians is √2 times wider than that of one.
     pub fn precision(&self) -> Option<f64> {
         let refined = matches!(self.metric, Some(Metric::WallTime | Metric::UserTime));

@@ -3,7 +3,6 @@
 //! Unaware of what the files mean.
 
 pub mod disk;
-pub mod glob;
 pub mod pattern;
 pub mod replace;
 pub mod stat;

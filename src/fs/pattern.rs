@@ -53,22 +53,3 @@ pub fn there(path: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
     }
     Ok(found)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exactly_one_file_matches() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = Utf8Path::from_path(dir.path()).unwrap();
-        let pattern = dir.join("merged-*.profdata");
-        assert_eq!(resolve(&pattern).unwrap_err().kind(), io::ErrorKind::NotFound);
-        std::fs::write(dir.join("merged-12.profdata"), "").unwrap();
-        std::fs::write(dir.join("merged-12.fdata"), "").unwrap();
-        assert_eq!(resolve(&pattern).unwrap(), dir.join("merged-12.profdata"));
-        std::fs::write(dir.join("merged-13.profdata"), "").unwrap();
-        assert!(resolve(&pattern).unwrap_err().to_string().contains("more than one"));
-        assert_eq!(resolve(&dir.join("plain")).unwrap(), dir.join("plain"));
-    }
-}

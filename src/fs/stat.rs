@@ -51,23 +51,3 @@ pub fn now() -> i64 {
 pub fn nanoseconds(seconds: i64, fraction: i64) -> i64 {
     seconds.saturating_mul(SECOND).saturating_add(fraction)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settled_needs_a_tick_of_the_clock() {
-        let at = |mtime| Stat { size: 0, mtime, ctime: mtime, inode: 1 };
-        let fine = 100 * SECOND + 1;
-        assert!(!at(fine).settled(fine));
-        assert!(!at(fine).settled(fine + SECOND / 100));
-        assert!(at(fine).settled(fine + SECOND / 5));
-        let coarse = 100 * SECOND;
-        assert!(!at(coarse).settled(coarse + SECOND), "a file system that counts in seconds needs longer");
-        assert!(at(coarse).settled(coarse + 3 * SECOND));
-        assert!(!at(fine + 50 * SECOND).settled(fine), "a time stamp in the future proves nothing");
-        let replaced = Stat { mtime: 0, ..at(fine) };
-        assert!(!replaced.settled(fine), "an old mtime can be set; the ctime cannot");
-    }
-}

@@ -10,11 +10,11 @@ mod build;
 mod compare;
 mod files;
 mod logs;
-pub(crate) mod merge;
+pub mod merge;
 mod place;
 mod profile_use;
 mod profiles;
-mod stream;
+pub mod stream;
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::common::StartsFrom;
 use super::error::Problem;
 use super::graph;
-use super::kind::{Kind, KindName};
+use super::kind::Kind;
 use super::substitute::{Found, Names};
 use super::text::OutputRef;
 use super::tree::{Node, Table};
@@ -92,7 +92,7 @@ fn reference(
         return Some(problem.suggest(stage, names.stages.iter().map(|(name, _)| name.as_str())));
     };
     let (_, kind) = target.decoded.as_ref()?;
-    let outputs = kind.outputs();
+    let outputs = &kind.answers.outputs;
     if outputs.contains(output) {
         return None;
     }
@@ -127,20 +127,8 @@ pub(super) fn assemble(
         let origin = Origin { emptied: draft.found.emptied, ..draft.origin };
         let (common, kind) = draft.decoded?;
         let text = draft.text;
-        let (supplied, spared) = (None, false);
-        Some(Stage {
-            common,
-            kind,
-            dependencies,
-            declaration,
-            text,
-            path_vars,
-            origin,
-            predecessor,
-            follows_only,
-            supplied,
-            spared,
-        })
+        let stage = Stage::new(common, kind);
+        Some(Stage { dependencies, declaration, text, path_vars, origin, predecessor, follows_only, ..stage })
     });
     stages.collect()
 }
@@ -218,8 +206,10 @@ fn link(
 fn roles(drafts: &[Draft], problems: &mut Vec<Problem>) {
     let mut seen: HashMap<&str, &Draft> = HashMap::new();
     for draft in drafts.iter().filter(|draft| draft.on) {
-        let Some((_, Kind::Gather(gather))) = &draft.decoded else { continue };
-        let role = gather.role.as_deref().unwrap_or(&draft.name);
+        let Some(gathers) = draft.decoded.as_ref().and_then(|(_, kind)| kind.answers.gathers.as_ref()) else {
+            continue;
+        };
+        let role = gathers.role.as_deref().unwrap_or(&draft.name);
         if let Some(other) = seen.insert(role, draft) {
             let place =
                 |draft: &Draft| draft.table.get("role").map_or_else(|| draft.at.clone(), |node| node.span.clone());
@@ -263,10 +253,4 @@ pub(super) fn stage_name(name: &str, at: &Range<usize>, names: &Names, problems:
             .mark(variable.at.clone(), "the variable");
         problems.push(problem.help("give one of them another name"));
     }
-}
-
-/// The kind's name of a stage that may be broken.
-pub(super) fn kind_word(table: &Table) -> &str {
-    let word = table.get("kind").and_then(Node::as_str).unwrap_or_default();
-    KindName::ALL.into_iter().map(KindName::name).find(|name| *name == word).unwrap_or_default()
 }

@@ -1,13 +1,17 @@
 //! The keys that every stage takes, whatever its kind.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CommandLine, KindName, Text};
+use super::error::Problem;
+use super::kind::{check_env, is_env_name};
+use super::tree::{Node, Table};
+use super::{CommandLine, Text, text};
 
 /// Keys of every `[[stage]]`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -17,7 +21,8 @@ pub struct Common {
     #[serde(deserialize_with = "super::value::plain")]
     pub name: String,
     /// What the stage does; decides which further keys it takes.
-    pub kind: KindName,
+    #[serde(deserialize_with = "super::value::plain")]
+    pub kind: String,
     /// One sentence for `optbuild show` and the report. Not in the fingerprint.
     #[serde(default, deserialize_with = "super::value::plain_option")]
     pub description: Option<String>,
@@ -26,11 +31,9 @@ pub struct Common {
     pub needs: Vec<String>,
     /// Switches the stage off when false. Usually `when = "${variable}"`.
     #[serde(default = "yes")]
-    #[schemars(with = "super::OrVar<bool>")]
     pub when: bool,
     /// Switches the stage off when true, whatever `when` says.
     #[serde(default)]
-    #[schemars(with = "super::OrVar<bool>")]
     pub unless: bool,
     /// Files, directories or globs that the stage reads besides what its kind knows of. A change makes it run again.
     #[serde(default)]
@@ -47,7 +50,6 @@ pub struct Common {
     pub timeout: Option<Duration>,
     /// How often a failed step is tried again. Never after an interrupt or a failed check. Not in the fingerprint.
     #[serde(default)]
-    #[schemars(with = "super::OrVar<u32>")]
     pub retries: u32,
     /// Whether a failure of this stage stops the run. Not in the fingerprint.
     #[serde(default)]
@@ -62,7 +64,6 @@ pub struct Common {
     #[serde(default)]
     pub starts_from: StartsFrom,
     /// How many of the run's `-j` slots the stage takes; also `${jobs}`. Default: all. Not in the fingerprint.
-    #[schemars(with = "Option<super::OrVar<u32>>")]
     pub jobs: Option<u32>,
     /// How much memory the stage takes, as `8 GiB`: it waits until others leave it that much, and `optbuild doctor` says where there is
     /// less. Not in the fingerprint.
@@ -71,7 +72,6 @@ pub struct Common {
     pub memory: Option<ByteSize>,
     /// Nothing else runs beside the stage. For measurements.
     #[serde(default)]
-    #[schemars(with = "super::OrVar<bool>")]
     pub exclusive: bool,
     /// Templates that the stage is laid on, each on the one before. What the stage says itself lies on all of them.
     // Laid on them when the file is read; here so that the schema has it.
@@ -113,4 +113,24 @@ pub enum StartsFrom {
 
 fn yes() -> bool {
     true
+}
+
+impl Common {
+    /// Tells what is wrong with the keys; `at` is where the stage's name stands.
+    pub(super) fn check(&self, table: &Table, at: &Range<usize>, problems: &mut Vec<Problem>) {
+        let place = |key: &str| table.get(key).map_or(at, |node: &Node| &node.span).clone();
+        if let Some(workspace) = &self.workspace
+            && let Some(message) = text::name_problem("workspace", workspace)
+        {
+            problems.push(Problem::at(message, place("workspace")));
+        }
+        if self.jobs == Some(0) {
+            problems.push(Problem::at("a stage takes at least one slot", place("jobs")));
+        }
+        check_env(&self.env, table.get("env"), at, problems);
+        for name in self.pass_env.iter().filter(|name| !is_env_name(name)) {
+            let message = format!("`{name}` cannot be the name of a variable of the environment");
+            problems.push(Problem::at(message, place("pass-env")));
+        }
+    }
 }

@@ -6,11 +6,10 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
+use super::ToolDecl;
 use super::error::{Problem, nearest_of};
-use super::kind::{Kind, KindName};
-use super::shape::{Shape, type_of};
+use super::schema::{Shape, type_of};
 use super::tree::{Node, Table, Value};
-use super::{Common, ToolDecl};
 
 /// Checks types and keys of a value and all that is in it. True if there was nothing to say.
 pub(super) fn structure(key: &str, node: &Node, shape: &Shape, problems: &mut Vec<Problem>) -> bool {
@@ -49,7 +48,7 @@ fn keys(name: &str, table: &Table, shape: &Shape, span: &Range<usize>, problems:
 }
 
 /// Tells of keys that mean nothing, and of those that are missing.
-fn known_keys(table: &Table, of: &str, shape: &Shape, span: &Range<usize>, problems: &mut Vec<Problem>) {
+pub(super) fn known_keys(table: &Table, of: &str, shape: &Shape, span: &Range<usize>, problems: &mut Vec<Problem>) {
     let valid = shape.keys();
     let unknown: Vec<_> = table.entries.iter().filter(|entry| !valid.contains(entry.key.as_str())).collect();
     if shape.is_closed() {
@@ -68,69 +67,9 @@ pub(super) fn unknown_key(key: &str, at: Range<usize>, of: &str, shape: &Shape) 
     Problem::at(format!("{of} has no key `{key}`"), at).suggest(key, shape.keys())
 }
 
-/// A stage; `table` has its keys with references replaced, as far as that was possible, `written` all of them. None if there
-/// is a problem.
-pub(super) fn stage(
-    table: &Table,
-    written: &Table,
-    span: &Range<usize>,
-    problems: &mut Vec<Problem>,
-) -> Option<(Common, Kind)> {
-    let before = problems.len();
-    let name = table.get("name").and_then(Node::as_str).map(|name| format!(" `{name}`")).unwrap_or_default();
-    let kind = kind(table, &name, span, problems)?;
-    let shape = Shape::stage(kind.name());
-    let of = format!("the {} stage{name}", kind.name());
-    let common_keys = Shape::definition("Common").keys();
-    let (mut common, mut own) = (Table::default(), Table::default());
-    known_keys(written, &of, &shape, span, problems);
-    for entry in table.entries.iter().filter(|entry| shape.keys().contains(entry.key.as_str())) {
-        if structure(&entry.key, &entry.node, &shape.key(&entry.key), problems) {
-            let side = if common_keys.contains(entry.key.as_str()) { &mut common } else { &mut own };
-            side.entries.push(entry.clone());
-        }
-    }
-    let common = decode(common, span, problems).map(|common: Common| Common {
-        // What everybody asks is whether the stage is on.
-        when: common.when && !common.unless,
-        ..common
-    });
-    let kind = match kind {
-        KindName::Cmake => decode(own, span, problems).map(Kind::Cmake),
-        KindName::Cargo => decode(own, span, problems).map(Kind::Cargo),
-        KindName::Bootstrap => decode(own, span, problems).map(Box::new).map(Kind::Bootstrap),
-        KindName::RustcPerf => decode(own, span, problems).map(Kind::RustcPerf),
-        KindName::Gather => decode(own, span, problems).map(Kind::Gather),
-        KindName::Bolt => decode(own, span, problems).map(Kind::Bolt),
-        KindName::Command => decode(own, span, problems).map(Kind::Command),
-        KindName::Verify => decode(own, span, problems).map(Kind::Verify),
-        KindName::Compare => decode(own, span, problems).map(Kind::Compare),
-    };
-    if problems.len() > before { None } else { common.zip(kind) }
-}
-
-/// The kind that a stage says it is.
-fn kind(table: &Table, name: &str, span: &Range<usize>, problems: &mut Vec<Problem>) -> Option<KindName> {
-    let names = KindName::ALL.map(KindName::name);
-    let Some(node) = table.get("kind") else {
-        problems.push(Problem::at(format!("the stage{name} needs the key `kind`"), span.clone()).suggest("", names));
-        return None;
-    };
-    let word = node.as_str().unwrap_or_default();
-    let found = KindName::ALL.into_iter().find(|kind| kind.name() == word);
-    if found.is_none() {
-        let message = match node.as_str() {
-            Some(word) => format!("there is no kind of stage `{word}`"),
-            None => format!("`kind` takes a string, not {}", node.what()),
-        };
-        problems.push(Problem::at(message, node.span.clone()).suggest(word, names));
-    }
-    found
-}
-
 /// An entry of `[tools]`.
-pub(super) fn tool(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<ToolDecl> {
-    let whole = structure(key, node, &Shape::file().key("tools").key(key), problems);
+pub(super) fn tool(key: &str, node: &Node, shape: &Shape, problems: &mut Vec<Problem>) -> Option<ToolDecl> {
+    let whole = structure(key, node, shape, problems);
     let Value::Table(table) = super::merge::long(node.clone(), "version").value else { return None };
     if let Some(version) = table.get("version")
         && let Some(requirement) = version.as_str()
@@ -145,12 +84,11 @@ pub(super) fn tool(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Optio
 
 /// Decodes; on an error goes on without the key, or the element of its array, that is to blame, so that each has its error
 /// told.
-fn decode<T: DeserializeOwned>(table: Table, span: &Range<usize>, problems: &mut Vec<Problem>) -> Option<T> {
+pub(super) fn decode<T: DeserializeOwned>(table: Table, span: &Range<usize>, problems: &mut Vec<Problem>) -> Option<T> {
     let mut node = Node::new(span.clone(), Value::Table(table));
-    let before = problems.len();
     loop {
         let error = match T::deserialize(&node) {
-            Ok(value) => return (problems.len() == before).then_some(value),
+            Ok(value) => return Some(value),
             Err(error) => error,
         };
         let Value::Table(table) = &mut node.value else { return None };

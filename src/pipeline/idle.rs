@@ -7,8 +7,7 @@ use std::collections::BTreeSet;
 use super::schema::VarType;
 use super::text::{Piece, Text};
 use super::tree::{Node, Table, Value};
-use super::var_type::scalar;
-use super::vars::Variables;
+use super::vars::{Variables, scalar};
 use super::{Pipeline, Stage, Variable};
 
 /// Something that is there for nothing.

@@ -1,29 +1,39 @@
 //! From a pipeline file to a checked [`Pipeline`].
 //!
-//! The one place that knows the order of the work: read and merge, give variables their values, replace references, decode
-//! stages, check that they fit together. Each part collects problems and goes on as far as that makes sense.
+//! The one place that knows the order of the work:
+//!
+//! | step | where |
+//! |---|---|
+//! | read files and merge them | `read`, `merge` |
+//! | give variables their values | `vars` |
+//! | lay stages on templates | `template` |
+//! | replace references | `substitute` |
+//! | check types, read keys | `decode`, and the file of each kind |
+//! | check that stages fit together | `check` |
+//!
+//! Each part collects problems and goes on as far as that makes sense.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Component, Utf8Path};
 use indexmap::IndexMap;
+use toml::de::DeTable;
 
-use super::canonical;
 use super::check::{self, Draft};
 use super::decode;
 use super::error::{LoadError, Problem};
 use super::idle;
-use super::keys;
+use super::kind::{Written, read_stage};
 use super::merge;
 use super::read::{Reader, normal, resolved};
-use super::shape::Shape;
+use super::schema::Shape;
 use super::source::Sources;
 use super::substitute::{Names, Owner, Substitution};
 use super::template::{Like, Templates};
 use super::text::{self, Piece, Text};
-use super::tree::{Entry, Node, Table, Value};
+use super::tree::{self, Entry, Node, Table, Value};
 use super::vars::{self, Variables};
-use super::{LoadOptions, Origin, Pipeline, ToolDecl, VarValue};
+use super::{Kinds, LoadOptions, Origin, Pipeline, Stage, ToolDecl, VarValue};
 
 /// Reads a pipeline file and those that it extends, gives variables their values, and checks everything that can be checked
 /// without looking at the machine.
@@ -49,6 +59,24 @@ pub fn load(file: &Utf8Path, options: &LoadOptions) -> Result<Pipeline, LoadErro
     }
 }
 
+/// Reads a single stage, whose keys stand at the top of the text. Its references stay as they are, and nothing else is known of it:
+/// for those who put a pipeline together by themselves.
+///
+/// # Errors
+/// All that is wrong with its keys.
+pub fn stage(text: &str, kinds: &'static Kinds) -> Result<Stage, LoadError> {
+    let (mut sources, mut problems) = (Sources::default(), Vec::new());
+    sources.add("stage.toml".into(), "stage.toml".into(), text.into());
+    let (parsed, errors) = DeTable::parse_recoverable(text);
+    problems.extend(errors.iter().map(|error| Problem::new(error.message())));
+    let (table, all) = (tree::table(parsed.into_inner(), 0), 0..text.len());
+    let written = Written { table: &table, span: &all, at: &all, broken: false };
+    match read_stage(kinds, &table, &written, &mut problems) {
+        Some((common, kind)) if problems.is_empty() => Ok(Stage::new(common, kind)),
+        _ => Err(LoadError { problems, sources }),
+    }
+}
+
 struct Loader<'a> {
     options: &'a LoadOptions<'a>,
     sources: &'a Sources,
@@ -61,7 +89,7 @@ impl Loader<'_> {
         let empty = Table::default();
         let section = |key: &str| tree.get(key).and_then(Node::as_table).unwrap_or(&empty);
         let variables = vars::resolve(section("vars"), self.options, self.sources, self.problems);
-        let mut templates = Templates::new(tree.get("template"), self.problems);
+        let mut templates = Templates::new(tree.get("template"), self.options.kinds.schema(), self.problems);
         let stages = tree.get("stage").and_then(Node::as_array).unwrap_or_default();
         let (stages, likes): (Vec<Node>, Vec<Vec<Like>>) =
             stages.iter().map(|stage| templates.stage(stage, self.problems)).unzip();
@@ -79,7 +107,7 @@ impl Loader<'_> {
             check::references(Some(draft), &draft.found.outputs, &drafts, &names, self.problems);
         }
         let used = used(vars, [section("tools"), section("outputs")], &stages, &variables);
-        let assembled = check::assemble(drafts, |draft| canonical::declaration(&draft.table), self.problems);
+        let assembled = check::assemble(drafts, |draft| declaration(&draft.table), self.problems);
         templates.blame(0, likes.iter().flatten(), self.problems);
         let stages = assembled?;
         let word = |key: &str| tree.get(key).and_then(Node::as_str).map(str::to_string);
@@ -100,7 +128,7 @@ impl Loader<'_> {
 
     /// Keys outside of stages, and types, as far as they do not depend on variables.
     fn top_level(&mut self, tree: &Table) {
-        let shape = Shape::file();
+        let shape = Shape::file(self.options.kinds.schema());
         for entry in &tree.entries {
             let key = entry.key.as_str();
             if !shape.keys().contains(key) {
@@ -141,7 +169,7 @@ impl Loader<'_> {
 
     fn tools(&mut self, section: &Table, names: &Names) -> IndexMap<String, ToolDecl> {
         let mut tools = IndexMap::new();
-        let shape = Shape::file().key("tools");
+        let shape = Shape::file(self.options.kinds.schema()).key("tools");
         for entry in &section.entries {
             if !text::is_name(&entry.key) {
                 let message =
@@ -150,7 +178,7 @@ impl Loader<'_> {
             }
             let node = Substitution::new(names, Owner::Tools, self.problems).node(&entry.node, &shape.key(&entry.key));
             let Ok(node) = node else { continue };
-            if let Some(tool) = decode::tool(&entry.key, &node, self.problems) {
+            if let Some(tool) = decode::tool(&entry.key, &node, &shape.key(&entry.key), self.problems) {
                 tools.insert(entry.key.clone(), tool);
             }
         }
@@ -166,15 +194,13 @@ impl Loader<'_> {
         let on = !names.off.contains(name);
         let (fixed, open) = table.entries.iter().cloned().partition(|entry| matches!(&*entry.key, "name" | "kind"));
         let mut substitution = Substitution::new(names, Owner::Stage { on }, self.problems);
-        let shape = Shape::stage(check::kind_word(table));
+        let shape = Shape::stage(self.options.kinds.schema(), merge::kind_word(table));
         let (open, broken) = substitution.entries(&Table { entries: open }, &shape);
         let found = substitution.found;
         let mut substituted = Table { entries: fixed };
         substituted.entries.extend(open.entries);
-        let decoded = decode::stage(&substituted, table, &stage.span, self.problems).filter(|_| !broken);
-        if let Some((common, kind)) = &decoded {
-            keys::check(common, kind, &substituted, table, at, self.problems);
-        }
+        let written = Written { table, span: &stage.span, at, broken };
+        let decoded = read_stage(self.options.kinds, &substituted, &written, self.problems);
         let switch = |(key, off): (&str, bool)| {
             let text = Text::parse(table.get(key)?.as_str()?).ok()?;
             text.variables().first().map(|variable| format!("{variable}={off}"))
@@ -193,9 +219,9 @@ impl Loader<'_> {
 
     fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> IndexMap<String, Text> {
         let mut outputs = IndexMap::new();
+        let shape = Shape::file(self.options.kinds.schema()).key("outputs");
         for entry in &section.entries {
-            if !decode::structure(&entry.key, &entry.node, &Shape::file().key("outputs").key(&entry.key), self.problems)
-            {
+            if !decode::structure(&entry.key, &entry.node, &shape.key(&entry.key), self.problems) {
                 continue;
             }
             let plain = |part: Utf8Component| matches!(part, Utf8Component::Normal(_));
@@ -256,4 +282,54 @@ fn default_name(path: &Utf8Path) -> String {
     let stem = path.file_stem().unwrap_or("pipeline");
     let dir = path.parent().and_then(Utf8Path::file_name);
     dir.filter(|_| stem == "pipeline").unwrap_or(stem).to_string()
+}
+
+/// Keys that change neither what a stage makes nor how.
+const LEFT_OUT: [&str; 14] = [
+    "name",
+    "description",
+    "when",
+    "unless",
+    "jobs",
+    "timeout",
+    "retries",
+    "on-failure",
+    "memory",
+    "exclusive",
+    "after",
+    "remove",
+    "disk-budget",
+    "max-damaged",
+];
+
+/// The keys of a stage whose variables are replaced, except paths and secrets, which stay references.
+fn declaration(stage: &Table) -> BTreeMap<String, String> {
+    let counted = stage.entries.iter().filter(|entry| !LEFT_OUT.contains(&entry.key.as_str()));
+    counted.map(|entry| (entry.key.clone(), value(&entry.node))).collect()
+}
+
+/// A value as JSON with sorted keys.
+fn value(node: &Node) -> String {
+    match &node.value {
+        Value::String(text) => match Text::parse(text) {
+            Ok(text) => quoted(&text.to_string()),
+            Err(_) => quoted(text),
+        },
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(value) => value.to_string(),
+        Value::Array(items) => format!("[{}]", items.iter().map(value).collect::<Vec<_>>().join(",")),
+        Value::Table(table) => {
+            // The time that a workload or a test may take is not part of what it makes either.
+            let counted = table.entries.iter().filter(|entry| entry.key != "timeout" || table.get("run").is_none());
+            let entries: BTreeMap<&str, &Node> = counted.map(|entry| (entry.key.as_str(), &entry.node)).collect();
+            let entries: Vec<String> =
+                entries.into_iter().map(|(key, node)| format!("{}:{}", quoted(key), value(node))).collect();
+            format!("{{{}}}", entries.join(","))
+        }
+        Value::Other(what) => quoted(what),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }

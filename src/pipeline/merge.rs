@@ -73,6 +73,11 @@ pub(super) fn stage_name(stage: &Node) -> Option<(&str, &Range<usize>)> {
     Some((name.as_str()?, &name.span))
 }
 
+/// The kind that a stage says it is, which may be none.
+pub(super) fn kind_word(stage: &Table) -> &str {
+    stage.get("kind").and_then(Node::as_str).unwrap_or_default()
+}
+
 /// Takes the stages out that a file names with `remove`.
 fn remove(base: &mut Table, names: &Node, problems: &mut Vec<Problem>) {
     let Some(names) = names.as_array() else {

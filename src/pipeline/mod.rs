@@ -3,23 +3,18 @@
 //! Knows files, variables, references and the graph of stages. Unaware of what stages do, of tools on this machine, and of
 //! anything that was built before.
 
-mod canonical;
 mod check;
 pub mod common;
 mod decode;
-mod defaults;
 mod error;
 mod graph;
 mod idle;
-mod keys;
 pub mod kind;
 mod load;
-mod matrix;
 mod merge;
 mod read;
 mod reference;
 mod schema;
-mod shape;
 pub mod shipped;
 mod source;
 mod substitute;
@@ -28,7 +23,6 @@ mod template;
 pub mod text;
 mod tree;
 pub mod value;
-mod var_type;
 mod vars;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,13 +36,12 @@ pub use common::{Common, OnFailure, StartsFrom};
 pub use error::{LoadError, nearest};
 pub use graph::{Cycle, Graph};
 pub use idle::Idle;
-pub use kind::{Kind, KindName};
-pub use load::load;
-pub use reference::reference;
-pub use schema::{VarType, schema};
+pub use kind::{Answers, Gathers, Keys, Kind, KindEntry, Kinds, Need, Profiles, leading_output, reference, schema};
+pub use load::{load, stage};
+pub use schema::{OneOrMore, VarType};
 pub use supply::{Supplied, SupplyError};
 pub use text::{OutputRef, Piece, Text};
-pub use value::{CommandLine, OrVar, Words};
+pub use value::{CommandLine, Words};
 pub use vars::env_name;
 
 /// What a pipeline is loaded with, besides its file.
@@ -61,6 +54,8 @@ pub struct LoadOptions<'a> {
     pub cwd: &'a Utf8Path,
     /// The target triple of this machine.
     pub host: &'a str,
+    /// The kinds that stages can have.
+    pub kinds: &'static Kinds,
     /// Variables that are required may have no value: nothing is going to be planned.
     pub incomplete: bool,
 }
@@ -179,6 +174,23 @@ pub struct Origin {
 }
 
 impl Stage {
+    /// A stage that depends on no other.
+    pub(crate) fn new(common: Common, kind: Kind) -> Stage {
+        Stage {
+            common,
+            kind,
+            dependencies: Vec::new(),
+            declaration: BTreeMap::new(),
+            text: String::new(),
+            path_vars: Vec::new(),
+            origin: Origin::default(),
+            predecessor: None,
+            follows_only: false,
+            supplied: None,
+            spared: false,
+        }
+    }
+
     /// How somebody says another value for one of its keys, for messages: `--set VARIABLE=VALUE` where a variable stands there.
     pub fn how_to_set(&self, key: &str, value: &str) -> String {
         match self.origin.variables.get(key) {

@@ -1,15 +1,15 @@
 //! The JSON Schema of a pipeline file, for editors, for the reference, and for checking files against it.
 //!
-//! Made from the types that stages are decoded into and their doc comments; knows nothing of any file.
+//! Made from the types that stages are decoded into and their doc comments; unaware of any file. [`Shape`] is what it says of one
+//! place in a file: which types it takes, which keys.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::kind::{Bolt, Bootstrap, Cargo, Cmake, Command, Compare, Gather, KindName, RustcPerf, Verify};
 use super::text::RESERVED;
+use super::tree::{self, Node};
 use super::{Common, Text, ToolDecl};
 
 /// What a reference that stands alone looks like: it can take the place of a value of any type.
@@ -52,8 +52,7 @@ struct PipelineFile {
 
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "read for its schema only")]
-pub(super) enum OneOrMore {
+pub enum OneOrMore {
     One(String),
     More(Vec<String>),
 }
@@ -143,9 +142,9 @@ enum ToolEntry {
     Declaration(ToolDecl),
 }
 
-/// The JSON Schema of a pipeline file.
-pub fn schema() -> Schema {
-    let mut whole = SCHEMA.clone();
+/// The schema for editors: references may stand in place of values.
+pub(super) fn of_files(built: &Value) -> Schema {
+    let mut whole = built.clone();
     widen(&mut whole);
     tighten(&mut whole);
     // The root is an object, which is a schema.
@@ -153,23 +152,13 @@ pub fn schema() -> Schema {
 }
 
 /// Without references in place of values: what a file must look like when they are replaced.
-pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+pub(super) fn build(kinds: impl Iterator<Item = (&'static str, fn(&mut SchemaGenerator) -> Schema)>) -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let common = object::<Common>(&mut generator);
-    let kinds = KindName::ALL.map(|kind| {
-        let own = match kind {
-            KindName::Cmake => object::<Cmake>(&mut generator),
-            KindName::Cargo => object::<Cargo>(&mut generator),
-            KindName::Bootstrap => object::<Bootstrap>(&mut generator),
-            KindName::RustcPerf => object::<RustcPerf>(&mut generator),
-            KindName::Gather => object::<Gather>(&mut generator),
-            KindName::Bolt => object::<Bolt>(&mut generator),
-            KindName::Command => object::<Command>(&mut generator),
-            KindName::Verify => object::<Verify>(&mut generator),
-            KindName::Compare => object::<Compare>(&mut generator),
-        };
-        (kind.name(), own)
-    });
+    let mut common = Value::from(Common::json_schema(&mut generator));
+    let what = common["properties"]["kind"]["description"].take();
+    let kinds: Vec<_> = kinds.map(|(name, own)| (name, Value::from(own(&mut generator)))).collect();
+    let names: Vec<&str> = kinds.iter().map(|(name, _)| *name).collect();
+    common["properties"]["kind"] = json!({ "description": what, "enum": names });
     let mut root = Value::from(generator.root_schema_for::<PipelineFile>());
     let mut alternatives = Vec::new();
     for (name, own) in kinds {
@@ -194,11 +183,6 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     root["$defs"]["Common"] = common;
     without_null(&mut root);
     root
-});
-
-/// The schema of a struct, apart from the definitions that it refers to.
-fn object<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
-    Value::from(T::json_schema(generator))
 }
 
 /// A struct with the keys of two.
@@ -304,5 +288,163 @@ fn widen(schema: &mut Value) {
                 alternatives.push(reference);
             }
         }
+    }
+}
+
+static NOTHING: Value = Value::Null;
+
+/// What may stand at a place. Without alternatives nothing is known about the place, and anything may.
+#[derive(Debug, Clone)]
+pub(super) struct Shape {
+    schema: &'static Value,
+    alternatives: Vec<&'static Value>,
+    definitions: Vec<&'static str>,
+}
+
+impl Shape {
+    /// A place of which nothing is known.
+    pub fn any() -> Shape {
+        Shape { schema: &NOTHING, alternatives: Vec::new(), definitions: Vec::new() }
+    }
+
+    /// The whole file.
+    pub fn file(schema: &'static Value) -> Shape {
+        let mut shape = Shape { schema, ..Shape::any() };
+        shape.add(shape.schema);
+        shape
+    }
+
+    /// A stage of a kind; with an unknown kind nothing is known of it.
+    pub fn stage(schema: &'static Value, kind: &str) -> Shape {
+        Shape::definition(schema, &format!("{kind}-stage"))
+    }
+
+    /// A definition of the schema.
+    pub fn definition(schema: &'static Value, name: &str) -> Shape {
+        let mut shape = Shape { schema, ..Shape::any() };
+        if let Some(definition) = shape.schema["$defs"].get(name) {
+            shape.add(definition);
+        }
+        shape
+    }
+
+    fn add(&mut self, schema: &'static Value) {
+        if let Some(name) = schema["$ref"].as_str().and_then(|target| target.strip_prefix("#/$defs/")) {
+            self.definitions.push(name);
+            self.add(&self.schema["$defs"][name]);
+            return;
+        }
+        let alternatives = schema["anyOf"].as_array().or(schema["oneOf"].as_array());
+        match alternatives {
+            Some(alternatives) => alternatives.iter().for_each(|alternative| self.add(alternative)),
+            // References have been replaced where a shape is asked.
+            None if schema["pattern"] == REFERENCE => {}
+            None => self.alternatives.push(schema),
+        }
+    }
+
+    /// What may stand behind a key.
+    pub fn key(&self, name: &str) -> Shape {
+        let mut shape = Shape { schema: self.schema, ..Shape::any() };
+        for schema in &self.alternatives {
+            if let Some(value) = schema["properties"].get(name) {
+                shape.add(value);
+            } else if schema["additionalProperties"].is_object() {
+                shape.add(&schema["additionalProperties"]);
+            }
+        }
+        shape
+    }
+
+    /// What may stand in an array.
+    pub fn item(&self) -> Shape {
+        let mut shape = Shape { schema: self.schema, ..Shape::any() };
+        self.alternatives.iter().filter_map(|schema| schema.get("items")).for_each(|items| shape.add(items));
+        shape
+    }
+
+    /// Whether a value of a JSON type may stand here.
+    pub fn takes(&self, kind: &str) -> bool {
+        self.alternatives.is_empty() || self.alternatives.iter().any(|schema| types(schema).any(|name| name == kind))
+    }
+
+    /// Whether it is a definition of that name.
+    pub fn is(&self, definition: &str) -> bool {
+        self.definitions.contains(&definition)
+    }
+
+    /// The keys that have a meaning here; none if any key will do.
+    pub fn keys(&self) -> BTreeSet<&'static str> {
+        let properties = self.alternatives.iter().filter_map(|schema| schema["properties"].as_object());
+        properties.flat_map(|properties| properties.keys().map(String::as_str)).collect()
+    }
+
+    /// Whether other keys than [`Shape::keys`] are wrong.
+    pub fn is_closed(&self) -> bool {
+        let mut tables = self.tables().peekable();
+        tables.peek().is_some() && tables.all(|schema| schema["additionalProperties"] == Value::Bool(false))
+    }
+
+    /// The keys that must be there, if there is only one form of table.
+    pub fn required(&self) -> Vec<&'static str> {
+        let tables: Vec<&'static Value> = self.tables().collect();
+        match tables.as_slice() {
+            [table] => table["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The smallest and the largest integer that may stand here.
+    pub fn range(&self) -> (i64, i64) {
+        let integer = self.alternatives.iter().find(|schema| types(schema).any(|name| name == "integer"));
+        let minimum = integer.and_then(|schema| schema["minimum"].as_i64()).unwrap_or(i64::MIN);
+        let small = integer.is_some_and(|schema| schema["format"] == "uint32");
+        (minimum, if small { u32::MAX.into() } else { i64::MAX })
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &'static Value> {
+        self.alternatives.iter().copied().filter(|schema| types(schema).any(|name| name == "object"))
+    }
+
+    /// What may stand here, in words: `a string or an array`.
+    pub fn expected(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.alternatives.iter().flat_map(|schema| types(schema)) {
+            let name = match name {
+                "object" => "a table",
+                "integer" => "an integer",
+                "array" => "an array",
+                "boolean" => "a boolean",
+                _ => "a string",
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        match names.split_last() {
+            Some((last, [])) => last.to_string(),
+            Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+            None => "something else".into(),
+        }
+    }
+}
+
+fn types(schema: &'static Value) -> impl Iterator<Item = &'static str> {
+    let single = schema["type"].as_str();
+    let several = schema["type"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    // A constant tells its type by itself.
+    let constant = (single.is_none() && schema["const"].is_string()).then_some("string");
+    single.into_iter().chain(several).chain(constant)
+}
+
+/// The JSON type of a value; none for what no key takes.
+pub(super) fn type_of(node: &Node) -> Option<&'static str> {
+    match &node.value {
+        tree::Value::String(_) => Some("string"),
+        tree::Value::Integer(_) => Some("integer"),
+        tree::Value::Boolean(_) => Some("boolean"),
+        tree::Value::Array(_) => Some("array"),
+        tree::Value::Table(_) => Some("object"),
+        tree::Value::Other(_) => None,
     }
 }

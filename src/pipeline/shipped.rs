@@ -319,6 +319,7 @@ mod tests {
             env: &|_| None,
             cwd: Utf8Path::new("/"),
             host: "x86_64-unknown-linux-gnu",
+            kinds: &crate::stage::KINDS,
             incomplete: false,
         };
         let pipeline = super::super::load(&own, &options).unwrap();

@@ -1,7 +1,7 @@
 //! The text of the files that a pipeline is made of, and which place in which file a span is.
 //!
-//! All files share one range of offsets, so that one tree that was merged from several files still tells of every value
-//! where it stands. Unaware of what the files say.
+//! All files share one range of offsets, so that a tree that was merged from several files still tells of every value where it
+//! stands. Unaware of what the files say.
 
 use std::io::Read;
 use std::ops::Range;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8PathBuf;
 
 use super::common::StartsFrom;
-use super::kind::{Kind, bolt};
+use super::kind::{Profiles, leading_output};
 use super::text::Piece;
 use super::{Pipeline, Stage};
 
@@ -61,10 +61,8 @@ fn list(roles: &[String]) -> String {
 impl Stage {
     /// What the profile of a gather stage is for: the key `role`, or the stage's name. None: it gathers nothing.
     pub fn role(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Gather(gather) => Some(gather.role.as_deref().unwrap_or(&self.common.name)),
-            _ => None,
-        }
+        let gathers = self.kind.answers.gathers.as_ref()?;
+        Some(gathers.role.as_deref().unwrap_or(&self.common.name))
     }
 }
 
@@ -110,16 +108,12 @@ impl Pipeline {
 
     /// Whether a gather stage gathers for BOLT; none if that is not known before it runs.
     fn gathers(&self, name: &str) -> Option<bool> {
-        let Kind::Gather(gather) = &self.stage(name)?.kind else { return None };
-        if gather.method == super::kind::gather::Method::Sampling {
+        let gathers = self.stage(name)?.kind.answers.gathers.as_ref()?;
+        if gathers.sampled {
             return Some(true);
         }
-        let producers = super::kind::leading_output(&gather.instrumented)?;
-        match &self.stage(&producers.first()?.stage)?.kind {
-            Kind::Bolt(bolt) => Some(bolt.action == bolt::Action::Instrument),
-            Kind::Cmake(_) | Kind::Cargo(_) => Some(false),
-            _ => None,
-        }
+        let producer = self.stage(&leading_output(&gathers.instrumented)?.first()?.stage)?;
+        producer.kind.answers.writes.map(|profiles| profiles == Profiles::Bolt)
     }
 
     /// What is made with a profile that may not fit is no substitute for what is made with one that does.

@@ -14,10 +14,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::check::kind_word;
+use serde_json::Value as Json;
+
 use super::error::{Mark, Problem};
-use super::merge;
-use super::shape::Shape;
+use super::merge::{self, kind_word};
+use super::schema::Shape;
 use super::text;
 use super::tree::{Node, Table, Value};
 
@@ -33,15 +34,15 @@ pub(super) struct Like {
 }
 
 /// The templates of a pipeline.
-#[derive(Debug, Default)]
 pub(super) struct Templates {
+    schema: &'static Json,
     table: Table,
     used: BTreeSet<String>,
 }
 
 impl Templates {
     /// Reads `[template]`.
-    pub fn new(section: Option<&Node>, problems: &mut Vec<Problem>) -> Templates {
+    pub fn new(section: Option<&Node>, schema: &'static Json, problems: &mut Vec<Problem>) -> Templates {
         let mut table = section.and_then(Node::as_table).cloned().unwrap_or_default();
         for entry in &mut table.entries {
             if let Some(message) = text::name_problem("template", &entry.key) {
@@ -55,7 +56,7 @@ impl Templates {
                 );
             }
         }
-        Templates { table, used: BTreeSet::new() }
+        Templates { schema, table, used: BTreeSet::new() }
     }
 
     /// A stage with the keys of its templates, and where it names them.
@@ -64,7 +65,7 @@ impl Templates {
         let mut likes = Vec::new();
         let mut stage = self.lay(stage, &name, &OF_ONE_STAGE, &mut likes, problems);
         if let Value::Table(table) = &mut stage.value {
-            let shape = Shape::stage(kind_word(table));
+            let shape = Shape::stage(self.schema, kind_word(table));
             for entry in &mut table.entries {
                 let of_items = shape.key(&entry.key).item();
                 if let Value::Array(items) = &mut entry.node.value
@@ -131,7 +132,7 @@ impl Templates {
             };
             let place = |problem: &Problem| problem.marks.first().map(|mark| mark.span.clone());
             let same = |other: &&mut Problem| {
-                place(other) == place(&problem) && other.help == problem.help && !other.marks[1..].is_empty()
+                other.marks.len() > 1 && place(other) == place(&problem) && other.help == problem.help
             };
             match problems.iter_mut().find(same) {
                 Some(other) if !users.is_empty() => other.marks.extend(users),

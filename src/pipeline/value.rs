@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::Text;
 
 /// Reads `90s`, `10m`, `2h 30m`.
-pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = plain(deserializer)?;
     humantime::parse_duration(&text).map(Some).map_err(|error| {
         de::Error::custom(format!("`{text}` is not a duration ({error}); write it as `90s`, `10m` or `2h 30m`"))
@@ -19,7 +19,7 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
 }
 
 /// Reads `8 GiB`, `500 MB`.
-pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
+pub fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
     let text = plain(deserializer)?;
     text.parse()
         .map(Some)
@@ -27,7 +27,7 @@ pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 /// Reads `1%`, as percent.
-pub(super) fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+pub fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     let text = plain(deserializer)?;
     let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
     let share = number.filter(|number| (0.0..=100.0).contains(number));
@@ -37,18 +37,25 @@ pub(super) fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 }
 
 /// Reads a string that must be known when the pipeline is loaded: no path, secret or output in it.
-pub(super) fn plain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub fn plain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     literal(Text::deserialize(deserializer)?)
 }
 
 /// [`plain`], for a key that may be missing.
-pub(super) fn plain_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub fn plain_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     plain(deserializer).map(Some)
 }
 
 /// [`plain`], for an array.
-pub(super) fn plain_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Vec::<Text>::deserialize(deserializer)?.into_iter().map(literal).collect()
+pub fn plain_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    // So that an error is that of an element.
+    struct Plain(String);
+    impl<'de> Deserialize<'de> for Plain {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Plain, D::Error> {
+            plain(deserializer).map(Plain)
+        }
+    }
+    Ok(Vec::<Plain>::deserialize(deserializer)?.into_iter().map(|element| element.0).collect())
 }
 
 fn literal<E: de::Error>(text: Text) -> Result<String, E> {
@@ -210,21 +217,5 @@ impl JsonSchema for CommandLine {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let forms = [generator.subschema_for::<Words>(), generator.subschema_for::<CommandTable>()];
         schemars::json_schema!({ "anyOf": forms })
-    }
-}
-
-/// For schemas: a value, or a reference to a variable that holds one.
-pub struct OrVar<T>(std::marker::PhantomData<T>);
-
-impl<T: JsonSchema> JsonSchema for OrVar<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        format!("{}OrVariable", T::schema_name()).into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let value = T::json_schema(generator);
-        schemars::json_schema!({ "anyOf": [value, { "type": "string", "pattern": r"^\$\{[^}]+\}$" }] })
     }
 }

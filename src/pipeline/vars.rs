@@ -1,6 +1,6 @@
 //! Variables: from `[vars]`, `--set` and the environment to values.
 //!
-//! Unaware of stages; what a variable is used for is not its business.
+//! The value is that of `--set`, else of the environment, else the default. Unaware of stages, and of what a variable is used for.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,12 +11,10 @@ use super::decode;
 use super::error::{Problem, list};
 use super::merge::long;
 use super::read::normal;
-use super::schema::VarType;
-use super::shape::Shape;
+use super::schema::{Shape, VarType};
 use super::source::Sources;
 use super::text::{self, Piece, Text};
 use super::tree::{Node, Table, Value};
-use super::var_type::{as_written, list_items, of_type, scalar};
 use super::{LoadOptions, VarValue, Variable};
 
 /// A variable that was declared.
@@ -81,7 +79,10 @@ pub(super) fn resolve(
             let problem = Problem::at(message, entry.at.clone()).mark(other.at.clone(), format!("`{}`", other.name));
             problems.push(problem.help("give one of them a name that differs in more than its signs"));
         }
-        let shape = Shape::definition(if entry.node.as_table().is_some() { "VarDecl" } else { "Plain" });
+        let shape = Shape::definition(
+            options.kinds.schema(),
+            if entry.node.as_table().is_some() { "VarDecl" } else { "Plain" },
+        );
         decode::structure(&name, &entry.node, &shape, problems);
         let mut variable = None;
         if let Value::Table(table) = long(entry.node.clone(), "default").value
@@ -116,7 +117,7 @@ fn given<'a>(vars: &Table, set: &'a [String], problems: &mut Vec<Problem>) -> BT
 }
 
 /// Finds the value of one variable.
-pub(super) struct Resolver<'a> {
+struct Resolver<'a> {
     pub name: &'a str,
     /// All of `[vars]`.
     pub vars: &'a Table,
@@ -289,4 +290,194 @@ enum Origin {
     /// `--set` or the environment.
     Caller(String),
     Default(Range<usize>),
+}
+
+/// A message, and the part of the text that it is about.
+type Wrong = (Problem, String);
+
+impl Resolver<'_> {
+    /// Reads a default or a choice.
+    fn value(&mut self, node: &Node, kind: VarType, secret: bool) -> Option<VarValue> {
+        if let Some(other) = self.earlier.alone(node) {
+            let fits = matches!(
+                (&other.value, kind),
+                (VarValue::Bool(_), VarType::Bool)
+                    | (VarValue::Int(_), VarType::Int)
+                    | (VarValue::List(_), VarType::List)
+            );
+            if fits {
+                return Some(other.value.clone());
+            }
+        }
+        match (&node.value, kind) {
+            (Value::Boolean(value), VarType::Bool) => Some(VarValue::Bool(*value)),
+            (Value::Integer(number), VarType::Int) => Some(VarValue::Int(*number)),
+            (Value::String(_), VarType::String) => self.text(node, kind, secret).map(VarValue::String),
+            (Value::String(_), VarType::Path) => {
+                let path = self.text(node, kind, secret)?;
+                let file = self.sources.files.get(self.sources.file_of(node.span.start))?;
+                let dir = if self.of_caller { self.options.cwd } else { file.dir() };
+                let path = if path.is_empty() { path.into() } else { normal(&dir.join(path)) };
+                Some(VarValue::Path(path))
+            }
+            (Value::Array(nodes), VarType::List) => {
+                let mut items = Vec::new();
+                for node in nodes {
+                    match self.earlier.alone(node).map(|other| &other.value) {
+                        Some(VarValue::List(spliced)) => items.extend(spliced.iter().cloned()),
+                        _ => items.push(self.text(node, kind, secret)?),
+                    }
+                }
+                Some(VarValue::List(items))
+            }
+            _ => {
+                let message = format!("`{}` is {}, but this is {}", self.name, of_type(kind), node.what());
+                self.problems.push(Problem::at(message, node.span.clone()));
+                None
+            }
+        }
+    }
+
+    /// A string with everything in it replaced. A path below one that is not given is not given either.
+    fn text(&mut self, node: &Node, kind: VarType, secret: bool) -> Option<String> {
+        let source = node.as_str()?;
+        let dir = self.sources.files.get(self.sources.file_of(node.span.start))?.dir().as_str();
+        let result = match Text::parse(source) {
+            Ok(text) => text.pieces.iter().map(|piece| self.piece(piece, dir, kind, secret)).collect(),
+            Err(error) => {
+                let part = source.get(error.range).unwrap_or_default().to_string();
+                Err(Some((Problem::new(error.message), part)))
+            }
+        };
+        match result {
+            Ok(parts) => {
+                let parts: Vec<Option<String>> = parts;
+                Some(parts.into_iter().collect::<Option<String>>().unwrap_or_default())
+            }
+            Err(None) => None,
+            Err(Some((problem, part))) => {
+                let start = source.find(&part).unwrap_or(0);
+                let span = self.sources.within(&node.span, source, &(start..start + part.len()));
+                self.problems.push(problem.mark(span, ""));
+                None
+            }
+        }
+    }
+
+    /// The text of a piece; none, if it is a path that is not given. An error without a problem was told elsewhere.
+    fn piece(&self, piece: &Piece, dir: &str, kind: VarType, secret: bool) -> Result<Option<String>, Option<Wrong>> {
+        let part = Text { pieces: vec![piece.clone()] }.to_string();
+        let wrong = |message: &str, help: &str| Err(Some((Problem::new(message).help(help), part.clone())));
+        match piece {
+            Piece::Literal(literal) if literal.contains('\0') => {
+                Err(Some((Problem::new("a NUL character can stand in no path, argument or variable"), part)))
+            }
+            Piece::Literal(literal) => Ok(Some(literal.clone())),
+            Piece::Host => Ok(Some(self.options.host.into())),
+            Piece::PipelineDir(_) if kind == VarType::Path => Ok(Some(dir.into())),
+            Piece::PipelineDir(_) => {
+                wrong(&format!("`{part}` is a path"), &format!("give `{}` the type `path`", self.name))
+            }
+            Piece::Var(name) => {
+                let Some(declared) = self.earlier.get(name) else { return Err(Some((self.not_before(name), part))) };
+                let other = declared.variable.as_ref().ok_or(None)?;
+                match &other.value {
+                    _ if other.secret && !secret => {
+                        wrong(&format!("`{name}` is secret"), "declare this one `secret = true` too")
+                    }
+                    VarValue::List(_) => {
+                        wrong(&format!("`{name}` is a list"), "it can only be an element of a list, alone")
+                    }
+                    VarValue::Path(_) if kind != VarType::Path => {
+                        wrong(&format!("`{name}` is a path"), "give this one the type `path` too")
+                    }
+                    VarValue::Path(path) if path.as_str().is_empty() => Ok(None),
+                    value => Ok(Some(scalar(value))),
+                }
+            }
+            _ => wrong(
+                &format!("`{part}` has no value yet when variables get theirs"),
+                "a default can refer to variables before it, and to `${host}`",
+            ),
+        }
+    }
+
+    /// A variable that a default cannot refer to.
+    fn not_before(&self, name: &str) -> Problem {
+        if name == self.name {
+            return Problem::new(format!("`{name}` refers to itself"));
+        }
+        if self.vars.get(name).is_some() {
+            let problem = Problem::new(format!("`{name}` is declared after `{}`", self.name));
+            return problem.help("a default can refer to variables that stand before it");
+        }
+        Problem::new(format!("there is no variable `{name}`")).suggest(name, self.earlier.names())
+    }
+}
+
+impl VarType {
+    pub(super) const ALL: [(VarType, &str); 5] = [
+        (VarType::String, "string"),
+        (VarType::Path, "path"),
+        (VarType::Int, "int"),
+        (VarType::Bool, "bool"),
+        (VarType::List, "list"),
+    ];
+}
+
+impl std::fmt::Display for VarType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(VarType::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))
+    }
+}
+
+/// What commas separate; `\\,` is a comma.
+fn list_items(text: &str) -> Vec<String> {
+    let mut items = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        let comma = chars.peek() == Some(&',');
+        match (char, items.last_mut()) {
+            ('\\', Some(item)) if comma => {
+                item.push(',');
+                chars.next();
+            }
+            (',', _) => items.push(String::new()),
+            (char, Some(item)) => item.push(char),
+            (_, None) => {}
+        }
+    }
+    items
+}
+
+/// A default as it stands in the file, a list with commas.
+fn as_written(node: &Node) -> String {
+    match &node.value {
+        Value::String(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(value) => value.to_string(),
+        Value::Array(items) => items.iter().map(as_written).collect::<Vec<_>>().join(","),
+        Value::Table(_) | Value::Other(_) => String::new(),
+    }
+}
+
+fn of_type(kind: VarType) -> &'static str {
+    match kind {
+        VarType::String => "a string",
+        VarType::Path => "a path, which is written as a string",
+        VarType::Int => "an integer",
+        VarType::Bool => "a boolean: `true` or `false`",
+        VarType::List => "a list of strings",
+    }
+}
+
+/// The value as text. A list has none.
+pub(super) fn scalar(value: &VarValue) -> String {
+    match value {
+        VarValue::Bool(value) => value.to_string(),
+        VarValue::Int(number) => number.to_string(),
+        VarValue::String(text) => text.clone(),
+        VarValue::Path(path) => path.to_string(),
+        VarValue::List(items) => items.join(","),
+    }
 }

@@ -73,8 +73,9 @@ pub fn used_by_children() -> io::Result<Used> {
     })
 }
 
-/// `/proc/PID/stat`. The name stands in parentheses and may itself have any character in it, so the last `)` ends it.
-fn parse_stat(stat: &[u8]) -> Option<Proc> {
+/// The process that the content of `/proc/PID/stat` describes. The name stands in parentheses and may itself have any character in
+/// it, so the last `)` ends it.
+pub fn parse_stat(stat: &[u8]) -> Option<Proc> {
     let text = String::from_utf8_lossy(stat);
     let (pid, rest) = text.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
@@ -93,47 +94,4 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
         pages: field(24).and_then(|pages| pages.parse().ok()).unwrap_or(0),
         name: name.to_owned(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stat_with_a_difficult_name() {
-        // Field numbers as in proc_pid_stat(5): 22 is starttime.
-        let line = b"4026 (a) R (b \xff) S 4019 4026 4011 0 -1 4194560 93 0 0 0 1 2 3 4 20 0 1 0 1337 2600960 95";
-        let process = parse_stat(line).unwrap();
-        assert_eq!((process.pid, process.parent, process.group, process.session), (4026, 4019, 4026, 4011));
-        assert_eq!((process.state, process.threads, process.start_time), ('S', 1, 1337));
-        assert_eq!((process.ticks, process.pages), (1 + 2 + 3 + 4, 95));
-        assert_eq!(process.name, "a) R (b \u{fffd}");
-        assert_eq!(parse_stat(b"4026 (a"), None);
-    }
-
-    #[test]
-    fn the_environment_and_the_words_of_a_process() {
-        let mut command = std::process::Command::new("sleep");
-        let mut child = command.arg("300").env_clear().env("A", "b c").spawn().unwrap();
-        let pid = child.id() as i32;
-        // Until it has executed its program it shows those of this one.
-        let began = std::time::Instant::now();
-        while arguments(pid) != [b"sleep", b"300".as_slice()] {
-            assert!(began.elapsed().as_secs() < 60);
-        }
-        assert_eq!(environment(pid), [b"A=b c"]);
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    #[test]
-    fn what_children_used_is_counted_when_they_were_waited_for() {
-        let before = used_by_children().unwrap();
-        let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
-        assert!(std::process::Command::new("sh").args(["-c", script]).status().unwrap().success());
-        let after = used_by_children().unwrap();
-        assert!(after.user + after.system > before.user + before.system);
-        // A shell takes more than 100 KiB, and the peak is in bytes.
-        assert!(after.peak_memory > 100 * 1024 && after.page_faults > before.page_faults, "{after:?}");
-    }
 }

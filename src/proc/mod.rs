@@ -4,7 +4,7 @@
 //! reads `/proc`. Unaware of runs, stages and profiles.
 
 pub mod lifetime;
-mod linux;
+pub mod linux;
 pub mod open_files;
 pub mod signals;
 pub mod tree;

@@ -55,7 +55,7 @@ fn lease(file: &File) -> Option<bool> {
 }
 
 /// Device and inode of files that other processes have open or mapped. Of processes that cannot be looked into nothing is known.
-fn open_files() -> HashSet<(u64, u64)> {
+pub fn open_files() -> HashSet<(u64, u64)> {
     let own = std::process::id() as i32;
     let mut found = HashSet::new();
     for pid in tree::pids().into_iter().filter(|pid| *pid != own) {
@@ -66,40 +66,4 @@ fn open_files() -> HashSet<(u64, u64)> {
         }
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn open_and_mapped_files_are_written() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = Utf8Path::from_path(dir.path()).unwrap().join("file");
-        fs::write(&path, "text").unwrap();
-        let is_written = || OpenFiles::default().is_written(&path).unwrap();
-        assert!(!is_written());
-        let writer = File::options().append(true).open(&path).unwrap();
-        assert!(is_written());
-        drop(writer);
-        let reader = File::open(&path).unwrap();
-        assert!(!is_written());
-        drop(reader);
-
-        // The way without leases sees other processes only.
-        let found = fs::metadata(&path).unwrap();
-        let is_open = || open_files().contains(&(found.dev(), found.ino()));
-        assert!(!is_open());
-        let script = format!("exec 3>>{path}; read line");
-        let mut other =
-            std::process::Command::new("sh").args(["-c", &script]).stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let began = std::time::Instant::now();
-        while !is_open() {
-            assert!(began.elapsed().as_secs() < 60);
-        }
-        assert!(is_written());
-        drop(other.stdin.take());
-        other.wait().unwrap();
-        assert!(!is_open() && !is_written());
-    }
 }

@@ -88,26 +88,3 @@ pub fn stop_own_tree() {
 pub fn continue_own_tree() {
     signal(&own_tree(), Signal::CONT);
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn descendants_are_found_across_generations() {
-        let name = String::new;
-        let with = |pid, parent| {
-            let (group, session, state, threads, start_time, ticks, pages) = (1, 1, 'S', 1, 0, 0, 0);
-            Proc { pid, parent, group, session, state, threads, start_time, ticks, pages, name: name() }
-        };
-        let all = [with(9, 5), with(1, 0), with(5, 3), with(3, 1), with(4, 1), with(6, 4)];
-        let pids = |roots: &[i32]| -> Vec<i32> {
-            descendants(&all, roots.iter().copied()).iter().map(|process| process.pid).collect()
-        };
-        assert_eq!(pids(&[3]), [5, 9]);
-        assert_eq!(pids(&[1]), [3, 4, 5, 6, 9]);
-        assert_eq!(pids(&[9]), [0; 0]);
-        // A circle, which a snapshot taken over time can hold, ends.
-        assert_eq!(descendants(&[with(7, 8), with(8, 7)], [7]).len(), 1);
-    }
-}

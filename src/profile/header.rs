@@ -54,31 +54,3 @@ impl Header {
         Ok(Header::parse(&bytes))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // The first 16 bytes of files that clang 22's runtime and llvm-profdata 22 wrote.
-    const RAW: &[u8] = b"\x81rforpl\xff\x0a\0\0\0\0\0\0\x01";
-    const RAW_CS: &[u8] = b"\x81rforpl\xff\x0a\0\0\0\0\0\0\x03";
-    // As a big-endian machine of 32 bits would write it.
-    const RAW_BIG: &[u8] = b"\xfflprofR\x81\x03\0\0\0\0\0\0\x0a";
-    const INDEXED: &[u8] = b"\xfflprofi\x81\x0d\0\0\0\0\0\0\x01";
-
-    #[test]
-    fn versions_of_real_files() {
-        let header = |kind, version, context_sensitive| Some(Header { kind, version, context_sensitive });
-        assert_eq!(Header::parse(RAW), header(HeaderKind::Raw, 10, false));
-        assert_eq!(Header::parse(RAW_CS), header(HeaderKind::Raw, 10, true));
-        assert_eq!(Header::parse(RAW_BIG), header(HeaderKind::Raw, 10, true));
-        assert_eq!(Header::parse(INDEXED), header(HeaderKind::Indexed, 13, false));
-    }
-
-    #[test]
-    fn other_bytes_are_no_header() {
-        assert_eq!(Header::parse(b""), None);
-        assert_eq!(Header::parse(&RAW[..15]), None);
-        assert_eq!(Header::parse(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"), None);
-    }
-}

@@ -78,30 +78,3 @@ fn name_behind<'a>(line: &'a str, words: &str) -> Option<&'a str> {
     let (_, rest) = line.split_once(words)?;
     rest.split_once(" Hash = ").map(|(name, _)| name)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_compilers_print() {
-        let mut warnings = Warnings::default();
-        // clang 22 and 19, rustc 1.95, lld 22, and clang 22 with a profile of its front end.
-        for line in [
-            "warning: b.c: no profile data available for function other Hash = 146835646621254984 up to 0 count discarded [-Wbackend-plugin]",
-            "error: c.c: no profile data available for function other Hash = 1 up to 0 count discarded [-Werror,-Wbackend-plugin]",
-            "warning: rs.344f2bb5c1f00fa-cgu.1: no profile data available for function _ZN2rs4main17ha2f0aa77aba8ee98E Hash = 3489 up to 0 count discarded",
-            "warning: a2.c: function control flow change detected (hash mismatch) main Hash = 1011877327053940909 up to 101 count discarded [-Wbackend-plugin]",
-            "warning: profile data may be out of date: of 3 functions, 2 have mismatched data that will be ignored [-Wprofile-instr-out-of-date]",
-            "warning: no profile data available for file \"b.c\" [-Wprofile-instr-unprofiled]",
-            "[3/4] Linking C executable prog",
-        ] {
-            warnings.add_line(line);
-        }
-        assert_eq!(warnings.missing, HashSet::from(["other".into(), "_ZN2rs4main17ha2f0aa77aba8ee98E".into()]));
-        assert_eq!(warnings.mismatched, HashSet::from(["main".into()]));
-        assert_eq!(warnings.mismatched_functions(), 3);
-        let kept = Warnings::kept(&warnings.to_text());
-        assert_eq!((kept.missing, kept.mismatched), (warnings.missing, warnings.mismatched));
-    }
-}

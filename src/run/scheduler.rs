@@ -399,7 +399,7 @@ impl Share {
         Share {
             slots: wanted.unwrap_or(budget.slots).clamp(1, budget.slots),
             memory: stage.common.memory.map_or(0, |size| size.as_u64()).min(budget.memory),
-            exclusive: stage.common.exclusive || stage.kind.measures(),
+            exclusive: stage.common.exclusive || stage.kind.answers.measures,
             workspace: stage.common.workspace.clone(),
             inputs: work.plan.inputs(),
         }

@@ -1,59 +1,118 @@
 //! `kind = "command"`: any program, and what it made.
 
-use camino::Utf8Path;
+use std::collections::BTreeMap;
 
-use super::{Context, PlanError};
-use crate::pipeline::kind::Command;
-use crate::pipeline::{CommandLine, Piece, Text};
+use camino::Utf8Path;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Context, Declaration, PlanError, StageKind};
+use crate::pipeline::{Answers, CommandLine, Keys, Piece, Text, Words, value};
 use crate::plan::ops::Capture;
 use crate::plan::{Arg, Output, Step, Symbol};
 
-pub(super) fn plan(kind: &Command, cx: &mut Context) -> Result<(), PlanError> {
-    let line = CommandLine::new(&kind.run, kind.shell, Default::default(), kind.cwd.clone());
-    let line = line.map_err(|message| cx.invalid("run", message))?;
-    let command = cx.command_line(&line)?;
-    cx.step(Step::command("run", command));
-
-    for name in &kind.show {
-        if !kind.outputs.contains_key(name) {
-            return Err(cx.invalid("show", format!("there is no output `{name}`; name one of `outputs`")));
-        }
-    }
-    let mut outputs = vec![Output { name: "out".into(), path: Symbol::Out.into(), portable: true, show: false }];
-    for (name, text) in &kind.outputs {
-        let Some(below) = below_own_directory(text) else {
-            return Err(cx.invalid(
-                &format!("outputs.{name}"),
-                format!("`{text}` lies elsewhere; an output lies in `${{self.out}}`, or below `${{self.build}}`, from where it is captured"),
-            ));
-        };
-        overlapping(kind, name, &below, text, cx)?;
-        let path = Arg::from(Symbol::Out).join(&below);
-        if text.pieces.first() == Some(&Piece::SelfBuild) {
-            let from = Arg::from(Symbol::Build).join(&below);
-            cx.step(Step::op(format!("capture-{name}"), Capture::new(from, path.clone())));
-        }
-        outputs.push(Output { name: name.clone(), path, portable: true, show: kind.show.contains(name) });
-    }
-    cx.plan.outputs.extend(outputs);
-    Ok(())
+/// Runs any program.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CommandKeys {
+    /// The command: an array of words, or a string that is split into words without a shell. A first word that is the name
+    /// of a tool in `[tools]` is that tool.
+    pub run: Words,
+    /// `run` is a script for `sh -eu -c`.
+    #[serde(default)]
+    pub shell: bool,
+    /// Where it runs. Default: `${self.build}`.
+    pub cwd: Option<Text>,
+    /// What it makes: a name and a path in `${self.out}`, or a path below `${self.build}`, from where it is captured. `out`, all
+    /// of `${self.out}`, is always there.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Text>,
+    /// Names of outputs that are text files whose content is printed with the summary of a run.
+    #[serde(default, deserialize_with = "value::plain_list")]
+    pub show: Vec<String>,
 }
 
-/// What is captured from `${self.build}` would replace what the command put into `${self.out}`, without a word.
-fn overlapping(kind: &Command, name: &str, below: &str, text: &Text, cx: &Context) -> Result<(), PlanError> {
-    let captured = |text: &Text| text.pieces.first() == Some(&Piece::SelfBuild);
-    let other = kind.outputs.iter().find(|(_, other)| {
-        captured(other) != captured(text)
-            && below_own_directory(other).is_some_and(|other| {
-                Utf8Path::new(&other).starts_with(below) || Utf8Path::new(below).starts_with(&other)
-            })
-    });
-    match other {
-        None => Ok(()),
-        Some((other, _)) => Err(cx.invalid(
-            &format!("outputs.{name}"),
-            format!("stands where output `{other}` does: one is captured from `${{self.build}}`, the other made in `${{self.out}}`; give them different paths"),
-        )),
+/// A command, and what it makes.
+#[derive(Debug)]
+pub struct Command {
+    pub line: CommandLine,
+    pub outputs: BTreeMap<String, Text>,
+    /// Outputs that are printed.
+    show: Vec<String>,
+}
+
+impl Declaration for CommandKeys {
+    const NAME: &'static str = "command";
+    type Parsed = Command;
+
+    fn parse(self, keys: &mut Keys) -> Option<Command> {
+        keys.check_outputs(&self.outputs);
+        let unknown = self.show.iter().filter(|name| !self.outputs.contains_key(*name) && keys.is_complete());
+        for name in unknown.collect::<Vec<_>>() {
+            let message = format!("there is no output `{name}` to show");
+            keys.no_such("show", message, name, self.outputs.keys().map(String::as_str));
+        }
+        match CommandLine::new(&self.run, self.shell, BTreeMap::new(), self.cwd) {
+            Ok(line) => Some(Command { line, outputs: self.outputs, show: self.show }),
+            Err(message) => {
+                keys.wrong("run", message, "");
+                None
+            }
+        }
+    }
+}
+
+impl StageKind for Command {
+    fn answers(&self) -> Answers {
+        let outputs = std::iter::once("out".to_string()).chain(self.outputs.keys().cloned()).collect();
+        Answers { outputs, ..Answers::default() }
+    }
+
+    fn below_out(&self, output: &str, _: &mut Context) -> Option<String> {
+        below_own_directory(self.outputs.get(output)?)
+    }
+
+    fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
+        let command = cx.command_line(&self.line)?;
+        cx.step(Step::command("run", command));
+        let mut outputs = vec![Output { name: "out".into(), path: Symbol::Out.into(), portable: true, show: false }];
+        for (name, text) in &self.outputs {
+            let Some(below) = below_own_directory(text) else {
+                return Err(cx.invalid(
+                    &format!("outputs.{name}"),
+                    format!("`{text}` lies elsewhere; an output lies in `${{self.out}}`, or below `${{self.build}}`, from where it is captured"),
+                ));
+            };
+            self.check_overlap(name, &below, text, cx)?;
+            let path = Arg::from(Symbol::Out).join(&below);
+            if text.pieces.first() == Some(&Piece::SelfBuild) {
+                let from = Arg::from(Symbol::Build).join(&below);
+                cx.step(Step::op(format!("capture-{name}"), Capture::new(from, path.clone())));
+            }
+            outputs.push(Output { name: name.clone(), path, portable: true, show: self.show.contains(name) });
+        }
+        cx.plan.outputs.extend(outputs);
+        Ok(())
+    }
+}
+
+impl Command {
+    /// What is captured from `${self.build}` would replace what the command put into `${self.out}`, without a word.
+    fn check_overlap(&self, name: &str, below: &str, text: &Text, cx: &Context) -> Result<(), PlanError> {
+        let captured = |text: &Text| text.pieces.first() == Some(&Piece::SelfBuild);
+        let other = self.outputs.iter().find(|(_, other)| {
+            captured(other) != captured(text)
+                && below_own_directory(other).is_some_and(|other| {
+                    Utf8Path::new(&other).starts_with(below) || Utf8Path::new(below).starts_with(&other)
+                })
+        });
+        match other {
+            None => Ok(()),
+            Some((other, _)) => Err(cx.invalid(
+                &format!("outputs.{name}"),
+                format!("stands where output `{other}` does: one is captured from `${{self.build}}`, the other made in `${{self.out}}`; give them different paths"),
+            )),
+        }
     }
 }
 

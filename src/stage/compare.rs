@@ -3,44 +3,181 @@
 //! What was measured on a machine is true on that machine: the outputs never leave it. Unaware of how it is measured.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
-use super::workloads::env;
-use super::{Context, PlanError};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::workloads::{Workloads, env};
+use super::{Context, Declaration, PlanError, StageKind};
 use crate::compare::limit::Limit;
 use crate::compare::request::{Counter, PLACEHOLDER};
-use crate::compare::rustc_perf::DEFAULT_CRATES;
-use crate::pipeline::kind::Compare;
-use crate::pipeline::kind::compare::MeasuredWorkload;
-use crate::pipeline::{CommandLine, Text};
+use crate::compare::rustc_perf::{DEFAULT_CRATES, Profile};
+use crate::pipeline::{Answers, CommandLine, Keys, Text, Words, leading_output, value};
 use crate::plan::ops::{self, ComparedWorkload, JSON, MARKDOWN, PlannedValues, TABLE};
 use crate::plan::{Arg, Output, Part, Step, Symbol};
 use crate::toolchain::rustc_perf::{Crates, benchmarks};
 
-pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
-    if kind.workloads.is_empty() && kind.rustc_perf.is_none() {
-        return Err(cx.invalid("workloads", cx.nothing_to_run("name at least one workload, or `rustc-perf`")));
+/// Measures two builds against each other: instructions, times, memory, size. Nothing else runs meanwhile. Its output `table`
+/// is printed with the summary of a run; `json` and `markdown` are the same for programs and for pull requests. Both sides must
+/// print the same.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CompareKeys {
+    /// What is compared with: a program, or a toolchain (a directory with `bin/rustc`).
+    pub base: Text,
+    /// What is compared.
+    pub candidate: Text,
+    /// Environment of the base alone: where a program finds its own library.
+    #[serde(default)]
+    pub base_env: BTreeMap<String, Text>,
+    /// Environment of the candidate alone.
+    #[serde(default)]
+    pub candidate_env: BTreeMap<String, Text>,
+    /// What is run on both. At least one, unless there is `rustc-perf`.
+    #[serde(default)]
+    pub workloads: Vec<MeasuredWorkload>,
+    /// A checkout of rustc-perf, with whose crates two toolchains are measured.
+    pub rustc_perf: Option<Text>,
+    /// Which of its crates, by their whole names; `NAME-*` is the one of the highest version. Default: three small ones.
+    #[serde(default)]
+    pub crates: Vec<Text>,
+    /// The cargo that builds the crates, on both sides. Default: the one in PATH.
+    pub cargo: Option<Text>,
+    /// Settings for cargo where the crates are built (`--config`), such as where vendored crates are.
+    #[serde(default)]
+    pub cargo_config: Vec<Text>,
+    /// How its crates are built. Default: `["Check", "Opt"]`.
+    #[serde(default)]
+    pub profiles: Vec<Profile>,
+    /// Further files whose sizes are compared, by a name.
+    #[serde(default)]
+    pub sizes: BTreeMap<String, SizePair>,
+    /// What measuring may take in all, as `30s` or `10m`. Default: `10m`.
+    #[serde(default, deserialize_with = "value::duration")]
+    #[schemars(with = "Option<String>")]
+    pub budget: Option<Duration>,
+    /// How instructions are counted. Default: `auto`.
+    #[serde(default)]
+    pub counter: Counter,
+    /// At most so many runs of a workload on each side. Default: 100.
+    pub rounds: Option<NonZeroU32>,
+    /// Fails when a workload is significantly worse by more than this, as `1%` of the instructions (or of the wall time where
+    /// they are not counted), or of another metric: `wall-time=5%`; or when too little was measured to know it. Default: never.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub fail_above: Vec<Limit>,
+    /// Does not check that both sides print the same.
+    #[serde(default)]
+    pub ignore_output: bool,
+    /// A workload may exit with another status than 0, if it does so on both sides.
+    #[serde(default)]
+    pub allow_failure: bool,
+}
+
+/// One command that is run on both sides in turns.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MeasuredWorkload {
+    /// What it is called. With `for`, the values are added to it: `name[level=3]`.
+    #[serde(deserialize_with = "value::plain")]
+    pub name: String,
+    /// The command: an array of words, or a string that is split into words without a shell. `{program}` stands for the program
+    /// of a side; of a toolchain, for its rustc.
+    pub run: Words,
+    /// `run` is a script for `sh -eu -c`, and the shell is measured too.
+    #[serde(default)]
+    pub shell: bool,
+    /// Environment, on top of the stage's.
+    #[serde(default)]
+    pub env: BTreeMap<String, Text>,
+    /// Where it runs. Default: an empty directory.
+    pub cwd: Option<Text>,
+    /// Runs the workload once for every combination of values: `for = { level = ["0", "3"] }` and `${level}` in the command.
+    // Expanded when the file is read; here so that the schema has it.
+    #[serde(default, rename = "for")]
+    pub matrix: BTreeMap<String, Vec<Text>>,
+    /// Templates that it is laid on, as a stage can be.
+    // Laid on them when the file is read; here so that the schema has it.
+    #[serde(default)]
+    #[schemars(with = "Option<crate::pipeline::OneOrMore>")]
+    pub like: Vec<String>,
+}
+
+/// The same file of both sides.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SizePair {
+    /// The base's file.
+    pub base: Text,
+    /// The candidate's.
+    pub candidate: Text,
+}
+
+/// Two builds, and what is run on both.
+#[derive(Debug)]
+pub struct Compare {
+    /// Without the workloads.
+    keys: CompareKeys,
+    /// By their names.
+    workloads: Vec<(String, CommandLine)>,
+}
+
+impl Declaration for CompareKeys {
+    const NAME: &'static str = "compare";
+    type Parsed = Compare;
+
+    fn parse(mut self, keys: &mut Keys) -> Option<Compare> {
+        // Items are counted below, and some may be gone.
+        if !keys.is_complete() {
+            return None;
+        }
+        let declared = std::mem::take(&mut self.workloads);
+        if self.rustc_perf.is_none() || !declared.is_empty() {
+            keys.check_names("workloads", "workload", declared.iter().map(|workload| workload.name.as_str()));
+        }
+        keys.check_env("base-env", &self.base_env);
+        keys.check_env("candidate-env", &self.candidate_env);
+        let mut workloads = Vec::new();
+        for (index, MeasuredWorkload { name, run, shell, env, cwd, .. }) in declared.into_iter().enumerate() {
+            let line = keys.command_of("workloads", index, (run, shell, env, cwd));
+            workloads.extend(line.map(|line| (name, line)));
+        }
+        Some(Compare { keys: self, workloads })
     }
-    let (base, base_name, base_env) = side(&kind.base, &kind.base_env, cx)?;
-    let (candidate, candidate_name, candidate_env) = side(&kind.candidate, &kind.candidate_env, cx)?;
-    let mut size = Vec::new();
-    for (name, files) in &kind.sizes {
-        size.extend([name.as_str().into(), cx.arg(&files.base)?, cx.arg(&files.candidate)?]);
+}
+
+impl StageKind for Compare {
+    fn answers(&self) -> Answers {
+        let outputs = ["out", "table", "json", "markdown"].map(String::from).to_vec();
+        Answers { outputs, measures: true, ..Answers::default() }
     }
-    let mut options = options(kind, cx)?;
-    of_rustc_perf(kind, cx, &mut options)?;
-    if kind.counter == Counter::Valgrind {
-        cx.tool("valgrind");
-    } else if matches!(kind.counter, Counter::Auto) && cx.optional_tool("valgrind").is_none() {
-        cx.note("valgrind is not there: instructions are counted only where the processor's counters can be used");
-    }
-    let mut workloads = Vec::new();
-    for declared in &kind.workloads {
-        workloads.extend(workload(declared, kind, cx)?.write());
-    }
-    let (out, scratch) = (Arg::from(Symbol::Out), Symbol::Scratch.into());
-    cx.step(Step::op(
-        "compare",
-        ops::Compare {
+
+    fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
+        let kind = &self.keys;
+        if self.workloads.is_empty() && kind.rustc_perf.is_none() {
+            return Err(cx.invalid("workloads", cx.nothing_to_run("name at least one workload, or `rustc-perf`")));
+        }
+        let (base, base_name, base_env) = side(&kind.base, &kind.base_env, cx)?;
+        let (candidate, candidate_name, candidate_env) = side(&kind.candidate, &kind.candidate_env, cx)?;
+        let mut size = Vec::new();
+        for (name, files) in &kind.sizes {
+            size.extend([name.as_str().into(), cx.arg(&files.base)?, cx.arg(&files.candidate)?]);
+        }
+        let mut options = options(kind);
+        of_rustc_perf(kind, cx, &mut options)?;
+        if kind.counter == Counter::Valgrind {
+            cx.tool("valgrind");
+        } else if matches!(kind.counter, Counter::Auto) && cx.optional_tool("valgrind").is_none() {
+            cx.note("valgrind is not there: instructions are counted only where the processor's counters can be used");
+        }
+        let mut workloads = Vec::new();
+        for (name, line) in &self.workloads {
+            workloads.extend(workload(name, line, kind, cx)?.write());
+        }
+        let (out, scratch) = (Arg::from(Symbol::Out), Symbol::Scratch.into());
+        let compare = ops::Compare {
             base,
             base_name,
             base_env,
@@ -52,14 +189,24 @@ pub(super) fn plan(kind: &Compare, cx: &mut Context) -> Result<(), PlanError> {
             scratch,
             options,
             workloads,
-        },
-    ));
-    let files = [TABLE, JSON, MARKDOWN].map(|name| out.clone().join(name));
-    let paths = [out].into_iter().chain(files);
-    for (name, path) in ["out", "table", "json", "markdown"].into_iter().zip(paths) {
-        cx.plan.outputs.push(Output { name: name.into(), path, portable: false, show: name == "table" });
+        };
+        cx.step(Step::op("compare", compare));
+        let files = [TABLE, JSON, MARKDOWN].map(|name| out.clone().join(name));
+        let paths = [out].into_iter().chain(files);
+        for (name, path) in ["out", "table", "json", "markdown"].into_iter().zip(paths) {
+            cx.plan.outputs.push(Output { name: name.into(), path, portable: false, show: name == "table" });
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn workloads(&self, cx: &mut Context) -> Result<Option<Workloads>, PlanError> {
+        let mut all = Workloads { base_env: env(&self.keys.base_env, cx)?, ..Workloads::default() };
+        all.candidate_env = env(&self.keys.candidate_env, cx)?;
+        for (name, line) in &self.workloads {
+            all.commands.push((name.clone(), cx.command_line(line)?));
+        }
+        Ok(Some(all))
+    }
 }
 
 /// The program, its name, and its own environment.
@@ -76,14 +223,14 @@ fn pairs(env: BTreeMap<String, Arg>) -> Vec<Arg> {
 
 /// `stage.output` of the one that is used, or where the program is.
 fn name(text: &Text, program: &Arg, cx: &Context) -> Result<String, PlanError> {
-    let Some(candidates) = crate::pipeline::kind::leading_output(text) else {
+    let Some(candidates) = leading_output(text) else {
         return Ok(cx.known_path(program).map_or_else(|| text.to_string(), Into::into));
     };
     let below = Text { pieces: text.pieces[1..].to_vec() };
     Ok(format!("{}{below}", cx.chosen(candidates)?))
 }
 
-fn options(kind: &Compare, cx: &Context) -> Result<Vec<Arg>, PlanError> {
+fn options(kind: &CompareKeys) -> Vec<Arg> {
     let mut args: Vec<Arg> = Vec::new();
     if let Some(budget) = kind.budget {
         args.extend(["--budget".into(), humantime::format_duration(budget).to_string().into()]);
@@ -101,13 +248,12 @@ fn options(kind: &Compare, cx: &Context) -> Result<Vec<Arg>, PlanError> {
     args.extend(kind.ignore_output.then(|| "--ignore-output".into()));
     args.extend(kind.allow_failure.then(|| "--allow-failure".into()));
     for limit in &kind.fail_above {
-        limit.parse::<Limit>().map_err(|message| cx.invalid("fail-above", message))?;
-        args.extend(["--fail-above".into(), limit.as_str().into()]);
+        args.extend(["--fail-above".into(), limit.to_string().into()]);
     }
-    Ok(args)
+    args
 }
 
-fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Result<(), PlanError> {
+fn of_rustc_perf(kind: &CompareKeys, cx: &mut Context, args: &mut Vec<Arg>) -> Result<(), PlanError> {
     let Some(text) = &kind.rustc_perf else {
         return match kind.crates.is_empty()
             && kind.profiles.is_empty()
@@ -145,7 +291,7 @@ fn of_rustc_perf(kind: &Compare, cx: &mut Context, args: &mut Vec<Arg>) -> Resul
 }
 
 /// The crates to measure with. That one is not there is said before the builds that are compared have taken hours.
-fn crates(kind: &Compare, known: Option<&Crates>, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
+fn crates(kind: &CompareKeys, known: Option<&Crates>, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
     let default = DEFAULT_CRATES.map(Text::literal);
     let wanted = if kind.crates.is_empty() { &default } else { kind.crates.as_slice() };
     let known = known.filter(|known| !known.names.is_empty());
@@ -166,24 +312,23 @@ fn crates(kind: &Compare, known: Option<&Crates>, cx: &mut Context) -> Result<Ve
 }
 
 fn workload(
-    declared: &MeasuredWorkload,
-    kind: &Compare,
+    name: &str,
+    line: &CommandLine,
+    kind: &CompareKeys,
     cx: &mut Context,
 ) -> Result<ComparedWorkload<PlannedValues>, PlanError> {
-    let key = format!("workloads.{}", declared.name);
-    let line = CommandLine::new(&declared.run, declared.shell, declared.env.clone(), declared.cwd.clone());
-    let line = line.map_err(|message| cx.invalid(&key, message))?;
-    let command = cx.command_line(&line)?;
+    let key = format!("workloads.{name}");
+    let command = cx.command_line(line)?;
     // The environment of the sides may be all that differs.
     let differs = command.argv.iter().chain(command.env.values()).any(|arg| arg.to_string().contains(PLACEHOLDER));
     if !differs && kind.base_env == kind.candidate_env {
         return Err(cx.invalid(&key, format!("without `{PLACEHOLDER}` both sides would run the same")));
     }
     Ok(ComparedWorkload {
-        name: declared.name.as_str().into(),
+        name: name.into(),
         env: pairs(command.env),
-        own_cwd: declared.cwd.is_none() || matches!(command.cwd.parts.first(), Some(Part::Symbol(_))),
-        cwd: declared.cwd.is_some().then_some(command.cwd),
+        own_cwd: line.cwd.is_none() || matches!(command.cwd.parts.first(), Some(Part::Symbol(_))),
+        cwd: line.cwd.is_some().then_some(command.cwd),
         words: command.argv,
     })
 }

@@ -1,4 +1,7 @@
-//! From what a stage declares to what it will do: one file per kind.
+//! What stages do: a file or folder per kind.
+//!
+//! A kind is three things in one place: its keys, whose doc comments are the reference; what they are parsed into; and its plan. A
+//! new kind is one such file and a line in the table below, from which names, decoding and schema come.
 //!
 //! Planning looks at the world through [`Facts`] only and changes nothing. What is missing on this machine becomes a gap in
 //! the plan; what cannot be planned at all is a [`PlanError`].
@@ -11,20 +14,174 @@ pub mod command;
 pub mod compare;
 mod context;
 pub mod gather;
-mod rust_checkout;
 pub mod rustc_perf;
 pub mod verify;
 pub mod workloads;
 
+use std::any::Any;
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
-pub use context::Context;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::facts::Facts;
-use crate::pipeline::{Kind, Pipeline};
-use crate::plan::StagePlan;
+use crate::pipeline::{Answers, CommandLine, Keys, Kind, KindEntry, Kinds, Pipeline, Stage, Text};
+use crate::plan::{Arg, Command, StagePlan};
 
 pub use crate::plan::PlanError;
+pub use context::Context;
+use gather::Instrumented;
+use workloads::Workloads;
+
+/// The kinds, in the order of the reference: builds first.
+pub static KINDS: Kinds = Kinds::new(TABLE);
+
+/// The lines of [`KINDS`].
+pub const TABLE: &[KindEntry] = &[
+    kind::<cmake::Cmake>(),
+    kind::<cargo::Cargo>(),
+    kind::<bootstrap::Bootstrap>(),
+    kind::<rustc_perf::RustcPerf>(),
+    kind::<gather::GatherKeys>(),
+    kind::<bolt::BoltKeys>(),
+    kind::<command::CommandKeys>(),
+    kind::<verify::VerifyKeys>(),
+    kind::<compare::CompareKeys>(),
+];
+
+/// The keys of a kind.
+pub trait Declaration: DeserializeOwned + JsonSchema {
+    /// How a pipeline file names the kind.
+    const NAME: &'static str;
+    /// What the keys say, in a form that cannot say what is refused.
+    type Parsed: StageKind;
+
+    /// Parses them. What is wrong with them is told of through `keys`.
+    fn parse(self, keys: &mut Keys) -> Option<Self::Parsed>;
+}
+
+/// What others ask of a stage's kind.
+pub trait StageKind: Any + Debug + Send + Sync {
+    /// What can be asked without planning.
+    fn answers(&self) -> Answers;
+
+    /// Adds what the stage will do to the plan.
+    fn plan(&self, cx: &mut Context) -> Result<(), PlanError>;
+
+    /// Where an output stands in the stage's `out`, as far as the keys say. A name with a hash or a version in it is a pattern (see
+    /// [`crate::fs::pattern`]).
+    fn below_out(&self, _output: &str, _cx: &mut Context) -> Option<String> {
+        None
+    }
+
+    /// What the keys say of relocations in what the stage links. None: that shows when it is there.
+    fn relocations(&self) -> Option<Relocations<'_>> {
+        None
+    }
+
+    /// What the programs that it builds are written in.
+    fn language(&self) -> Option<Language> {
+        None
+    }
+
+    /// The file that its output is a rewritten one of.
+    fn rewrites(&self) -> Option<&Text> {
+        None
+    }
+
+    /// Completes what a gather stage knows of the build that `stage`, of this kind, makes.
+    ///
+    /// # Errors
+    /// The build writes no profiles.
+    fn describe(&self, _stage: &Stage, _build: &mut Instrumented, _cx: &mut Context) -> Result<(), PlanError> {
+        Ok(())
+    }
+
+    /// What merges the profiles that the build of `stage` writes.
+    fn merge_tool(&self, _stage: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
+        Ok(cx.tool("llvm-profdata"))
+    }
+
+    /// `cargo bench` or `cargo test` as a command that builds as `stage` does. None: the kind has none.
+    fn harness(&self, _stage: &Stage, _line: &CommandLine, _cx: &mut Context) -> Result<Option<Command>, PlanError> {
+        Ok(None)
+    }
+
+    /// The commands that it runs a program with. None: the kind has none.
+    fn workloads(&self, _cx: &mut Context) -> Result<Option<Workloads>, PlanError> {
+        Ok(None)
+    }
+}
+
+/// What a stage's keys say of relocations, without which BOLT cannot move functions.
+pub struct Relocations<'a> {
+    pub kept: bool,
+    /// The triple of what is built, if it is not the host's.
+    pub target: Option<&'a Text>,
+}
+
+/// Languages, by which functions have their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    C,
+    Rust,
+}
+
+/// A line of the table.
+pub const fn kind<D: Declaration>() -> KindEntry {
+    KindEntry { name: D::NAME, schema: D::json_schema, read: read::<D> }
+}
+
+fn read<D: Declaration>(keys: &mut Keys) -> Option<Kind> {
+    let kind: Box<dyn StageKind> = Box::new(keys.decode::<D>()?.parse(keys)?);
+    Some(Kind::new(D::NAME, kind.answers(), kind))
+}
+
+/// The kind of a stage.
+pub fn kind_of(stage: &Stage) -> Option<&dyn StageKind> {
+    stage.kind.declared::<Box<dyn StageKind>>().map(|kind| &**kind)
+}
+
+/// A stage's kind, if it is this one. For what two kinds have to do with each other and nothing else has.
+pub fn kind_as<K: StageKind>(stage: &Stage) -> Option<&K> {
+    let kind: &dyn Any = kind_of(stage)?;
+    kind.downcast_ref()
+}
+
+/// How a build takes part in profile-guided optimisation.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pgo {
+    /// Instrumented: each process of the built program writes a raw profile.
+    Generate,
+    /// Optimised with this indexed profile, usually `${gather.profile}`.
+    Use(Text),
+}
+
+impl Pgo {
+    /// The profile, if one is used.
+    pub fn profile(&self) -> Option<&Text> {
+        match self {
+            Pgo::Generate => None,
+            Pgo::Use(profile) => Some(profile),
+        }
+    }
+}
+
+/// Link-time optimisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lto {
+    #[default]
+    Off,
+    /// Parallel, on summaries of the modules.
+    Thin,
+    /// Everything as one module.
+    #[serde(alias = "fat")]
+    Full,
+}
 
 /// Plans one stage. Fallbacks of references are chosen past the `unavailable` stages: those that are off, skipped, or failed
 /// under `on-failure = "continue"`.
@@ -42,22 +199,11 @@ pub fn plan(
         });
     };
     let mut cx = Context::new(pipeline, facts, stage, unavailable);
-    if let Some(supplied) = &stage.supplied {
-        gather::take(supplied, &mut cx)?;
-        return Ok(cx.plan);
-    }
+    let Some(kind) = kind_of(stage) else {
+        return Err(cx.invalid("kind", format!("the kind `{}` cannot be planned", stage.kind.name)));
+    };
     cx.common()?;
-    match &stage.kind {
-        Kind::Cmake(kind) => cmake::plan(kind, &mut cx)?,
-        Kind::Cargo(kind) => cargo::plan(kind, &mut cx)?,
-        Kind::Bootstrap(kind) => bootstrap::plan(kind, &mut cx)?,
-        Kind::RustcPerf(kind) => rustc_perf::plan(kind, &mut cx)?,
-        Kind::Gather(kind) => gather::plan(kind, &mut cx)?,
-        Kind::Bolt(kind) => bolt::plan(kind, &mut cx)?,
-        Kind::Command(kind) => command::plan(kind, &mut cx)?,
-        Kind::Verify(kind) => verify::plan(kind, &mut cx)?,
-        Kind::Compare(kind) => compare::plan(kind, &mut cx)?,
-    }
+    kind.plan(&mut cx)?;
     cx.checks()?;
     Ok(cx.plan)
 }

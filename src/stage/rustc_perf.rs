@@ -3,15 +3,75 @@
 //! The collector looks for `collector/compile-benchmarks` where it runs, and for `rustc-fake` beside itself. Unaware of what is
 //! trained with it.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::{Context, PlanError, rust_checkout};
-use crate::pipeline::Text;
-use crate::pipeline::kind::RustcPerf;
+use super::{Context, Declaration, PlanError, StageKind};
+use crate::pipeline::{Answers, Keys, Need, Stage, Text};
 use crate::plan::ops::{Capture, CopyWorkspace};
 use crate::plan::{Arg, Command, Output, Step, Symbol};
 use crate::toolchain;
 use crate::toolchain::rustc_perf::benchmarks;
+
+/// Builds the collector of rustc-perf, which compiles the crates that rustc and LLVM are trained on.
+///
+/// rustc-perf is copied; where it lies nothing is written. The output `out` is what workloads name with
+/// `rustc-perf = { collector = "${stage.out}", … }`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RustcPerf {
+    /// A checkout of rust-lang/rust: which crates are for training stands in it, and libcore is a workload too.
+    pub checkout: Text,
+    /// rustc-perf. Its files are inputs. Default: `src/tools/rustc-perf` of the checkout.
+    pub source: Option<Text>,
+    /// The `rustc` and the `cargo` that build the collector, usually of stage 0. Default: the tools of these names.
+    pub rustc: Option<Text>,
+    pub cargo: Option<Text>,
+    /// Settings for cargo (`--config`), such as where vendored crates are.
+    #[serde(default)]
+    pub cargo_config: Vec<Text>,
+}
+
+/// Crates that rustc-perf's collector compiles with the instrumented build. Each is a workload of its own: `name-crate`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Training {
+    /// The output `out` of a stage of kind `rustc-perf`.
+    pub collector: Text,
+    /// The list of crates that the checkout has for this purpose: `rustc` or `llvm`. Names change with rustc-perf, and the list
+    /// with them.
+    pub list: Option<CrateList>,
+    /// Crates in place of the list, by their whole names; `NAME-*` is the one of the highest version.
+    #[serde(default)]
+    pub crates: Vec<Text>,
+    /// What the crates are built as: `Check`, `Debug`, `Opt`, `Doc`. Default: the first three. `Doc` runs rustdoc.
+    #[serde(default)]
+    pub profiles: Vec<Text>,
+    /// `Full`, `IncrFull`, `IncrUnchanged`, `IncrPatched`, or `All`. Default: `All`.
+    #[serde(default)]
+    pub scenarios: Vec<Text>,
+    /// The compiler. Default: `bin/rustc` of the instrumented build, which is a toolchain then.
+    pub rustc: Option<Text>,
+    /// The cargo that calls it. Default: the tool `cargo`.
+    pub cargo: Option<Text>,
+    /// Settings for cargo (`--config`), such as where vendored crates are.
+    #[serde(default)]
+    pub cargo_config: Vec<Text>,
+    /// Levels of optimisation at which libcore is compiled as well, each as a workload: `["0", "3"]`.
+    #[serde(default)]
+    pub libcore: Vec<Text>,
+}
+
+/// A list of crates in the checkout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CrateList {
+    /// Crates and stress tests that keep the frontend busy.
+    Rustc,
+    /// Crates with much code to generate.
+    Llvm,
+}
 
 /// The web site: it depends on a repository on the network, and the collector does not need it.
 const SITE: &str = "site";
@@ -45,64 +105,79 @@ pub(super) fn needs_linker(cx: &mut Context) {
     }
 }
 
-pub(super) fn plan(kind: &RustcPerf, cx: &mut Context) -> Result<(), PlanError> {
-    let (from, path) = source(kind, cx)?;
-    let Some(path) = path else {
-        return Err(cx.invalid("source", "where rustc-perf is must be known when the plan is made"));
-    };
-    if !cx.facts.exists(&path.join("collector")) {
-        let checkout = cx.arg(&kind.checkout)?;
-        let within = cx.known_path(&checkout).filter(|checkout| path.starts_with(checkout));
-        if !within.is_some_and(|checkout| rust_checkout::is_missing(&checkout, cx.stage, cx)) {
-            let named = cx.how_to_set("source", "DIR");
-            cx.gap(
-                format!("there is no rustc-perf in {path}"),
-                format!(
-                    "in a git checkout: `git submodule update --init src/tools/rustc-perf`; else clone \
-                     https://github.com/rust-lang/rustc-perf and name it with {named}"
-                ),
-            );
+impl Declaration for RustcPerf {
+    const NAME: &'static str = "rustc-perf";
+    type Parsed = RustcPerf;
+
+    fn parse(self, _: &mut Keys) -> Option<RustcPerf> {
+        Some(self)
+    }
+}
+
+impl StageKind for RustcPerf {
+    fn answers(&self) -> Answers {
+        Answers { outputs: vec!["out".into()], needs: vec![Need::RustCheckout], ..Answers::default() }
+    }
+
+    fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
+        let (from, path) = source(self, cx)?;
+        let Some(path) = path else {
+            return Err(cx.invalid("source", "where rustc-perf is must be known when the plan is made"));
+        };
+        if !cx.facts.exists(&path.join("collector")) {
+            let checkout = cx.arg(&self.checkout)?;
+            let within = cx.known_path(&checkout).filter(|checkout| path.starts_with(checkout));
+            if !within.is_some_and(|checkout| checkout_is_missing(&checkout, cx.stage, cx)) {
+                let named = cx.how_to_set("source", "DIR");
+                cx.gap(
+                    format!("there is no rustc-perf in {path}"),
+                    format!(
+                        "in a git checkout: `git submodule update --init src/tools/rustc-perf`; else clone \
+                         https://github.com/rust-lang/rustc-perf and name it with {named}"
+                    ),
+                );
+            }
         }
-    }
-    needs_linker(cx);
-    cx.source("rustc-perf", path.clone(), false);
-    let benchmarks = benchmarks(cx.facts, Some(&path));
+        needs_linker(cx);
+        cx.source("rustc-perf", path.clone(), false);
+        let benchmarks = benchmarks(cx.facts, Some(&path));
 
-    let copy = Arg::from(Symbol::Build).join("source");
-    let skip = vec![benchmarks.into(), "collector/runtime-benchmarks".into()];
-    let (from_all, to) = (from.clone(), copy.clone());
-    cx.step(Step::op("copy", CopyWorkspace { from: from_all, to, without: vec![SITE.into()], skip }));
+        let copy = Arg::from(Symbol::Build).join("source");
+        let skip = vec![benchmarks.into(), "collector/runtime-benchmarks".into()];
+        let (from_all, to) = (from.clone(), copy.clone());
+        cx.step(Step::op("copy", CopyWorkspace { from: from_all, to, without: vec![SITE.into()], skip }));
 
-    let target = Arg::from(Symbol::Build).join("target");
-    let mut argv = vec![program(kind.cargo.as_ref(), "cargo", cx)?];
-    // The lock file changes: it no longer holds what the site alone needs. Unoptimised, as it waits for rustc all the time.
-    argv.extend(["build", "--package", COLLECTOR, "--bin", COLLECTOR, "--bin", FAKE].map(Arg::from));
-    argv.extend(["--target-dir".into(), target.clone(), "--jobs".into(), Symbol::Jobs.into()]);
-    for text in &kind.cargo_config {
-        argv.extend(["--config".into(), cx.arg(text)?]);
-    }
-    let mut build = Command { cwd: copy, ..cx.command(argv) };
-    build.env.insert("RUSTC".into(), program(kind.rustc.as_ref(), "rustc", cx)?);
-    // It uses features that a stable compiler of its time does not admit to.
-    build.env.entry("RUSTC_BOOTSTRAP".into()).or_insert("1".into());
-    cx.step(Step::command("build", build));
+        let target = Arg::from(Symbol::Build).join("target");
+        let mut argv = vec![program(self.cargo.as_ref(), "cargo", cx)?];
+        // The lock file changes: it no longer holds what the site alone needs. Unoptimised, as it waits for rustc all the time.
+        argv.extend(["build", "--package", COLLECTOR, "--bin", COLLECTOR, "--bin", FAKE].map(Arg::from));
+        argv.extend(["--target-dir".into(), target.clone(), "--jobs".into(), Symbol::Jobs.into()]);
+        for text in &self.cargo_config {
+            argv.extend(["--config".into(), cx.arg(text)?]);
+        }
+        let mut build = Command { cwd: copy, ..cx.command(argv) };
+        build.env.insert("RUSTC".into(), program(self.rustc.as_ref(), "rustc", cx)?);
+        // It uses features that a stable compiler of its time does not admit to.
+        build.env.entry("RUSTC_BOOTSTRAP".into()).or_insert("1".into());
+        cx.step(Step::command("build", build));
 
-    let out = Arg::from(Symbol::Out);
-    let built = target.join("debug");
-    for name in [COLLECTOR, FAKE] {
-        let to = out.clone().join("bin").join(name);
-        cx.step(Step::op(format!("capture-{name}"), Capture::new(built.clone().join(name), to)));
+        let out = Arg::from(Symbol::Out);
+        let built = target.join("debug");
+        for name in [COLLECTOR, FAKE] {
+            let to = out.clone().join("bin").join(name);
+            cx.step(Step::op(format!("capture-{name}"), Capture::new(built.clone().join(name), to)));
+        }
+        // The collector makes these links when it misses them, and several at once would be in each other's way.
+        for name in OTHER_NAMES {
+            let argv = ["ln", "-sf", FAKE, name].map(Arg::from).to_vec();
+            let link = Command { cwd: out.clone().join("bin"), ..cx.command(argv) };
+            cx.step(Step::command(format!("link-{name}"), link));
+        }
+        let (crates, to) = (from.join(benchmarks), out.clone().join(benchmarks));
+        cx.step(Step::op("capture-crates", Capture::new(crates, to)));
+        cx.plan.outputs.push(Output { name: "out".into(), path: out, portable: false, show: false });
+        Ok(())
     }
-    // The collector makes these links when it misses them, and several at once would be in each other's way.
-    for name in OTHER_NAMES {
-        let argv = ["ln", "-sf", FAKE, name].map(Arg::from).to_vec();
-        let link = Command { cwd: out.clone().join("bin"), ..cx.command(argv) };
-        cx.step(Step::command(format!("link-{name}"), link));
-    }
-    let (crates, to) = (from.join(benchmarks), out.clone().join(benchmarks));
-    cx.step(Step::op("capture-crates", Capture::new(crates, to)));
-    cx.plan.outputs.push(Output { name: "out".into(), path: out, portable: false, show: false });
-    Ok(())
 }
 
 /// A program that a key names, or the tool of that name: the real one, where rustup chooses it.
@@ -120,4 +195,15 @@ fn program(text: Option<&Text>, name: &str, cx: &mut Context) -> Result<Arg, Pla
             Ok(name.into())
         }
     }
+}
+
+/// Whether there is no checkout of rust-lang/rust, which is a gap of the plan then. `by` is the stage that names it.
+pub(super) fn checkout_is_missing(path: &Utf8Path, by: &Stage, cx: &mut Context) -> bool {
+    let missing = !cx.facts.exists(&path.join("x.py"));
+    if missing {
+        let named = by.how_to_set("checkout", "DIR");
+        let remedy = format!("`git clone https://github.com/rust-lang/rust`, and name it with {named}");
+        cx.gap(format!("{path} is no checkout of rust: it has no x.py"), remedy);
+    }
+    missing
 }

@@ -2,36 +2,119 @@
 //!
 //! What they print is the stage's output, one file per test.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::{Context, PlanError};
-use crate::pipeline::CommandLine;
-use crate::pipeline::kind::Verify;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Context, Declaration, PlanError, StageKind};
+use crate::pipeline::{Answers, CommandLine, Keys, Text, Words, value};
 use crate::plan::ops::Same;
 use crate::plan::{Arg, Command, Output, Step, Symbol};
 
-pub(super) fn plan(kind: &Verify, cx: &mut Context) -> Result<(), PlanError> {
-    if kind.tests.is_empty() {
-        return Err(cx.invalid("tests", "there is nothing to run: name at least one test"));
-    }
-    let mut taken = BTreeSet::new();
-    for test in &kind.tests {
-        let line = CommandLine::new(&test.run, test.shell, test.env.clone(), test.cwd.clone());
-        let line = line.map_err(|message| cx.invalid(&format!("tests.{}", test.name), message))?;
-        let name = file_name(&test.name, &mut taken);
-        let left = Arg::from(Symbol::Out).join(&format!("{name}.txt"));
-        let command = printing(&line, &name, &left, cx)?;
-        cx.step(Step::command(name.clone(), Command { timeout: test.timeout, ..command }));
-        if let Some(line) = &test.same_as {
-            let base = file_name(&format!("{name}.base"), &mut taken);
-            let right = Arg::from(Symbol::Out).join(&format!("{base}.txt"));
-            let command = printing(line, &base, &right, cx)?;
-            cx.step(Step::command(base, Command { timeout: test.timeout, ..command }));
-            cx.step(Step::op(format!("{name}.same"), Same { left, right, label: test.name.as_str().into() }));
+/// Runs commands that must succeed on the result.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct VerifyKeys {
+    /// What is run. At least one.
+    pub tests: Vec<Test>,
+}
+
+/// One command that must succeed.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Test {
+    /// What it is called. With `for`, the values are added to it: `name[level=3]`.
+    #[serde(deserialize_with = "value::plain")]
+    pub name: String,
+    /// The command: an array of words, or a string that is split into words without a shell.
+    pub run: Words,
+    /// `run` is a script for `sh -eu -c`.
+    #[serde(default)]
+    pub shell: bool,
+    /// Environment, on top of the stage's.
+    #[serde(default)]
+    pub env: BTreeMap<String, Text>,
+    /// Where it runs. Default: an empty directory.
+    pub cwd: Option<Text>,
+    /// How long it may run. Default: the stage's.
+    #[serde(default, deserialize_with = "value::duration")]
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Duration>,
+    /// Another command, usually the same on another build. Both must succeed and print the same.
+    pub same_as: Option<CommandLine>,
+    /// Runs the test once for every combination of values: `for = { level = ["0", "3"] }` and `${level}` in the command.
+    // Expanded when the file is read; here so that the schema has it.
+    #[serde(default, rename = "for")]
+    pub matrix: BTreeMap<String, Vec<Text>>,
+    /// Templates that it is laid on, as a stage can be.
+    // Laid on them when the file is read; here so that the schema has it.
+    #[serde(default)]
+    #[schemars(with = "Option<crate::pipeline::OneOrMore>")]
+    pub like: Vec<String>,
+}
+
+/// Commands that must succeed.
+#[derive(Debug)]
+pub struct Verify {
+    tests: Vec<Trial>,
+}
+
+/// A test whose command is one.
+#[derive(Debug)]
+struct Trial {
+    name: String,
+    line: CommandLine,
+    timeout: Option<Duration>,
+    same_as: Option<CommandLine>,
+}
+
+impl Declaration for VerifyKeys {
+    const NAME: &'static str = "verify";
+    type Parsed = Verify;
+
+    fn parse(self, keys: &mut Keys) -> Option<Verify> {
+        // Items are counted below, and some may be gone.
+        if !keys.is_complete() {
+            return None;
         }
+        keys.check_names("tests", "test", self.tests.iter().map(|test| test.name.as_str()));
+        let mut tests = Vec::new();
+        for (index, Test { name, run, shell, env, cwd, timeout, same_as, .. }) in self.tests.into_iter().enumerate() {
+            let line = keys.command_of("tests", index, (run, shell, env, cwd));
+            tests.extend(line.map(|line| Trial { name, line, timeout, same_as }));
+        }
+        Some(Verify { tests })
     }
-    cx.plan.outputs.push(Output { name: "out".into(), path: Symbol::Out.into(), portable: true, show: false });
-    Ok(())
+}
+
+impl StageKind for Verify {
+    fn answers(&self) -> Answers {
+        Answers { outputs: vec!["out".into()], ..Answers::default() }
+    }
+
+    fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
+        if self.tests.is_empty() {
+            return Err(cx.invalid("tests", "there is nothing to run: name at least one test"));
+        }
+        let mut taken = BTreeSet::new();
+        for test in &self.tests {
+            let name = file_name(&test.name, &mut taken);
+            let left = Arg::from(Symbol::Out).join(&format!("{name}.txt"));
+            let command = printing(&test.line, &name, &left, cx)?;
+            cx.step(Step::command(name.clone(), Command { timeout: test.timeout, ..command }));
+            if let Some(line) = &test.same_as {
+                let base = file_name(&format!("{name}.base"), &mut taken);
+                let right = Arg::from(Symbol::Out).join(&format!("{base}.txt"));
+                let command = printing(line, &base, &right, cx)?;
+                cx.step(Step::command(base, Command { timeout: test.timeout, ..command }));
+                cx.step(Step::op(format!("{name}.same"), Same { left, right, label: test.name.as_str().into() }));
+            }
+        }
+        cx.plan.outputs.push(Output { name: "out".into(), path: Symbol::Out.into(), portable: true, show: false });
+        Ok(())
+    }
 }
 
 fn printing(line: &CommandLine, name: &str, stdout: &Arg, cx: &mut Context) -> Result<Command, PlanError> {

@@ -181,7 +181,7 @@ pub fn compute(
     parts.insert("optbuild".into(), SCHEME.into());
     // Equal stages of different names have records, and outputs, of their own.
     parts.insert("stage".into(), stage.common.name.clone());
-    parts.insert("kind".into(), stage.common.kind.name().into());
+    parts.insert("kind".into(), stage.kind.name.into());
     let secrets = secrets(pipeline);
     for (key, value) in stage.declaration.iter().filter(|(key, _)| !NOT_HASHED.contains(&key.as_str())) {
         let tells = secrets.iter().any(|secret| value.contains(secret));

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::hash::Hasher;
 use super::listing::{self, ListError};
-use crate::fs::glob::Globs;
 use crate::plan::Source;
 use crate::sync::lock;
 
@@ -154,14 +154,20 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
 }
 
 /// What of a tree is not part of it.
-fn without(source: &Source) -> Result<Globs, Trouble> {
+fn without(source: &Source) -> Result<GlobSet, Trouble> {
     globs(source, &source.exclude)
 }
 
-fn globs<S: AsRef<str>>(source: &Source, patterns: &[S]) -> Result<Globs, Trouble> {
-    Globs::new(patterns).map_err(|cause| {
+fn globs<S: AsRef<str>>(source: &Source, patterns: &[S]) -> Result<GlobSet, Trouble> {
+    let refused = |error: globset::Error| {
+        let cause = error.kind().to_string();
         Trouble::Final(SourceError::Pattern { name: source.name.clone(), path: source.path.clone(), cause })
-    })
+    };
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(GlobBuilder::new(pattern.as_ref()).literal_separator(true).build().map_err(refused)?);
+    }
+    set.build().map_err(refused)
 }
 
 /// Files that match a pattern. Directories do not; `dir/**` has the files of one.

@@ -16,17 +16,3 @@ pub fn quote(word: &str) -> String {
 pub fn join<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
     words.into_iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_read_back_as_they_were() {
-        for word in ["", "a", "a b", "it's", "$HOME", "--set=x=1", "a\nb", "\\", "!x", "~", "*", "{a,b}"] {
-            let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quote(word))]).output();
-            assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), word);
-        }
-        assert_eq!(join(["optbuild", "--set=a=b", "a b"]), "optbuild --set=a=b 'a b'");
-    }
-}

@@ -12,8 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::packages::{self, BOLT_RUNTIME, Manager, PROFILE_RUNTIME};
 use super::{Tool, candidates, find, llvm, locate, package_of, rust, version};
 use crate::facts::{Facts, Memory};
-use crate::pipeline::kind::{Pgo, bolt, gather::Method};
-use crate::pipeline::{Kind, Pipeline};
+use crate::pipeline::{Need, Pipeline};
 use crate::plan::{Action, Gap, StagePlan};
 
 /// A tool, library or ability of the machine.
@@ -217,22 +216,16 @@ struct Needs {
 
 impl Needs {
     fn of(pipeline: &Pipeline, all: bool) -> Needs {
-        let stages = |matches: &dyn Fn(&Kind) -> bool| {
-            let on = pipeline.stages.iter().filter(|stage| stage.common.when && matches(&stage.kind));
+        let stages = |need: Need| {
+            let on =
+                pipeline.stages.iter().filter(|stage| stage.common.when && stage.kind.answers.needs.contains(&need));
             let names: Vec<String> = on.map(|stage| stage.common.name.clone()).collect();
             (all || !names.is_empty()).then_some(names)
         };
-        let generates = |pgo: &Option<_>| matches!(pgo, Some(Pgo::Generate));
         Needs {
-            instrumenting_clang: stages(&|kind| match kind {
-                Kind::Cmake(cmake) => generates(&cmake.pgo) || generates(&cmake.cs_pgo),
-                Kind::Bootstrap(bootstrap) => generates(&bootstrap.pgo.llvm),
-                _ => false,
-            }),
-            instrumenting_bolt: stages(
-                &|kind| matches!(kind, Kind::Bolt(kind) if kind.action == bolt::Action::Instrument),
-            ),
-            sampling: stages(&|kind| matches!(kind, Kind::Gather(gather) if gather.method == Method::Sampling)),
+            instrumenting_clang: stages(Need::ClangRuntime),
+            instrumenting_bolt: stages(Need::BoltRuntime),
+            sampling: stages(Need::BranchRecords),
         }
     }
 }
@@ -294,8 +287,8 @@ fn branch_records_row(facts: &Facts, stages: &[String]) -> DoctorRow {
 fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: bool, rows: &mut Vec<DoctorRow>) {
     // The stage-0 compiler of a checkout of rust is called so, too, and its LLVM reads nothing.
     let with_stage_0 = |plan: &&StagePlan| {
-        let kind = pipeline.stage(&plan.stage).map(|stage| &stage.kind);
-        matches!(kind, Some(Kind::Bootstrap(_) | Kind::RustcPerf(_)))
+        let stage = pipeline.stage(&plan.stage);
+        stage.is_some_and(|stage| stage.kind.answers.needs.contains(&Need::RustCheckout))
     };
     let with_rustc = |plan: &&StagePlan| plan.tools.iter().any(|tool| tool.name == "rustc") && !with_stage_0(plan);
     let stages: Vec<String> = plans.iter().filter(with_rustc).map(|plan| plan.stage.clone()).collect();
@@ -366,8 +359,10 @@ fn disk_row(facts: &Facts, needed: u64) -> Option<DoctorRow> {
 
 /// A row for each checkout and library that bootstrap stages use. What is missing is a gap of their plans; here is what is there.
 fn add_checkouts(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], rows: &mut Vec<DoctorRow>) {
-    let bootstrap =
-        |plan: &&StagePlan| pipeline.stage(&plan.stage).is_some_and(|stage| matches!(stage.kind, Kind::Bootstrap(_)));
+    let bootstrap = |plan: &&StagePlan| {
+        let stage = pipeline.stage(&plan.stage);
+        stage.is_some_and(|stage| stage.kind.answers.needs.contains(&Need::RustBuild))
+    };
     let mut checkouts: BTreeMap<&Utf8PathBuf, Vec<String>> = BTreeMap::new();
     for plan in plans.iter().filter(bootstrap) {
         let source = plan.sources.iter().find(|source| source.name == "checkout");

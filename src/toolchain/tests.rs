@@ -238,8 +238,14 @@ fn doctor_compares_memory_with_the_largest_stage() {
     let dir = tempfile::tempdir().unwrap();
     let dir = camino::Utf8Path::from_path(dir.path()).unwrap();
     std::fs::write(dir.join("p.toml"), stages.concat()).unwrap();
-    let options =
-        LoadOptions { set: &[], env: &|_| None, cwd: dir, host: "x86_64-unknown-linux-gnu", incomplete: false };
+    let options = LoadOptions {
+        set: &[],
+        env: &|_| None,
+        cwd: dir,
+        host: "x86_64-unknown-linux-gnu",
+        kinds: &crate::stage::KINDS,
+        incomplete: false,
+    };
     let stages = crate::pipeline::load(&dir.join("p.toml"), &options).unwrap();
     let row = |available: u64, swap: u64| {
         let meminfo = format!("MemAvailable: {} kB\nSwapFree: {} kB\n", available << 20, swap << 20);

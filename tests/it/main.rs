@@ -8,6 +8,7 @@ mod compare {
     mod stages;
     mod support;
 }
+mod fs;
 mod fuzz {
     mod seeds;
     mod support;
@@ -28,6 +29,8 @@ mod op {
     mod bolt;
     mod bootstrap;
     mod files;
+    mod merge;
+    mod merge_fdata;
     mod place;
     mod profile;
     mod profile_checks;
@@ -36,11 +39,13 @@ mod pipeline {
     mod errors;
     mod idle;
     mod load;
+    mod own_kind;
     mod properties;
     mod reference;
     mod shipped;
     mod supply;
     mod support;
+    mod templates;
 }
 mod plan {
     mod bench;
@@ -55,6 +60,7 @@ mod plan {
     mod snapshots;
     mod support;
 }
+mod proc;
 mod process {
     mod runner;
     mod signals;
@@ -64,16 +70,22 @@ mod process {
     mod tree;
 }
 mod profile {
+    mod archive;
     mod bundle;
     mod equal_c;
     mod equal_rust;
+    mod figures;
     mod indexed;
+    mod indexed_parts;
     mod merge;
     mod modes;
     mod mutations;
+    mod raw;
     mod show;
+    mod texts;
     mod tools;
     mod variants;
+    mod watch;
 }
 mod real {
     mod cargo;
@@ -126,6 +138,7 @@ mod state {
     mod fingerprint;
     mod hash;
     mod manifest;
+    mod stage_state;
     mod store;
     mod timing;
     mod workspace;
@@ -134,7 +147,9 @@ mod stream {
     mod damage;
     mod gather;
     mod pids;
+    mod store;
 }
+mod text;
 mod user {
     mod guide;
     mod hints;

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::pipeline::kind::{bolt, leading_output};
-use crate::pipeline::{Kind, OutputRef, Piece, Stage, Text, VarValue};
+use crate::pipeline::{OutputRef, Piece, Stage, Text, VarValue, leading_output};
 use crate::profile::bundle::{Binary, Source};
 use crate::profile::elf::Binary as Sections;
 use crate::profile::elf::Identity;
 use crate::profile::{self, Format};
 use crate::run::project::Project;
+use crate::stage::{StageKind, kind_of};
 use crate::state::fingerprint;
 use crate::state::record::{Record, RecordOutcome};
 use crate::toolchain::version;
@@ -38,8 +38,9 @@ pub(in crate::cli) fn sources(project: &Project, gather: &str) -> Result<Vec<Sou
 
 /// The instrumented build and what it is made from, without gather stages.
 fn builds<'p>(project: &'p Project, gather: &str) -> Vec<&'p Stage> {
-    let Some(Kind::Gather(kind)) = project.pipeline.stage(gather).map(|stage| &stage.kind) else { return Vec::new() };
-    let first = leading_output(&kind.instrumented).unwrap_or_default().iter().map(|output| output.stage.clone());
+    let gathers = project.pipeline.stage(gather).and_then(|stage| stage.kind.answers.gathers.as_ref());
+    let Some(gathers) = gathers else { return Vec::new() };
+    let first = leading_output(&gathers.instrumented).unwrap_or_default().iter().map(|output| output.stage.clone());
     let mut open: Vec<String> = first.collect();
     let mut found = BTreeSet::new();
     while let Some(name) = open.pop() {
@@ -87,7 +88,7 @@ pub(super) struct Origin {
 
 /// Looks at what a recorded profile was made from, as far as it is still there.
 pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Format) -> Result<Origin> {
-    let Kind::Gather(gather) = &stage.kind else { return Ok(Origin::default()) };
+    let Some(gather) = &stage.kind.answers.gathers else { return Ok(Origin::default()) };
     let build = producer(project, record, &gather.instrumented)?;
     let records = build.as_ref().map(|build| records(project, build)).transpose()?.unwrap_or_default();
     let mut origin = Origin {
@@ -103,10 +104,10 @@ pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Form
     }
     // What is sampled is rewritten itself; what is instrumented was made from what is rewritten.
     let rewritten = match &build {
-        Some(build) => match project.pipeline.stage(&build.stage).map(|stage| &stage.kind) {
-            Some(Kind::Bolt(bolt)) if bolt.action == bolt::Action::Instrument => made_from(project, build, &bolt.input),
-            _ => None,
-        },
+        Some(build) => {
+            let kind = project.pipeline.stage(&build.stage).and_then(kind_of);
+            kind.and_then(StageKind::rewrites).and_then(|input| made_from(project, build, input))
+        }
         None => None,
     };
     let rewritten =
@@ -172,7 +173,7 @@ fn place(project: &Project, text: &Text, find: Find) -> Option<Utf8PathBuf> {
 /// A source or a record cannot be read.
 pub(in crate::cli) fn instrumented(project: &Project, gather: &str) -> Result<Option<Utf8PathBuf>> {
     let (Some(state), Some(stage)) = (&project.state, project.pipeline.stage(gather)) else { return Ok(None) };
-    let Kind::Gather(kind) = &stage.kind else { return Ok(None) };
+    let Some(kind) = &stage.kind.answers.gathers else { return Ok(None) };
     let here = sources(project, gather)?;
     for stage in builds(project, gather) {
         let name = &stage.common.name;

@@ -31,7 +31,7 @@ fn merge(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<()> {
 ///
 /// # Errors
 /// Each file is read alone, but not with the others; or the tool cannot do its work, which says nothing about any file.
-pub(in crate::op) fn merge_good(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
+pub fn merge_good(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
     let Some(refusal) = call(job, files, with)? else { return Ok(Vec::new()) };
     let output = job.work.join("some");
     let (mut bad, some) = (Vec::new(), Job { output: &output, ..*job });
@@ -174,6 +174,3 @@ fn telling(complaints: &str) -> impl Iterator<Item = &str> {
     let plain = ["Using legacy profile format", "Using YAML", "Profile from "];
     complaints.lines().filter(move |line| !plain.iter().any(|plain| line.starts_with(plain)))
 }
-
-#[cfg(test)]
-mod tests;

@@ -13,7 +13,7 @@ use crate::profile::{Format, fdata};
 use crate::text::share::Share;
 
 /// What to merge, with what, into which file.
-pub(crate) struct Order<'a> {
+pub struct Order<'a> {
     pub format: Format,
     /// llvm-profdata or merge-fdata.
     pub tool: &'a Utf8Path,

@@ -35,20 +35,22 @@ use crate::state::tools::ToolIdentities;
 /// Changes with what is written, so that everything is compared anew.
 const WRITER: u32 = 2;
 /// After so many merges without the tool, the next one is compared with it again.
-const AGAIN: u64 = 15;
+pub const AGAIN: u64 = 15;
 /// What is read at most besides the largest profile: profiles of many binaries, as of all tests of a project, are llvm-profdata's, which
 /// reads one at a time. In memory a profile takes a few times its size.
 const MORE: u64 = 8 << 20;
 
 /// What would be written. None: that is left to llvm-profdata.
-pub(super) struct OwnWriter(Option<Ready>);
+pub struct OwnWriter(pub Option<Ready>);
 
-struct Ready {
-    profile: Profile,
-    trust: Trust,
+/// What was read, and what is known of the tool.
+pub struct Ready {
+    pub profile: Profile,
+    pub trust: Trust,
 }
 
-fn fits(left: &[Input]) -> Result<bool> {
+/// Whether these files are few and small enough to be read at once.
+pub fn fits(left: &[Input]) -> Result<bool> {
     let sizes =
         left.iter().map(|(path, _)| Ok(fs::metadata(path).with_context(|| format!("cannot read {path}"))?.len()));
     let sizes = sizes.collect::<Result<Vec<u64>>>()?;
@@ -64,7 +66,8 @@ impl OwnWriter {
         OwnWriter::kept_in(cache.as_deref(), order.tool, left)
     }
 
-    fn kept_in(cache: Option<&Utf8Path>, tool: &Utf8Path, left: &[Input]) -> Result<OwnWriter> {
+    /// The same of plain profiles, with what is known kept in this directory.
+    pub fn kept_in(cache: Option<&Utf8Path>, tool: &Utf8Path, left: &[Input]) -> Result<OwnWriter> {
         let Some(cache) = cache else { return Ok(OwnWriter(None)) };
         if !fits(left)? {
             return Ok(OwnWriter(None));
@@ -85,7 +88,8 @@ impl OwnWriter {
         self.write_with(output, Profile::write)
     }
 
-    fn write_with(&self, output: &Utf8Path, write: impl Fn(&Profile, u32) -> Option<Vec<u8>>) -> Result<bool> {
+    /// The same with another writer.
+    pub fn write_with(&self, output: &Utf8Path, write: impl Fn(&Profile, u32) -> Option<Vec<u8>>) -> Result<bool> {
         let Some(Ready { profile, trust }) = &self.0 else { return Ok(false) };
         let Known::Same { version, merges } = trust.known else { return Ok(false) };
         if merges >= AGAIN {
@@ -127,7 +131,7 @@ impl OwnWriter {
 
 /// What is known of a tool and a shape of profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
+pub enum Known {
     Nothing,
     /// In this version of the format the tool writes what optbuild writes; so many merges were done without it since that was seen.
     Same {
@@ -138,14 +142,15 @@ enum Known {
 }
 
 /// The same, and where it is kept: the first line is `same VERSION MERGES` or `different`, the second the shape for people.
-struct Trust {
-    file: Utf8PathBuf,
-    shape: String,
-    known: Known,
+pub struct Trust {
+    pub file: Utf8PathBuf,
+    pub shape: String,
+    pub known: Known,
 }
 
 impl Trust {
-    fn kept_in(cache: &Utf8Path, tool: &str, shape: &str) -> Trust {
+    /// What is known, as it is kept in this directory.
+    pub fn kept_in(cache: &Utf8Path, tool: &str, shape: &str) -> Trust {
         let name = |text: &str| blake3::hash(text.as_bytes()).to_hex()[..20].to_owned();
         let file = cache.join("llvm-profdata").join(name(tool)).join(name(shape));
         let text = fs::read_to_string(&file).unwrap_or_default();
@@ -161,8 +166,9 @@ impl Trust {
         Trust { file, shape: shape.to_owned(), known }
     }
 
-    /// Where it cannot be written, the next merge compares again. A merge at the same time may be forgotten by the count.
-    fn keep(&self, known: Known) {
+    /// Keeps what is known now. Where it cannot be written, the next merge compares again. A merge at the same time may be forgotten by
+    /// the count.
+    pub fn keep(&self, known: Known) {
         let first = match known {
             Known::Same { version, merges } => format!("same {version} {merges}"),
             Known::Different => "different".into(),
@@ -185,7 +191,7 @@ fn cache() -> Option<Utf8PathBuf> {
 }
 
 /// What a tool is, and who writes here. None: it cannot be told whether it changes.
-fn identity(cache: &Utf8Path, tool: &Utf8Path) -> Option<String> {
+pub fn identity(cache: &Utf8Path, tool: &Utf8Path) -> Option<String> {
     let path = Utf8PathBuf::from_path_buf(fs::canonicalize(which::which(tool).ok()?).ok()?).ok()?;
     // A script or a program of another name may start one tool today and another one tomorrow.
     let named = path.file_name().is_some_and(|name| name.starts_with("llvm-profdata"));
@@ -201,114 +207,4 @@ fn identity(cache: &Utf8Path, tool: &Utf8Path) -> Option<String> {
         tracing::debug!("what {tool} is was not kept: {error:#}");
     }
     Some(format!("{WRITER} {} {identity}", env!("CARGO_PKG_VERSION")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TOOL: &str = "/usr/lib/llvm-22/bin/llvm-profdata";
-
-    fn temporary() -> (tempfile::TempDir, Utf8PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = Utf8Path::from_path(dir.path()).unwrap().to_owned();
-        (dir, path)
-    }
-
-    #[test]
-    fn profiles_of_many_binaries_are_not_read_at_once() {
-        let (_dir, dir) = temporary();
-        let files = |sizes: &[u64]| -> Vec<Input> {
-            let sized = sizes.iter().enumerate().map(|(number, size)| {
-                let path = dir.join(number.to_string());
-                fs::File::create(&path).unwrap().set_len(*size).unwrap();
-                (path, 1)
-            });
-            sized.collect()
-        };
-        assert!(fits(&files(&[1 << 30])).unwrap(), "one of any size");
-        assert!(fits(&files(&[30 << 20, 5 << 20, 3 << 20])).unwrap());
-        assert!(!fits(&files(&[30 << 20, 5 << 20, 4 << 20])).unwrap());
-        assert!(!fits(&files(&[2 << 20; 150])).unwrap());
-    }
-
-    #[test]
-    fn what_was_seen_is_known_of_the_very_same_tool_only() {
-        let (_dir, dir) = temporary();
-        let tool = dir.join("llvm-profdata-99");
-        let write = |content: &str| {
-            fs::write(&tool, content).unwrap();
-            fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        };
-        let trust = |shape: &str| Trust::kept_in(&dir, &identity(&dir, &tool).unwrap(), shape);
-        let same = Known::Same { version: 13, merges: 3 };
-        write("\x7fELF 1");
-        assert_eq!(trust("a").known, Known::Nothing);
-        trust("a").keep(same);
-        trust("b").keep(Known::Different);
-        assert_eq!([trust("a").known, trust("b").known, trust("c").known], [same, Known::Different, Known::Nothing]);
-        // Another content, in the same place and of the same size.
-        write("\x7fELF 2");
-        assert_eq!(trust("a").known, Known::Nothing);
-        // The old one again, whatever its times are.
-        write("\x7fELF 1");
-        assert_eq!(trust("a").known, same);
-        write("#!/bin/sh");
-        assert_eq!(identity(&dir, &tool), None);
-        // A damaged note is none.
-        write("\x7fELF 1");
-        fs::write(trust("a").file, "same 13\n").unwrap();
-        assert_eq!(trust("a").known, Known::Nothing);
-    }
-
-    /// One of the files in which something is kept.
-    fn trust_file(cache: &Utf8Path) -> Utf8PathBuf {
-        crate::profile::find(&cache.join("llvm-profdata"), |_| true).unwrap().remove(0).path
-    }
-
-    /// A writer that errs is found out before its profile is used, for one wrong bit of a count; then the tool is asked.
-    #[test]
-    fn a_wrong_profile_is_not_used() {
-        let (_dir, dir) = temporary();
-        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/profraw/version-9");
-        let left = [(Utf8Path::new(fixtures).join("1.profraw"), 1)];
-        let output = dir.join("out");
-        let known = || fs::read_to_string(trust_file(&dir)).unwrap().lines().next().unwrap().to_owned();
-        let own = || OwnWriter::kept_in(Some(&dir), TOOL.into(), &left).unwrap();
-        let trust = own().0.unwrap().trust;
-        assert_eq!(trust.known, Known::Nothing);
-        assert!(!own().write(&output).unwrap(), "it is not known yet");
-        trust.keep(Known::Same { version: 11, merges: 0 });
-        assert!(own().write(&output).unwrap());
-        assert_eq!(known(), "same 11 1");
-        let good = fs::read(&output).unwrap();
-        let flip = |at: usize| {
-            move |profile: &Profile, version: u32| {
-                let mut bytes = profile.write(version)?;
-                bytes[at] ^= 1;
-                Some(bytes)
-            }
-        };
-        for at in (0..good.len()).step_by(good.len() / 3) {
-            assert!(!own().write_with(&output, flip(at)).unwrap(), "byte {at} of {}", good.len());
-        }
-        assert!(!own().write_with(&output, |profile, _| profile.write(12)).unwrap(), "another version");
-        assert_eq!(known(), "same 11 1");
-
-        // It is compared again after so many merges, and not before.
-        for merges in 1..AGAIN {
-            assert!(own().write(&output).unwrap(), "{merges}");
-        }
-        assert!(!own().write(&output).unwrap());
-        // What the tool writes is the same, is not, is the same.
-        fs::write(&output, &good).unwrap();
-        own().compare(&output).unwrap();
-        assert_eq!(known(), "same 11 0");
-        let mut other = good.clone();
-        other[200] ^= 1;
-        fs::write(&output, &other).unwrap();
-        own().compare(&output).unwrap();
-        assert_eq!(known(), "different");
-        assert!(own().0.is_none());
-    }
 }

@@ -19,7 +19,7 @@ use crate::toolchain::{formats, version};
 
 /// What a tool is called with besides the files.
 #[derive(Clone, Copy)]
-pub(in crate::op) struct Job<'a> {
+pub struct Job<'a> {
     pub tool: &'a Utf8Path,
     /// For lists of files.
     pub work: &'a Utf8Path,
@@ -41,7 +41,7 @@ impl<'a> Job<'a> {
 }
 
 /// What one call of llvm-profdata gets at most: files and bytes. One file may be larger.
-const BATCH: (usize, u64) = (4096, 8 << 30);
+pub const BATCH: (usize, u64) = (4096, 8 << 30);
 /// So many files llvm-profdata merges in one thread: what it makes of a few should not depend on how many it has.
 const FEW: usize = 32;
 
@@ -51,7 +51,8 @@ pub(in crate::op) fn profdata(job: &Job, files: &[Input], with: &[Utf8PathBuf]) 
     in_batches(job, files, with, BATCH)
 }
 
-fn in_batches(job: &Job, files: &[Input], with: &[Utf8PathBuf], limit: (usize, u64)) -> Result<Vec<Reason>> {
+/// The same with another limit for one call.
+pub fn in_batches(job: &Job, files: &[Input], with: &[Utf8PathBuf], limit: (usize, u64)) -> Result<Vec<Reason>> {
     let batches = batches(files, limit)?;
     if batches.len() <= 1 {
         return one_call(job, files, with);
@@ -74,7 +75,8 @@ fn in_batches(job: &Job, files: &[Input], with: &[Utf8PathBuf], limit: (usize, u
     Ok(reasons)
 }
 
-fn batches(files: &[Input], (most, most_bytes): (usize, u64)) -> Result<Vec<&[Input]>> {
+/// The files of each call: at most so many, and so many bytes.
+pub fn batches(files: &[Input], (most, most_bytes): (usize, u64)) -> Result<Vec<&[Input]>> {
     let (mut batches, mut begin, mut bytes) = (Vec::new(), 0, 0u64);
     for (number, (path, _)) in files.iter().enumerate() {
         let size = fs::metadata(path).with_context(|| format!("cannot read {path}"))?.len();
@@ -208,7 +210,7 @@ pub(crate) fn list(tool: &Utf8Path, profile: &Utf8Path, level: Level, each: impl
 }
 
 /// What the tool says it can read, if it complains about the version of a profile.
-pub(super) fn version_complaint(complaints: &str, version: u32) -> Option<String> {
+pub fn version_complaint(complaints: &str, version: u32) -> Option<String> {
     if let Some((_, rest)) = complaints.split_once("expected version = ") {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         let llvm = digits.parse().map(|version| format!(" ({})", formats::raw_in_words(version))).unwrap_or_default();
@@ -273,49 +275,4 @@ pub(super) fn pass_on(complaints: &str) {
 fn first_line(text: &str) -> &str {
     let error = text.lines().find(|line| line.starts_with("error:"));
     error.or(text.lines().next()).unwrap_or("it did not say why")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_files_are_merged_in_several_calls() {
-        let dir = tempfile::tempdir().unwrap();
-        let work = Utf8Path::from_path(dir.path()).unwrap();
-        let tool = Utf8Path::new("/usr/lib/llvm-22/bin/llvm-profdata");
-        let fixtures = Utf8PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/profraw/32-bit"));
-        let mut files: Vec<Input> = [1, 2, 3].map(|name| (fixtures.join(format!("{name}.profraw")), name)).to_vec();
-        let merged = |files: &[Input], limit| {
-            let output = work.join("out");
-            let job = Job::simple(tool, work, &output);
-            let reasons = in_batches(&job, files, &[], limit).unwrap();
-            (fs::read(&output).unwrap(), reasons)
-        };
-        let (at_once, _) = merged(&files, BATCH);
-        assert!(merged(&files, (2, u64::MAX)).0 == at_once);
-        // Each is 272 bytes long.
-        assert_eq!(batches(&files, (9, 600)).unwrap().iter().map(|batch| batch.len()).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(batches(&files, (9, 100)).unwrap().len(), 3);
-        assert!(merged(&files, (9, 100)).0 == at_once);
-        // A batch in which none is good is no reason to give up the others.
-        let bad = work.join("bad.profraw");
-        fs::write(&bad, &fs::read(&files[0].0).unwrap()[..100]).unwrap();
-        files.push((bad.clone(), 1));
-        let (without, reasons) = merged(&files, (3, u64::MAX));
-        assert!(without == at_once);
-        assert_eq!(reasons.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&bad]);
-    }
-
-    #[test]
-    fn both_forms_of_the_version_complaint() {
-        // LLVM 22, and LLVM 13 and older.
-        let new = "warning: a.profraw: raw profile version mismatch: Profile uses raw profile format version = 9; expected \
-                   version = 10\nPLEASE update this tool";
-        assert_eq!(version_complaint(new, 9).as_deref(), Some("reads version 10 (LLVM 19 to 22)"));
-        let old =
-            "warning: a.profraw: unsupported instrumentation profile format version\nerror: no profile can be merged";
-        assert_eq!(version_complaint(old, 9).as_deref(), Some("does not read version 9"));
-        assert_eq!(version_complaint("warning: a: file header is corrupt", 9), None);
-    }
 }

@@ -127,7 +127,7 @@ pub(super) const QUARANTINE: &str = "quarantine";
 const KEPT: u64 = 64 << 20;
 
 /// Room that is left.
-pub(super) struct Room(Mutex<u64>);
+pub struct Room(Mutex<u64>);
 
 impl Room {
     /// The room without what earlier runs have left below the directory of workloads that count.
@@ -162,28 +162,4 @@ fn bytes(dir: &Utf8Path) -> u64 {
     let files = WalkDir::new(dir).into_iter().flatten().filter(|entry| entry.file_type().is_file());
     let profiles = files.filter(|entry| entry.path().extension().is_none_or(|extension| extension != "reason"));
     profiles.filter_map(|entry| entry.metadata().map_err(io::Error::from).ok()).map(|file| file.len()).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_limit_for_all_runs() {
-        let temporary = tempfile::tempdir().unwrap();
-        let committed = Utf8Path::from_path(temporary.path()).unwrap();
-        for (name, bytes) in [("a/quarantine/x", 100), ("a/quarantine/x.reason", 7), ("b/quarantine/y", 50), ("b/z", 9)]
-        {
-            let path = committed.join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, vec![0; bytes]).unwrap();
-        }
-        // A quarter of 1,000, of which 150 are taken.
-        let room = Room::new(committed, 1000).unwrap();
-        assert!(!room.take(101) && room.take(60) && !room.take(41) && room.take(40) && !room.take(1));
-        room.give_back(60);
-        assert!(room.take(60) && !room.take(1));
-        let room = Room::new(&committed.join("none"), 1 << 40).unwrap();
-        assert!(room.take(64 << 20) && !room.take(1));
-    }
 }

@@ -4,9 +4,9 @@
 //! attempt. Unaware of how workloads run, and of what becomes of the sums.
 
 mod attempt;
-mod budget;
+pub mod budget;
 mod partial;
-pub(super) mod store;
+pub mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufRead, Write};

@@ -18,7 +18,7 @@ use crate::profile::Format;
 use crate::profile::raw::Sum;
 
 /// In a workload's directory: its sum. A directory with the files that follow.
-pub(in crate::op) const SUM: &str = "sum";
+pub const SUM: &str = "sum";
 /// What was added up here.
 pub(super) const SAVED: &str = "profile.sum";
 const COUNTS: &str = "counts.json";
@@ -31,7 +31,7 @@ const APART: usize = 32;
 /// How many profiles became a sum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::op) struct Counts {
+pub struct Counts {
     pub files: u64,
     pub bytes: u64,
     pub merged: u64,
@@ -85,8 +85,8 @@ impl Counts {
     }
 }
 
-/// What a tool has merged.
-pub(super) fn rest_name(format: Format) -> &'static str {
+/// The name of the file with what a tool has merged.
+pub fn rest_name(format: Format) -> &'static str {
     match format {
         Format::Profdata => "rest.profdata",
         Format::Fdata => "rest.fdata",
@@ -94,7 +94,7 @@ pub(super) fn rest_name(format: Format) -> &'static str {
 }
 
 /// The sums that count.
-pub(in crate::op) struct Parts {
+pub struct Parts {
     dirs: Vec<Utf8PathBuf>,
     /// The names of the workloads whose sums stand alone.
     alone: Vec<String>,
@@ -191,7 +191,7 @@ impl Parts {
 ///
 /// # Errors
 /// It cannot be removed.
-pub(super) fn sweep(committed: &Utf8Path) -> Result<()> {
+pub fn sweep(committed: &Utf8Path) -> Result<()> {
     disk::make_dir(committed)?;
     disk::sweep(committed)?;
     // The sum of a workload is removed where it stands.
@@ -208,7 +208,7 @@ pub(super) fn sweep(committed: &Utf8Path) -> Result<()> {
 ///
 /// # Errors
 /// Something cannot be read or written. Then the sums count as before.
-pub(super) fn absorb(committed: &Utf8Path, format: Format, tool: &Utf8Path, bytes: u64) -> Result<()> {
+pub fn absorb(committed: &Utf8Path, format: Format, tool: &Utf8Path, bytes: u64) -> Result<()> {
     let parts = Parts::find(committed)?;
     if parts.alone.len() < 2 || (parts.alone.len() < APART && parts.bytes() < bytes) {
         return Ok(());
@@ -252,6 +252,3 @@ fn clean(committed: &Utf8Path, parts: &Parts) -> Result<()> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -166,6 +166,3 @@ impl<R: Read> Read for Counted<R> {
         Ok(got)
     }
 }
-
-#[cfg(test)]
-mod tests;

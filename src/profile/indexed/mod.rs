@@ -12,7 +12,7 @@
 //! written is read back by [`check`], which shares no code with the writer but the list of parts. Unaware of tools.
 
 mod check;
-mod names;
+pub mod names;
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasherDefault;
@@ -34,14 +34,15 @@ const SECOND_LEVEL: (u64, u64) = (1 << 60, 1 << 57);
 /// Raw profiles that have no function in common, ready to be written.
 pub struct Profile {
     wholes: Vec<Whole>,
-    functions: Vec<Function>,
+    /// In the order of their raw profiles.
+    pub functions: Vec<Function>,
     names: Vec<Names>,
     flags: u64,
     ids: Vec<Vec<u8>>,
 }
 
 /// A record of one of the raw profiles.
-struct Function {
+pub struct Function {
     /// The hash of its name.
     name: u64,
     whole: usize,
@@ -201,7 +202,7 @@ impl Profile {
     }
 
     /// The hash of a function's structure, and its counters.
-    fn counts(&self, function: &Function) -> (u64, &[u8]) {
+    pub fn counts(&self, function: &Function) -> (u64, &[u8]) {
         let whole = &self.wholes[function.whole];
         let (layout, record) = (whole.template.sections.layout, whole.template.record(function.record));
         let at = whole.template.sections.counters_of(record, function.record);
@@ -384,7 +385,7 @@ fn final_buckets(items: usize) -> usize {
 
 /// Which items are in each bucket and in which order, when they were inserted as they stand here: an item comes before those
 /// that are in its bucket, and growing turns the order around.
-fn buckets(hashes: &[u64]) -> Vec<Vec<usize>> {
+pub fn buckets(hashes: &[u64]) -> Vec<Vec<usize>> {
     let mut table = Buckets { heads: vec![NONE; FIRST_BUCKETS], next: vec![NONE; hashes.len()] };
     for item in 0..hashes.len() {
         if 4 * (item + 1) >= 3 * table.heads.len() {
@@ -424,33 +425,6 @@ impl Buckets {
                 self.insert(item as usize, hashes);
                 item = next;
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn few_items() {
-        assert_eq!(buckets(&[]), [Vec::<usize>::new()]);
-        // Put at the front, and turned around when 64 buckets become one.
-        assert_eq!(buckets(&[64, 128]), [vec![0, 1]]);
-        // From two of 64 buckets into one of 8, the lower first: it is behind then.
-        assert_eq!(buckets(&[8, 16, 3]), [vec![1, 0], vec![], vec![], vec![2], vec![], vec![], vec![], vec![]]);
-    }
-
-    #[test]
-    fn every_item_is_in_its_bucket() {
-        let hashes: Vec<u64> = (0..1000u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7).collect();
-        let buckets = buckets(&hashes);
-        assert_eq!(buckets.len(), 2048);
-        let mut all: Vec<usize> = buckets.concat();
-        all.sort();
-        assert!(all.into_iter().eq(0..1000));
-        for (number, bucket) in buckets.iter().enumerate() {
-            assert!(bucket.iter().all(|item| hashes[*item] % 2048 == number as u64));
         }
     }
 }

@@ -100,31 +100,3 @@ fn number(rest: &mut &[u8]) -> Option<u64> {
     }
     None
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_and_packed_parts() {
-        // Packed by Python's zlib: `b`, the separator, `cc`.
-        let mut packed = vec![1, 0, b'a', 0, 0];
-        let part: &[u8] = &[0x78, 0x9c, 0x4b, 0x62, 0x4c, 0x4e, 0x06, 0x00, 0x02, 0xb8, 0x01, 0x2a];
-        packed.extend([4, part.len() as u8]);
-        packed.extend(part);
-        let names = Names::decode(&packed).unwrap();
-        // The first eight bytes of what `md5sum` says.
-        for (hash, name) in [("0cc175b9c0f1b6a8", "a"), ("92eb5ffee6ae2fec", "b"), ("e0323a9039add297", "cc")] {
-            let hash = u64::from_str_radix(hash, 16).unwrap().swap_bytes();
-            assert_eq!(names.get(hash), Some(name.as_bytes()));
-        }
-        assert_eq!(names.bytes(), 1 + 4);
-    }
-
-    #[test]
-    fn damaged_ones() {
-        for bytes in [&[5, 0, b'a'][..], &[1, 200], &[0x80; 20], &[2, 0, b'a', 1], &[9, 3, 1, 2, 3]] {
-            assert!(Names::decode(bytes).is_err(), "{bytes:?}");
-        }
-    }
-}

@@ -282,39 +282,3 @@ impl Sections {
         signature
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header(words: &[u64]) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        bytes
-    }
-
-    #[test]
-    fn sections_lie_behind_each_other() {
-        // One id of 24 bytes, 2 records, 3 counters, 5 bytes of names.
-        let head = header(&[8 | 1 << 56, 24, 2, 0, 3, 0, 5, 77, 99, 1]);
-        let sections = Sections::parse(&head, 1000).unwrap();
-        assert_eq!((sections.records_at, sections.counters_at), (88 + 24, 88 + 24 + 96));
-        assert_eq!((sections.names_at, sections.values_at), (232, 240));
-        assert_eq!(sections.counters_delta, 77);
-        assert!(matches!(Sections::parse(&head, 239), Err(Refusal::Damaged(_))));
-        let other = header(&[8 | 1 << 56, 24, 2, 0, 3, 0, 5, 77, 1234, 1]);
-        assert_eq!(sections.signature(&head), sections.signature(&other));
-    }
-
-    #[test]
-    fn what_is_not_known_is_not_guessed() {
-        for version in
-            [7, 11, 9 | 1 << 62, 10 | 1 << 59, 10 | 1 << 61, 10 | 1 << 54, 10 | 1 << 60, 10 | 1 << 63, 8 | 1 << 60]
-        {
-            let head = header(&[version, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
-            assert!(matches!(Sections::parse(&head, 1000), Err(Refusal::Unknown(_))), "{version:x}");
-        }
-        let huge = header(&[8, u64::MAX - 7, u64::MAX, 0, 1 << 61, 0, 0, 0, 0, 1]);
-        assert!(matches!(Sections::parse(&huge, 1000), Err(Refusal::Damaged(_))));
-    }
-}

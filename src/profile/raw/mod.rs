@@ -11,7 +11,7 @@
 //! | `store` | sums on disk |
 
 mod group;
-pub(super) mod layout;
+pub mod layout;
 pub(super) mod read;
 mod store;
 
@@ -263,6 +263,3 @@ pub fn fold_weighted(files: &[Input], work: &Utf8Path, threads: usize) -> Result
     (folded.left, folded.weights) = left.into_iter().map(|(_, path, weight)| (path, weight)).unzip();
     Ok(folded)
 }
-
-#[cfg(test)]
-mod tests;

@@ -30,9 +30,10 @@ use crate::proc::lifetime::{self, Moment};
 use crate::proc::open_files::OpenFiles;
 use changes::Changes;
 
-/// How soon a file of a living process is looked at again, at first and at most.
+/// How soon a file of a living process is looked at again at first.
 const FIRST_LOOK: Duration = Duration::from_micros(500);
-const LAST_LOOK: Duration = Duration::from_millis(100);
+/// The longest time until a file of a living process is looked at again.
+pub const LAST_LOOK: Duration = Duration::from_millis(100);
 /// Between two walks through everything, for changes that the kernel did not tell.
 const WALK: Duration = Duration::from_secs(1);
 /// The same where the kernel tells of no changes.
@@ -372,7 +373,7 @@ const LARGEST_PID: u64 = 1 << 22;
 
 /// Whether a process that a file is named after may have written it and lives. `name` is the path below the watched directory,
 /// in which only processes write that began after `since`. False where the name tells of no process.
-fn may_be_written(name: &Utf8Path, file: &Metadata, since: Moment) -> io::Result<bool> {
+pub fn may_be_written(name: &Utf8Path, file: &Metadata, since: Moment) -> io::Result<bool> {
     let (modified, tick) = (Moment::at(file.modified()?), lifetime::tick());
     // A process that began after the file was written only has the id of the one that wrote it, and one that is older
     // than the attempt only has the number: small ones stand in names for other reasons, and a namespace has ids of its
@@ -382,7 +383,7 @@ fn may_be_written(name: &Utf8Path, file: &Metadata, since: Moment) -> io::Result
 }
 
 /// The numbers at the end of the file's name, as in `%m_%p.profraw`, and of directories', as in `prof-%p/default.profraw`.
-fn numbers(name: &Utf8Path) -> impl Iterator<Item = u32> {
+pub fn numbers(name: &Utf8Path) -> impl Iterator<Item = u32> {
     let dirs = name.ancestors().skip(1).filter_map(Utf8Path::file_name);
     name.file_stem().into_iter().chain(dirs).filter_map(last_number)
 }
@@ -406,6 +407,3 @@ impl FileNames {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

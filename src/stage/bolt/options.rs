@@ -1,7 +1,7 @@
 //! llvm-bolt's options: the default set, as far as an llvm-bolt knows it, and what the declaration says instead or besides.
 
+use super::Options;
 use crate::pipeline::Text;
-use crate::pipeline::kind::Bolt;
 use crate::plan::{Arg, Part};
 use crate::stage::{Context, PlanError};
 
@@ -20,21 +20,20 @@ const OPTIMIZE: [(&str, &str); 9] = [
 ];
 
 /// For instrumenting there is no default set: what is needed is not an option.
-pub(super) fn instrument(kind: &Bolt, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
-    let declared = kind.options.as_deref().unwrap_or_default();
-    texts(declared.iter().chain(&kind.extra_options), cx)
+pub(super) fn instrument(declared: &Options, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
+    let (Options::Own(options) | Options::More(options)) = declared;
+    texts(options, cx)
 }
 
-pub(super) fn optimize(kind: &Bolt, cx: &mut Context, bolt: &Arg) -> Result<Vec<Arg>, PlanError> {
-    let mut options = match &kind.options {
-        Some(options) => texts(options.iter(), cx)?,
-        None => {
-            let (options, notes) = defaults(help(cx, bolt).as_deref(), cx.facts.host().starts_with("aarch64"));
-            notes.into_iter().for_each(|note| cx.note(note));
-            options.into_iter().map(Arg::from).collect()
-        }
+pub(super) fn optimize(declared: &Options, cx: &mut Context, bolt: &Arg) -> Result<Vec<Arg>, PlanError> {
+    let more = match declared {
+        Options::Own(options) => return texts(options, cx),
+        Options::More(options) => options,
     };
-    options.extend(texts(kind.extra_options.iter(), cx)?);
+    let (options, notes) = defaults(help(cx, bolt).as_deref(), cx.facts.host().starts_with("aarch64"));
+    notes.into_iter().for_each(|note| cx.note(note));
+    let mut options: Vec<Arg> = options.into_iter().map(Arg::from).collect();
+    options.extend(texts(more, cx)?);
     Ok(options)
 }
 
@@ -48,8 +47,8 @@ pub(super) fn infer_stale_profile(cx: &mut Context, bolt: &Arg) -> Option<Arg> {
     Some(OPTION.into())
 }
 
-fn texts<'t>(texts: impl Iterator<Item = &'t Text>, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
-    texts.map(|text| cx.arg(text)).collect()
+fn texts(texts: &[Text], cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
+    texts.iter().map(|text| cx.arg(text)).collect()
 }
 
 /// What this llvm-bolt says of its options, the ones for developers as well.

@@ -5,9 +5,6 @@
 //! string (`"rust-profile-use"`), and each key of the configuration stands as a string beside its field. Unaware of stages.
 
 mod declared;
-mod llvm;
-
-pub(super) use llvm::major as llvm_major;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
@@ -37,7 +34,7 @@ pub(super) struct Checkout {
     /// Of the LLVM in it, if that is there.
     pub llvm_major: Option<u64>,
     /// Of an LLVM that stands outside, if that is known.
-    pub oldest_llvm: Option<llvm::Oldest>,
+    pub oldest_llvm: Option<Oldest>,
     /// The last entry of the change tracker: a configuration that names it has seen all changes.
     pub last_change: Option<String>,
     flags: Option<String>,
@@ -82,7 +79,7 @@ impl Checkout {
             channel: read("src/ci/channel").map(|text| text.trim().to_string()),
             git: facts.exists(&path.join(".git")),
             llvm_major: llvm_major(facts, path),
-            oldest_llvm: llvm::oldest(facts, path),
+            oldest_llvm: oldest_llvm(facts, path),
             last_change: tracker.as_deref().and_then(last_change),
             flags: FLAGS.iter().find_map(|below| read(below)),
             config,
@@ -226,4 +223,39 @@ fn last_change(tracker: &str) -> Option<String> {
     let numbers = tracker.lines().filter_map(|line| line.trim().strip_prefix("change_id:"));
     let last = numbers.rev().find_map(|text| text.trim().trim_end_matches(',').parse::<u64>().ok())?;
     Some(last.to_string())
+}
+
+const LLVM: &str = "src/llvm-project";
+/// Where x.py asks `llvm-config`: since July 2023, since February 2023, and before.
+const CHECKS: [&str; 3] =
+    ["src/bootstrap/src/core/build_steps/llvm.rs", "src/bootstrap/llvm.rs", "src/bootstrap/native.rs"];
+
+/// The oldest LLVM that x.py takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Oldest {
+    pub major: u64,
+    /// Which of the checkout's files says so.
+    pub file: &'static str,
+}
+
+/// Which LLVM is in a checkout. CMake's file has a line `set(LLVM_VERSION_MAJOR 19)`; it moved with LLVM 19.
+pub(super) fn llvm_major(facts: &Facts, path: &Utf8Path) -> Option<u64> {
+    let files = ["cmake/Modules/LLVMVersion.cmake", "llvm/CMakeLists.txt"];
+    files.iter().find_map(|file| {
+        let text = facts.read(&path.join(LLVM).join(file))?;
+        let line = text.lines().find_map(|line| line.trim().strip_prefix("set(LLVM_VERSION_MAJOR "))?;
+        line.trim_end_matches(')').trim().parse().ok()
+    })
+}
+
+/// Which LLVM x.py takes at least. What it says of another one has been the same for as long as there is BOLT:
+/// `bad LLVM version: …, need >=18`, once with `.0` behind it.
+fn oldest_llvm(facts: &Facts, path: &Utf8Path) -> Option<Oldest> {
+    CHECKS.iter().find_map(|file| {
+        let text = facts.read(&path.join(file))?;
+        let (_, message) = text.split_once("bad LLVM version")?;
+        let (_, needed) = message.lines().next()?.split_once("need >=")?;
+        let digits: String = needed.chars().take_while(char::is_ascii_digit).collect();
+        Some(Oldest { major: digits.parse().ok()?, file })
+    })
 }

@@ -1,8 +1,7 @@
 //! The command line of `x.py`, and its environment.
 
 use super::checkout::Spelling;
-use super::{Context, PlanError, Xpy, profiles};
-use crate::pipeline::kind::{BootstrapCommand, Pgo};
+use super::{BootstrapCommand, Context, Pgo, PlanError, Xpy, profiles};
 use crate::plan::{Arg, Command, Symbol};
 
 /// What a build to try something out has no use for, as rust-lang/rust's own do.

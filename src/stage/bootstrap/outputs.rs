@@ -1,9 +1,8 @@
 //! What happens in the build directory before `x.py` runs, and what is captured of it when it is done: the next stage changes it.
 
 use super::config::Config;
-use super::{Context, PlanError, Xpy, checkout, settings};
+use super::{Bootstrap, BootstrapCommand, Context, Pgo, PlanError, Xpy, checkout, settings};
 use crate::pipeline::Text;
-use crate::pipeline::kind::{Bootstrap, BootstrapCommand, Pgo};
 use crate::plan::ops::{Capture, CheckLto, ClearIfChanged, Metrics, PutInPlace, Restore};
 use crate::plan::{Arg, Output, Step, Symbol};
 
@@ -200,7 +199,7 @@ fn output(xpy: &Xpy, cx: &mut Context, name: &str, path: Arg) {
 }
 
 /// Where an output stands in the stage's `out`. A name that has a hash or a version in it is a pattern (see [`crate::fs::pattern`]).
-pub(in super::super) fn below_out(kind: &Bootstrap, output: &str, cx: &mut Context) -> Option<String> {
+pub(super) fn below_out(kind: &Bootstrap, output: &str, cx: &mut Context) -> Option<String> {
     let checkout = cx.arg(&kind.checkout).ok().and_then(|arg| cx.known_path(&arg))?;
     let host =
         kind.host.as_ref().and_then(|text| text.as_literal()).map_or_else(|| cx.facts.host(), |host| host.into());

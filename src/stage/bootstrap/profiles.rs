@@ -1,10 +1,10 @@
 //! Who reads the profiles of a toolchain, and so who merges them: rustc's own LLVM those of what rustc compiles, the machine's clang those of
 //! LLVM. A profile that its reader cannot read is at most a warning to it.
 
-use super::compilers::{self, bindir};
-use super::{Context, PlanError, Xpy, below_out, given};
+use super::needs::{bindir, clang};
+use super::outputs::below_out;
+use super::{Bootstrap, BootstrapCommand, Context, Pgo, PlanError, Xpy, given};
 use crate::pipeline::OutputRef;
-use crate::pipeline::kind::{Bootstrap, BootstrapCommand, Pgo};
 use crate::plan::ops::{CheckProfile, CheckProfileUse};
 use crate::plan::{Arg, Late, Part, Step, Symbol};
 use crate::toolchain::{formats, llvm};
@@ -98,22 +98,14 @@ pub(super) fn count(used: &[Used], xpy: &Xpy, cx: &mut Context) -> Result<(), Pl
 }
 
 /// Who merges the profiles that an instrumented build of the stage `name` writes.
-pub(in super::super) fn merge_tool(kind: &Bootstrap, name: &str, cx: &mut Context) -> Result<Arg, PlanError> {
+pub(super) fn merge_tool(kind: &Bootstrap, name: &str, cx: &mut Context) -> Result<Arg, PlanError> {
     let found = if kind.pgo.llvm == Some(Pgo::Generate) {
-        compilers::clang(kind, cx)
-            .and_then(|(clang, _)| llvm::profdata_for_clang(cx.facts, &clang))
-            .map(|tool| tool.path)
+        clang(kind, cx).and_then(|(clang, _)| llvm::profdata_for_clang(cx.facts, &clang)).map(|tool| tool.path)
     } else if let Some(llvm_config) = given(kind.external_llvm(), cx)? {
         let path = cx.known_path(&llvm_config).unwrap_or_default();
         bindir(&path, cx).map(|dir| dir.join("llvm-profdata"))
     } else {
         return Ok(Arg::part(Part::Late(Late::Path(OutputRef { stage: name.into(), output: "profdata".into() }))));
     };
-    Ok(match found {
-        Ok(path) => cx.tool_at("llvm-profdata", path),
-        Err(gap) => {
-            cx.gap(gap.what, gap.remedy);
-            "llvm-profdata".into()
-        }
-    })
+    Ok(cx.tool_or_gap("llvm-profdata", found))
 }

@@ -3,8 +3,7 @@
 //! Unaware of how the file is written.
 
 use super::config::{Config, list, string};
-use super::{Context, PlanError, Xpy};
-use crate::pipeline::kind::{BootstrapCommand, Pgo, Setting};
+use super::{BootstrapCommand, Context, Pgo, PlanError, Setting, Xpy};
 use crate::plan::Arg;
 use crate::toolchain::llvm;
 

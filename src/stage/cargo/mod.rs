@@ -1,21 +1,189 @@
 //! `kind = "cargo"`: builds programs of a package, or of a crate in the registry.
 //!
-//! Decides on the command; how rustc's flags get past cargo's configuration is in [`rustflags`], what a manifest belongs to
+//! Decides on the command; how rustc's flags get past cargo's configuration is in [`config`], what a manifest belongs to
 //! in [`manifest`]. Unaware of how profiles come about.
 
 mod config;
 mod manifest;
-mod rustflags;
-mod trained;
+
+use std::num::NonZeroU32;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::{Context, PlanError};
-use crate::pipeline::kind::{Cargo, Lto, Pgo};
-use crate::pipeline::{CommandLine, Stage, Text};
+use super::bolt::keeps_relocations;
+use super::gather::Instrumented;
+use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, kind_as, kind_of};
+use crate::pipeline::{Answers, CommandLine, Keys, Profiles, Stage, Text, text, value};
 use crate::plan::ops::{Capture, CheckProfileUse};
 use crate::plan::{Arg, Command, Output, Part, Step, Symbol};
+use crate::toolchain::llvm;
 use crate::toolchain::rust::{self, Rust};
+
+/// Builds programs of a cargo package.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cargo {
+    /// The `Cargo.toml`. Its directory (for a workspace, the workspace's) is an input. Either this or `crate`.
+    pub manifest: Option<Text>,
+    /// A program from the registry, as `name@version`. Either this or `manifest`.
+    #[serde(rename = "crate")]
+    pub krate: Option<Text>,
+    /// The package of a workspace.
+    pub package: Option<Text>,
+    /// The cargo profile. Default: `release`.
+    pub profile: Option<Text>,
+    /// Features to build with.
+    #[serde(default)]
+    pub features: Vec<Text>,
+    /// Without the package's default features.
+    #[serde(default)]
+    pub no_default_features: bool,
+    /// Names of the programs to build, each an output of that name in `${stage.out}/bin`.
+    #[serde(deserialize_with = "value::plain_list")]
+    pub bins: Vec<String>,
+    /// The target triple. Always passed, so that build scripts and procedural macros are not instrumented. Default: `${host}`.
+    pub target: Option<Text>,
+    /// Profile-guided optimisation: `"generate"` or `{ use = "${gather.profile}" }`.
+    pub pgo: Option<Pgo>,
+    /// The share of the program's functions that may have no counts in the profile that it is built with; more fail the stage: it
+    /// is the profile of something else. Default: `90%`.
+    pub max_unprofiled: Option<Text>,
+    /// Link-time optimisation: `off`, `thin` or `full`. Default: what the package's profile says.
+    pub lto: Option<Lto>,
+    /// Codegen units. Default: what the package's profile says.
+    pub codegen_units: Option<NonZeroU32>,
+    /// The linker that the C compiler driver is told to use (`-fuse-ld`). Default: rustc's own choice.
+    pub linker: Option<Text>,
+    /// Links with `--emit-relocs` and without stripping, so that BOLT can move functions.
+    #[serde(default)]
+    pub keep_relocations: bool,
+    /// Further flags for rustc, behind those of the user's own cargo configuration.
+    #[serde(default)]
+    pub rustflags: Vec<Text>,
+    /// A directory made by `cargo vendor`: dependencies come from there, and cargo stays offline.
+    pub vendor: Option<Text>,
+    /// Further arguments for cargo.
+    #[serde(default)]
+    pub args: Vec<Text>,
+}
+
+impl Declaration for Cargo {
+    const NAME: &'static str = "cargo";
+    type Parsed = Cargo;
+
+    fn parse(self, keys: &mut Keys) -> Option<Cargo> {
+        match (&self.manifest, &self.krate) {
+            // What variables have left empty can be looked at; planning it says what is missing.
+            (None, None) if keys.is_written("manifest") || keys.is_written("crate") => {}
+            (None, None) => {
+                let message = format!("the cargo stage `{}` has neither `manifest` nor `crate`", keys.name);
+                let help = "say what is built: a `Cargo.toml`, or a `name@version` of the registry";
+                keys.wrong("manifest", message, help);
+            }
+            (Some(_), Some(_)) => keys.wrong("crate", "`manifest` and `crate` cannot both say what is built", ""),
+            (None, Some(krate)) if !is_pinned(krate) => {
+                let help = "the version is a full one, as in `ripgrep@14.1.1`: without one, the result would be another every month";
+                keys.wrong("crate", format!("`{krate}` is not `name@version`"), help);
+            }
+            _ => {}
+        }
+        if self.bins.is_empty() && keys.is_complete() {
+            keys.wrong("bins", "`bins` names no program", "");
+        }
+        for (index, name) in self.bins.iter().enumerate() {
+            if name == "out" {
+                keys.wrong("bins", "`out` is the output with all programs", "");
+            } else if self.bins[..index].contains(name) {
+                keys.wrong("bins", format!("`{name}` is named twice"), "");
+            }
+        }
+        Some(self)
+    }
+}
+
+/// `name@version`, the version complete.
+fn is_pinned(krate: &Text) -> bool {
+    let Some(krate) = krate.as_literal() else { return false };
+    let Some((name, version)) = krate.split_once('@') else { return false };
+    text::is_name(name) && semver::Version::parse(version).is_ok()
+}
+
+impl StageKind for Cargo {
+    fn answers(&self) -> Answers {
+        let outputs = std::iter::once("out".to_string()).chain(self.bins.iter().cloned()).collect();
+        Answers { outputs, writes: Some(Profiles::Compiler), ..Answers::default() }
+    }
+
+    fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
+        if self.bins.iter().any(String::is_empty) {
+            return Err(cx.invalid("bins", "a program without a name: set the variable that it comes from"));
+        }
+        let build = Build::new(self, cx)?;
+        let rust = build.rust.as_ref();
+        check_trained(self, cx)?;
+        let used = self.pgo.as_ref().and_then(Pgo::profile).map(|text| cx.arg(text)).transpose()?;
+        let flags = flags(self, used.as_ref(), rust, cx)?;
+        let profdata = used.as_ref().and(rust);
+        let profdata = profdata.and_then(|rust| llvm::profdata_for_rustc(cx.facts, rust).ok());
+        if let Some(used) = &used {
+            let shown = rust.map_or("rustc".into(), |rust| format!("rustc {}", rust.version));
+            let llvm = rust.and_then(|rust| Some(rust.llvm.as_ref()?.major));
+            cx.check_profile(used.clone(), &shown, llvm, profdata.clone())?;
+        }
+
+        let mut argv = vec![build.cargo(cx)];
+        match &build.package.what {
+            What::Manifest(manifest, _) => argv.extend(["build".into(), "--manifest-path".into(), manifest.clone()]),
+            What::Registry(krate) => {
+                // Tracking files would name this place and time in the output.
+                argv.extend(["install".into(), krate.clone(), "--root".into(), Symbol::Out.into()]);
+                argv.extend(["--no-track".into(), "--force".into()]);
+            }
+        }
+        for bin in &self.bins {
+            argv.extend(["--bin".into(), bin.as_str().into()]);
+        }
+        let command = build.command(argv, &flags, cx)?;
+        cx.step(Step::command("build", command));
+        build.outputs(cx);
+        let Some(profile) = &used else { return Ok(()) };
+        match cx.profile_reader(profdata) {
+            Some(tool) => cx.check_profile_use(CheckProfileUse::of_all(profile, &tool), self.max_unprofiled.as_ref()),
+            None => Ok(()),
+        }
+    }
+
+    fn below_out(&self, output: &str, _: &mut Context) -> Option<String> {
+        (output != "out").then(|| format!("bin/{output}"))
+    }
+
+    fn relocations(&self) -> Option<Relocations<'_>> {
+        let by_flag = self.rustflags.iter().chain(&self.args).any(keeps_relocations);
+        Some(Relocations { kept: self.keep_relocations || by_flag, target: self.target.as_ref() })
+    }
+
+    fn language(&self) -> Option<Language> {
+        Some(Language::Rust)
+    }
+
+    fn describe(&self, stage: &Stage, _: &mut Instrumented, cx: &mut Context) -> Result<(), PlanError> {
+        if self.pgo == Some(Pgo::Generate) { Ok(()) } else { Err(cx.not_instrumented(stage, "pgo = \"generate\"")) }
+    }
+
+    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
+        let manifest = self.manifest.as_ref().map(|text| cx.arg(text)).transpose()?;
+        let dir = manifest.and_then(|arg| cx.known_path(&arg)?.parent().map(ToOwned::to_owned));
+        let found = rust::find(cx.facts, cx.pipeline, dir.as_deref());
+        let found = found.and_then(|rust| llvm::profdata_for_rustc(cx.facts, &rust));
+        Ok(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))
+    }
+
+    fn harness(&self, stage: &Stage, line: &CommandLine, cx: &mut Context) -> Result<Option<Command>, PlanError> {
+        harness(self, stage, line, cx).map(Some)
+    }
+}
 
 /// What is built, and where cargo runs: it reads its configuration from there upward, and rustup chooses the toolchain.
 struct Package {
@@ -32,121 +200,90 @@ enum What {
     Registry(Arg),
 }
 
-pub(super) fn plan(kind: &Cargo, cx: &mut Context) -> Result<(), PlanError> {
-    if kind.bins.is_empty() {
-        return Err(cx.invalid("bins", "name the programs to build: `bins = [\"name\"]`"));
-    }
-    if kind.bins.iter().any(|bin| bin.pieces.is_empty()) {
-        return Err(cx.invalid("bins", "a program without a name: set the variable that it comes from"));
-    }
-    let package = package(kind, cx)?;
-    let rust = match rust::find(cx.facts, cx.pipeline, package.dir.as_deref()) {
-        Ok(rust) => Some(rust),
-        Err(gap) => {
-            cx.gap(gap.what, gap.remedy);
-            None
-        }
-    };
-    let target = match &kind.target {
-        Some(text) => cx.arg(text)?,
-        None => cx.facts.host().into(),
-    };
-    let profile = match &kind.profile {
-        Some(text) => cx.arg(text)?,
-        None => "release".into(),
-    };
-    let bins = kind.bins.iter().map(|bin| cx.arg(bin)).collect::<Result<Vec<Arg>, _>>()?;
-
-    trained::check(kind, cx)?;
-    let used = kind.pgo.as_ref().and_then(Pgo::profile).map(|text| cx.arg(text)).transpose()?;
-    let flags = flags(kind, used.as_ref(), rust.as_ref(), cx)?;
-    let profdata = used.as_ref().and(rust.as_ref());
-    let profdata = profdata.and_then(|rust| crate::toolchain::llvm::profdata_for_rustc(cx.facts, rust).ok());
-    if let Some(used) = &used {
-        let shown = rust.as_ref().map_or("rustc".into(), |rust| format!("rustc {}", rust.version));
-        let llvm = rust.as_ref().and_then(|rust| Some(rust.llvm.as_ref()?.major));
-        cx.check_profile(used.clone(), &shown, llvm, profdata.clone())?;
-    }
-
-    let cargo = match &rust {
-        Some(rust) => cx.tool_at("cargo", rust.cargo.clone()),
-        None => "cargo".into(),
-    };
-    let mut argv = vec![cargo];
-    match &package.what {
-        What::Manifest(manifest, _) => argv.extend(["build".into(), "--manifest-path".into(), manifest.clone()]),
-        What::Registry(krate) => {
-            // Tracking files would name this place and time in the output.
-            argv.extend(["install".into(), krate.clone(), "--root".into(), Symbol::Out.into()]);
-            argv.extend(["--no-track".into(), "--force".into()]);
-        }
-    }
-    for bin in &bins {
-        argv.extend(["--bin".into(), bin.clone()]);
-    }
-    let build =
-        Build { kind, package: &package, rust: rust.as_ref(), target: &target, profile: &profile, flags: &flags };
-    let command = build.command(argv, cx)?;
-    cx.step(Step::command("build", command));
-    outputs(kind, cx, &package, &profile, &target, &bins);
-    let Some(profile) = &used else { return Ok(()) };
-    match cx.profile_reader(profdata) {
-        Some(tool) => cx.check_profile_use(CheckProfileUse::of_all(profile, &tool), kind.max_unprofiled.as_ref()),
-        None => Ok(()),
-    }
-}
-
 /// What all of cargo's subcommands that build are told.
 struct Build<'a> {
     kind: &'a Cargo,
-    package: &'a Package,
-    rust: Option<&'a Rust>,
-    target: &'a Arg,
-    profile: &'a Arg,
-    flags: &'a [Arg],
+    package: Package,
+    /// None: it is not there.
+    rust: Option<Rust>,
+    target: Arg,
+    profile: Arg,
 }
 
-impl Build<'_> {
-    fn command(&self, mut argv: Vec<Arg>, cx: &mut Context) -> Result<Command, PlanError> {
+impl<'a> Build<'a> {
+    fn new(kind: &'a Cargo, cx: &mut Context) -> Result<Build<'a>, PlanError> {
+        let package = package(kind, cx)?;
+        let rust = rust::find(cx.facts, cx.pipeline, package.dir.as_deref());
+        let rust = rust.map_err(|gap| cx.gap(gap.what, gap.remedy)).ok();
+        let target = kind.target.as_ref().map(|text| cx.arg(text)).transpose()?;
+        let target = target.unwrap_or_else(|| cx.facts.host().into());
+        let profile = kind.profile.as_ref().map(|text| cx.arg(text)).transpose()?.unwrap_or_else(|| "release".into());
+        Ok(Build { kind, package, rust, target, profile })
+    }
+
+    fn cargo(&self, cx: &mut Context) -> Arg {
+        self.rust.as_ref().map_or_else(|| "cargo".into(), |rust| cx.tool_at("cargo", rust.cargo.clone()))
+    }
+
+    fn command(&self, mut argv: Vec<Arg>, flags: &[Arg], cx: &mut Context) -> Result<Command, PlanError> {
         argv.extend(["--profile".into(), self.profile.clone(), "--target".into(), self.target.clone()]);
         argv.extend(["--target-dir".into(), Symbol::Build.into(), "--jobs".into(), Symbol::Jobs.into()]);
         if let Some(text) = &self.kind.package {
             argv.extend(["--package".into(), cx.arg(text)?]);
         }
-        selection(self.kind, self.package, cx, &mut argv)?;
-        profile_settings(self.kind, self.profile, &mut argv);
+        selection(self.kind, &self.package, cx, &mut argv)?;
+        profile_settings(self.kind, &self.profile, &mut argv);
         let mut command = cx.command(argv);
         command.cwd = self.package.cwd.clone();
-        environment(self.rust, cx, &mut command);
-        rustflags::add(self.flags, self.package, self.target, self.rust, cx, &mut command);
+        // The toolchain that was found, whatever proxies stand in PATH. Where cargo and rustup are at home is in the base environment
+        // and no part of the plan: cargo sets those variables for what it runs, to the same places.
+        if let Some(rust) = &self.rust {
+            let rustc = cx.tool_at("rustc", rust.rustc.clone());
+            command.env.entry("RUSTC".into()).or_insert(rustc);
+        }
+        config::add_flags(flags, &self.package, &self.target, self.rust.as_ref(), cx, &mut command);
         for text in &self.kind.args {
             command.argv.push(cx.arg(text)?);
         }
         Ok(command)
     }
+
+    fn outputs(&self, cx: &mut Context) {
+        let portable = self.kind.pgo != Some(Pgo::Generate);
+        let out = Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false };
+        cx.plan.outputs.push(out);
+        // Two of cargo's profiles share the directories of the others.
+        let directory = match self.profile.symbolic().as_str() {
+            "dev" | "test" => "debug".into(),
+            "bench" => "release".into(),
+            _ => self.profile.clone(),
+        };
+        for name in &self.kind.bins {
+            let path = Arg::from(Symbol::Out).join("bin/").with(name.as_str());
+            if matches!(self.package.what, What::Manifest(..)) {
+                let from = Arg::from(Symbol::Build).join("").with(self.target.clone()).join("").with(directory.clone());
+                let from = from.join("").with(name.as_str());
+                cx.step(Step::op(format!("capture-{name}"), Capture::new(from, path.clone())));
+            }
+            cx.plan.outputs.push(Output { name: name.clone(), path, portable, show: false });
+        }
+    }
 }
 
 /// `cargo bench …` or `cargo test …` as a command that builds as the stage does: the same package, features, profile, target and
 /// flags, in the build directory of the stage that runs it. What was declared behind the subcommand comes last.
-pub(super) fn harness(kind: &Cargo, stage: &Stage, line: &CommandLine, cx: &mut Context) -> Result<Command, PlanError> {
+fn harness(kind: &Cargo, stage: &Stage, line: &CommandLine, cx: &mut Context) -> Result<Command, PlanError> {
     let words = line.words.iter().map(|word| cx.arg(word)).collect::<Result<Vec<Arg>, _>>()?;
-    let package = package(kind, cx)?;
-    let What::Manifest(manifest, _) = &package.what else {
+    let build = Build::new(kind, cx)?;
+    let What::Manifest(manifest, _) = &build.package.what else {
         let message = "a crate of the registry is built without its benches and tests; name a `manifest`";
         return Err(cx.invalid("workloads", message));
     };
-    let rust = rust::find(cx.facts, cx.pipeline, package.dir.as_deref());
-    let rust = rust.map_err(|gap| cx.gap(gap.what, gap.remedy)).ok();
-    let target = kind.target.as_ref().map(|text| cx.arg(text)).transpose()?.unwrap_or_else(|| cx.facts.host().into());
-    let profile = kind.profile.as_ref().map(|text| cx.arg(text)).transpose()?.unwrap_or_else(|| "release".into());
-    let flags = flags(kind, None, rust.as_ref(), cx)?;
-    let cargo = rust.as_ref().map_or_else(|| "cargo".into(), |rust| cx.tool_at("cargo", rust.cargo.clone()));
-    let mut argv = vec![cargo];
+    let flags = flags(kind, None, build.rust.as_ref(), cx)?;
+    let mut argv = vec![build.cargo(cx)];
     argv.extend(words.get(1).cloned());
     argv.extend(["--manifest-path".into(), manifest.clone()]);
-    let build =
-        Build { kind, package: &package, rust: rust.as_ref(), target: &target, profile: &profile, flags: &flags };
-    let mut command = build.command(argv, cx)?;
+    let mut command = build.command(argv, &flags, cx)?;
     for (name, text) in &stage.common.env {
         let value = cx.arg(text)?;
         command.env.entry(name.clone()).or_insert(value);
@@ -162,10 +299,6 @@ fn package(kind: &Cargo, cx: &mut Context) -> Result<Package, PlanError> {
         (Some(text), None) => manifest::package(text, cx),
         (None, Some(text)) => {
             let krate = cx.arg(text)?;
-            if !krate.symbolic().contains('@') {
-                let message = "say which version: `name@1.2.3`; without one, the result would be another every month";
-                return Err(cx.invalid("crate", message));
-            }
             if kind.package.is_some() {
                 return Err(cx.invalid("package", "goes with `manifest`; the crate is the package"));
             }
@@ -196,7 +329,7 @@ fn flags(kind: &Cargo, used: Option<&Arg>, rust: Option<&Rust>, cx: &mut Context
     if kind.keep_relocations {
         flags.push("-Clink-arg=-Wl,--emit-relocs".into());
         // BOLT needs the symbols too. As a flag for rustc it wins over the profile's `strip`, and does not change the names of
-        // functions as `profile.NAME.strip` would (see `trained.rs`).
+        // functions as `profile.NAME.strip` would (see `check_trained`).
         flags.push("-Cstrip=none".into());
     }
     Ok(flags)
@@ -243,7 +376,7 @@ fn lld_directory(rust: Option<&Rust>, cx: &mut Context) -> Option<Utf8PathBuf> {
         return path.parent().map(Utf8Path::to_owned);
     }
     // `/usr/bin/ld.lld-22`: the name without a number is where the link leads to.
-    let beside = crate::toolchain::llvm::real_dir(cx.facts, &path)?;
+    let beside = llvm::real_dir(cx.facts, &path)?;
     cx.facts.program(beside.join("ld.lld").as_str()).map(|_| beside)
 }
 
@@ -295,33 +428,65 @@ fn profile_settings(kind: &Cargo, profile: &Arg, argv: &mut Vec<Arg>) {
     }
 }
 
-/// The toolchain that was found, whatever proxies stand in PATH. Where cargo and rustup are at home is in the base environment
-/// and no part of the plan: cargo sets those variables for what it runs, to the same places.
-fn environment(rust: Option<&Rust>, cx: &mut Context, command: &mut Command) {
-    if let Some(rust) = rust {
-        let rustc = cx.tool_at("rustc", rust.rustc.clone());
-        command.env.entry("RUSTC".into()).or_insert(rustc);
+/// Refuses a profile of a build with other settings: cargo puts most of them into the names of functions, and a profile of functions
+/// with other names is not used, without a word from rustc.
+///
+/// What counts is what cargo hashes into `-C metadata`: package, features, target, and all of the profile, but not rustflags
+/// (`compute_metadata` in cargo's `build_runner/compilation_files.rs`; seen with cargo 1.95 in what `cargo build -v` prints).
+fn check_trained(kind: &Cargo, cx: &Context) -> Result<(), PlanError> {
+    let Some(profile) = kind.pgo.as_ref().and_then(Pgo::profile) else { return Ok(()) };
+    let Some(gathering) = cx.producer(profile)? else { return Ok(()) };
+    let Some(stage) = cx.trained_on(gathering)? else { return Ok(()) };
+    if kind_of(stage).and_then(StageKind::language) == Some(Language::C) {
+        let message = format!(
+            "is of stage `{}`, a program in C or C++, whose functions have other names: nothing would match",
+            stage.common.name
+        );
+        return Err(cx.invalid("pgo", message));
     }
+    let Some(trained) = kind_as::<Cargo>(stage) else { return Ok(()) };
+    let Some(key) = difference(kind, trained) else { return Ok(()) };
+    let message = format!(
+        "differs from that of stage `{}`, which the profile is of. cargo puts it into the names of functions, so that rustc \
+         would find nothing of the profile, and say nothing; give both stages the same",
+        stage.common.name
+    );
+    Err(cx.invalid(key, message))
 }
 
-fn outputs(kind: &Cargo, cx: &mut Context, package: &Package, profile: &Arg, target: &Arg, bins: &[Arg]) {
-    let portable = kind.pgo != Some(Pgo::Generate);
-    let out = Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false };
-    cx.plan.outputs.push(out);
-    // Two of cargo's profiles share the directories of the others.
-    let directory = match profile.symbolic().as_str() {
-        "dev" | "test" => "debug".into(),
-        "bench" => "release".into(),
-        _ => profile.clone(),
+/// The first key that changes the names of functions.
+fn difference(a: &Cargo, b: &Cargo) -> Option<&'static str> {
+    let sorted = |features: &[Text]| {
+        let mut names: Vec<String> = features.iter().map(Text::to_string).collect();
+        names.sort();
+        names
     };
-    for (bin, text) in bins.iter().zip(&kind.bins) {
-        let path = Arg::from(Symbol::Out).join("bin/").with(bin.clone());
-        let name = text.as_literal().unwrap_or_default().into_owned();
-        if matches!(package.what, What::Manifest(..)) {
-            let from = Arg::from(Symbol::Build).join("").with(target.clone()).join("").with(directory.clone());
-            let from = from.join("").with(bin.clone());
-            cx.step(Step::op(format!("capture-{name}"), Capture::new(from, path.clone())));
-        }
-        cx.plan.outputs.push(Output { name, path, portable, show: false });
+    let keys = [
+        ("crate", a.krate == b.krate),
+        ("package", a.package == b.package),
+        ("profile", a.profile == b.profile),
+        ("lto", a.lto == b.lto),
+        ("codegen-units", a.codegen_units == b.codegen_units),
+        ("features", sorted(&a.features) == sorted(&b.features)),
+        ("no-default-features", a.no_default_features == b.no_default_features),
+        ("target", a.target == b.target),
+    ];
+    keys.into_iter().find(|(_, same)| !same).map(|(key, _)| key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cargo(keys: &str) -> Cargo {
+        toml::from_str(&format!("manifest = \"/p/Cargo.toml\"\nbins = [\"b\"]\n{keys}")).unwrap()
+    }
+
+    #[test]
+    fn what_changes_names() {
+        let plain = cargo("features = [\"a\", \"b\"]");
+        assert_eq!(difference(&plain, &cargo("features = [\"b\", \"a\"]\nrustflags = [\"-Cdebuginfo=1\"]")), None);
+        assert_eq!(difference(&plain, &cargo("features = [\"a\"]")), Some("features"));
+        assert_eq!(difference(&plain, &cargo("features = [\"a\", \"b\"]\nlto = \"thin\"")), Some("lto"));
     }
 }

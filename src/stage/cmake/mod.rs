@@ -3,21 +3,238 @@
 //! Decides which tools are used and what the commands are; which flags an optimisation needs is in [`flags`]. Unaware of
 //! how profiles come about.
 
-mod compiler;
 mod flags;
-mod trained;
 
-use camino::Utf8Path;
+use std::collections::BTreeMap;
 
-use super::{Context, PlanError};
-use crate::pipeline::kind::cmake::Define;
-use crate::pipeline::kind::{Cmake, Pgo};
+use camino::{Utf8Path, Utf8PathBuf};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::bolt::keeps_relocations;
+use super::command::below_own_directory;
+use super::gather::Instrumented;
+use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, kind_as, kind_of};
+use crate::pipeline::{Answers, Keys, Need, Profiles, Stage, Text};
 use crate::plan::ops::{Capture, CheckProfileUse};
-use crate::plan::{Arg, Command, Output, Step, Symbol};
+use crate::plan::{Arg, Command, Gap, Output, Part, Step, Symbol};
 use crate::toolchain::llvm;
 
-use compiler::Compilers;
-use flags::Flags;
+use flags::{Compilers, Flags};
+
+/// Configures, builds and installs a CMake project with clang.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cmake {
+    /// The directory of the project's `CMakeLists.txt`. Its files are inputs.
+    pub source: Text,
+    /// CMake's generator. Default: `Ninja` where ninja is present or one of the pipeline's `[tools]`, else CMake's own default.
+    pub generator: Option<Text>,
+    /// `CMAKE_BUILD_TYPE`. Default: `Release`.
+    pub build_type: Option<Text>,
+    /// Cache variables, given as `-DNAME=VALUE`. Compiler and linker flags among them (`CMAKE_C_FLAGS`, …) are put in
+    /// front of those that the stage adds.
+    #[serde(default)]
+    pub define: BTreeMap<String, Define>,
+    /// Targets to build. Default: the project's default target.
+    #[serde(default)]
+    pub targets: Vec<Text>,
+    /// Whether `cmake --install` into `${self.out}` follows. Default: yes; `outputs` are then paths in `${self.out}`, else in
+    /// the build directory, from where they are captured.
+    #[serde(default = "yes")]
+    pub install: bool,
+    /// Profile-guided optimisation: `"generate"` or `{ use = "${gather.profile}" }`.
+    pub pgo: Option<Pgo>,
+    /// Context-sensitive PGO on top of `pgo = { use = … }`: a second instrumentation after inlining, `"generate"` or
+    /// `{ use = … }`.
+    pub cs_pgo: Option<Pgo>,
+    /// The share of the program's functions that may have no counts in the profile that it is built with; more fail the stage: it
+    /// is the profile of something else. Default: `90%`.
+    pub max_unprofiled: Option<Text>,
+    /// Link-time optimisation: `off`, `thin` or `full`.
+    #[serde(default)]
+    pub lto: Lto,
+    /// The linker (`-fuse-ld`). Default: lld where `lto`, `icf` or `keep-relocations` need it, else the compiler's own.
+    pub linker: Option<Text>,
+    /// Identical code folding by the linker: `none`, `safe` or `all`.
+    pub icf: Option<Icf>,
+    /// Links with `--emit-relocs`, so that BOLT can move functions.
+    #[serde(default)]
+    pub keep_relocations: bool,
+    /// The C compiler: the name of a tool or a path. The C++ compiler is found beside it. Default: `clang`.
+    pub compiler: Option<Text>,
+    /// A compiler launcher such as `ccache` or `sccache`.
+    pub launcher: Option<Text>,
+    /// Named files and directories of the result, relative to `${self.out}` (see `install`). `out`, all of it, is always
+    /// there.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Text>,
+}
+
+/// The value of a CMake cache variable.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a string, a boolean or an integer")]
+pub enum Define {
+    Bool(bool),
+    Integer(i64),
+    Text(Text),
+}
+
+/// Identical code folding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Icf {
+    None,
+    /// Only functions whose address is not compared.
+    Safe,
+    All,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Declaration for Cmake {
+    const NAME: &'static str = "cmake";
+    type Parsed = Cmake;
+
+    fn parse(self, keys: &mut Keys) -> Option<Cmake> {
+        keys.check_outputs(&self.outputs);
+        for (variable, key) in KEYS {
+            if self.define.contains_key(variable) {
+                let message = format!("the stage sets `{variable}` itself; use its key `{key}`");
+                keys.wrong("define", message, "");
+            }
+        }
+        match (&self.pgo, &self.cs_pgo) {
+            (Some(Pgo::Generate), Some(_)) => {
+                let message = "context-sensitive instrumentation comes after the first";
+                let help = "gather with `pgo = \"generate\"` alone, then say `pgo = { use = … }` beside `cs-pgo`";
+                keys.wrong("cs-pgo", message, help);
+            }
+            (None, Some(_)) if keys.is_complete() => {
+                let message = "`cs-pgo` builds on a first-level profile, and there is none";
+                keys.wrong("cs-pgo", message, "add `pgo = { use = \"${gather.profile}\" }`");
+            }
+            _ => {}
+        }
+        if !self.install && self.outputs.is_empty() && keys.is_complete() {
+            let message = "without `install` the stage has to say which files of the build directory it is for";
+            keys.wrong("install", message, "add `outputs = { lib = \"lib/libx.so\" }`");
+        }
+        Some(self)
+    }
+}
+
+impl StageKind for Cmake {
+    fn answers(&self) -> Answers {
+        let outputs = std::iter::once("out".to_string()).chain(self.outputs.keys().cloned()).collect();
+        let needs = instrumented(self).then_some(Need::ClangRuntime).into_iter().collect();
+        Answers { outputs, writes: Some(Profiles::Compiler), needs, ..Answers::default() }
+    }
+
+    fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
+        check_trained(self, cx)?;
+        let cmake = cx.tool("cmake");
+        let source = source(self, cx)?;
+        let compilers = flags::compilers(self, cx)?;
+        let flags = flags::of(self, &compilers, cx)?;
+
+        let mut configure = vec![cmake.clone(), "-S".into(), source, "-B".into(), Symbol::Build.into()];
+        let ninja = generator(self, cx, &mut configure)?;
+        let build_type = match &self.build_type {
+            Some(text) => cx.arg(text)?,
+            None => "Release".into(),
+        };
+        define(&mut configure, "CMAKE_BUILD_TYPE", build_type);
+        define(&mut configure, "CMAKE_C_COMPILER", compilers.c.clone());
+        define(&mut configure, "CMAKE_CXX_COMPILER", compilers.cxx.clone());
+        if let Some(ninja) = ninja {
+            define(&mut configure, "CMAKE_MAKE_PROGRAM", ninja);
+        }
+        if let Some(text) = &self.launcher {
+            let launcher = cx.program(text)?;
+            define(&mut configure, "CMAKE_C_COMPILER_LAUNCHER", launcher.clone());
+            define(&mut configure, "CMAKE_CXX_COMPILER_LAUNCHER", launcher);
+        }
+        rpath(self, &mut configure);
+        archivers(self, &compilers, cx, &mut configure);
+        definitions(self, &flags, cx, &mut configure)?;
+
+        let mut build = vec![cmake.clone(), "--build".into(), Symbol::Build.into(), "-j".into(), Symbol::Jobs.into()];
+        if !self.targets.is_empty() {
+            build.push("--target".into());
+            for target in &self.targets {
+                build.push(cx.arg(target)?);
+            }
+        }
+
+        let profdata = flags.profile.as_ref().and_then(|_| compilers.path());
+        let profdata = profdata.and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
+        if let Some(profile) = &flags.profile {
+            cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), profdata.clone())?;
+        }
+        step(self, cx, "configure", configure);
+        step(self, cx, "build", build);
+        if self.install {
+            // The prefix is given here and not when configuring: it has the stage's fingerprint in it, and a build directory
+            // that is kept would be built anew for each.
+            let argv = vec![cmake, "--install".into(), Symbol::Build.into(), "--prefix".into(), Symbol::Out.into()];
+            step(self, cx, "install", argv);
+        }
+        outputs(self, cx)?;
+        let Some(profile) = &flags.profile else { return Ok(()) };
+        match cx.profile_reader(profdata) {
+            Some(tool) => cx.check_profile_use(CheckProfileUse::of_all(profile, &tool), self.max_unprofiled.as_ref()),
+            None => Ok(()),
+        }
+    }
+
+    fn below_out(&self, output: &str, _: &mut Context) -> Option<String> {
+        below_own_directory(self.outputs.get(output)?)
+    }
+
+    fn relocations(&self) -> Option<Relocations<'_>> {
+        let flag = |value: &Define| matches!(value, Define::Text(text) if keeps_relocations(text));
+        Some(Relocations { kept: self.keep_relocations || self.define.values().any(flag), target: None })
+    }
+
+    fn language(&self) -> Option<Language> {
+        Some(Language::C)
+    }
+
+    fn describe(&self, stage: &Stage, build: &mut Instrumented, cx: &mut Context) -> Result<(), PlanError> {
+        if !instrumented(self) {
+            return Err(cx.not_instrumented(stage, "pgo = \"generate\""));
+        }
+        build.first_level = self.pgo.as_ref().and_then(Pgo::profile).map(|profile| cx.arg(profile)).transpose()?;
+        Ok(())
+    }
+
+    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
+        let found = self.clang(cx).and_then(|clang| llvm::profdata_for_clang(cx.facts, &clang));
+        Ok(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))
+    }
+}
+
+impl Cmake {
+    /// Where its C compiler is.
+    fn clang(&self, cx: &mut Context) -> Result<Utf8PathBuf, Gap> {
+        let Some(text) = &self.compiler else { return cx.find_tool("clang") };
+        match text.as_literal() {
+            Some(name) if !name.contains('/') => cx.find_tool(&name),
+            _ => {
+                let path = cx.arg(text).ok().and_then(|arg| cx.known_path(&arg));
+                path.ok_or_else(|| Gap {
+                    what: format!(
+                        "the llvm-profdata that belongs to the compiler `{text}` is not known before it is built"
+                    ),
+                    remedy: "name it with `profdata` in the gather stage".into(),
+                })
+            }
+        }
+    }
+}
 
 /// Cache variables that keys of the stage set, and the keys.
 const KEYS: [(&str, &str); 8] = [
@@ -31,91 +248,6 @@ const KEYS: [(&str, &str); 8] = [
     ("CMAKE_LINKER_TYPE", "linker"),
 ];
 
-pub(super) fn plan(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
-    check(kind, cx)?;
-    trained::check(kind, cx)?;
-    let cmake = cx.tool("cmake");
-    let source = source(kind, cx)?;
-    let compilers = compiler::find(kind, cx)?;
-    let flags = flags::of(kind, &compilers, cx)?;
-
-    let mut configure = vec![cmake.clone(), "-S".into(), source, "-B".into(), Symbol::Build.into()];
-    let ninja = generator(kind, cx, &mut configure)?;
-    let build_type = match &kind.build_type {
-        Some(text) => cx.arg(text)?,
-        None => "Release".into(),
-    };
-    define(&mut configure, "CMAKE_BUILD_TYPE", build_type);
-    define(&mut configure, "CMAKE_C_COMPILER", compilers.c.clone());
-    define(&mut configure, "CMAKE_CXX_COMPILER", compilers.cxx.clone());
-    if let Some(ninja) = ninja {
-        define(&mut configure, "CMAKE_MAKE_PROGRAM", ninja);
-    }
-    if let Some(text) = &kind.launcher {
-        let launcher = cx.program(text)?;
-        define(&mut configure, "CMAKE_C_COMPILER_LAUNCHER", launcher.clone());
-        define(&mut configure, "CMAKE_CXX_COMPILER_LAUNCHER", launcher);
-    }
-    rpath(kind, &mut configure);
-    archivers(kind, &compilers, cx, &mut configure);
-    definitions(kind, &flags, cx, &mut configure)?;
-
-    let mut build = vec![cmake.clone(), "--build".into(), Symbol::Build.into(), "-j".into(), Symbol::Jobs.into()];
-    if !kind.targets.is_empty() {
-        build.push("--target".into());
-        for target in &kind.targets {
-            build.push(cx.arg(target)?);
-        }
-    }
-
-    let profdata = flags.profile.as_ref().and_then(|_| compilers.path());
-    let profdata = profdata.and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
-    if let Some(profile) = &flags.profile {
-        cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), profdata.clone())?;
-    }
-    step(kind, cx, "configure", configure);
-    step(kind, cx, "build", build);
-    if kind.install {
-        // The prefix is given here and not when configuring: it has the stage's fingerprint in it, and a build directory
-        // that is kept would be built anew for each.
-        let argv = vec![cmake, "--install".into(), Symbol::Build.into(), "--prefix".into(), Symbol::Out.into()];
-        step(kind, cx, "install", argv);
-    }
-    outputs(kind, cx)?;
-    let Some(profile) = &flags.profile else { return Ok(()) };
-    match cx.profile_reader(profdata) {
-        Some(tool) => cx.check_profile_use(CheckProfileUse::of_all(profile, &tool), kind.max_unprofiled.as_ref()),
-        None => Ok(()),
-    }
-}
-
-/// What makes no sense together.
-fn check(kind: &Cmake, cx: &Context) -> Result<(), PlanError> {
-    for (variable, key) in KEYS {
-        if kind.define.contains_key(variable) {
-            let message = format!("the stage sets `{variable}` itself; use its key `{key}`");
-            return Err(cx.invalid(&format!("define.{variable}"), message));
-        }
-    }
-    match (&kind.pgo, &kind.cs_pgo) {
-        (Some(Pgo::Generate), Some(_)) => Err(cx.invalid(
-            "cs-pgo",
-            "context-sensitive instrumentation comes after the first: gather with `pgo = \"generate\"` alone, then say \
-             `pgo = { use = … }` beside `cs-pgo`",
-        )),
-        (None, Some(Pgo::Generate)) => Err(cx.invalid(
-            "cs-pgo",
-            "context-sensitive instrumentation needs the profile of the first one: add `pgo = { use = … }`",
-        )),
-        _ if !kind.install && kind.outputs.is_empty() => Err(cx.invalid(
-            "outputs",
-            "without `install` the stage has to say which files of the build directory it is for: `outputs = { lib = \
-             \"lib/libx.so\" }`",
-        )),
-        _ => Ok(()),
-    }
-}
-
 fn source(kind: &Cmake, cx: &mut Context) -> Result<Arg, PlanError> {
     let source = cx.arg(&kind.source)?;
     if let Some(path) = cx.known_path(&source) {
@@ -124,7 +256,7 @@ fn source(kind: &Cmake, cx: &mut Context) -> Result<Arg, PlanError> {
             cx.gap(format!("{lists} does not exist"), "get the sources, or set `source` to the directory that has it");
         }
         cx.source("source", path, false);
-    } else if source.parts.iter().all(|part| matches!(part, crate::plan::Part::Literal(_))) {
+    } else if source.parts.iter().all(|part| matches!(part, Part::Literal(_))) {
         let message = "a relative path; begin with `${pipeline.dir}`, a variable of type path, or an output of a stage";
         return Err(cx.invalid("source", message));
     }
@@ -161,7 +293,7 @@ fn rpath(kind: &Cmake, configure: &mut Vec<Arg>) {
 
 /// Archives of LLVM bitcode need an index that only LLVM's archiver writes.
 fn archivers(kind: &Cmake, compilers: &Compilers, cx: &mut Context, configure: &mut Vec<Arg>) {
-    if kind.lto == crate::pipeline::kind::Lto::Off || !compilers.is_clang() {
+    if kind.lto == Lto::Off || !compilers.is_clang() {
         return;
     }
     for (variable, name) in [("CMAKE_AR", "llvm-ar"), ("CMAKE_RANLIB", "llvm-ranlib"), ("CMAKE_NM", "llvm-nm")] {
@@ -241,4 +373,66 @@ fn outputs(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
         cx.plan.outputs.push(Output { name: name.clone(), path, portable, show: false });
     }
     Ok(())
+}
+
+/// Notes what is different from the build that a profile is of; refuses a profile of a Rust program.
+///
+/// clang finds a function's counts by its name and the shape of its code, and CMake's settings are not in names, as cargo's are.
+/// The shape is taken before the optimisations that flags choose: between `-O1`, `-O2`, `-O3`, `-Os`, `-g`, `-fPIC`, `-march` and
+/// thin LTO no function of a program that was tried lost its counts; with `-O0` all did, and macros change what they change. So a
+/// difference is nothing to refuse: it is said, and what it costs is counted after the build.
+fn check_trained(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
+    for (key, pgo) in [("pgo", &kind.pgo), ("cs-pgo", &kind.cs_pgo)] {
+        let Some(profile) = pgo.as_ref().and_then(Pgo::profile) else { continue };
+        let Some(gathering) = cx.producer(profile)? else { continue };
+        let Some(stage) = cx.trained_on(gathering)? else { continue };
+        let name = &stage.common.name;
+        if kind_of(stage).and_then(StageKind::language) == Some(Language::Rust) {
+            let message = format!(
+                "is of stage `{name}`, a program in Rust, whose functions have other names: nothing would match"
+            );
+            return Err(cx.invalid(key, message));
+        }
+        let different = kind_as::<Cmake>(stage).map(|trained| differences(kind, trained)).unwrap_or_default();
+        if !different.is_empty() {
+            let different: Vec<String> = different.iter().map(|key| format!("`{key}`")).collect();
+            cx.note(format!(
+                "other than in stage `{name}`, which the profile is of: {}. Where that changes the code of a function it \
+                 is built without its counts; how many are is counted after the build",
+                different.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The keys that may change the code of functions.
+fn differences(a: &Cmake, b: &Cmake) -> Vec<&'static str> {
+    let build_type = |kind: &Cmake| kind.build_type.as_ref().map_or("Release".into(), Text::to_string);
+    let keys = [
+        ("source", a.source == b.source),
+        ("compiler", a.compiler == b.compiler),
+        ("build-type", build_type(a) == build_type(b)),
+        ("define", a.define == b.define),
+    ];
+    keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cmake(keys: &str) -> Cmake {
+        toml::from_str(&format!("source = \"/s\"\n{keys}")).unwrap()
+    }
+
+    #[test]
+    fn what_may_change_code() {
+        let plain = cmake("");
+        assert_eq!(differences(&plain, &cmake("build-type = \"Release\"\nlto = \"thin\"")), [""; 0]);
+        assert_eq!(
+            differences(&plain, &cmake("build-type = \"Debug\"\ndefine = { A = true }")),
+            ["build-type", "define"]
+        );
+    }
 }

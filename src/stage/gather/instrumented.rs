@@ -1,16 +1,23 @@
-//! What a gather stage learns of the build that it runs: which profiles that writes, where to, and who merges them.
+//! What a gather stage learns of the build that it runs: which profiles that writes, where to, and what merges them.
+//!
+//! Without instrumentation, profiles for BOLT come from `perf record`, which takes branch records, and perf2bolt.
 
-use camino::Utf8PathBuf;
+use camino::Utf8Path;
 
-use crate::pipeline::kind::bolt;
-use crate::pipeline::kind::gather::Method;
-use crate::pipeline::kind::{Cargo, Cmake, Gather, Pgo};
-use crate::pipeline::{CommandLine, Kind, OutputRef, Stage, Text};
-use crate::plan::{Arg, Command, Gap, Late, Part, Symbol};
+use super::{Gather, Method, RAW};
+use crate::facts::Facts;
+use crate::pipeline::{CommandLine, OutputRef, Stage, Text, leading_output};
+use crate::plan::{Arg, Command, Gap, Late, Part, Step, Symbol};
 use crate::profile::Format;
-use crate::stage::bolt::{SLOTS, slot_path_file};
-use crate::stage::{Context, PlanError};
-use crate::toolchain;
+use crate::stage::{Context, PlanError, kind_of};
+
+/// The output with all instrumented copies.
+pub const SLOTS: &str = "slots";
+
+/// The text file, beside a slot's directory, that says which profile path is compiled into it.
+pub fn slot_path_file(slots: &Arg, slot: &Arg) -> Arg {
+    slots.clone().with("/slot-").with(slot.clone()).with(".path")
+}
 
 /// The instrumented build.
 pub struct Instrumented<'a> {
@@ -27,9 +34,9 @@ pub struct Instrumented<'a> {
 /// The copies of a BOLT-instrumented build, one per workload that runs at once.
 pub struct Slots {
     pub count: usize,
-    stage: String,
+    pub stage: String,
     /// Where the instrumented file stands in a copy.
-    file: String,
+    pub file: String,
 }
 
 impl<'a> Instrumented<'a> {
@@ -41,52 +48,40 @@ impl<'a> Instrumented<'a> {
             build.format = Format::Fdata;
             return Ok(build);
         }
-        let Some(stage) = producer else { return Ok(build) };
-        let plain = |key: &str| {
-            let name = &stage.common.name;
-            cx.invalid("instrumented", format!("stage `{name}` is not instrumented: its `{key}` is missing"))
-        };
-        match &stage.kind {
-            Kind::Cmake(Cmake { cs_pgo: Some(Pgo::Generate), pgo, .. }) => {
-                let Some(profile) = pgo.as_ref().and_then(Pgo::profile) else {
-                    return Err(cx.invalid(
-                        "instrumented",
-                        format!("`cs-pgo` of stage `{}` needs `pgo = {{ use = … }}`", stage.common.name),
-                    ));
-                };
-                build.first_level = Some(cx.arg(profile)?);
-            }
-            Kind::Cmake(Cmake { pgo: Some(Pgo::Generate), .. })
-            | Kind::Cargo(Cargo { pgo: Some(Pgo::Generate), .. }) => {}
-            Kind::Bootstrap(bootstrap) if bootstrap.pgo.generates().is_some() => {
-                // A toolchain has hundreds of files; one of them says it.
-                // On Windows LLVM is part of rustc's library.
-                let llvm = if cx.facts.host().contains("windows") { "driver" } else { "libllvm" };
-                let outputs = [(&bootstrap.pgo.llvm, llvm), (&bootstrap.pgo.rustc, "driver")];
-                if let Some((_, output)) = outputs.iter().find(|(pgo, _)| **pgo == Some(Pgo::Generate)) {
-                    let output = OutputRef { stage: stage.common.name.clone(), output: (*output).into() };
-                    build.path = Arg::part(Part::Late(Late::Path(output)));
-                }
-            }
-            Kind::Cmake(_) | Kind::Cargo(_) | Kind::Bootstrap(_) => return Err(plain("pgo = \"generate\"")),
-            Kind::Bolt(bolt) if bolt.action == bolt::Action::Instrument => {
-                alone(stage, cx)?;
-                build.format = Format::Fdata;
-                let file = crate::stage::bolt::file_below(bolt, cx)?;
-                let count = bolt.slots.unwrap_or(1).max(1) as usize;
-                let slots = Slots { count, stage: stage.common.name.clone(), file };
-                build.path = slots.arg(&"0".into()).join(&slots.file);
-                build.slots = Some(slots);
-            }
-            Kind::Bolt(_) => return Err(plain("action = \"instrument\"")),
-            Kind::Command(_) | Kind::Verify(_) | Kind::Gather(_) | Kind::RustcPerf(_) | Kind::Compare(_) => {}
+        if let Some((stage, kind)) = producer.and_then(|stage| Some((stage, kind_of(stage)?))) {
+            kind.describe(stage, &mut build, cx)?;
         }
         Ok(build)
     }
 
+    /// The build has copies, one of which a workload runs.
+    ///
+    /// # Errors
+    /// Another stage gathers on them: a copy's path is compiled in, so the two would take each other's profiles.
+    pub fn take_slots(&mut self, slots: Slots, cx: &Context) -> Result<(), PlanError> {
+        let me = &cx.stage.common.name;
+        let gathers = |stage: &&Stage| {
+            let gathers = stage.kind.answers.gathers.as_ref();
+            let on = stage.common.when && stage.supplied.is_none() && stage.common.name != *me;
+            let build = gathers.filter(|_| on).and_then(|gathers| cx.producer(&gathers.instrumented).ok().flatten());
+            build.is_some_and(|build| build.common.name == slots.stage)
+        };
+        if let Some(other) = cx.pipeline.stages.iter().find(gathers) {
+            let message = format!(
+                "stage `{}` gathers on `{}` too, and both would write to the directory that is compiled into it; put their \
+                 workloads into one stage, or give each an instrument stage of its own",
+                other.common.name, slots.stage
+            );
+            return Err(cx.invalid("instrumented", message));
+        }
+        self.path = slots.arg(&"0".into()).join(&slots.file);
+        self.slots = Some(slots);
+        Ok(())
+    }
+
     /// What the declaration says of a build of LLVM's instrumentation that is not there.
     pub(super) fn declared(kind: &Gather, cx: &Context<'a>) -> Instrumented<'a> {
-        let first = crate::pipeline::kind::leading_output(&kind.instrumented).and_then(<[OutputRef]>::first);
+        let first = leading_output(&kind.instrumented).and_then(<[OutputRef]>::first);
         let producer = first.and_then(|output| cx.pipeline.stage(&output.stage));
         Instrumented { format: Format::Profdata, path: Arg::default(), slots: None, first_level: None, producer }
     }
@@ -99,29 +94,10 @@ impl<'a> Instrumented<'a> {
         if let Some(text) = &kind.profdata {
             return tool_or_path(text, cx);
         }
-        let found = match self.producer.map(|stage| &stage.kind) {
-            Some(Kind::Cmake(cmake)) => {
-                compiler(cmake, cx).and_then(|clang| toolchain::llvm::profdata_for_clang(cx.facts, &clang))
-            }
-            Some(Kind::Cargo(cargo)) => {
-                let manifest = cargo.manifest.as_ref().map(|text| cx.arg(text)).transpose()?;
-                let dir = manifest.and_then(|arg| cx.known_path(&arg)?.parent().map(ToOwned::to_owned));
-                toolchain::rust::find(cx.facts, cx.pipeline, dir.as_deref())
-                    .and_then(|rust| toolchain::llvm::profdata_for_rustc(cx.facts, &rust))
-            }
-            Some(Kind::Bootstrap(bootstrap)) => {
-                let name = self.producer.map(|stage| stage.common.name.clone()).unwrap_or_default();
-                return crate::stage::bootstrap::merge_tool(bootstrap, &name, cx);
-            }
-            _ => return Ok(cx.tool("llvm-profdata")),
-        };
-        Ok(match found {
-            Ok(tool) => cx.tool_at("llvm-profdata", tool.path),
-            Err(gap) => {
-                cx.gap(gap.what, gap.remedy);
-                "llvm-profdata".into()
-            }
-        })
+        match self.producer.and_then(|stage| Some((stage, kind_of(stage)?))) {
+            Some((stage, kind)) => kind.merge_tool(stage, cx),
+            None => Ok(cx.tool("llvm-profdata")),
+        }
     }
 }
 
@@ -140,7 +116,8 @@ impl Instrumented<'_> {
             return Ok(None);
         }
         let Some(stage) = self.producer else { return Ok(None) };
-        let Kind::Cargo(cargo) = &stage.kind else {
+        let command = kind_of(stage).map(|kind| kind.harness(stage, line, cx)).transpose()?.flatten();
+        let Some(mut command) = command else {
             return Err(cx.invalid(
                 key,
                 format!(
@@ -150,7 +127,6 @@ impl Instrumented<'_> {
                 ),
             ));
         };
-        let mut command = crate::stage::cargo::harness(cargo, stage, line, cx)?;
         for (name, text) in &line.env {
             let value = cx.arg(text)?;
             command.env.insert(name.clone(), value);
@@ -195,47 +171,11 @@ impl Slots {
     }
 }
 
-/// The path of a slot is compiled in, so two gather stages on one instrumented build would take each other's profiles.
-fn alone(instrument: &Stage, cx: &Context) -> Result<(), PlanError> {
-    let me = &cx.stage.common.name;
-    for other in cx
-        .pipeline
-        .stages
-        .iter()
-        .filter(|other| other.common.when && other.supplied.is_none() && other.common.name != *me)
-    {
-        let Kind::Gather(gather) = &other.kind else { continue };
-        if cx
-            .producer(&gather.instrumented)
-            .is_ok_and(|stage| stage.is_some_and(|s| s.common.name == instrument.common.name))
-        {
-            return Err(cx.invalid(
-                "instrumented",
-                format!(
-                    "stage `{}` gathers on `{}` too, and both would write to the directory that is compiled into it; put \
-                     their workloads into one stage, or give each an instrument stage of its own",
-                    other.common.name, instrument.common.name
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// The clang of a cmake stage.
-fn compiler(cmake: &Cmake, cx: &mut Context) -> Result<Utf8PathBuf, Gap> {
-    let Some(text) = &cmake.compiler else { return cx.find_tool("clang") };
-    match text.as_literal() {
-        Some(name) if !name.contains('/') => cx.find_tool(&name),
-        _ => {
-            let path = cx.arg(text).ok().and_then(|arg| cx.known_path(&arg));
-            path.ok_or_else(|| Gap {
-                what: format!(
-                    "the llvm-profdata that belongs to the compiler `{text}` is not known before it is built"
-                ),
-                remedy: "name it with `profdata` in the gather stage".into(),
-            })
-        }
+impl Context<'_> {
+    /// That a stage makes no instrumented build, as a key of it is not set.
+    pub fn not_instrumented(&self, stage: &Stage, key: &str) -> PlanError {
+        let name = &stage.common.name;
+        self.invalid("instrumented", format!("stage `{name}` is not instrumented: its `{key}` is missing"))
     }
 }
 
@@ -250,4 +190,56 @@ fn tool_or_path(text: &Text, cx: &mut Context) -> Result<Arg, PlanError> {
             })
         }
     }
+}
+
+/// Where `perf` writes the branch records of an attempt.
+const RECORD: &str = "perf.data";
+
+/// Where Linux says that a processor's counters come with branch records: one core type, performance cores, Arm.
+const CAPABILITIES: [&str; 3] = [
+    "/sys/bus/event_source/devices/cpu/caps/branches",
+    "/sys/bus/event_source/devices/cpu_core/caps/branches",
+    "/sys/bus/event_source/devices/armv8_pmuv3_0/caps/branches",
+];
+
+/// Whether `perf record -j any,u` can work on this machine; if not, why.
+pub fn branch_records(facts: &Facts) -> Option<Gap> {
+    if CAPABILITIES.iter().any(|path| facts.exists(Utf8Path::new(path))) {
+        return None;
+    }
+    Some(Gap {
+        what: "this machine has no branch records (LBR) that perf can read".into(),
+        remedy: "virtual machines rarely have them; gather with `method = \"instrumentation\"` on the output of a bolt stage \
+                 with `action = \"instrument\"`"
+            .into(),
+    })
+}
+
+/// Puts perf in front of a workload's command.
+pub(super) fn record(command: &mut Command, cx: &mut Context) {
+    if let Some(gap) = branch_records(cx.facts) {
+        cx.gap(gap.what, gap.remedy);
+    }
+    let perf = cx.tool("perf");
+    let flags = ["record", "-e", "cycles:u", "-j", "any,u", "-o"].map(Arg::from);
+    let mut argv = vec![perf];
+    argv.extend(flags);
+    argv.extend([Arg::from(Symbol::Attempt).join(RECORD), "--".into()]);
+    argv.append(&mut command.argv);
+    command.argv = argv;
+}
+
+/// Makes a BOLT profile of the records of an attempt.
+pub(super) fn convert(sampled: &Arg, cx: &mut Context) -> Step {
+    let raw = Arg::from(Symbol::Attempt).join(RAW);
+    let argv = vec![
+        cx.tool("perf2bolt"),
+        "-p".into(),
+        Arg::from(Symbol::Attempt).join(RECORD),
+        "-o".into(),
+        raw.clone().join("perf.fdata"),
+        sampled.clone(),
+    ];
+    // perf2bolt does not make the directory that it writes to; a step's working directory is made.
+    Step::command("perf2bolt", Command { cwd: raw, ..cx.command(argv) })
 }

@@ -6,13 +6,12 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::crate_lists;
-use crate::pipeline::kind::gather::Workload as Declared;
-use crate::pipeline::kind::rustc_perf::{CrateList, Training};
-use crate::pipeline::kind::{Gather, RustcPerf};
-use crate::pipeline::{Kind, Stage, Text};
+use super::{Gather, Job, Work};
+use crate::facts::Facts;
+use crate::pipeline::{Stage, Text};
 use crate::plan::{Arg, Command, Step, Symbol};
-use crate::stage::{Context, PlanError, rust_checkout, rustc_perf};
+use crate::stage::rustc_perf::{self, CrateList, RustcPerf, Training};
+use crate::stage::{Context, PlanError, kind_as};
 use crate::toolchain;
 use crate::toolchain::rustc_perf::{Crates, NO_WORKSPACE_ABOVE};
 
@@ -46,13 +45,13 @@ pub(super) struct Expanded {
 }
 
 pub(super) fn expand(
-    declared: &Declared,
+    declared: &Job,
     training: &Training,
     gather: &Gather,
     cx: &mut Context,
 ) -> Result<Expanded, PlanError> {
     let key = format!("workloads.{}", declared.name);
-    let Some(Kind::RustcPerf(kind)) = cx.producer(&training.collector)?.map(|stage| &stage.kind) else {
+    let Some(kind) = cx.producer(&training.collector)?.and_then(kind_as::<RustcPerf>) else {
         let message = "`collector` is the output `out` of a stage with `kind = \"rustc-perf\"`";
         return Err(cx.invalid(&key, message));
     };
@@ -82,9 +81,11 @@ pub(super) fn expand(
         commands.push((format!("{}-libcore-O{level}", declared.name), command));
     }
     for (_, command) in &mut commands {
-        for (name, text) in &declared.env {
-            let value = cx.arg(text)?;
-            command.env.insert(name.clone(), value);
+        if let Work::Crates(_, env) = &declared.work {
+            for (name, text) in env {
+                let value = cx.arg(text)?;
+                command.env.insert(name.clone(), value);
+            }
         }
         command.timeout = declared.timeout;
     }
@@ -136,13 +137,13 @@ fn names(
 fn listed(kind: &RustcPerf, list: CrateList, by: &Stage, cx: &mut Context) -> Result<Vec<String>, PlanError> {
     let checkout = cx.arg(&kind.checkout)?;
     let Some(checkout) = cx.known_path(&checkout) else { return Ok(Vec::new()) };
-    if let Some(names) = crate_lists::listed(cx.facts, &checkout, list) {
+    if let Some(names) = list_of(cx.facts, &checkout, list) {
         return Ok(names);
     }
-    if !rust_checkout::is_missing(&checkout, by, cx) {
+    if !rustc_perf::checkout_is_missing(&checkout, by, cx) {
         cx.gap(
             format!("the checkout in {checkout} does not say which crates are for training"),
-            format!("name them with `crates`; lists were looked for in {}", crate_lists::places()),
+            format!("name them with `crates`; lists were looked for in {}", FILES.join(", ")),
         );
     }
     Ok(Vec::new())
@@ -255,5 +256,55 @@ fn options(cx: &Context, source: Option<&Utf8Path>) -> Options {
         id: !has(&["@arg ID:"]),
         categories: has(&["category: MultiEnumValue"]),
         cargo_config: has(&["cargo_config"]),
+    }
+}
+
+/// Where the lists stand: since 2024, before that, and in the Python of 2022.
+const FILES: [&str; 4] = [
+    "src/build_helper/src/lib.rs",
+    "src/tools/build_helper/src/lib.rs",
+    "src/tools/opt-dist/src/training.rs",
+    "src/ci/stage-build.py",
+];
+
+/// The crates that the checkout trains on; none if it has no such list.
+fn list_of(facts: &Facts, checkout: &Utf8Path, list: CrateList) -> Option<Vec<String>> {
+    let name = match list {
+        CrateList::Rustc => "RUSTC_PGO_CRATES",
+        CrateList::Llvm => "LLVM_PGO_CRATES",
+    };
+    FILES.iter().find_map(|file| strings(&facts.read(&checkout.join(file))?, name))
+}
+
+/// The strings of a constant array, in Rust or Python: `NAME… = &["a", "b"]`.
+fn strings(source: &str, name: &str) -> Option<Vec<String>> {
+    source.match_indices(name).find_map(|(at, _)| {
+        let behind = &source[at + name.len()..];
+        // The type may have brackets too, but the value stands behind the sign. A use of the constant has none before its line ends.
+        let sign = behind.find('=').filter(|sign| !behind[..*sign].contains(['\n', '(']))?;
+        let value = &behind[sign..];
+        let open = value.find('[')?;
+        let close = open + value[open..].find(']')?;
+        let lines = value[open + 1..close].lines();
+        let code: String = lines.map(|line| line.split("//").next().unwrap_or_default()).collect();
+        let strings: Vec<String> = code.split('"').skip(1).step_by(2).map(Into::into).collect();
+        (!strings.is_empty()).then_some(strings)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_in_rust_and_python() {
+        let rust = "use x::LLVM_PGO_CRATES;\nfn f() { g(LLVM_PGO_CRATES) }\n\
+                    pub const LLVM_PGO_CRATES: &[&str] = &[\n    \"syn-1.0.89\", // \"old\"\n    \"cargo-0.60.0\",\n];\n\
+                    const RUSTC_PGO_CRATES: [&str; 1] = [\"externs\"];";
+        assert_eq!(strings(rust, "LLVM_PGO_CRATES").unwrap(), ["syn-1.0.89", "cargo-0.60.0"]);
+        assert_eq!(strings(rust, "RUSTC_PGO_CRATES").unwrap(), ["externs"]);
+        let python = "LLVM_PGO_CRATES = [\n  \"syn-1.0.89\",\n  \"clap-3.1.6\"\n]\ngather(LLVM_PGO_CRATES)\n";
+        assert_eq!(strings(python, "LLVM_PGO_CRATES").unwrap(), ["syn-1.0.89", "clap-3.1.6"]);
+        assert_eq!(strings(python, "RUSTC_PGO_CRATES"), None);
     }
 }

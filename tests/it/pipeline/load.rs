@@ -1,7 +1,10 @@
 //! What a pipeline file becomes.
 
 use super::support::{Files, HOST};
-use optbuild::pipeline::{Graph, Kind, OutputRef, Piece, Pipeline, Stage, Text, VarValue, kind};
+use optbuild::pipeline::{Graph, Piece, Pipeline, Stage, Text, VarValue};
+use optbuild::stage::cmake::{Cmake, Define};
+use optbuild::stage::command::Command;
+use optbuild::stage::kind_as;
 
 fn stage<'p>(pipeline: &'p Pipeline, name: &str) -> &'p Stage {
     pipeline.stage(name).unwrap()
@@ -9,11 +12,8 @@ fn stage<'p>(pipeline: &'p Pipeline, name: &str) -> &'p Stage {
 
 /// The words of a command stage, as they would stand in a file.
 fn words(stage: &Stage) -> Vec<String> {
-    let Kind::Command(command) = &stage.kind else { panic!("not a command") };
-    match &command.run {
-        optbuild::pipeline::Words::List(words) => words.iter().map(Text::to_string).collect(),
-        optbuild::pipeline::Words::Line(line) => vec![line.clone()],
-    }
+    let command = kind_as::<Command>(stage).expect("a command");
+    command.line.words.iter().map(Text::to_string).collect()
 }
 
 fn command(vars: &str, stage: &str) -> String {
@@ -116,14 +116,14 @@ fn values_take_the_type_that_the_key_takes() {
     let text =
         text.replace("list = [\"a b\", \"${c}\"]\n        c = \"c\"", "c = \"c\"\n        list = [\"a b\", \"${c}\"]");
     let pipeline = Files::one(&text).load("p.toml");
-    let Kind::Cmake(cmake) = &stage(&pipeline, "s").kind else { panic!() };
+    let cmake = kind_as::<Cmake>(stage(&pipeline, "s")).unwrap();
     let common = &stage(&pipeline, "s").common;
     assert!(common.when && cmake.keep_relocations);
     assert_eq!(common.retries, 3);
     assert_eq!((common.env["YES"].to_string(), common.env["THREE"].to_string()), ("true".into(), "3".into()));
-    assert!(matches!(cmake.define["YES"], kind::cmake::Define::Bool(true)));
-    assert!(matches!(cmake.define["THREE"], kind::cmake::Define::Integer(3)));
-    assert!(matches!(&cmake.define["BOTH"], kind::cmake::Define::Text(text) if text.to_string() == "true3"));
+    assert!(matches!(cmake.define["YES"], Define::Bool(true)));
+    assert!(matches!(cmake.define["THREE"], Define::Integer(3)));
+    assert!(matches!(&cmake.define["BOTH"], Define::Text(text) if text.to_string() == "true3"));
     assert_eq!(cmake.targets.iter().map(Text::to_string).collect::<Vec<_>>(), ["t3", "a b", "c"]);
     assert_eq!(common.inputs.iter().map(Text::to_string).collect::<Vec<_>>(), ["a b", "c"]);
 }
@@ -158,7 +158,7 @@ fn an_optional_key_with_an_empty_variable_is_not_given() {
         define = { EMPTY = "${empty}" }
     "#;
     let pipeline = Files::one(text).load("p.toml");
-    let Kind::Cmake(cmake) = &stage(&pipeline, "s").kind else { panic!() };
+    let cmake = kind_as::<Cmake>(stage(&pipeline, "s")).unwrap();
     assert_eq!((&cmake.launcher, &cmake.compiler), (&None, &None));
     assert!(cmake.define.contains_key("EMPTY"));
     assert_eq!((&pipeline.tools["clang"].dir, &pipeline.tools["lld"].dir), (&None, &None));
@@ -219,15 +219,14 @@ fn every_combination_of_a_matrix_is_a_workload() {
         run = ["x"]
     "#;
     let pipeline = Files::one(text).load("p.toml");
-    let Kind::Gather(gather) = &stage(&pipeline, "g").kind else { panic!() };
-    let names: Vec<&str> = gather.workloads.iter().map(|workload| workload.name.as_str()).collect();
-    let expected =
-        ["w[build=lib.a,level=0]", "w[build=lib.a,level=3]", "w[build=lib.b,level=0]", "w[build=lib.b,level=3]"];
-    assert_eq!(names, [&expected[..], &["single"]].concat());
-    let optbuild::pipeline::Words::List(run) = gather.workloads[3].run.as_ref().unwrap() else { panic!() };
-    let output = OutputRef { stage: "lib".into(), output: "b".into() };
-    assert_eq!(run[0].pieces, [Piece::Outputs(vec![output])]);
-    assert_eq!(run[1], Text::literal("-O3"));
+    let workloads = &stage(&pipeline, "g").declaration["workloads"];
+    let expected = ["a", "b"].map(|build| {
+        let one = |level| {
+            format!(r#"{{"name":"w[build=lib.{build},level={level}]","run":["${{lib.{build}}}","-O{level}"]}}"#)
+        };
+        format!("{},{}", one(0), one(3))
+    });
+    assert_eq!(*workloads, format!(r#"[{},{{"name":"single","run":["x"]}}]"#, expected.join(",")));
 }
 
 #[test]
@@ -296,8 +295,7 @@ fn files_that_extend_others() {
         Piece::PipelineDir(file) => pipeline.dirs[file].clone(),
         _ => panic!("{text}"),
     };
-    let Kind::Command(kind::Command { run: optbuild::pipeline::Words::List(run), .. }) = &one.kind else { panic!() };
-    assert_eq!(dir(&run[1]), root.join("base"));
+    assert_eq!(dir(&kind_as::<Command>(one).unwrap().line.words[1]), root.join("base"));
     assert_eq!(dir(&one.common.env["C"]), root);
     assert_eq!((one.common.env["A"].to_string(), one.common.env["B"].to_string()), ("1".into(), "3".into()));
     // The hash is that of all files.
@@ -347,4 +345,17 @@ fn the_name_is_that_of_the_file_or_its_directory() {
     let files = Files::new(&[("quick.toml", text), ("deep/pipeline.toml", text)]);
     assert_eq!(files.load("quick.toml").name, "quick");
     assert_eq!(files.load("deep/pipeline.toml").name, "deep");
+}
+
+/// What stands for a name in the environment is the same for a run and for a script, and stands for one variable only.
+#[test]
+fn variables_of_the_environment() {
+    let text = command("\"c++\" = \"default\"", "run = \"echo ${c++}\"");
+    let files = Files::one(&text).env("OPTBUILD_VAR_C__", "clang++");
+    assert_eq!(words(stage(&files.load("p.toml"), "s")), ["echo", "clang++"]);
+    for other in ["a_b", "A-b", "a+b"] {
+        let errors = Files::one(&command(&format!("a-b = 1\n\"{other}\" = 2"), "run = \"x\"")).errors("p.toml");
+        let message = format!("`a-b` and `{other}` would both be set by OPTBUILD_VAR_A_B");
+        assert!(errors.contains(&message) && errors.contains("give one of them a name"), "{errors}");
+    }
 }

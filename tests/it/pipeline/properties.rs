@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::support::Files;
-use optbuild::pipeline::{Graph, OutputRef, Piece, Text, Words};
+use optbuild::pipeline::{Graph, OutputRef, Piece, Text};
 use proptest::prelude::*;
 
 fn name() -> impl Strategy<Value = String> {
@@ -91,8 +91,8 @@ proptest! {
             files = files.set(&format!("v={value}"));
         }
         let pipeline = files.load("p.toml");
-        let optbuild::pipeline::Kind::Command(command) = &pipeline.stages[0].kind else { panic!() };
-        let Words::List(words) = &command.run else { panic!() };
+        let command = optbuild::stage::kind_as::<optbuild::stage::command::Command>(&pipeline.stages[0]).unwrap();
+        let words = &command.line.words;
         prop_assert_eq!(words.len(), 5);
         prop_assert_eq!(words[1].as_literal().unwrap(), format!("<{value}>"));
         prop_assert_eq!(words[2].as_literal().unwrap(), "x");

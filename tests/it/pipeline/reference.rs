@@ -13,7 +13,7 @@ fn the_tables_of_the_reference_are_up_to_date() {
     let text = std::fs::read_to_string(path).unwrap();
     let begin = text.find(BEGIN).map(|at| at + text[at..].find('\n').unwrap() + 1).unwrap();
     let end = text.find(END).unwrap();
-    let expected = format!("\n{}", optbuild::pipeline::reference());
+    let expected = format!("\n{}", optbuild::pipeline::reference(&optbuild::stage::KINDS));
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, format!("{}{expected}{}", &text[..begin], &text[end..])).unwrap();
     } else {
@@ -35,7 +35,7 @@ fn the_examples_of_the_reference_load() {
 
 #[test]
 fn every_kind_has_a_schema_with_the_common_keys() {
-    let schema = serde_json::Value::from(optbuild::pipeline::schema());
+    let schema = serde_json::Value::from(optbuild::pipeline::schema(&optbuild::stage::KINDS));
     let common: BTreeSet<&String> = schema["$defs"]["Common"]["properties"].as_object().unwrap().keys().collect();
     let kinds = ["cmake", "cargo", "bootstrap", "rustc-perf", "gather", "bolt", "command", "verify", "compare"];
     for kind in kinds {
@@ -51,7 +51,7 @@ fn every_kind_has_a_schema_with_the_common_keys() {
 
 #[test]
 fn the_schema_has_no_null_and_no_dangling_reference() {
-    let schema = serde_json::Value::from(optbuild::pipeline::schema());
+    let schema = serde_json::Value::from(optbuild::pipeline::schema(&optbuild::stage::KINDS));
     let text = schema.to_string();
     assert!(!text.contains("null"), "{text}");
     for target in text.split("#/$defs/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
@@ -62,7 +62,7 @@ fn the_schema_has_no_null_and_no_dangling_reference() {
 /// What the loader refuses beyond types, an editor shall mark too.
 #[test]
 fn the_schema_refuses_what_the_loader_refuses() {
-    let schema = serde_json::Value::from(optbuild::pipeline::schema());
+    let schema = serde_json::Value::from(optbuild::pipeline::schema(&optbuild::stage::KINDS));
     let stage = |kind: &str| &schema["$defs"][format!("{kind}-stage")]["properties"];
     assert_eq!(stage("cmake")["jobs"]["anyOf"][0]["minimum"], 1);
     assert_eq!(stage("command")["name"]["not"]["enum"][0], "self");

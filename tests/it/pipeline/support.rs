@@ -47,7 +47,14 @@ impl Files {
 
     pub fn try_load(&self, file: &str) -> Result<Pipeline, LoadError> {
         let env = |name: &str| self.env.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
-        let options = LoadOptions { set: &self.set, env: &env, cwd: &self.root(), host: HOST, incomplete: false };
+        let options = LoadOptions {
+            set: &self.set,
+            env: &env,
+            cwd: &self.root(),
+            host: HOST,
+            kinds: &optbuild::stage::KINDS,
+            incomplete: false,
+        };
         pipeline::load(Utf8Path::new(file), &options)
     }
 

@@ -5,32 +5,21 @@ use std::process::Command as Process;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use optbuild::facts::Facts;
-use optbuild::pipeline::kind::{Cargo, Cmake};
-use optbuild::pipeline::{Common, Kind, KindName, Pipeline, Stage, VarValue, Variable};
+use optbuild::pipeline::{self, Pipeline, VarValue, Variable};
 use optbuild::plan::{Action, Arg, Late, Part, StagePlan, Symbol};
 use optbuild::stage::{self, PlanError};
 
-/// A pipeline of one stage `s`, with path variables. `common` and `kind` are its keys in TOML.
-pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common: &str, kind: &str) -> Pipeline {
-    let (word, kind) = match name {
-        KindName::Cmake => ("cmake", Kind::Cmake(toml::from_str::<Cmake>(kind).unwrap())),
-        KindName::Cargo => ("cargo", Kind::Cargo(toml::from_str::<Cargo>(kind).unwrap())),
-        _ => panic!("not a build"),
-    };
-    let common: Common = toml::from_str(&format!("name = \"s\"\nkind = \"{word}\"\n{common}")).unwrap();
-    let stage = Stage {
-        common,
-        kind,
-        dependencies: Vec::new(),
-        declaration: BTreeMap::new(),
-        text: String::new(),
-        path_vars: Vec::new(),
-        origin: Default::default(),
-        predecessor: None,
-        follows_only: false,
-        supplied: None,
-        spared: false,
-    };
+/// A pipeline of one stage `s`, with path variables. `common` and `keys` are its keys in TOML; what is wrong with them is the error.
+pub fn try_pipeline(
+    kind: &str,
+    tools: &str,
+    vars: &[(&str, &Utf8Path)],
+    common: &str,
+    keys: &str,
+) -> Result<Pipeline, String> {
+    // Keys before tables: those of the kind may end in one.
+    let text = format!("name = \"s\"\nkind = \"{kind}\"\n{common}\n{keys}");
+    let stage = pipeline::stage(&text, &stage::KINDS).map_err(|error| error.to_string())?;
     let variable = |path: &Utf8Path| Variable {
         value: VarValue::Path(path.to_owned()),
         secret: false,
@@ -40,7 +29,7 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         default: None,
         choices: Vec::new(),
     };
-    Pipeline {
+    Ok(Pipeline {
         name: "test".into(),
         description: String::new(),
         file: "/p/pipeline.toml".into(),
@@ -52,7 +41,12 @@ pub fn pipeline(name: KindName, tools: &str, vars: &[(&str, &Utf8Path)], common:
         used: Default::default(),
         unused_templates: Vec::new(),
         hash: String::new(),
-    }
+    })
+}
+
+/// The same of keys that are right.
+pub fn pipeline(kind: &str, tools: &str, vars: &[(&str, &Utf8Path)], common: &str, keys: &str) -> Pipeline {
+    try_pipeline(kind, tools, vars, common, keys).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn plan(pipeline: &Pipeline, facts: &Facts) -> Result<StagePlan, PlanError> {

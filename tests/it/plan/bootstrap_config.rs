@@ -231,7 +231,8 @@ fn an_llvm_that_x_py_refuses_is_refused_before_anything_runs() {
 fn plan_of_file(text: &str, facts: &Value) -> StagePlan {
     let dir = Dir::new();
     let file = dir.write("p.toml", text);
-    let options = LoadOptions { set: &[], env: &|_| None, cwd: dir.path(), host: LINUX, incomplete: false };
+    let options =
+        LoadOptions { set: &[], env: &|_| None, cwd: dir.path(), host: LINUX, kinds: &stage::KINDS, incomplete: false };
     let pipeline = pipeline::load(&file, &options).unwrap();
     let facts = Facts::from_json(&facts.to_string()).unwrap();
     stage::plan(&pipeline, &facts, "s", &BTreeSet::new()).unwrap()

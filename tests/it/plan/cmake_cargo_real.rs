@@ -4,7 +4,6 @@ use super::bench::{Bench, pipeline, plan};
 #[allow(dead_code)] // The other half is for the tests that look at commands.
 use camino::Utf8Path;
 use optbuild::facts::Facts;
-use optbuild::pipeline::KindName;
 use optbuild::toolchain::llvm;
 
 const CLANG: &str = "clang = { version = \">=22\" }";
@@ -36,7 +35,7 @@ const ANSWER: &str = "641649\n";
 fn cmake(bench: &Bench, facts: &Facts, keys: &str) -> String {
     let source = bench.dir.join("src");
     let keys = format!("source = \"${{source}}\"\n{keys}");
-    let pipeline = pipeline(KindName::Cmake, CLANG, &[("source", &source)], "", &keys);
+    let pipeline = pipeline("cmake", CLANG, &[("source", &source)], "", &keys);
     bench.run(&plan(&pipeline, facts).unwrap())
 }
 
@@ -49,7 +48,7 @@ fn a_cmake_project_through_pgo_context_sensitive_pgo_and_lto() {
     let mut bench = Bench::new();
     bench.write(&PROJECT);
     let facts = Facts::live();
-    let probe = pipeline(KindName::Cmake, CLANG, &[], "", "source = \"/\"");
+    let probe = pipeline("cmake", CLANG, &[], "", "source = \"/\"");
     let clang = optbuild::toolchain::locate(&facts, &probe, "clang").unwrap();
     let profdata = llvm::profdata_for_clang(&facts, &clang).unwrap().path;
     let tool = |name: &str| llvm::beside(&facts, &clang, name).unwrap();
@@ -119,7 +118,7 @@ fn a_cargo_package_with_the_users_flags_and_ours() {
     let build = |bench: &Bench, common: &str, keys: &str| {
         let keys =
             format!("manifest = \"${{source}}/Cargo.toml\"\nbins = [\"p\"]\nrustflags = [\"--cfg\", \"ours\"]\n{keys}");
-        let pipeline = pipeline(KindName::Cargo, "", &[("source", Utf8Path::new(&source))], common, &keys);
+        let pipeline = pipeline("cargo", "", &[("source", Utf8Path::new(&source))], common, &keys);
         bench.run(&plan(&pipeline, &Facts::live()).unwrap());
         bench.sh("./self.out/bin/p")
     };
@@ -144,7 +143,7 @@ fn a_cargo_package_with_the_users_flags_and_ours() {
     assert_eq!(written.lines().count(), 1, "the program's, which ran outside of a gather stage: {written}");
     assert!(written.starts_with("./self.scratch/discarded/"), "{written}");
     bench.sh("LLVM_PROFILE_FILE=$PWD/raw/%m_%p.profraw ./self.out/bin/p");
-    let probe = pipeline(KindName::Cargo, "", &[], "", "bins = []");
+    let probe = pipeline("cargo", "", &[], "", "manifest = \"/p/Cargo.toml\"\nbins = [\"p\"]");
     let rust = optbuild::toolchain::rust::find(&facts, &probe, None).unwrap();
     let profdata = llvm::profdata_for_rustc(&facts, &rust).unwrap().path;
     bench.sh(&format!("{profdata} merge raw/* -o p.profdata"));

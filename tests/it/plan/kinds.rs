@@ -1,6 +1,6 @@
 //! What the kinds gather, bolt, command and verify plan: exact command lines.
 
-use super::support::{operations, pipeline, plan, plans, shown};
+use super::support::{operations, pipeline, plan, plans, refused, shown};
 
 const PGO: &str = r#"
 [[stage]]
@@ -46,10 +46,10 @@ check-gathered: op check-gathered --format profdata --profile <self.out>/merged-
 
 #[test]
 fn what_is_not_instrumented_is_refused_when_it_is_planned() {
-    let refused = |text: &str| plan(&pipeline(text), "gather").unwrap_err().to_string();
+    let refused = |text: &str| refused(text, "gather");
     assert!(refused(&PGO.replace("pgo = \"generate\"", "")).contains("stage `lib` is not instrumented"));
     let none = PGO.split("workloads").next().unwrap().to_string() + "workloads = []";
-    assert!(refused(&none).contains("nothing to run"));
+    assert!(refused(&none).contains("`gather` has no workload"));
 }
 
 #[test]
@@ -166,9 +166,9 @@ fn bolt_stages_that_make_no_sense() {
     let refused = |from: &str, to: &str, stage: &str| {
         let text = BOLT.replace(from, to);
         assert_ne!(text, BOLT);
-        plan(&pipeline(&text), stage).unwrap_err().to_string()
+        refused(&text, stage)
     };
-    assert!(refused("profile = \"${gather.profile}\"", "", "final").contains("needs one"));
+    assert!(refused("profile = \"${gather.profile}\"", "", "final").contains("optimises without a `profile`"));
     assert!(
         refused("input = \"${tree.so}\"", "input = \"/elsewhere/x.so\"", "instr").contains("does not lie in `within`")
     );
@@ -227,7 +227,7 @@ capture-lib: op capture --from <self.build>/x/libw.so --to <self.out>/x/libw.so
 "
     );
     assert!(stage.outputs.iter().all(|output| output.show == (output.name == "table")));
-    let refused = |from: &str, to: &str| plan(&pipeline(&text.replace(from, to)), "c").unwrap_err().to_string();
+    let refused = |from: &str, to: &str| refused(&text.replace(from, to), "c");
     assert!(refused("\"a/b\"", "\"../b\"").contains("outputs.plain"));
     assert!(refused("\"a/b\"", "\"/b\"").contains("lies elsewhere"));
     assert!(refused("[\"table\"]", "[\"tabel\"]").contains("no output `tabel`"));

@@ -214,3 +214,19 @@ fn what_plain_tools_cannot_do_calls_optbuild() {
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("op put-in-place --file /"), "{}", stderr(&output));
     assert!(stderr(&bash(&text, &[dir.path().as_str()], &[("OPTBUILD", "/nowhere")])).contains("set OPTBUILD"));
 }
+
+/// Two workloads whose names are one as names of files.
+#[test]
+fn every_workload_has_a_directory_of_its_own() {
+    let stages = r#"
+[[stage]]
+name = "train"
+kind = "gather"
+instrumented = "/program"
+workloads = [{ name = "a/b", run = "x" }, { name = "a_b", run = "x" }, { name = "c", run = "x" }]
+"#;
+    let pipeline = pipeline(stages);
+    let text = script(&pipeline, &plans(&pipeline), ENVIRONMENT);
+    let moved = text.lines().filter_map(|line| line.split_once("mv \"$attempt\" \"$committed\"/"));
+    assert_eq!(moved.map(|(_, name)| name).collect::<Vec<_>>(), ["a_b", "a_b_2", "c"]);
+}

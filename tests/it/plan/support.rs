@@ -1,21 +1,27 @@
 //! Pipelines for plan tests, without the loader: variables are not replaced, dependencies not worked out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use optbuild::facts::Facts;
-use optbuild::pipeline::{Kind, KindName, Pipeline, Stage};
+use optbuild::pipeline::{Pipeline, Stage};
 use optbuild::plan::{Action, Command, StagePlan, Step};
-use optbuild::stage::{self, PlanError};
-
-/// The keys that every stage takes, used here.
-const COMMON: [&str; 9] = ["name", "kind", "description", "env", "jobs", "when", "workspace", "check", "inputs"];
+use optbuild::stage::{self as stages, PlanError};
 
 /// Reads `[[stage]]` tables and `[outputs]`.
 pub fn pipeline(text: &str) -> Pipeline {
+    try_pipeline(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What is said of a stage when it is read, or planned.
+pub fn refused(text: &str, name: &str) -> String {
+    try_pipeline(text).and_then(|pipeline| plan(&pipeline, name).map_err(|error| error.to_string())).unwrap_err()
+}
+
+fn try_pipeline(text: &str) -> Result<Pipeline, String> {
     let mut table: toml::Table = text.parse().unwrap();
     let stages = table.remove("stage").unwrap().try_into::<Vec<toml::Table>>().unwrap();
     let outputs = table.remove("outputs").map(|outputs| outputs.try_into().unwrap()).unwrap_or_default();
-    Pipeline {
+    Ok(Pipeline {
         name: "test".into(),
         description: "A pipeline\nfor tests".into(),
         file: "/p/test.toml".into(),
@@ -23,48 +29,20 @@ pub fn pipeline(text: &str) -> Pipeline {
         vars: Default::default(),
         tools: Default::default(),
         outputs,
-        stages: stages.into_iter().map(stage).collect(),
+        stages: stages.into_iter().map(stage).collect::<Result<_, _>>()?,
         used: Default::default(),
         unused_templates: Vec::new(),
         hash: String::new(),
-    }
+    })
 }
 
-fn stage(mut table: toml::Table) -> Stage {
-    let mut common = toml::Table::new();
-    for key in COMMON {
-        common.extend(table.remove(key).map(|value| (key.to_string(), value)));
-    }
-    let common: optbuild::pipeline::Common = common.try_into().unwrap();
-    let kind = match common.kind {
-        KindName::Cmake => Kind::Cmake(table.try_into().unwrap()),
-        KindName::Cargo => Kind::Cargo(table.try_into().unwrap()),
-        KindName::Bootstrap => Kind::Bootstrap(Box::new(table.try_into().unwrap())),
-        KindName::RustcPerf => Kind::RustcPerf(table.try_into().unwrap()),
-        KindName::Gather => Kind::Gather(table.try_into().unwrap()),
-        KindName::Bolt => Kind::Bolt(table.try_into().unwrap()),
-        KindName::Command => Kind::Command(table.try_into().unwrap()),
-        KindName::Verify => Kind::Verify(table.try_into().unwrap()),
-        KindName::Compare => Kind::Compare(table.try_into().unwrap()),
-    };
-    Stage {
-        common,
-        kind,
-        dependencies: Vec::new(),
-        declaration: BTreeMap::new(),
-        text: String::new(),
-        path_vars: Vec::new(),
-        origin: Default::default(),
-        predecessor: None,
-        follows_only: false,
-        supplied: None,
-        spared: false,
-    }
+fn stage(table: toml::Table) -> Result<Stage, String> {
+    optbuild::pipeline::stage(&table.to_string(), &stages::KINDS).map_err(|error| error.to_string())
 }
 
 /// Plans one stage on a machine that nothing is known of: tools are their bare names.
 pub fn plan(pipeline: &Pipeline, name: &str) -> Result<StagePlan, PlanError> {
-    stage::plan(pipeline, &Facts::default(), name, &BTreeSet::new())
+    stages::plan(pipeline, &Facts::default(), name, &BTreeSet::new())
 }
 
 pub fn plans(pipeline: &Pipeline) -> Vec<StagePlan> {

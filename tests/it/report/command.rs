@@ -179,11 +179,7 @@ fn what_a_run_needs_of_earlier_ones_does_not_take_reading_their_journals() {
         // Before the real one, by their names.
         let name = format!("20200101-0000{number:02}-0000");
         std::fs::create_dir(layout.run(&name)).unwrap();
-        std::fs::write(
-            layout.journal(&name),
-            format!("{}{sampled}", first.replace(&run.to_string(), &name.to_string())),
-        )
-        .unwrap();
+        std::fs::write(layout.journal(&name), format!("{}{sampled}", first.replace(run.as_str(), &name))).unwrap();
     }
     std::fs::write(layout.journal(&run), format!("{first}{sampled}")).unwrap();
     let mut begun = journal::first(&layout.journal(&run)).unwrap().unwrap();

@@ -38,7 +38,7 @@ impl Listener for Heard {
 
 fn project(test: &Test) -> Project {
     let (env, host) = (|_: &str| None, "x86_64-unknown-linux-gnu");
-    let options = LoadOptions { set: &[], env: &env, cwd: &test.dir, host, incomplete: false };
+    let options = LoadOptions { set: &[], env: &env, cwd: &test.dir, host, kinds: &stage::KINDS, incomplete: false };
     let loaded = pipeline::load(&test.path("p.toml"), &options);
     let pipeline = loaded.unwrap_or_else(|error| panic!("{}", error.render(false)));
     let layout = Layout::new(test.path(".optbuild"));

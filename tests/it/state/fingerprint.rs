@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use crate::support::processes::write_program;
 use camino::{Utf8Path, Utf8PathBuf};
-use optbuild::pipeline::VarType;
-use optbuild::pipeline::kind::{Command as CommandKind, Kind, KindName};
-use optbuild::pipeline::{Common, OutputRef, Pipeline, Stage, VarValue, Variable};
+use optbuild::pipeline::{OutputRef, Pipeline, Stage, VarType, VarValue, Variable};
 use optbuild::plan::{Action, Arg, Command, Late, Output, Part, Source, StagePlan, Step, Symbol, ToolUse};
 use optbuild::state::fingerprint::{self, Change, Fingerprint, Inputs};
 use optbuild::state::hash::Hasher;
@@ -59,21 +57,11 @@ impl World {
             ..StagePlan::default()
         };
         let declaration = [("args", "[\"-I${src}\"]"), ("timeout", "10m"), ("jobs", "2"), ("description", "d")];
-        let kind: CommandKind = toml::from_str("run = [\"tool\"]").unwrap();
-        let stage = Stage {
-            common: toml::from_str::<Common>("name = \"shell\"\nkind = \"command\"").unwrap(),
-            kind: Kind::Command(kind),
-            dependencies: vec![vec!["lib".into()]],
-            declaration: declaration.map(|(key, value)| (key.into(), value.into())).into(),
-            text: String::new(),
-            path_vars: vec!["src".into()],
-            origin: Default::default(),
-            predecessor: None,
-            follows_only: false,
-            supplied: None,
-            spared: false,
-        };
-        assert_eq!(stage.common.kind, KindName::Command);
+        let text = "name = \"shell\"\nkind = \"command\"\nrun = [\"tool\"]";
+        let mut stage = optbuild::pipeline::stage(text, &optbuild::stage::KINDS).unwrap();
+        stage.dependencies = vec![vec!["lib".into()]];
+        stage.declaration = declaration.map(|(key, value)| (key.into(), value.into())).into();
+        stage.path_vars = vec!["src".into()];
         let variable = |value, secret| Variable {
             value,
             kind: VarType::Path,
@@ -172,7 +160,7 @@ fn each_part_stands_for_what_its_name_says() {
 #[test]
 fn a_kind_has_the_name_that_pipelines_give_it() {
     let mut world = World::new();
-    world.stage.common.kind = KindName::RustcPerf;
+    world.stage.kind.name = "rustc-perf";
     assert_eq!(world.fingerprint().configuration["kind"], "rustc-perf");
 }
 

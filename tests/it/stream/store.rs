@@ -1,4 +1,13 @@
-use super::*;
+//! What a companion keeps on disk: the sums of workloads, and damaged profiles within a limit.
+
+use std::fs;
+
+use camino::Utf8Path;
+use optbuild::op::stream::budget::Room;
+use optbuild::op::stream::store::{Counts, Parts, SUM, absorb, rest_name, sweep};
+use optbuild::profile::Format;
+
+use crate::support::dir::Dir;
 
 /// A workload whose sum is of so many files.
 fn commit(committed: &Utf8Path, name: &str, files: u64) {
@@ -22,8 +31,8 @@ fn names(dir: &Utf8Path) -> Vec<String> {
 /// Whatever of the old sums is left when optbuild is killed: each workload counts once.
 #[test]
 fn what_a_kill_leaves_counts_once() {
-    let temporary = tempfile::tempdir().unwrap();
-    let committed = Utf8Path::from_path(temporary.path()).unwrap();
+    let temporary = Dir::new();
+    let committed = temporary.path();
     let absorb = || absorb(committed, Format::Fdata, "/usr/lib/llvm-22/bin/merge-fdata".into(), 0).unwrap();
     for (name, files) in [("a", 1), ("b", 10), ("c", 100)] {
         commit(committed, name, files);
@@ -68,4 +77,20 @@ fn what_a_kill_leaves_counts_once() {
     let expected = [("a", 1), ("b", 10), ("c", 100), ("d", 1000), ("e", 10_000)];
     let lines = expected.map(|(name, files)| format!("1 main 0 1 {name} 0 0 {files}\n"));
     assert_eq!(text, lines.concat());
+}
+
+#[test]
+fn one_limit_for_all_runs() {
+    let temporary = Dir::new();
+    let committed = temporary.path();
+    for (name, bytes) in [("a/quarantine/x", 100), ("a/quarantine/x.reason", 7), ("b/quarantine/y", 50), ("b/z", 9)] {
+        temporary.write(name, vec![0; bytes]);
+    }
+    // A quarter of 1,000, of which 150 are taken.
+    let room = Room::new(committed, 1000).unwrap();
+    assert!(!room.take(101) && room.take(60) && !room.take(41) && room.take(40) && !room.take(1));
+    room.give_back(60);
+    assert!(room.take(60) && !room.take(1));
+    let room = Room::new(&committed.join("none"), 1 << 40).unwrap();
+    assert!(room.take(64 << 20) && !room.take(1));
 }

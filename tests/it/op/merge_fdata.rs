@@ -1,31 +1,38 @@
-use std::os::unix::fs::PermissionsExt;
+//! Merging BOLT's profiles with merge-fdata: damaged ones are left out and named, whatever it says of all of them.
 
-use super::*;
-use crate::state::manifest;
+use std::fs;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use optbuild::op::merge::bolt::merge_good;
+use optbuild::op::merge::tools::Job;
+use optbuild::profile::raw::Reason;
+use optbuild::state::manifest;
+
+use crate::support::dir::Dir;
+use crate::support::processes::write_program;
 
 const TOOL: &str = "/usr/lib/llvm-22/bin/merge-fdata";
 
-struct Place(tempfile::TempDir);
+struct Place(Dir);
 
 impl Place {
     fn new() -> Place {
-        Place(tempfile::tempdir().unwrap())
+        Place(Dir::new())
     }
 
     fn path(&self, name: &str) -> Utf8PathBuf {
-        Utf8Path::from_path(self.0.path()).unwrap().join(name)
+        self.0.join(name)
     }
 
     fn file(&self, name: &str, text: impl AsRef<[u8]>) -> Utf8PathBuf {
-        let path = self.path(name);
-        fs::write(&path, text).unwrap();
-        path
+        self.0.write(name, text)
     }
 
     /// A program that does this.
     fn tool(&self, script: &str) -> Utf8PathBuf {
-        let path = self.file("tool", format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = self.path("tool");
+        write_program(&path, &format!("#!/bin/sh\n{script}\n"));
         path
     }
 

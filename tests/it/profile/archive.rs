@@ -1,9 +1,14 @@
+//! Bundles as archives: what is in them, and what is refused.
+//!
 //! Archives are made by hand, block by block, or by `tar`, so that both sides do not share a mistake.
 
 use std::io::{Read, Write};
 use std::process::Command;
 
-use super::*;
+use optbuild::profile::Format;
+use optbuild::profile::bundle::{
+    Bundle, BundleError, FORMAT, Limits, Manifest, Origin, Wanted, read, write as write_bundle,
+};
 
 /// The first line of a real BOLT profile.
 const FDATA: &[u8] = b"1 main 12 1 f 0 0 100\n";
@@ -101,7 +106,7 @@ fn what_is_written_is_read_by_tar_and_by_itself() {
         let open = |file: &str| -> std::io::Result<Box<dyn std::io::Read>> {
             Ok(Box::new(if file == "x/a.fdata" { FDATA } else { PROFDATA }))
         };
-        super::write(&mut bytes, &manifest, open).unwrap();
+        write_bundle(&mut bytes, &manifest, open).unwrap();
         bytes
     };
     let bytes = write();

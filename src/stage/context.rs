@@ -1,7 +1,6 @@
-//! What a kind's planning function works with: the stage, the pipeline around it, the facts, and the plan that it fills.
-
-mod profiles;
-mod tools;
+//! What a kind's plan is made with: the stage, the pipeline around it, the facts, and the plan that it fills.
+//!
+//! Keys that every kind has, tools, checks of profiles. Unaware of kinds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +8,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::PlanError;
 use crate::facts::Facts;
-use crate::pipeline::{CommandLine, Kind, OutputRef, Piece, Pipeline, Stage, Text, VarValue};
-use crate::plan::{Arg, Command, Gap, Late, Part, Source, StagePlan, Step, Symbol};
+use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue, leading_output};
+use crate::plan::ops::{CheckProfile, CheckProfileUse};
+use crate::plan::{Arg, Command, Gap, Late, Part, Source, StagePlan, Step, Symbol, ToolUse};
+use crate::text::share::Share;
+use crate::toolchain::{self, Tool, packages};
+
+/// Of the functions of a program that are in a profile that was gathered elsewhere, how many may have had other code there. A
+/// stable release of a compiler changes a few in a hundred.
+const MAX_MISMATCHED: &str = "20%";
+/// And how many may not be in it at all: other code has other names as well.
+const MAX_UNPROFILED: &str = "50%";
 
 /// Characters that can end a path in a line for a shell, or in a list.
 const ENDS_PATH: [char; 13] = [' ', '\t', '\n', ':', ',', ';', '"', '\'', ')', '&', '|', '<', '>'];
@@ -178,7 +186,7 @@ impl<'a> Context<'a> {
 
     /// The stage whose output the text begins with, fallbacks chosen: which build is this?
     pub fn producer(&self, text: &Text) -> Result<Option<&'a Stage>, PlanError> {
-        match crate::pipeline::kind::leading_output(text) {
+        match leading_output(text) {
             Some(candidates) => Ok(self.pipeline.stage(&self.chosen(candidates)?.stage)),
             None => Ok(None),
         }
@@ -187,11 +195,11 @@ impl<'a> Context<'a> {
     /// The build that a gather stage runs; where its profile is supplied, the one that is declared, which is off. None for other
     /// stages, and where it is none of a stage.
     pub fn trained_on(&self, gathering: &'a Stage) -> Result<Option<&'a Stage>, PlanError> {
-        let Kind::Gather(gather) = &gathering.kind else { return Ok(None) };
+        let Some(gathers) = &gathering.kind.answers.gathers else { return Ok(None) };
         if gathering.supplied.is_none() {
-            return self.producer(&gather.instrumented);
+            return self.producer(&gathers.instrumented);
         }
-        let builds = crate::pipeline::kind::leading_output(&gather.instrumented);
+        let builds = leading_output(&gathers.instrumented);
         Ok(builds.and_then(|builds| self.pipeline.stage(&builds.first()?.stage)))
     }
 
@@ -306,5 +314,187 @@ impl<'a> Context<'a> {
         let mut env: BTreeMap<String, Arg> = passed.collect();
         env.extend(self.env.clone());
         Command { argv, env, cwd: Symbol::Build.into(), ..Command::default() }
+    }
+}
+
+/// The steps with which a build checks its profile, before and after it is used.
+impl<'a> Context<'a> {
+    /// Adds the step that refuses a profile which is empty, or which the compiler, of this LLVM, cannot read. It stands first:
+    /// compilers themselves at most warn, and build without the profile.
+    ///
+    /// With the llvm-profdata that belongs to the compiler it is also checked that anything was counted.
+    ///
+    /// # Errors
+    /// The profile comes out of a bundle, and the compiler is known not to read it.
+    pub fn check_profile(
+        &mut self,
+        profile: Arg,
+        compiler: &str,
+        llvm_major: Option<u64>,
+        tool: Option<Tool>,
+    ) -> Result<(), PlanError> {
+        let newest = llvm_major.and_then(toolchain::formats::indexed_version);
+        if let Some(Supplied { version: Some(version), role, bundle, .. }) = self.supplied(&profile)
+            && let Some(newest) = newest.filter(|newest| u64::from(*version) > *newest)
+        {
+            return Err(self.invalid(
+                "pgo",
+                format!(
+                    "the profile with role `{role}` in {bundle} has the indexed version {version}, and {compiler} reads \
+                     versions up to {newest}: use a newer compiler, or a bundle made with its LLVM"
+                ),
+            ));
+        }
+        if newest.is_none() {
+            self.note(format!("which profiles {compiler} reads is not known, so their version is not checked"));
+        }
+        let tool = tool.map(|tool| self.tool_at("llvm-profdata", tool.path));
+        let max_version = newest.map(|newest| newest.to_string().into());
+        let check = CheckProfile { profile, compiler: compiler.into(), max_version, tool };
+        self.step(Step::op("check-profile", check));
+        Ok(())
+    }
+
+    /// What stands in for the gather stage whose output an argument is.
+    pub fn supplied(&self, profile: &Arg) -> Option<&'a Supplied> {
+        let stage = profile.parts.iter().find_map(|part| match part {
+            Part::Late(Late::Path(output)) => self.pipeline.stage(&output.stage),
+            _ => None,
+        });
+        stage?.supplied.as_ref()
+    }
+
+    /// Adds the step that counts what the compiler did not find in a profile, and refuses a build that found hardly anything. It
+    /// stands last: it looks at what was built. `limit` is the stage's `max-unprofiled`.
+    pub fn check_profile_use(&mut self, check: CheckProfileUse, limit: Option<&Text>) -> Result<(), PlanError> {
+        let mut limit = limit.map(ToString::to_string);
+        if let Some(Err(message)) = limit.as_deref().map(str::parse::<Share>) {
+            return Err(self.invalid("max-unprofiled", message));
+        }
+        let name = |what: &str| match &check.component {
+            Some(component) => format!("{what}-{component}"),
+            None => what.to_string(),
+        };
+        match self.supplied(&check.profile) {
+            Some(supplied) if supplied.allow_stale => limit = Some("100%".into()),
+            Some(_) => {
+                let (max_unprofiled, max_mismatched) = (Some(MAX_UNPROFILED.into()), Some(MAX_MISMATCHED.into()));
+                let origin = CheckProfileUse { max_unprofiled, max_mismatched, ..check.clone() };
+                self.plan.proofs.push(Step::op(name("check-origin"), origin));
+            }
+            None => {}
+        }
+        let step = name("check-profile-use");
+        self.step(Step::op(step, CheckProfileUse { max_unprofiled: limit.map(Arg::from), ..check }));
+        Ok(())
+    }
+
+    /// The `llvm-profdata` that reads what a build got, for [`Context::check_profile_use`].
+    pub fn profile_reader(&mut self, tool: Option<Tool>) -> Option<Arg> {
+        if tool.is_none() {
+            self.note("without an llvm-profdata of the compiler's LLVM, functions without a profile are not counted");
+        }
+        tool.map(|tool| self.tool_at("llvm-profdata", tool.path))
+    }
+}
+
+/// Tools, and programs that stages name: where they are, and that they belong to what a stage is made from.
+impl Context<'_> {
+    /// A tool of the pipeline, or one that the kind needs, by its usual name (`clang`, `llvm-bolt`). If it is missing, the plan
+    /// gets a gap and the argument is the bare name.
+    pub fn tool(&mut self, name: &str) -> Arg {
+        match self.find_tool(name) {
+            Ok(path) => self.tool_at(name, path),
+            // What an optional tool is for, the pipeline can do without: its commands look for it themselves.
+            Err(_) if self.pipeline.tools.get(name).is_some_and(|tool| tool.optional) => {
+                self.note(format!("the optional tool `{name}` is not there"));
+                name.into()
+            }
+            Err(gap) => {
+                if !self.plan.gaps.contains(&gap) {
+                    self.plan.gaps.push(gap);
+                }
+                name.into()
+            }
+        }
+    }
+
+    /// A program that a key names: a tool by its name, a path, or one that another stage made.
+    pub fn program(&mut self, text: &Text) -> Result<Arg, PlanError> {
+        if let Some(name) = text.as_literal().filter(|name| !name.contains('/')) {
+            return Ok(self.tool(&name));
+        }
+        let arg = self.arg(text)?;
+        let Some(path) = self.known_path(&arg) else { return Ok(arg) };
+        if !self.facts.exists(&path) {
+            let another = match text.pieces.as_slice() {
+                [Piece::Var(name)] => format!("`--set {name}=PROGRAM`"),
+                _ => "name another program".into(),
+            };
+            self.gap(format!("{path} does not exist"), format!("install it, or {another}"));
+            return Ok(arg);
+        }
+        let name = path.file_name().unwrap_or(path.as_str()).to_owned();
+        Ok(self.tool_at(&name, path))
+    }
+
+    /// A program that others start by its name, for which the plan has a gap where it is not in PATH. It is no input of the stage.
+    pub fn needs_in_path(&mut self, name: &str, what_for: &str) {
+        if self.facts.program(name).is_none() {
+            let package = packages::package(packages::Manager::of(self.facts), name, 0);
+            let remedy = packages::remedy(self.facts, name, package.as_deref());
+            self.gap(format!("`{name}` is not in PATH, {what_for}"), remedy);
+        }
+    }
+
+    /// A program that is not one of the tools is an input by its content: nobody knows whether it may be asked for its version.
+    pub(super) fn plain_program(&mut self, command: &Command) {
+        let Some(program) = command.argv.first() else { return };
+        let path = match program.parts.as_slice() {
+            // Found in the PATH of the command, which may have what another stage makes.
+            [Part::Literal(name)] if !name.contains('/') => {
+                if command.env.contains_key("PATH") {
+                    return;
+                }
+                self.facts.program(name)
+            }
+            [Part::Tool { .. }] => return,
+            _ => self.known_path(program),
+        };
+        if let Some(path) = path.and_then(|path| self.facts.real_path(&path)) {
+            let name = path.file_name().unwrap_or_default().to_owned();
+            self.source(&format!("program {name}"), path, false);
+        }
+    }
+
+    /// A tool that the plan can do without.
+    pub fn optional_tool(&mut self, name: &str) -> Option<Arg> {
+        let path = self.find_tool(name).ok()?;
+        Some(self.tool_at(name, path))
+    }
+
+    /// A tool whose path is known.
+    pub fn tool_at(&mut self, name: &str, path: Utf8PathBuf) -> Arg {
+        let tool = ToolUse { name: name.into(), path: path.clone() };
+        if !self.plan.tools.contains(&tool) {
+            self.plan.tools.push(tool);
+        }
+        Arg::part(Part::Tool { name: name.into(), path })
+    }
+
+    /// A tool that was looked for. If it is missing, the plan gets the gap and the argument is the bare name.
+    pub fn tool_or_gap(&mut self, name: &str, found: Result<Utf8PathBuf, Gap>) -> Arg {
+        match found {
+            Ok(path) => self.tool_at(name, path),
+            Err(gap) => {
+                self.gap(gap.what, gap.remedy);
+                name.into()
+            }
+        }
+    }
+
+    /// Where a tool is, without taking it into the plan.
+    pub fn find_tool(&self, name: &str) -> Result<Utf8PathBuf, Gap> {
+        toolchain::locate(self.facts, self.pipeline, name)
     }
 }

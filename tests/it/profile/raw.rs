@@ -1,9 +1,13 @@
+//! Raw profiles made by hand, word by word: how they are added up, what is refused, and how sums are kept.
+
 use std::os::unix::fs::FileExt;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
+use optbuild::profile::raw::layout::{MAGIC, Refusal, Sections};
+use optbuild::profile::raw::{Fate, Folded, Input, Sum, fold, fold_weighted};
 use proptest::prelude::*;
 
-use super::*;
+use crate::support::dir::Dir;
 
 /// Raw profiles in version 8 with one record of one counter per number, and one site of memory sizes in the first record.
 fn profile(counters: &[u64], sizes: &[(u64, u64)]) -> Vec<u8> {
@@ -16,7 +20,7 @@ fn process(counters: &[u64], pointers: &[u64], kind: u32, sizes: &[(u64, u64)]) 
     let mut words = vec![8 | 1 << 56, 0, counters.len() as u64, 0, counters.len() as u64, 0, 3, 0, 0, 1];
     let data = counters.len() as u64 * 48;
     words[8 - 1] = data;
-    let mut bytes = layout::MAGIC.to_vec();
+    let mut bytes = MAGIC.to_vec();
     bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
     for number in 0..counters.len() as u64 {
         // The counter's distance from its record.
@@ -34,11 +38,11 @@ fn process(counters: &[u64], pointers: &[u64], kind: u32, sizes: &[(u64, u64)]) 
     bytes
 }
 
-struct Work(tempfile::TempDir);
+struct Work(Dir);
 
 impl Work {
     fn of(contents: &[Vec<u8>]) -> (Work, Vec<Utf8PathBuf>) {
-        let work = Work(tempfile::tempdir().unwrap());
+        let work = Work(Dir::new());
         let paths = contents.iter().enumerate().map(|(number, content)| {
             let path = work.path().join(format!("{number}.profraw"));
             std::fs::write(&path, content).unwrap();
@@ -48,7 +52,7 @@ impl Work {
         (work, paths)
     }
     fn path(&self) -> &Utf8Path {
-        Utf8Path::from_path(self.0.path()).unwrap()
+        self.0.path()
     }
     fn fold(&self, paths: &[Utf8PathBuf]) -> Folded {
         fold(paths, self.path(), 2).unwrap()
@@ -291,7 +295,7 @@ fn what_is_claimed_is_not_believed() {
         assert!(folded.damaged[0].1.contains("never written"), "{folded:?}");
         let fates = Sum::new().add(&paths[..1], 1).unwrap();
         assert!(matches!(&fates[0], Fate::Damaged(_)), "{fates:?}");
-        assert!(crate::profile::indexed::Profile::read(&paths[..1]).unwrap().is_err());
+        assert!(optbuild::profile::indexed::Profile::read(&paths[..1]).unwrap().is_err());
     }
 }
 
@@ -321,7 +325,7 @@ proptest! {
             let file = std::fs::File::open(sum).unwrap();
             let mut magic = [0; 8];
             file.read_exact_at(&mut magic, 0).unwrap();
-            prop_assert_eq!(magic, layout::MAGIC);
+            prop_assert_eq!(magic, MAGIC);
         }
     }
 }
@@ -332,4 +336,35 @@ fn lone(folded: &Folded) -> usize {
         !folded.sums.iter().any(|(sum, _)| sum == *path) && !folded.handed.iter().any(|(file, _)| file == *path)
     };
     folded.left.iter().filter(other).count()
+}
+
+fn header(words: &[u64]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn sections_lie_behind_each_other() {
+    // One id of 24 bytes, 2 records, 3 counters, 5 bytes of names.
+    let head = header(&[8 | 1 << 56, 24, 2, 0, 3, 0, 5, 77, 99, 1]);
+    let sections = Sections::parse(&head, 1000).unwrap();
+    assert_eq!((sections.records_at, sections.counters_at), (88 + 24, 88 + 24 + 96));
+    assert_eq!((sections.names_at, sections.values_at), (232, 240));
+    assert_eq!(sections.counters_delta, 77);
+    assert!(matches!(Sections::parse(&head, 239), Err(Refusal::Damaged(_))));
+    let other = header(&[8 | 1 << 56, 24, 2, 0, 3, 0, 5, 77, 1234, 1]);
+    assert_eq!(sections.signature(&head), sections.signature(&other));
+}
+
+#[test]
+fn what_is_not_known_is_not_guessed() {
+    for version in
+        [7, 11, 9 | 1 << 62, 10 | 1 << 59, 10 | 1 << 61, 10 | 1 << 54, 10 | 1 << 60, 10 | 1 << 63, 8 | 1 << 60]
+    {
+        let head = header(&[version, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+        assert!(matches!(Sections::parse(&head, 1000), Err(Refusal::Unknown(_))), "{version:x}");
+    }
+    let huge = header(&[8, u64::MAX - 7, u64::MAX, 0, 1 << 61, 0, 0, 0, 0, 1]);
+    assert!(matches!(Sections::parse(&huge, 1000), Err(Refusal::Damaged(_))));
 }

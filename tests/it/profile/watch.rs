@@ -1,6 +1,13 @@
-use std::process::{Child, Command};
+//! Profiles that are taken away while programs run: each when no process writes it any more.
 
-use super::*;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use optbuild::proc::lifetime::Moment;
+use optbuild::profile::watch::{Event, FileNames, LAST_LOOK, Mode, Stop, Tree, Watch, may_be_written, numbers};
 
 /// A process that sleeps, whose id stands in names.
 struct Sleeper(Child);

@@ -1,0 +1,457 @@
+//! `kind = "gather"`: workloads on an instrumented build, and one profile out of what they wrote.
+//!
+//! Each attempt of a workload has a directory of its own. What its processes write is merged while they run, by the pool's
+//! companion; in the end the attempts that count are merged. Unaware of how attempts are run and committed.
+
+mod instrumented;
+mod rustc_perf;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::rustc_perf::Training;
+use super::workloads::Workloads;
+use super::{Context, Declaration, PlanError, StageKind};
+use crate::compare::request::PLACEHOLDER;
+use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied, Text, Words, text, value};
+use crate::plan::ops::{
+    CheckGathered, CheckInstrumented, CheckSpace, ClearSlot, Collect, Merge, StreamMerge, TakeProfile,
+};
+use crate::plan::{Action, Arg, Command, Companion, Output, Part, Pool, Step, Symbol, Workload as Planned};
+use crate::profile::Format;
+pub use instrumented::{Instrumented, SLOTS, Slots, branch_records, slot_path_file};
+use instrumented::{convert, record};
+
+/// Runs workloads on an instrumented build and merges the profiles that they write into one, the output `profile`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GatherKeys {
+    /// The instrumented build that the workloads run: an output of a stage with `pgo = "generate"`, or of a `bolt` stage with
+    /// `action = "instrument"`. With `method = "sampling"`: the program or library that is sampled.
+    pub instrumented: Text,
+    /// How profiles come about. `instrumentation`: the build writes them. `sampling`: `perf record -j any,u` and `perf2bolt`.
+    #[serde(default)]
+    pub method: Method,
+    /// The `llvm-profdata` to merge with: the name of a tool or a path. Default: the one that belongs to the compiler of the
+    /// instrumented build.
+    pub profdata: Option<Text>,
+    /// How much disk raw profiles may take before they are merged, as `500 MB` or `8 GiB`. So much must be free when the stage
+    /// begins; while it is reached, workloads are stopped until enough is merged. Not in the fingerprint. Default: 2 GiB.
+    #[serde(default, deserialize_with = "value::size")]
+    #[schemars(with = "Option<String>")]
+    pub disk_budget: Option<ByteSize>,
+    /// The share of damaged raw profiles (cut off, filled with zeros, of another format) above which the stage fails. Up to it they
+    /// are set aside, with their reasons. Not in the fingerprint. Default: `1%`.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub max_damaged: Option<f64>,
+    /// What the profile is for, as bundles of profiles call it: `llvm-pgo`, `LLVM-bolt`. Not in the fingerprint. Default: the
+    /// stage's name.
+    #[serde(default, deserialize_with = "value::plain_option")]
+    pub role: Option<String>,
+    /// What is run. At least one.
+    pub workloads: Vec<Workload>,
+}
+
+/// One training command, or the crates of rustc-perf. It has either `run` or `rustc-perf`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Workload {
+    /// What it is called. With `for`, the values are added to it: `name[level=3]`.
+    #[serde(deserialize_with = "value::plain")]
+    pub name: String,
+    /// The command: an array of words, or a string that is split into words without a shell. `{program}` stands for the
+    /// instrumented program, where `instrumented` is one. `cargo bench …` and `cargo test …` are run as the cargo stage that
+    /// `instrumented` comes from builds: what they build and run is instrumented, too.
+    pub run: Option<Words>,
+    /// Crates that rustc-perf's collector compiles, each a workload.
+    pub rustc_perf: Option<Training>,
+    /// `run` is a script for `sh -eu -c`.
+    #[serde(default)]
+    pub shell: bool,
+    /// Environment, on top of the stage's.
+    #[serde(default)]
+    pub env: BTreeMap<String, Text>,
+    /// Where it runs. Default: an empty directory of this attempt.
+    pub cwd: Option<Text>,
+    /// How long one attempt may run. Default: the stage's.
+    #[serde(default, deserialize_with = "value::duration")]
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Duration>,
+    /// The workload may fail, and the profiles of a failed attempt count.
+    #[serde(default)]
+    pub keep_profiles: bool,
+    /// Runs the workload once for every combination of values: `for = { level = ["0", "3"] }` and `${level}` in the command.
+    // Expanded when the file is read; here so that the schema has it.
+    #[serde(default, rename = "for")]
+    pub matrix: BTreeMap<String, Vec<Text>>,
+    /// Templates that it is laid on, as a stage can be.
+    // Laid on them when the file is read; here so that the schema has it.
+    #[serde(default)]
+    #[schemars(with = "Option<crate::pipeline::OneOrMore>")]
+    pub like: Vec<String>,
+}
+
+/// How profiles come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    #[default]
+    Instrumentation,
+    /// Needs a processor with branch records (LBR) that `perf` can read.
+    Sampling,
+}
+
+/// Workloads, and the build that they run.
+#[derive(Debug)]
+pub struct Gather {
+    instrumented: Text,
+    method: Method,
+    profdata: Option<Text>,
+    disk_budget: Option<ByteSize>,
+    max_damaged: Option<f64>,
+    role: Option<String>,
+    workloads: Vec<Job>,
+}
+
+/// A workload.
+#[derive(Debug)]
+struct Job {
+    name: String,
+    work: Work,
+    timeout: Option<Duration>,
+    keep_profiles: bool,
+}
+
+#[derive(Debug)]
+enum Work {
+    Command(CommandLine),
+    /// Crates of rustc-perf, and the environment of their compilations.
+    Crates(Training, BTreeMap<String, Text>),
+}
+
+impl Declaration for GatherKeys {
+    const NAME: &'static str = "gather";
+    type Parsed = Gather;
+
+    fn parse(self, keys: &mut Keys) -> Option<Gather> {
+        // Items are counted below, and some may be gone.
+        if !keys.is_complete() {
+            return None;
+        }
+        keys.check_names("workloads", "workload", self.workloads.iter().map(|workload| workload.name.as_str()));
+        if let Some(role) = self.role.as_ref().filter(|role| !text::is_name(role)) {
+            let message = format!("`{role}` cannot be a role: letters, digits, `-` and `_`, a letter or digit first");
+            keys.wrong("role", message, "it stands in file names");
+        }
+        let mut workloads = Vec::new();
+        for (index, workload) in self.workloads.into_iter().enumerate() {
+            let (name, timeout, keep_profiles) = (workload.name.clone(), workload.timeout, workload.keep_profiles);
+            let work = workload.work(index, keys);
+            workloads.extend(work.map(|work| Job { name, work, timeout, keep_profiles }));
+        }
+        let GatherKeys { instrumented, method, profdata, disk_budget, max_damaged, role, .. } = self;
+        Some(Gather { instrumented, method, profdata, disk_budget, max_damaged, role, workloads })
+    }
+}
+
+impl Workload {
+    /// What it runs.
+    fn work(self, index: usize, keys: &mut Keys) -> Option<Work> {
+        const LIST: &str = "workloads";
+        let name = &self.name;
+        let training = match (self.run, self.rustc_perf) {
+            (Some(run), None) => {
+                return keys.command_of(LIST, index, (run, self.shell, self.env, self.cwd)).map(Work::Command);
+            }
+            (None, Some(training)) => training,
+            (Some(_), Some(_)) => {
+                let message = "`run` and `rustc-perf` cannot both say what is run";
+                keys.wrong_in(LIST, index, "rustc-perf", message, "");
+                return None;
+            }
+            (None, None) => {
+                let message = format!("the workload `{name}` has neither `run` nor `rustc-perf`");
+                keys.wrong_in(LIST, index, "name", message, "say what is run: a command, or crates of rustc-perf");
+                return None;
+            }
+        };
+        keys.check_env_of(LIST, index, &self.env);
+        if training.list.is_none() && training.crates.is_empty() && training.libcore.is_empty() {
+            let message = format!("the workload `{name}` names no crates");
+            let help = "add `list = \"rustc\"` for the checkout's own list, or `crates = […]`";
+            keys.wrong_in(LIST, index, "rustc-perf", message, help);
+        } else if name.contains(['[', ']', '*', '?']) {
+            // The attempt's directory has its name, and cargo takes the path of a package for a pattern.
+            let message = format!("`{name}` cannot name a workload with `rustc-perf`");
+            let help = "cargo cannot build in a directory of such a name; use letters and `-`, and no `for`";
+            keys.wrong_in(LIST, index, "name", message, help);
+        } else if self.shell || self.cwd.is_some() {
+            let message = "`shell` and `cwd` go with `run`; the collector has a directory of its own";
+            keys.wrong_in(LIST, index, if self.shell { "shell" } else { "cwd" }, message, "");
+        }
+        Some(Work::Crates(training, self.env))
+    }
+}
+
+impl StageKind for Gather {
+    fn answers(&self) -> Answers {
+        let sampled = self.method == Method::Sampling;
+        let gathers = Gathers { role: self.role.clone(), instrumented: self.instrumented.clone(), sampled };
+        let needs = sampled.then_some(Need::BranchRecords).into_iter().collect();
+        Answers { outputs: vec!["profile".into()], gathers: Some(gathers), needs, ..Answers::default() }
+    }
+
+    fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
+        if let Some(supplied) = &cx.stage.supplied {
+            return take(supplied, self, cx);
+        }
+        if self.workloads.is_empty() {
+            return Err(cx.invalid("workloads", cx.nothing_to_run("name at least one workload")));
+        }
+        let build = Instrumented::find(self, cx)?;
+        let format = build.format;
+        let tool = build.merge_tool(self, cx)?;
+
+        let budget = self.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
+        if self.method == Method::Instrumentation {
+            let (dir, bytes, key) = (Symbol::Attempt.into(), budget.to_string().into(), Some("disk-budget".into()));
+            cx.step(Step::op("check-space", CheckSpace { dir, bytes, key }));
+            cx.step(Step::op("check-instrumented", CheckInstrumented { format, path: build.path.clone() }));
+        }
+        let (mut prepare, mut commit) = (Vec::new(), Vec::new());
+        let (mut commands, mut collector) = (Vec::new(), None);
+        for declared in &self.workloads {
+            match &declared.work {
+                Work::Command(line) => {
+                    commands.push((declared, declared.name.clone(), command(declared, line, self, &build, cx)?))
+                }
+                Work::Crates(training, _) => {
+                    let expanded = rustc_perf::expand(declared, training, self, cx)?;
+                    commands.extend(expanded.commands.into_iter().map(|(name, command)| (declared, name, command)));
+                    if prepare.is_empty() {
+                        collector = Some(expanded.collector);
+                        prepare.push(expanded.prepare);
+                        commit.push(expanded.finish);
+                    } else if collector != Some(expanded.collector) {
+                        let key = format!("workloads.{}", declared.name);
+                        return Err(cx.invalid(&key, "all workloads of a stage have one `collector`"));
+                    }
+                }
+            }
+        }
+        let mut workloads = Vec::new();
+        for (declared, name, mut command) in commands {
+            match (&build.slots, self.method) {
+                (_, Method::Sampling) => record(&mut command, cx),
+                (Some(slots), _) => slots.rewrite(&mut command),
+                (None, _) => {
+                    let file = Arg::from(Symbol::Attempt).join(RAW).join("%m_%p.profraw");
+                    if command.env.insert("LLVM_PROFILE_FILE".into(), file).is_some() {
+                        cx.note(
+                            "LLVM_PROFILE_FILE of the declaration is replaced: each attempt has a directory of its own",
+                        );
+                    }
+                }
+            }
+            workloads.push(Planned { name, command, may_fail: declared.keep_profiles });
+        }
+
+        let mut merge = Vec::new();
+        let raw = Arg::from(Symbol::Attempt).join(RAW);
+        let slots = build.slots.as_ref().filter(|_| self.method == Method::Instrumentation);
+        if let Some(slots) = slots {
+            let path_file = slots.path_file();
+            prepare.push(Step::op("clear-slot", ClearSlot { path_file: path_file.clone() }));
+            merge.push(Step::op("collect", Collect { path_file, to: raw.clone() }));
+        }
+        if self.method == Method::Sampling {
+            commit.push(convert(&build.path, cx));
+        }
+        let max_damaged = Arg::from(format!("{}%", self.max_damaged.unwrap_or(MAX_DAMAGED)));
+        let profile = Arg::from(Symbol::Attempt).join(&format!("{PROFILE}.{}", format.merged_extension()));
+        let attempt = Merge {
+            format,
+            tool: tool.clone(),
+            input: vec![raw],
+            merged: false,
+            with: Vec::new(),
+            output: Some(profile),
+            output_dir: None,
+            name: None,
+            threads: "1".into(),
+            consume: true,
+            max_damaged: max_damaged.clone(),
+        };
+        merge.push(Step::op("merge", attempt));
+        let companion = match self.method {
+            Method::Instrumentation => {
+                let slots = slots.map(Slots::all);
+                let (tool, committed) = (tool.clone(), Symbol::Committed.into());
+                let disk_budget = budget.to_string().into();
+                let op = StreamMerge { format, tool, committed, slots, disk_budget, threads: Symbol::Jobs.into() };
+                Some(Companion { name: STREAM.into(), op: op.into(), instead: merge })
+            }
+            // There is one profile, when perf2bolt has made it.
+            Method::Sampling => {
+                commit.append(&mut merge);
+                None
+            }
+        };
+        let jobs = cx.stage.common.jobs.map_or(usize::MAX, |jobs| jobs.max(1) as usize);
+        let slots = build.slots.as_ref().map_or(usize::MAX, |slots| slots.count);
+        let jobs = jobs.min(slots).min(workloads.len());
+        let pool = Pool { workloads, jobs, prepare, commit, companion };
+        cx.step(Step { name: "workloads".into(), action: Action::Pool(pool) });
+
+        let all = Merge {
+            format,
+            tool: tool.clone(),
+            input: vec![Symbol::Committed.into()],
+            merged: true,
+            with: build.first_level.clone().into_iter().collect(),
+            output: None,
+            output_dir: Some(Symbol::Out.into()),
+            name: Some(NAME.into()),
+            threads: Symbol::Jobs.into(),
+            consume: false,
+            max_damaged,
+        };
+        let path = all.path("*");
+        cx.step(Step::op("merge", all));
+        // BOLT's profiles are text.
+        let tool = (format == Format::Profdata).then_some(tool);
+        let (profile, instrumented) = (path.clone(), Some(build.path.clone()));
+        let check = CheckGathered { format, profile, tool, instrumented, min_of_the_build: None };
+        cx.step(Step::op("check-gathered", check));
+        cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
+        Ok(())
+    }
+
+    /// What stands for the instrumented program is [`PLACEHOLDER`], as it may be in the declaration, too.
+    fn workloads(&self, cx: &mut Context) -> Result<Option<Workloads>, PlanError> {
+        let producer = |word: &Text, cx: &Context| Some(cx.producer(word).ok()??.common.name.clone());
+        let trained = cx.producer(&self.instrumented)?.map(|stage| stage.common.name.clone());
+        let mut all = Workloads::default();
+        for job in &self.workloads {
+            let key = format!("workloads.{}", job.name);
+            let Work::Command(line) = &job.work else {
+                return Err(cx.invalid(&key, "its crates are measured by `optbuild compare --rustc-perf`"));
+            };
+            let mut line = line.clone();
+            let named = |word: &Text| word.to_string().contains(PLACEHOLDER);
+            if !line.words.iter().chain(line.env.values()).any(named) {
+                let program = line.words.iter_mut().find(|word| trained.is_some() && producer(word, cx) == trained);
+                let Some(program) = program.filter(|_| !line.shell) else {
+                    let message = format!(
+                        "it runs neither `{PLACEHOLDER}` nor `{}`, so no other build can take its place",
+                        self.instrumented
+                    );
+                    return Err(cx.invalid(&key, message));
+                };
+                *program = Text::literal(PLACEHOLDER);
+            }
+            all.commands.push((job.name.clone(), cx.command_line(&line)?));
+        }
+        Ok(Some(all))
+    }
+}
+
+/// In an attempt: where raw profiles go, the merged one, and where the workload runs.
+const RAW: &str = "raw";
+const PROFILE: &str = "profile";
+const CWD: &str = "cwd";
+
+/// The first part of the merged profile's name.
+const NAME: &str = "merged";
+
+/// What merges profiles while workloads run.
+const STREAM: &str = "stream-merge";
+
+/// How much profiles that are not merged yet may take, in bytes, unless the stage says.
+const DISK_BUDGET: u64 = 2 << 30;
+/// The share of damaged profiles that is tolerated, in percent.
+const MAX_DAMAGED: f64 = 1.0;
+
+fn command(
+    declared: &Job,
+    line: &CommandLine,
+    kind: &Gather,
+    build: &Instrumented,
+    cx: &mut Context,
+) -> Result<Command, PlanError> {
+    let key = format!("workloads.{}", declared.name);
+    if let Some(mut command) = build.harness(line, &key, cx)? {
+        command.timeout = declared.timeout;
+        return Ok(command);
+    }
+    let mut command = cx.command_line(line)?;
+    let program = cx.arg(&kind.instrumented)?;
+    for arg in command.argv.iter_mut().chain(command.env.values_mut()) {
+        let (replaced, found) = std::mem::take(arg).replaced(PLACEHOLDER, &program);
+        if found && names_a_directory(&kind.instrumented) {
+            let message = format!("`{PLACEHOLDER}` is one program, and `{}` a directory", kind.instrumented);
+            return Err(cx.invalid(&key, message));
+        }
+        *arg = replaced;
+    }
+    if line.cwd.is_none() {
+        command.cwd = Arg::from(Symbol::Attempt).join(CWD);
+    }
+    command.timeout = declared.timeout;
+    Ok(command)
+}
+
+/// `${stage.out}` and nothing behind it.
+fn names_a_directory(text: &Text) -> bool {
+    match text.pieces.as_slice() {
+        [Piece::Outputs(candidates)] => candidates.iter().any(|candidate| candidate.output == "out"),
+        _ => false,
+    }
+}
+
+/// Of the functions of a profile, how many an instrumented build of these sources must have with the same code.
+const MIN_KNOWN: &str = "80%";
+
+/// Plans a stage whose profile comes out of a bundle: nothing runs, and the output is the same as if it had.
+fn take(supplied: &Supplied, kind: &Gather, cx: &mut Context) -> Result<(), PlanError> {
+    let format = if supplied.bolt { Format::Fdata } else { Format::Profdata };
+    let extension = if supplied.matchable { "yaml" } else { format.merged_extension() };
+    let take = TakeProfile {
+        bundle: Arg::part(Part::Place { name: "profiles".into(), path: supplied.bundle.clone() }),
+        role: supplied.role.clone().into(),
+        member: supplied.member.clone().into(),
+        blake3: supplied.hash.clone().into(),
+        extension: extension.into(),
+        output_dir: Symbol::Out.into(),
+        name: NAME.into(),
+    };
+    cx.step(Step::op("take-profile", take));
+    let path = Arg::from(Symbol::Out).join(&format!("{NAME}-*.{extension}"));
+    let tool = if format == Format::Profdata { reader(kind, cx)? } else { None };
+    if tool.is_some() || format == Format::Fdata && !supplied.matchable {
+        let build = supplied.instrumented.as_ref().filter(|_| !supplied.allow_stale && format == Format::Profdata);
+        let instrumented = build.map(|path| Arg::from(path.as_str()));
+        let min_of_the_build = instrumented.as_ref().map(|_| MIN_KNOWN.into());
+        let check = CheckGathered { format, profile: path.clone(), tool, instrumented, min_of_the_build };
+        cx.plan.proofs.push(Step::op("check-profile", check));
+    }
+    cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
+    cx.plan.notes.extend(supplied.notes.iter().cloned());
+    Ok(())
+}
+
+/// The llvm-profdata that would have merged. It only looks at what is there, so the stage is complete without it.
+fn reader(kind: &Gather, cx: &mut Context) -> Result<Option<Arg>, PlanError> {
+    let before = (cx.plan.gaps.len(), cx.plan.tools.len(), cx.plan.notes.len());
+    let tool = Instrumented::declared(kind, cx).merge_tool(kind, cx)?;
+    let found = cx.plan.gaps.len() == before.0 && matches!(tool.parts.as_slice(), [Part::Tool { .. }]);
+    cx.plan.gaps.truncate(before.0);
+    cx.plan.tools.truncate(before.1);
+    cx.plan.notes.truncate(before.2);
+    Ok(found.then_some(tool))
+}
