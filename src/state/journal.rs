@@ -74,9 +74,13 @@ pub fn read(path: &Utf8Path) -> Result<(Vec<Stamped>, Option<String>), DiskError
     read_where(path, |_| true)
 }
 
-/// The same without [`Event::Sampled`], which is most of the journal of a long run.
+/// The same without [`Event::Sampled`], which is most of the journal of a long run. Only a last one is read: it says until when the
+/// run is known to have been under way.
 pub fn read_without_samples(path: &Utf8Path) -> Result<(Vec<Stamped>, Option<String>), DiskError> {
-    read_where(path, is_no_sample)
+    let bytes = disk::read_if_there(path)?.unwrap_or_default();
+    // What follows the last line end is no whole line.
+    let last = bytes.split(|byte| *byte == b'\n').rev().nth(1).map(<[u8]>::as_ptr);
+    Ok(parse(&bytes, |line| is_no_sample(line) || Some(line.as_ptr()) == last).told(path))
 }
 
 /// Whether a line is none of [`Event::Sampled`].
@@ -86,10 +90,7 @@ pub fn is_no_sample(line: &str) -> bool {
 
 /// The same of the lines that are wanted. The others are not parsed.
 pub fn read_where(path: &Utf8Path, wanted: impl Fn(&str) -> bool) -> Result<(Vec<Stamped>, Option<String>), DiskError> {
-    let Lines { events, damaged, .. } = parse(&disk::read_if_there(path)?.unwrap_or_default(), wanted);
-    let warning = (!damaged.is_empty())
-        .then(|| format!("`{path}` has lines that this optbuild cannot read: {}", damaged.join(", ")));
-    Ok((events, warning))
+    Ok(parse(&disk::read_if_there(path)?.unwrap_or_default(), wanted).told(path))
 }
 
 #[derive(Default)]
@@ -99,6 +100,15 @@ struct Lines {
     damaged: Vec<String>,
     /// How many lines were looked into.
     parsed: usize,
+}
+
+impl Lines {
+    fn told(self, path: &Utf8Path) -> (Vec<Stamped>, Option<String>) {
+        let damaged = self.damaged.join(", ");
+        let warning =
+            (!damaged.is_empty()).then(|| format!("`{path}` has lines that this optbuild cannot read: {damaged}"));
+        (self.events, warning)
+    }
 }
 
 fn parse(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Lines {
@@ -296,6 +306,12 @@ mod tests {
         assert_eq!((all.parsed, all.events.len()), (103, 103));
         assert_eq!((some.parsed, some.events.len()), (3, 3));
         assert_eq!(read_without_samples(journal.path()).unwrap().0.len(), 3);
+        // A run that was killed was under way at its last word.
+        let time = Timestamp::from_second(7).unwrap();
+        journal.append(&Stamped { time, event: Event::Sampled { trees: Vec::new() } }).unwrap();
+        journal.file.write_all(b"{\"time\":").unwrap();
+        let (events, warning) = read_without_samples(journal.path()).unwrap();
+        assert_eq!((events.len(), events.last().map(|event| event.time), warning), (4, Some(time), None));
     }
 
     #[test]

@@ -11,7 +11,7 @@ fn facts(project: &Project, workload: &str) -> BTreeMap<String, f64> {
     let record = project.record("gather").unwrap();
     let facts = record["facts"].as_array().unwrap().iter();
     facts
-        .filter(|fact| fact["step"].as_str().unwrap().starts_with(&format!("{workload}-")))
+        .filter(|fact| fact["workload"] == workload)
         .map(|fact| (fact["name"].as_str().unwrap().to_owned(), fact["value"].as_f64().unwrap()))
         .collect()
 }

@@ -98,5 +98,5 @@ fn a_pipeline_is_run_without_a_command_line() {
     assert_eq!((finished.end.outcome, finished.end.environment), (Outcome::Failed, false));
     assert_eq!(heard, ["begins p", "a Running", "a Failed", "ends Failed"]);
     // The command line sees what the library has done.
-    let _ = test.cmd("status p.toml").out("it failed");
+    let _ = test.cmd("resume").code(1).err("a failed: exited with status 1");
 }
