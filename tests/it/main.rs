@@ -8,6 +8,7 @@ mod compare {
     mod stages;
     mod support;
 }
+mod facts;
 mod fs;
 mod fuzz {
     mod seeds;
