@@ -151,6 +151,11 @@ mod stream {
     mod store;
 }
 mod text;
+mod toolchain {
+    mod find;
+    mod rustc_perf;
+    mod versions;
+}
 mod user {
     mod guide;
     mod hints;
