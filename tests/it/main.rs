@@ -133,6 +133,11 @@ mod rust {
     mod plans;
     mod support;
 }
+mod stage {
+    mod bolt_options;
+    mod differences;
+    mod sources;
+}
 mod state {
     mod begin;
     mod exclude;
