@@ -143,6 +143,7 @@ mod state {
     mod exclude;
     mod fingerprint;
     mod hash;
+    mod journal;
     mod manifest;
     mod stage_state;
     mod store;
