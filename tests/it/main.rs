@@ -128,6 +128,11 @@ mod rules {
     mod up_to_date;
     mod workspaces;
 }
+mod run {
+    mod commands;
+    mod earlier;
+    mod sampler;
+}
 mod rust {
     mod pipelines;
     mod plans;
