@@ -60,8 +60,8 @@ pub(super) fn triple() -> String {
     }
 }
 
-/// rustc's name for an architecture can say more than Rust's.
-fn of_linux(arch: &str, musl: bool) -> String {
+/// The triple of a Linux machine. rustc's name for an architecture can say more than Rust's.
+pub fn of_linux(arch: &str, musl: bool) -> String {
     let libc = if musl { "musl" } else { "gnu" };
     match arch {
         "x86" => format!("i686-unknown-linux-{libc}"),
@@ -78,26 +78,4 @@ fn is_musl() -> bool {
         ["/lib", "/lib64"].iter().any(|dir| list((*dir).into()).iter().any(|name| name.starts_with(prefix)))
     };
     loader("ld-musl-") && !loader("ld-linux") && !loader("ld64.so")
-}
-
-#[cfg(test)]
-mod tests {
-    /// Against `rustc --print target-list`.
-    #[test]
-    fn names_are_those_of_rustc() {
-        let known = super::output(None, &["rustc", "--print", "target-list"]).unwrap();
-        for arch in ["x86_64", "aarch64", "x86", "arm", "riscv64", "powerpc64"] {
-            for musl in [false, true] {
-                let triple = super::of_linux(arch, musl);
-                assert!(known.lines().any(|line| line == triple), "{triple}");
-            }
-        }
-    }
-
-    /// Against `rustc -vV`.
-    #[test]
-    fn this_machine_is_what_rustc_says() {
-        let version = super::output(None, &["rustc", "-vV"]).unwrap();
-        assert!(version.contains(&format!("host: {}\n", super::triple())), "{version}");
-    }
 }

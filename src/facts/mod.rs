@@ -5,7 +5,7 @@
 //! what the answers are for.
 
 mod cache;
-mod live;
+pub mod live;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -215,6 +215,3 @@ impl Memory {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

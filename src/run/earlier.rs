@@ -82,7 +82,7 @@ fn spent(shared: &Shared, stage: &Stage, work: &Work) -> Result<f64, DiskError> 
 }
 
 /// What a run spent on a stage that it did not finish, with what had been spent before it.
-fn unfinished(events: &[Stamped], name: &str, wanted: &str) -> f64 {
+pub fn unfinished(events: &[Stamped], name: &str, wanted: &str) -> f64 {
     let begun = events.iter().enumerate().rev().find_map(|(index, stamped)| match &stamped.event {
         Event::StageStarted { stage, fingerprint, earlier, .. } if stage == name && fingerprint == wanted => {
             Some((index, stamped.time, *earlier))
@@ -100,63 +100,5 @@ fn unfinished(events: &[Stamped], name: &str, wanted: &str) -> f64 {
         Some((_, duration)) => earlier + duration,
         // The run was killed: what it said last is the end that is known.
         None => earlier + last.time.duration_since(began).as_secs_f64().max(0.0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::{SignedDuration, Timestamp};
-
-    use super::*;
-
-    fn at(seconds: i64, event: Event) -> Stamped {
-        Stamped { time: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds), event }
-    }
-
-    fn started(seconds: i64, stage: &str, fingerprint: &str, earlier: f64) -> Stamped {
-        let (stage, fingerprint) = (stage.into(), fingerprint.into());
-        at(seconds, Event::StageStarted { stage, fingerprint, reasons: Vec::new(), expected: None, earlier, jobs: 1 })
-    }
-
-    fn finished(seconds: i64, stage: &str, outcome: Outcome, duration: f64) -> Stamped {
-        let stage = stage.into();
-        let (hashing, outputs, failure, tolerated) = (0.0, Vec::new(), None, false);
-        at(seconds, Event::StageFinished { stage, outcome, duration, hashing, outputs, failure, tolerated })
-    }
-
-    fn noted(seconds: i64, stage: &str) -> Stamped {
-        at(seconds, Event::Note { stage: stage.into(), text: String::new() })
-    }
-
-    #[test]
-    fn what_was_stopped_counts_with_what_came_before_it() {
-        let events =
-            [started(10, "build", "f", 7.0), finished(30, "build", Outcome::Interrupted, 20.5), noted(40, "x")];
-        assert_eq!(unfinished(&events, "build", "f"), 27.5);
-        let events = [started(10, "build", "f", 0.0), finished(13, "build", Outcome::Failed, 3.0)];
-        assert_eq!(unfinished(&events, "build", "f"), 3.0);
-    }
-
-    #[test]
-    fn a_killed_run_counts_up_to_its_last_word() {
-        let events = [started(10, "build", "f", 7.0), started(11, "other", "f", 0.0), noted(40, "other")];
-        assert_eq!(unfinished(&events, "build", "f"), 37.0);
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_does_not_matter_to_what_ended() {
-        let events = [started(3000, "build", "f", 7.0), finished(10, "build", Outcome::Failed, 20.0)];
-        assert_eq!(unfinished(&events, "build", "f"), 27.0);
-        let events = [started(3000, "build", "f", 7.0), finished(10, "build", Outcome::Done, 20.0)];
-        assert_eq!(unfinished(&events, "build", "f"), 0.0);
-        assert_eq!(unfinished(&[started(3000, "build", "f", 7.0), noted(10, "build")], "build", "f"), 7.0);
-    }
-
-    #[test]
-    fn what_was_done_or_is_of_other_sources_does_not_count() {
-        let events = [started(10, "build", "f", 7.0), finished(30, "build", Outcome::Done, 20.0)];
-        assert_eq!(unfinished(&events, "build", "f"), 0.0);
-        assert_eq!(unfinished(&events, "build", "g"), 0.0);
-        assert_eq!(unfinished(&[], "build", "f"), 0.0);
     }
 }

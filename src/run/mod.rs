@@ -11,7 +11,7 @@ pub mod process;
 pub mod project;
 pub mod publish;
 pub mod resolve;
-mod sampler;
+pub mod sampler;
 pub mod scheduler;
 pub mod select;
 pub mod session;

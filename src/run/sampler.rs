@@ -22,7 +22,7 @@ const LOOKS: u32 = 600;
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// After so many looks, processes of others are looked at again: one of ours may have got the pid of one that ended.
-const FORGET: usize = 10;
+pub const FORGET: usize = 10;
 
 /// A thread that looks until this is dropped.
 #[derive(Debug)]
@@ -70,13 +70,14 @@ impl Drop for Sampler {
     }
 }
 
-fn interval(age: Duration) -> Duration {
+/// The time between two looks at a run of this age.
+pub fn interval(age: Duration) -> Duration {
     (age / LOOKS).clamp(INTERVAL, LONGEST)
 }
 
 /// Remembers what was seen last.
 #[derive(Debug, Default)]
-struct Looker {
+pub struct Looker {
     /// CPU seconds of each tree: a process that ends between two reads is in no account for a moment.
     last: HashMap<(u32, u64), f64>,
     /// Processes that are in no tree: on a machine with thousands, reading them again and again would be all the cost.
@@ -85,7 +86,8 @@ struct Looker {
 }
 
 impl Looker {
-    fn look(
+    /// Looks at the trees once. `pids` gives the processes of the machine, `read` what one of them uses.
+    pub fn look(
         &mut self,
         trees: &[Tree],
         pids: impl FnOnce() -> Vec<i32>,
@@ -118,16 +120,20 @@ impl Looker {
     }
 }
 
+/// What the processes of a tree use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Sum {
-    ticks: u64,
-    pages: u64,
-    processes: usize,
+pub struct Sum {
+    /// CPU time.
+    pub ticks: u64,
+    /// Memory.
+    pub pages: u64,
+    /// Without the supervisor.
+    pub processes: usize,
 }
 
 /// What the processes below each supervisor used, and the processes that are in no tree. A process's time includes that of
 /// children that it waited for, so the sum over the living is that of the whole tree.
-fn sums(trees: &[Tree], all: &[Proc]) -> (Vec<Sum>, Vec<i32>) {
+pub fn sums(trees: &[Tree], all: &[Proc]) -> (Vec<Sum>, Vec<i32>) {
     let parents: HashMap<i32, i32> = all.iter().map(|process| (process.pid, process.parent)).collect();
     let starts: HashMap<i32, u64> = all.iter().map(|process| (process.pid, process.start_time)).collect();
     let mut owners: HashMap<i32, Option<usize>> = HashMap::new();
@@ -167,84 +173,4 @@ fn sums(trees: &[Tree], all: &[Proc]) -> (Vec<Sum>, Vec<i32>) {
         }
     }
     (sums, others)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::names::StepId;
-
-    fn process(pid: i32, parent: i32, ticks: u64, pages: u64) -> Proc {
-        let (group, session, state, threads, start_time, name) = (1, 1, 'S', 1, 7, String::new());
-        Proc { pid, parent, group, session, state, threads, start_time, ticks, pages, name }
-    }
-
-    fn tree(pid: u32, start_time: u64) -> Tree {
-        Tree { stage: "s".into(), step: StepId::step(&pid.to_string()), pid, start_time }
-    }
-
-    #[test]
-    fn processes_count_for_the_tree_that_they_are_in() {
-        let all = [
-            // Of children that have ended.
-            process(10, 1, 50, 9),
-            process(11, 10, 3, 100),
-            process(13, 12, 4, 10),
-            process(12, 11, 2, 1),
-            process(20, 1, 0, 9),
-            process(21, 20, 7, 5),
-            process(30, 1, 1000, 1000),
-        ];
-        let (sums, others) = sums(&[tree(10, 7), tree(20, 7), tree(40, 7)], &all);
-        assert_eq!(others, [30]);
-        assert_eq!(sums[0], Sum { ticks: 59, pages: 111, processes: 3 });
-        assert_eq!(sums[1], Sum { ticks: 7, pages: 5, processes: 1 });
-        assert_eq!(sums[2], Sum::default());
-    }
-
-    #[test]
-    fn another_process_with_the_pid_is_not_meant() {
-        let (sums, _) = sums(&[tree(10, 8)], &[process(10, 1, 5, 5), process(11, 10, 5, 5)]);
-        assert_eq!(sums, [Sum::default()]);
-    }
-
-    #[test]
-    fn circles_end() {
-        let (sums, _) = sums(&[tree(10, 7)], &[process(5, 6, 1, 1), process(6, 5, 1, 1)]);
-        assert_eq!(sums, [Sum::default()]);
-    }
-
-    #[test]
-    fn time_does_not_go_back() {
-        let mut looker = Looker::default();
-        let mut cpu = |ticks| {
-            let read = |pid| Some(if pid == 10 { process(10, 1, ticks, 0) } else { process(11, 10, 0, 1) });
-            looker.look(&[tree(10, 7)], || vec![10, 11], read)[0].cpu
-        };
-        let first = cpu(200);
-        assert!(first > 0.0);
-        assert_eq!(cpu(100), first);
-        assert_eq!(cpu(400), first * 2.0);
-    }
-
-    #[test]
-    fn processes_of_others_are_read_now_and_then() {
-        let reads = std::cell::RefCell::new(Vec::new());
-        let mut looker = Looker::default();
-        for _ in 0..FORGET {
-            let read = |pid| {
-                reads.borrow_mut().push(pid);
-                Some(process(pid, if pid == 11 { 10 } else { 1 }, 1, 1))
-            };
-            looker.look(&[tree(10, 7)], || vec![1, 10, 11, 30], read);
-        }
-        let times = |pid| reads.borrow().iter().filter(|read| **read == pid).count();
-        assert_eq!([1, 10, 11, 30].map(times), [2, FORGET, FORGET, 2]);
-    }
-
-    #[test]
-    fn long_runs_are_looked_at_less_often() {
-        let seconds = |age| interval(Duration::from_secs(age)).as_secs();
-        assert_eq!([0, 600, 1200, 6000, 100_000].map(seconds), [1, 1, 2, 10, 30]);
-    }
 }

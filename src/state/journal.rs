@@ -93,13 +93,15 @@ pub fn read_where(path: &Utf8Path, wanted: impl Fn(&str) -> bool) -> Result<(Vec
     Ok(parse(&disk::read_if_there(path)?.unwrap_or_default(), wanted).told(path))
 }
 
+/// What the lines of a journal say.
 #[derive(Default)]
-struct Lines {
-    events: Vec<Stamped>,
+pub struct Lines {
+    /// The events of the lines that were wanted.
+    pub events: Vec<Stamped>,
     /// Numbers of lines that are no event.
-    damaged: Vec<String>,
+    pub damaged: Vec<String>,
     /// How many lines were looked into.
-    parsed: usize,
+    pub parsed: usize,
 }
 
 impl Lines {
@@ -111,7 +113,8 @@ impl Lines {
     }
 }
 
-fn parse(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Lines {
+/// Reads the lines that are wanted. The others are not parsed.
+pub fn parse(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Lines {
     let mut found = Lines::default();
     let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
     while let Some((number, line)) = lines.next() {
@@ -195,10 +198,11 @@ pub fn last_run(layout: &Layout) -> Result<Option<RunId>, DiskError> {
 /// `YYYYMMDD-HHMMSS-xxxx`, in UTC, so that sorted names are in the order of time: the last four digits are the fraction of the
 /// second, in 65536ths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct RunName {
+pub struct RunName {
     /// Since 1970.
-    second: i64,
-    fraction: u16,
+    pub second: i64,
+    /// Of the second, in 65536ths.
+    pub fraction: u16,
 }
 
 impl RunName {
@@ -207,7 +211,8 @@ impl RunName {
         RunName { second: time.as_second(), fraction: u16::try_from(nanoseconds * 65536 / 1_000_000_000).unwrap_or(0) }
     }
 
-    fn next(self) -> RunName {
+    /// The name for a run that finds this one taken.
+    pub fn next(self) -> RunName {
         match self.fraction.checked_add(1) {
             Some(fraction) => RunName { fraction, ..self },
             None => RunName { second: self.second + 1, fraction: 0 },
@@ -226,130 +231,5 @@ impl std::fmt::Display for RunName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let second = Timestamp::from_second(self.second).unwrap_or_default();
         write!(f, "{}-{:04x}", second.strftime("%Y%m%d-%H%M%S"), self.fraction)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{Outcome, TreeSample};
-    use crate::names::StepId;
-
-    fn temporary() -> (tempfile::TempDir, Layout) {
-        let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::new(Utf8Path::from_path(directory.path()).unwrap());
-        (directory, layout)
-    }
-
-    fn event(duration: f64) -> Stamped {
-        Stamped { time: Timestamp::UNIX_EPOCH, event: Event::RunFinished { outcome: Outcome::Done, duration } }
-    }
-
-    fn durations(events: &[Stamped]) -> Vec<f64> {
-        let duration = |stamped: &Stamped| match stamped.event {
-            Event::RunFinished { duration, .. } => duration,
-            _ => -1.0,
-        };
-        events.iter().map(duration).collect()
-    }
-
-    #[test]
-    fn a_torn_last_line_is_left_out() {
-        let (_directory, layout) = temporary();
-        let (run, mut journal) = Journal::create(&layout, Timestamp::UNIX_EPOCH).unwrap();
-        journal.append(&event(1.0)).unwrap();
-        journal.append(&event(2.0)).unwrap();
-        journal.sync().unwrap();
-        let path = layout.journal(&run);
-        let length = fs::metadata(&path).unwrap().len();
-        for cut in 1..20 {
-            OpenOptions::new().write(true).open(&path).unwrap().set_len(length - cut).unwrap();
-            let (events, warning) = read(&path).unwrap();
-            // Without its line end the last line is still whole.
-            assert_eq!(durations(&events), if cut == 1 { vec![1.0, 2.0] } else { vec![1.0] });
-            assert_eq!(warning, None);
-        }
-    }
-
-    #[test]
-    fn a_damaged_line_is_passed_over_and_named() {
-        let (_directory, layout) = temporary();
-        let (_, mut journal) = Journal::create(&layout, Timestamp::UNIX_EPOCH).unwrap();
-        journal.append(&event(1.0)).unwrap();
-        journal.file.write_all(b"\xff\xfe\0\n").unwrap();
-        journal.file.write_all(b"{\"time\":\"1970-01-01T00:00:00Z\",\"event\":\"of-a-later-version\"}\n").unwrap();
-        journal.append(&event(2.0)).unwrap();
-        let (events, warning) = read(journal.path()).unwrap();
-        assert_eq!(durations(&events), [1.0, 2.0]);
-        assert_eq!(first(journal.path()).unwrap().map(|first| durations(&[first])), Some(vec![1.0]));
-        assert!(warning.unwrap().ends_with("cannot read: 2, 3"));
-    }
-
-    /// A run of hours has thousands of them, and most readers have no use for any.
-    #[test]
-    fn samples_are_passed_over_without_being_parsed() {
-        let (_directory, layout) = temporary();
-        let (_, mut journal) = Journal::create(&layout, Timestamp::UNIX_EPOCH).unwrap();
-        let stamped = |event| Stamped { time: Timestamp::UNIX_EPOCH, event };
-        let step = StepId::step("x");
-        let tree = TreeSample { stage: "s".into(), step, cpu: 1.0, memory: 2, processes: 3 };
-        journal.append(&event(1.0)).unwrap();
-        for _ in 0..100 {
-            journal.append(&stamped(Event::Sampled { trees: vec![tree.clone()] })).unwrap();
-        }
-        // The word in the text of another event is none of its name.
-        let text = "\"event\":\"sampled\"".to_owned();
-        journal.append(&stamped(Event::Note { stage: "sampled".into(), text })).unwrap();
-        journal.append(&event(2.0)).unwrap();
-        let bytes = fs::read(journal.path()).unwrap();
-        let (all, some) = (parse(&bytes, |_| true), parse(&bytes, is_no_sample));
-        assert_eq!((all.parsed, all.events.len()), (103, 103));
-        assert_eq!((some.parsed, some.events.len()), (3, 3));
-        assert_eq!(read_without_samples(journal.path()).unwrap().0.len(), 3);
-        // A run that was killed was under way at its last word.
-        let time = Timestamp::from_second(7).unwrap();
-        journal.append(&Stamped { time, event: Event::Sampled { trees: Vec::new() } }).unwrap();
-        journal.file.write_all(b"{\"time\":").unwrap();
-        let (events, warning) = read_without_samples(journal.path()).unwrap();
-        assert_eq!((events.len(), events.last().map(|event| event.time), warning), (4, Some(time), None));
-    }
-
-    #[test]
-    fn a_line_says_what_happened_without_being_parsed() {
-        let line = serde_json::to_string(&event(1.0)).unwrap();
-        assert_eq!(event_name(&line), "run-finished");
-        assert_eq!(event_name("nothing of the kind"), "");
-    }
-
-    #[test]
-    fn runs_sort_by_time() {
-        let (_directory, layout) = temporary();
-        let times =
-            ["2026-02-03T04:05:06.999Z", "2026-02-03T04:05:06Z", "2025-12-31T23:59:59.5Z", "2026-02-03T04:05:06Z"];
-        let names: Vec<RunId> =
-            times.iter().map(|time| Journal::create(&layout, time.parse().unwrap()).unwrap().0).collect();
-        assert_eq!(
-            names,
-            ["20260203-040506-ffbe", "20260203-040506-0000", "20251231-235959-8000", "20260203-040506-0001"]
-        );
-        fs::create_dir(layout.runs().join("something-else")).unwrap();
-        assert_eq!(
-            runs(&layout).unwrap(),
-            ["20251231-235959-8000", "20260203-040506-0000", "20260203-040506-0001", "20260203-040506-ffbe"]
-        );
-        assert_eq!(last_run(&layout).unwrap().as_deref(), Some("20260203-040506-ffbe"));
-    }
-
-    #[test]
-    fn a_name_can_overflow_into_the_next_second() {
-        let last = RunName { second: 59, fraction: u16::MAX };
-        assert_eq!(last.to_string(), "19700101-000059-ffff");
-        assert_eq!(last.next().to_string(), "19700101-000100-0000");
-    }
-
-    #[test]
-    fn no_runs_in_a_state_without_any() {
-        let (_directory, layout) = temporary();
-        assert_eq!(last_run(&layout).unwrap(), None);
     }
 }

@@ -70,39 +70,3 @@ pub fn indexed_in_words(version: u64) -> String {
         None => format!("an LLVM newer than {}", newest_known()),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::profile::header::{Header, HeaderKind};
-
-    /// Profiles that clang 22 and its `llvm-profdata` make, if they are installed.
-    #[test]
-    fn real_files_of_llvm_22() {
-        let bin = "/usr/lib/llvm-22/bin";
-        if !std::path::Path::new(bin).join("clang").exists() {
-            return;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let run = |script: &str| duct::cmd!("sh", "-euc", script).dir(dir.path()).env("BIN", bin).run().unwrap();
-        run("echo 'int main(void) { return 0; }' > a.c && $BIN/clang -fprofile-generate a.c -o a");
-        run("LLVM_PROFILE_FILE=a.profraw ./a && $BIN/llvm-profdata merge a.profraw -o a.profdata");
-        let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
-        let raw = Header::parse(&read("a.profraw")).unwrap();
-        assert_eq!((raw.kind, Some(u64::from(raw.version))), (HeaderKind::Raw, raw_version(22)));
-        let indexed = Header::parse(&read("a.profdata")).unwrap();
-        assert_eq!((indexed.kind, Some(u64::from(indexed.version))), (HeaderKind::Indexed, indexed_version(22)));
-    }
-
-    /// `INSTR_PROF_RAW_VERSION` and `INSTR_PROF_INDEX_VERSION` of LLVM 14, 18, 19 and 22 are (8, 7), (9, 11), (10, 12), (10, 13).
-    #[test]
-    fn who_reads_a_version() {
-        assert_eq!((raw_llvms(8), raw_llvms(9), raw_llvms(10)), (Some(14..=17), Some(18..=18), Some(19..=22)));
-        assert_eq!((raw_llvms(5), raw_llvms(11)), (None, None));
-        assert_eq!([3, 7, 11, 12, 13].map(first_reader), [Some(14), Some(14), Some(18), Some(19), Some(22)]);
-        assert_eq!(first_reader(14), None);
-        assert_eq!([8, 9].map(raw_in_words), ["LLVM 14 to 17", "LLVM 18"]);
-        assert_eq!([5, 11].map(raw_in_words), ["an LLVM older than 14", "an LLVM newer than 22"]);
-        assert_eq!([12, 14].map(indexed_in_words), ["LLVM 19 and newer", "an LLVM newer than 22"]);
-    }
-}

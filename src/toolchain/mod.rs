@@ -250,6 +250,3 @@ fn text_value(facts: &Facts, pipeline: &Pipeline, text: &Text) -> Option<String>
     }
     Some(value)
 }
-
-#[cfg(test)]
-mod tests;

@@ -129,38 +129,3 @@ pub(crate) fn remedy(facts: &Facts, tool: &str, package: Option<&str>) -> String
 pub(crate) fn remedy_of_llvm(facts: &Facts, tool: &str, major: u64) -> String {
     remedy(facts, tool, package(Manager::of(facts), tool, major).as_deref())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn proposed(requirement: &str) -> u64 {
-        llvm_major(Some(&VersionReq::parse(requirement).unwrap()))
-    }
-
-    #[test]
-    fn the_proposed_llvm_meets_the_requirement() {
-        assert_eq!(proposed(">=19"), 22);
-        assert_eq!(proposed("22"), 22);
-        assert_eq!(proposed("19"), 19);
-        assert_eq!(proposed(">=16, <20"), 19);
-        assert_eq!(proposed(">=23"), 23);
-        assert_eq!(proposed(">=19.1.7, <20"), 19);
-        assert_eq!(llvm_major(None), 22);
-    }
-
-    /// Names as `dpkg -S` gives them for Debian's files.
-    #[test]
-    fn packages_of_debian() {
-        let debian = |tool| package(Manager::Apt, tool, 22).unwrap_or_default();
-        assert_eq!(debian("clang++"), "clang-22");
-        assert_eq!(debian("ld.lld"), "lld-22");
-        assert_eq!(debian("llvm-profdata"), "llvm-22");
-        assert_eq!(debian("merge-fdata"), "bolt-22");
-        assert_eq!(debian(PROFILE_RUNTIME), "libclang-rt-22-dev");
-        assert_eq!(debian(BOLT_RUNTIME), "libbolt-22-dev");
-        assert_eq!(debian("ninja"), "ninja-build");
-        assert_eq!(debian("perf"), "linux-perf");
-        assert_eq!(debian("frobnicate"), "");
-    }
-}

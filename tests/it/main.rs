@@ -8,6 +8,7 @@ mod compare {
     mod stages;
     mod support;
 }
+mod facts;
 mod fs;
 mod fuzz {
     mod seeds;
@@ -127,16 +128,27 @@ mod rules {
     mod up_to_date;
     mod workspaces;
 }
+mod run {
+    mod commands;
+    mod earlier;
+    mod sampler;
+}
 mod rust {
     mod pipelines;
     mod plans;
     mod support;
+}
+mod stage {
+    mod bolt_options;
+    mod differences;
+    mod sources;
 }
 mod state {
     mod begin;
     mod exclude;
     mod fingerprint;
     mod hash;
+    mod journal;
     mod manifest;
     mod stage_state;
     mod store;
@@ -150,6 +162,11 @@ mod stream {
     mod store;
 }
 mod text;
+mod toolchain {
+    mod find;
+    mod rustc_perf;
+    mod versions;
+}
 mod user {
     mod guide;
     mod hints;

@@ -170,18 +170,3 @@ pub enum StartError {
     #[error("the supervising process failed: {cause}")]
     Supervisor { cause: String },
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endings_in_words() {
-        let describe = |status| Exit { status, usage: Usage::default(), left_behind: Vec::new() }.describe();
-        assert_eq!(describe(ExitKind::Code(1)), "exited with status 1");
-        // Signal numbers as in signal(7).
-        assert_eq!(describe(ExitKind::Signal(11)), "was killed by SIGSEGV (segmentation fault)");
-        assert_eq!(describe(ExitKind::Signal(10)), "was killed by SIGUSR1");
-        assert_eq!(describe(ExitKind::Signal(40)), "was killed by signal 40");
-    }
-}

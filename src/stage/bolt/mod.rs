@@ -5,7 +5,7 @@
 //! profiles go. That is a directory in `${self.build}`, because outputs do not change any more when the stage is done. `out`
 //! and `file` are those of slot 0; gather stages replace them by those of the workload's slot.
 
-mod options;
+pub mod options;
 
 use std::num::NonZeroU32;
 

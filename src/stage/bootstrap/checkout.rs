@@ -4,7 +4,7 @@
 //! Text is looked for, not parsed: `flags.rs` declares an option as a field (`pub rust_profile_use:`) or, before April 2023, as a
 //! string (`"rust-profile-use"`), and each key of the configuration stands as a string beside its field. Unaware of stages.
 
-mod declared;
+pub mod declared;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;

@@ -4,7 +4,7 @@
 //! the command line in [`command`], profiles in [`profiles`], captures and what is put in place in [`outputs`], what must be there in
 //! [`needs`]. Unaware of how profiles come about.
 
-mod checkout;
+pub mod checkout;
 mod command;
 mod config;
 mod needs;

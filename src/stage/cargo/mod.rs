@@ -455,7 +455,7 @@ fn check_trained(kind: &Cargo, cx: &Context) -> Result<(), PlanError> {
 }
 
 /// The first key that changes the names of functions.
-fn difference(a: &Cargo, b: &Cargo) -> Option<&'static str> {
+pub fn difference(a: &Cargo, b: &Cargo) -> Option<&'static str> {
     let sorted = |features: &[Text]| {
         let mut names: Vec<String> = features.iter().map(Text::to_string).collect();
         names.sort();
@@ -472,21 +472,4 @@ fn difference(a: &Cargo, b: &Cargo) -> Option<&'static str> {
         ("target", a.target == b.target),
     ];
     keys.into_iter().find(|(_, same)| !same).map(|(key, _)| key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cargo(keys: &str) -> Cargo {
-        toml::from_str(&format!("manifest = \"/p/Cargo.toml\"\nbins = [\"b\"]\n{keys}")).unwrap()
-    }
-
-    #[test]
-    fn what_changes_names() {
-        let plain = cargo("features = [\"a\", \"b\"]");
-        assert_eq!(difference(&plain, &cargo("features = [\"b\", \"a\"]\nrustflags = [\"-Cdebuginfo=1\"]")), None);
-        assert_eq!(difference(&plain, &cargo("features = [\"a\"]")), Some("features"));
-        assert_eq!(difference(&plain, &cargo("features = [\"a\", \"b\"]\nlto = \"thin\"")), Some("lto"));
-    }
 }

@@ -407,7 +407,7 @@ fn check_trained(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
 }
 
 /// The keys that may change the code of functions.
-fn differences(a: &Cmake, b: &Cmake) -> Vec<&'static str> {
+pub fn differences(a: &Cmake, b: &Cmake) -> Vec<&'static str> {
     let build_type = |kind: &Cmake| kind.build_type.as_ref().map_or("Release".into(), Text::to_string);
     let keys = [
         ("source", a.source == b.source),
@@ -416,23 +416,4 @@ fn differences(a: &Cmake, b: &Cmake) -> Vec<&'static str> {
         ("define", a.define == b.define),
     ];
     keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cmake(keys: &str) -> Cmake {
-        toml::from_str(&format!("source = \"/s\"\n{keys}")).unwrap()
-    }
-
-    #[test]
-    fn what_may_change_code() {
-        let plain = cmake("");
-        assert_eq!(differences(&plain, &cmake("build-type = \"Release\"\nlto = \"thin\"")), [""; 0]);
-        assert_eq!(
-            differences(&plain, &cmake("build-type = \"Debug\"\ndefine = { A = true }")),
-            ["build-type", "define"]
-        );
-    }
 }

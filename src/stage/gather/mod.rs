@@ -4,7 +4,7 @@
 //! companion; in the end the attempts that count are merged. Unaware of how attempts are run and committed.
 
 mod instrumented;
-mod rustc_perf;
+pub mod rustc_perf;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

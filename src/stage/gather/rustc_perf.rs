@@ -277,7 +277,7 @@ fn list_of(facts: &Facts, checkout: &Utf8Path, list: CrateList) -> Option<Vec<St
 }
 
 /// The strings of a constant array, in Rust or Python: `NAME… = &["a", "b"]`.
-fn strings(source: &str, name: &str) -> Option<Vec<String>> {
+pub fn strings(source: &str, name: &str) -> Option<Vec<String>> {
     source.match_indices(name).find_map(|(at, _)| {
         let behind = &source[at + name.len()..];
         // The type may have brackets too, but the value stands behind the sign. A use of the constant has none before its line ends.
@@ -290,21 +290,4 @@ fn strings(source: &str, name: &str) -> Option<Vec<String>> {
         let strings: Vec<String> = code.split('"').skip(1).step_by(2).map(Into::into).collect();
         (!strings.is_empty()).then_some(strings)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_in_rust_and_python() {
-        let rust = "use x::LLVM_PGO_CRATES;\nfn f() { g(LLVM_PGO_CRATES) }\n\
-                    pub const LLVM_PGO_CRATES: &[&str] = &[\n    \"syn-1.0.89\", // \"old\"\n    \"cargo-0.60.0\",\n];\n\
-                    const RUSTC_PGO_CRATES: [&str; 1] = [\"externs\"];";
-        assert_eq!(strings(rust, "LLVM_PGO_CRATES").unwrap(), ["syn-1.0.89", "cargo-0.60.0"]);
-        assert_eq!(strings(rust, "RUSTC_PGO_CRATES").unwrap(), ["externs"]);
-        let python = "LLVM_PGO_CRATES = [\n  \"syn-1.0.89\",\n  \"clap-3.1.6\"\n]\ngather(LLVM_PGO_CRATES)\n";
-        assert_eq!(strings(python, "LLVM_PGO_CRATES").unwrap(), ["syn-1.0.89", "clap-3.1.6"]);
-        assert_eq!(strings(python, "RUSTC_PGO_CRATES"), None);
-    }
 }

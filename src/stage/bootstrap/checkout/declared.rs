@@ -29,7 +29,7 @@ fn is_no_field(line: &str) -> bool {
 }
 
 /// All keys of a table; none if a line of the declaration is anything else than a field with its key, a comment or an attribute.
-pub(super) fn keys<'a>(config: &'a str, declared: &str) -> Option<Vec<&'a str>> {
+pub fn keys<'a>(config: &'a str, declared: &str) -> Option<Vec<&'a str>> {
     let mut keys = Vec::new();
     for line in fields(config, declared)? {
         if is_no_field(line) {
@@ -47,7 +47,7 @@ pub(super) fn keys<'a>(config: &'a str, declared: &str) -> Option<Vec<&'a str>> 
 }
 
 /// What may stand in a configuration outside of tables, tables among it; none as with [`keys`], or where others would not be refused.
-pub(super) fn top(config: &str) -> Option<Vec<String>> {
+pub fn top(config: &str) -> Option<Vec<String>> {
     let (before, _) = config.split_once("struct TomlConfig {")?;
     let attribute = before.lines().rev().take(3).find(|line| line.trim_start().starts_with("#[serde("))?;
     if !attribute.contains("deny_unknown_fields") {
@@ -69,41 +69,4 @@ pub(super) fn top(config: &str) -> Option<Vec<String>> {
         names.push(name.rsplit(' ').next().unwrap_or(name).replace('_', "-"));
     }
     Some(names)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_read_to_the_last_line_is_known() {
-        let rust = |line: &str| {
-            format!(
-                "define_config! {{\n    struct Rust {{\n        {line}\n        lto: Option<String> = \"lto\", // x\n    }}\n}}\n"
-            )
-        };
-        let known = |line: &str| keys(&rust(line), "Rust").map(|keys| keys.join(" "));
-        assert_eq!(known("/// text").as_deref(), Some("lto"));
-        assert_eq!(known("a_b: Option<HashMap<String, Tool>> = \"a-b\",").as_deref(), Some("a-b lto"));
-        // Other forms: of 2021, over two lines, with more behind the key.
-        assert_eq!(known("jemalloc: Option<bool>,"), None);
-        assert_eq!(known("jemalloc: Option<bool>\n = \"jemalloc\","), None);
-        assert_eq!(known("jemalloc: Option<bool> = \"jemalloc\" | \"old\","), None);
-        assert_eq!(keys(&rust(""), "Llvm"), None);
-    }
-
-    #[test]
-    fn tables_are_known_where_others_are_refused() {
-        let text = |attribute: &str, line: &str| {
-            format!(
-                "{attribute}\npub(crate) struct TomlConfig {{\n    #[serde(flatten)]\n    change_id: ChangeIdWrapper,\n    {line}\n}}\n"
-            )
-        };
-        let deny = "#[serde(deny_unknown_fields, rename_all = \"kebab-case\")]";
-        let known = |line: &str| top(&text(deny, line)).map(|names| names.join(" "));
-        assert_eq!(known("pub(super) rust: Option<Rust>,").as_deref(), Some("change-id change-id rust"));
-        assert_eq!(known("#[serde(alias = \"x\")]"), None);
-        assert_eq!(known("rust: Option<"), None);
-        assert_eq!(top(&text("#[serde(rename_all = \"kebab-case\")]", "rust: Option<Rust>,")), None);
-    }
 }

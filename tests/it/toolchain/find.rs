@@ -1,11 +1,15 @@
+//! Finding tools: where they are looked for, which versions count, what is said of a gap, and the table of `doctor`.
+
 use std::collections::BTreeMap;
 
+use camino::Utf8Path;
+use optbuild::facts::Facts;
+use optbuild::pipeline::{LoadOptions, Pipeline, ToolDecl, VarType, VarValue, Variable};
+use optbuild::plan::{StagePlan, ToolUse};
+use optbuild::toolchain::doctor::{self, Status, doctor};
+use optbuild::toolchain::{find, llvm, packages, rust};
+use semver::Version;
 use serde_json::{Value, json};
-
-use super::doctor::{Status, doctor};
-use super::*;
-use crate::pipeline::{LoadOptions, ToolDecl, VarType, VarValue, Variable};
-use crate::plan::{StagePlan, ToolUse};
 
 fn pipeline(tools: &str, llvm: &str) -> Pipeline {
     let variable = Variable {
@@ -236,17 +240,17 @@ fn doctor_compares_memory_with_the_largest_stage() {
         stage("any", ""),
     ];
     let dir = tempfile::tempdir().unwrap();
-    let dir = camino::Utf8Path::from_path(dir.path()).unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap();
     std::fs::write(dir.join("p.toml"), stages.concat()).unwrap();
     let options = LoadOptions {
         set: &[],
         env: &|_| None,
         cwd: dir,
         host: "x86_64-unknown-linux-gnu",
-        kinds: &crate::stage::KINDS,
+        kinds: &optbuild::stage::KINDS,
         incomplete: false,
     };
-    let stages = crate::pipeline::load(&dir.join("p.toml"), &options).unwrap();
+    let stages = optbuild::pipeline::load(&dir.join("p.toml"), &options).unwrap();
     let row = |available: u64, swap: u64| {
         let meminfo = format!("MemAvailable: {} kB\nSwapFree: {} kB\n", available << 20, swap << 20);
         let facts = facts(json!({ "files": { "/proc/meminfo": meminfo } }));

@@ -1,8 +1,11 @@
+//! What is known of the world: what is looked at, what is remembered, and what a file of answers gives; memory and the name of the machine.
+
 use std::os::unix::fs::symlink;
 
+use camino::{Utf8Path, Utf8PathBuf};
+use optbuild::facts::live::of_linux;
+use optbuild::facts::{Facts, Memory};
 use serde_json::json;
-
-use super::*;
 
 fn temp() -> (tempfile::TempDir, Utf8PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -121,4 +124,23 @@ fn this_machine_has_less_than_it_has() {
     let info = std::fs::read_to_string("/proc/meminfo").unwrap();
     let total: u64 = info.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(memory.available > 0 && memory.available <= total * 1024, "{memory:?}");
+}
+
+/// Against `rustc --print target-list`.
+#[test]
+fn names_are_those_of_rustc() {
+    let known = Facts::live().output(&["rustc", "--print", "target-list"]).unwrap();
+    for arch in ["x86_64", "aarch64", "x86", "arm", "riscv64", "powerpc64"] {
+        for musl in [false, true] {
+            let triple = of_linux(arch, musl);
+            assert!(known.lines().any(|line| line == triple), "{triple}");
+        }
+    }
+}
+
+/// Against `rustc -vV`.
+#[test]
+fn this_machine_is_what_rustc_says() {
+    let version = Facts::live().output(&["rustc", "-vV"]).unwrap();
+    assert!(version.contains(&format!("host: {}\n", Facts::live().host())), "{version}");
 }
