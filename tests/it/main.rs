@@ -97,15 +97,21 @@ mod real {
 }
 mod report {
     mod browser;
+    mod columns;
     mod command;
+    mod comparison;
     mod comparisons;
     mod console;
+    mod facts;
+    mod github;
     mod info;
     mod model;
     mod page;
+    mod past;
     mod schema;
     mod summary;
     mod support;
+    mod timeline;
 }
 mod review {
     mod deletes;
