@@ -4,8 +4,12 @@ mod support;
 
 mod compare {
     mod command;
+    mod counting;
     mod crates;
+    mod limit;
+    mod runs;
     mod stages;
+    mod statistics;
     mod support;
 }
 mod fs;
