@@ -31,6 +31,7 @@ mod kills {
 }
 mod op {
     mod bolt;
+    mod bolt_output;
     mod bootstrap;
     mod files;
     mod merge;
@@ -59,6 +60,7 @@ mod plan {
     mod cmake_cargo;
     mod cmake_cargo_real;
     mod kinds;
+    mod operations;
     mod rustc_perf;
     mod shell;
     mod snapshots;
