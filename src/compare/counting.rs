@@ -44,13 +44,13 @@ const LEAST_CHANGE: f64 = 0.0005;
 const TIMES: f64 = 4.0;
 
 /// The runs of a workload that are counted.
-const RUNS: [&str; 4] = ["base", "candidate", "base-again", "candidate-again"];
+pub const RUNS: [&str; 4] = ["base", "candidate", "base-again", "candidate-again"];
 
 /// What is usual of a program: 20 to 60 times as long.
 const USUAL_SLOWDOWN: f64 = 50.0;
 const SLOWDOWNS: (f64, f64) = (10.0, 200.0);
 /// Nothing is counted faster than this.
-const LEAST: Pace = Pace { start: 0.2, slowdown: SLOWDOWNS.0 };
+pub const LEAST: Pace = Pace { start: 0.2, slowdown: SLOWDOWNS.0 };
 /// A workload this many times as long as another one tells what the start is and what the slowdown.
 const DIFFERENT: f64 = 2.0;
 /// An estimate that changed by so much is announced again.
@@ -91,18 +91,18 @@ pub type Counter<'a> = dyn FnMut(&[Job], Duration) -> Vec<Outcome> + 'a;
 
 /// How long counts take: seconds until a program's first instruction, and then how many times as long as the program.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Pace {
-    start: f64,
-    slowdown: f64,
+pub struct Pace {
+    pub start: f64,
+    pub slowdown: f64,
 }
 
 /// What a program does in seconds by itself: work that is simulated, and waiting that takes as long as ever.
 ///
 /// On a machine with other work the first takes longer than the processor's time. What takes more than three times that waits.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Effort {
-    work: f64,
-    waiting: f64,
+pub struct Effort {
+    pub work: f64,
+    pub waiting: f64,
 }
 
 /// Counts the workloads of a comparison.
@@ -129,7 +129,8 @@ impl Pace {
         self.start + self.slowdown * effort.work + effort.waiting
     }
 
-    fn learn(seen: &[(Effort, f64)]) -> Pace {
+    /// What the counts that were seen say.
+    pub fn learn(seen: &[(Effort, f64)]) -> Pace {
         let points: Vec<(f64, f64)> = seen.iter().map(|(effort, took)| (effort.work, took - effort.waiting)).collect();
         let Some(shortest) = points.iter().map(|point| point.0).min_by(f64::total_cmp) else { return LEAST };
         let longest = points.iter().map(|point| point.0).fold(shortest, f64::max);
@@ -147,14 +148,16 @@ impl Pace {
 }
 
 impl Effort {
-    fn of(first: &FirstRun, side: usize) -> Effort {
+    /// What the first run of a side took.
+    pub fn of(first: &FirstRun, side: usize) -> Effort {
         let (wall, work) = (first.wall[side], first.work[side]);
         Effort { work: wall.clamp(work, 3.0 * work), waiting: (wall - 3.0 * work).max(0.0) }
     }
 }
 
 impl Job {
-    fn side(self) -> usize {
+    /// 0 for the base, 1 for the candidate.
+    pub fn side(self) -> usize {
         self.run % 2
     }
 
@@ -393,7 +396,7 @@ pub(super) fn doubt(base: &Sample, candidate: &Sample) -> f64 {
 }
 
 /// Two runs make no distribution: the difference of the sides is held against that between two runs of one.
-fn measured(base: Sample, candidate: Sample) -> Measured {
+pub fn measured(base: Sample, candidate: Sample) -> Measured {
     let change = change(base.median, candidate.median);
     let least = LEAST_CHANGE.max(doubt(&base, &candidate));
     let verdict = match change {
@@ -470,10 +473,8 @@ fn total(dir: &Utf8Path) -> Result<f64> {
     Ok(sum)
 }
 
-fn summary(text: &str) -> Option<f64> {
+/// The count of one process.
+pub fn summary(text: &str) -> Option<f64> {
     let line = text.lines().rev().find_map(|line| line.strip_prefix("summary:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
-
-#[cfg(test)]
-mod tests;

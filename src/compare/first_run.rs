@@ -148,13 +148,14 @@ fn identity(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Cloc
 
 /// A line that is not the same in two files.
 #[derive(Debug, PartialEq, Eq)]
-struct Line {
-    number: usize,
-    base: String,
-    candidate: String,
+pub struct Line {
+    pub number: usize,
+    pub base: String,
+    pub candidate: String,
 }
 
-fn first_difference(base: &Utf8Path, candidate: &Utf8Path) -> Result<Option<Line>> {
+/// The first line in which two files differ.
+pub fn first_difference(base: &Utf8Path, candidate: &Utf8Path) -> Result<Option<Line>> {
     let open =
         |path: &Utf8Path| anyhow::Ok(BufReader::new(File::open(path).with_context(|| format!("cannot read {path}"))?));
     let next = |file: &mut BufReader<File>| -> Result<Vec<u8>> {
@@ -234,28 +235,5 @@ impl FileWatch {
                 Err(_) => return true,
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn difference(base: &str, candidate: &str) -> Option<(usize, String, String)> {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = Utf8Path::from_path(dir.path()).unwrap();
-        fs::write(dir.join("a"), base).unwrap();
-        fs::write(dir.join("b"), candidate).unwrap();
-        let line = first_difference(&dir.join("a"), &dir.join("b")).unwrap();
-        line.map(|line| (line.number, line.base, line.candidate))
-    }
-
-    #[test]
-    fn the_first_line_that_differs() {
-        assert_eq!(difference("", ""), None);
-        assert_eq!(difference("one\ntwo\n", "one\ntwo\n"), None);
-        assert_eq!(difference("one\ntwo\n", "one\ntoo\n"), Some((2, "two".into(), "too".into())));
-        assert_eq!(difference("one\n", "one\ntwo\n"), Some((2, "(no such line)".into(), "two".into())));
-        assert_eq!(difference("one", "on"), Some((1, "one".into(), "on (and no more)".into())));
     }
 }

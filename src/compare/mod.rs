@@ -2,15 +2,15 @@
 //!
 //! Knows programs, runs and numbers. Unaware of pipelines and stages, and of how a result is shown.
 
-mod counting;
-mod first_run;
+pub mod counting;
+pub mod first_run;
 pub mod limit;
 pub mod options;
 pub mod probe;
-mod processor;
+pub mod processor;
 pub mod request;
 pub mod result;
-mod rounds;
+pub mod rounds;
 pub mod rustc_perf;
 pub mod statistics;
 

@@ -132,14 +132,15 @@ impl CheckBoltUse {
 
 /// What llvm-bolt says of a profile.
 #[derive(Debug, Default, PartialEq)]
-struct Said {
+pub struct Said {
     /// How many functions of the file have counts.
-    functions: Option<u64>,
+    pub functions: Option<u64>,
     /// Share of the counts that belong to functions whose code is another one, from 0 to 1.
-    stale: f64,
+    pub stale: f64,
 }
 
-fn said(log: &str) -> Said {
+/// Reads what llvm-bolt printed.
+pub fn said(log: &str) -> Said {
     let mut said = Said::default();
     for line in log.lines() {
         if line.contains("have non-empty execution profile") {
@@ -313,27 +314,5 @@ impl Slot {
             name == self.stem || (name.starts_with(&format!("{}.", self.stem)) && name.ends_with(".fdata"))
         };
         profile::find(&self.dir, ours).with_context(|| format!("cannot read the directory {}", self.dir))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // What llvm-bolt 22 prints for a program whose hot function was changed, for one that has nothing in common with its
-    // profile, and for one that fits.
-    const CHANGED: &str = "\
-BOLT-INFO: 7 out of 10 functions in the binary (70.0%) have non-empty execution profile
-BOLT-WARNING: 1 (14.3% of all profiled) function have invalid (possibly stale) profile. Use -report-stale to see the list.
-BOLT-WARNING: 9330000 out of 9530010 samples in the binary (97.9%) belong to functions with invalid (possibly stale) profile.
-";
-    const OTHER: &str = "BOLT-INFO: 0 out of 10 functions in the binary (0.0%) have non-empty execution profile\n";
-    const FITS: &str = "BOLT-INFO: 10 out of 14 functions in the binary (71.4%) have non-empty execution profile\n";
-
-    #[test]
-    fn what_llvm_bolt_prints() {
-        assert_eq!(said(CHANGED), Said { functions: Some(7), stale: 9330000.0 / 9530010.0 });
-        assert_eq!(said(OTHER), Said { functions: Some(0), stale: 0.0 });
-        assert_eq!(said(FITS), Said { functions: Some(10), stale: 0.0 });
     }
 }

@@ -154,7 +154,8 @@ fn normalized(path: &Utf8Path) -> Option<Utf8PathBuf> {
 }
 
 impl CopyWorkspace {
-    pub(super) fn run(&self) -> Result<Vec<Fact>> {
+    /// Copies it.
+    pub fn run(&self) -> Result<Vec<Fact>> {
         let manifest = self.from.join("Cargo.toml");
         let text = fs::read_to_string(&manifest).with_context(|| format!("cannot read {manifest}"))?;
         let reduced = without(&text, &self.without).with_context(|| format!("{manifest} is not a manifest"))?;
@@ -196,7 +197,7 @@ impl CopyWorkspace {
 }
 
 /// The manifest without the members and their settings; none if nothing of them is in it.
-fn without(manifest: &str, members: &[String]) -> Result<Option<String>> {
+pub fn without(manifest: &str, members: &[String]) -> Result<Option<String>> {
     let mut table: toml::Table = manifest.parse()?;
     let before = table.clone();
     let listed = table.get_mut("workspace").and_then(|workspace| workspace.get_mut("members"));
@@ -244,61 +245,4 @@ fn shown(line: Option<&[u8]>) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(LONGEST)]);
     let more = if line.len() > LONGEST { "…" } else { "" };
     format!("{}{more}", text.escape_debug())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MANIFEST: &str = r#"
-[workspace]
-members = ["collector", "site", "database"]
-resolver = "2"
-
-[profile.release.package.site]
-codegen-units = 1
-
-[profile.release.package.collector]
-debug = 1
-"#;
-
-    #[test]
-    fn a_member_goes_with_its_settings_and_the_rest_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = Utf8Path::from_path(dir.path()).unwrap();
-        let (from, to) = (dir.join("from"), dir.join("to"));
-        for file in ["collector/src/main.rs", "site/src/lib.rs", "target/debug/x", ".git/HEAD", "collector/big/data"] {
-            fs::create_dir_all(from.join(file).parent().unwrap()).unwrap();
-            fs::write(from.join(file), file).unwrap();
-        }
-        fs::write(from.join("Cargo.toml"), MANIFEST).unwrap();
-        // What an earlier attempt left.
-        fs::create_dir_all(to.join("old")).unwrap();
-        let copy = CopyWorkspace {
-            from: from.clone(),
-            to: to.clone(),
-            without: vec!["site".into()],
-            skip: vec!["collector/big".into()],
-        };
-        copy.run().unwrap();
-        assert_eq!(fs::read_to_string(to.join("collector/src/main.rs")).unwrap(), "collector/src/main.rs");
-        for gone in ["site", "target", ".git", "collector/big", "old"] {
-            assert!(!to.join(gone).exists(), "{gone}");
-        }
-        let made: toml::Table = fs::read_to_string(to.join("Cargo.toml")).unwrap().parse().unwrap();
-        let expected: toml::Table = "workspace = { members = [\"collector\", \"database\"], resolver = \"2\" }\n\
-                                     profile = { release = { package = { collector = { debug = 1 } } } }"
-            .parse()
-            .unwrap();
-        assert_eq!(made, expected);
-        assert_eq!(fs::read_to_string(from.join("Cargo.toml")).unwrap(), MANIFEST);
-        let time = |path: &Utf8Path| fs::metadata(path.join("collector/src/main.rs")).unwrap().modified().unwrap();
-        assert_eq!(time(&from), time(&to));
-    }
-
-    #[test]
-    fn a_manifest_without_the_member_stays_as_it_is() {
-        assert_eq!(without("# why\n[workspace]\nmembers = [\"a\"]\n", &["site".into()]).unwrap(), None);
-        assert!(without("workspace = [", &["site".into()]).is_err());
-    }
 }

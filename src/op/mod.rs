@@ -4,11 +4,11 @@
 //! counts goes to standard output as one JSON object per line, which the runner passes on. How its arguments are written stands in
 //! `plan::ops`. Unaware of stages and records.
 
-mod bolt;
-mod bolt_statistics;
+pub mod bolt;
+pub mod bolt_statistics;
 mod build;
 mod compare;
-mod files;
+pub mod files;
 mod logs;
 pub mod merge;
 mod place;
@@ -27,7 +27,7 @@ use crate::plan::ops::{Argument, BadCommandLine, Operation, given};
 pub use profiles::ORIGIN;
 
 /// An operation.
-struct Entry {
+pub struct Entry {
     name: &'static str,
     about: &'static str,
     arguments: &'static [Argument],
@@ -48,7 +48,8 @@ macro_rules! entries {
     };
 }
 
-const ALL: &[Entry] = entries![
+/// All operations.
+pub const ALL: &[Entry] = entries![
     Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckProfileUse CheckInstrumented
     CheckBoltInput CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics StripLike ClearSlot Collect
     Capture Shadow CopyWorkspace Same PutInPlace Restore
@@ -94,7 +95,7 @@ pub fn read(words: &[String]) -> Result<Ready, BadCommandLine> {
 }
 
 /// What all operations do, or one of them, where the words ask for it.
-fn help(words: &[String]) -> Option<String> {
+pub fn help(words: &[String]) -> Option<String> {
     let asks = |word: &String| word == "--help" || word == "-h";
     let mut text = String::new();
     let mut row = |name: &str, about: &str| _ = writeln!(text, "  {name:20} {}", about.trim_start());
@@ -114,21 +115,4 @@ fn help(words: &[String]) -> Option<String> {
         _ => return None,
     }
     Some(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn help_says_what_an_operation_does() {
-        let asked = |line: &str| help(&line.split_whitespace().map(Into::into).collect::<Vec<_>>());
-        let all = asked("--help").unwrap();
-        assert_eq!(all.lines().count(), ALL.len());
-        assert!(all.contains("capture              Copies a file or a directory"), "{all}");
-        let one = asked("merge --help").unwrap();
-        assert!(one.starts_with("Merges the profiles below directories into one file.\n"), "{one}");
-        assert!(one.contains("--max-damaged        The share") && one.contains("[default: 1%]"), "{one}");
-        assert_eq!(asked("merge --format --help"), None, "a value can be anything");
-    }
 }

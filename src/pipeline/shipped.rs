@@ -128,7 +128,8 @@ fn shipped(entry: &'static DirEntry<'static>) -> Option<(&'static str, &'static 
     }
 }
 
-fn utf8(path: &Path) -> Option<&Utf8Path> {
+/// The path, if it is UTF-8.
+pub fn utf8(path: &Path) -> Option<&Utf8Path> {
     Utf8Path::from_path(path)
 }
 
@@ -180,7 +181,7 @@ fn extended<'t>(tree: &'t DeTable<'_>) -> Vec<&'t str> {
 }
 
 /// Puts a pipeline with all that belongs to it into a directory named by its content, in one rename.
-fn unpack(root: Root, name: &str, file: &'static File, unpack_into: &Utf8Path) -> std::io::Result<Utf8PathBuf> {
+pub fn unpack(root: Root, name: &str, file: &'static File, unpack_into: &Utf8Path) -> std::io::Result<Utf8PathBuf> {
     let mut files: Vec<(&Utf8Path, &[u8])> = Vec::new();
     let mut seen = BTreeSet::new();
     belongings(root, file, &mut seen, &mut files);
@@ -225,7 +226,7 @@ fn unpack(root: Root, name: &str, file: &'static File, unpack_into: &Utf8Path) -
 }
 
 /// Sets the modes of all directories and files in a directory.
-fn set_modes(root: &Path, dirs: u32, files: u32) -> std::io::Result<()> {
+pub fn set_modes(root: &Path, dirs: u32, files: u32) -> std::io::Result<()> {
     // To be looked into, directories must be open until their content is done: the deepest first.
     for entry in walkdir::WalkDir::new(root).contents_first(true) {
         let entry = entry?;
@@ -279,50 +280,4 @@ fn inside(path: &Utf8Path) -> Option<Utf8PathBuf> {
         }
     }
     Some(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    static FIXTURE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tests/fixtures/shipped");
-
-    fn unpacked(path: &str) -> (tempfile::TempDir, Utf8PathBuf, Vec<String>) {
-        let into = tempfile::tempdir().unwrap();
-        let file = FIXTURE.get_file(path).unwrap();
-        let own = unpack(&FIXTURE, "name", file, Utf8Path::from_path(into.path()).unwrap()).unwrap();
-        let root = own.ancestors().nth(Utf8Path::new(path).components().count()).unwrap().to_owned();
-        let files = walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap);
-        let files = files.filter(|entry| entry.file_type().is_file());
-        let mut names: Vec<String> =
-            files.map(|entry| utf8(entry.path().strip_prefix(&root).unwrap()).unwrap().to_string()).collect();
-        names.sort();
-        // So that it can be deleted.
-        set_modes(root.as_std_path(), 0o755, 0o644).unwrap();
-        (into, own, names)
-    }
-
-    #[test]
-    fn a_pipeline_comes_with_all_that_it_extends() {
-        assert_eq!(unpacked("base.toml").2, ["base.toml"]);
-        assert_eq!(unpacked("other/pipeline.toml").2, ["other/pipeline.toml"]);
-        let own = ["base.toml", "own/data/file.txt", "own/pipeline.toml"];
-        assert_eq!(unpacked("own/pipeline.toml").2, own);
-        assert_eq!(unpacked("variant.toml").2, [&own[..], &["variant.toml"]].concat());
-    }
-
-    #[test]
-    fn what_was_unpacked_loads() {
-        let (_into, own, _) = unpacked("variant.toml");
-        let options = super::super::LoadOptions {
-            set: &[],
-            env: &|_| None,
-            cwd: Utf8Path::new("/"),
-            host: "x86_64-unknown-linux-gnu",
-            kinds: &crate::stage::KINDS,
-            incomplete: false,
-        };
-        let pipeline = super::super::load(&own, &options).unwrap();
-        assert_eq!((pipeline.name.as_str(), pipeline.stages.len()), ("variant", 2));
-    }
 }

@@ -11,7 +11,7 @@ pub mod markdown;
 pub mod model;
 pub mod paint;
 pub mod summary;
-mod table;
+pub mod table;
 pub mod trace;
 
 use std::io::Write;

@@ -22,7 +22,7 @@ const SPARE: usize = 3;
 
 /// A table that is being filled.
 #[derive(Debug, Clone)]
-pub(super) struct Grid {
+pub struct Grid {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 }
@@ -36,7 +36,7 @@ struct Column {
 
 /// A text in a table. It may have several lines.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cell {
+pub struct Cell {
     text: String,
     tone: Tone,
 }
@@ -205,7 +205,7 @@ impl Grid {
 }
 
 /// Splits a line between words; a word that is longer than the width, where it must be.
-fn wrap(line: &str, width: usize) -> Vec<String> {
+pub fn wrap(line: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let (mut lines, mut current) = (Vec::new(), String::new());
     let mut words: Vec<&str> = line.split(' ').rev().collect();
@@ -268,36 +268,4 @@ pub(super) fn escape(text: &str) -> String {
         }
     }
     escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_split_between_words() {
-        assert_eq!(wrap("The library as it comes, instrumented", 24), ["The library as it comes,", "instrumented"]);
-        // A word that is too long fills what is left of its line.
-        assert_eq!(wrap("in /a/very/long/path", 10), ["in /a/very", "/long/path"]);
-        assert_eq!(wrap("wide 日本語日本語 end", 8), ["wide 日", "本語日本", "語 end"]);
-        // No character is lost, however narrow it is.
-        assert_eq!(wrap("日本 x", 1), ["日", "本", "x"]);
-    }
-
-    #[test]
-    fn wide_columns_give_way_first() {
-        let mut grid = Grid::new(["a", ">number", "text"]);
-        grid.row(["x", "12", "eight words are said in this very cell"]);
-        grid.row(["y", "7", ""]);
-        let expected = "\
-a  number  text
-x      12  eight words are
-           said in this very
-           cell
-y       7
-";
-        assert_eq!(grid.render(29, Paint::PLAIN), expected);
-        assert_eq!(grid.natural_width(), 1 + 2 + 6 + 2 + 38);
-        assert_eq!(grid.markdown().lines().nth(1), Some("|:--|--:|:--|"));
-    }
 }

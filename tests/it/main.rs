@@ -4,8 +4,12 @@ mod support;
 
 mod compare {
     mod command;
+    mod counting;
     mod crates;
+    mod limit;
+    mod runs;
     mod stages;
+    mod statistics;
     mod support;
 }
 mod facts;
@@ -28,6 +32,7 @@ mod kills {
 }
 mod op {
     mod bolt;
+    mod bolt_output;
     mod bootstrap;
     mod files;
     mod merge;
@@ -56,6 +61,7 @@ mod plan {
     mod cmake_cargo;
     mod cmake_cargo_real;
     mod kinds;
+    mod operations;
     mod rustc_perf;
     mod shell;
     mod snapshots;
@@ -98,15 +104,21 @@ mod real {
 }
 mod report {
     mod browser;
+    mod columns;
     mod command;
+    mod comparison;
     mod comparisons;
     mod console;
+    mod facts;
+    mod github;
     mod info;
     mod model;
     mod page;
+    mod past;
     mod schema;
     mod summary;
     mod support;
+    mod timeline;
 }
 mod review {
     mod deletes;

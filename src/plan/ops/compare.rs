@@ -117,36 +117,3 @@ fn compare(op: &planned::Compare) -> Option<Vec<ShellLine>> {
         shell!["fi"],
     ])
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::GivenValues;
-    use super::*;
-
-    fn read(line: &str) -> Result<Vec<ComparedWorkload<GivenValues>>, String> {
-        ComparedWorkload::read(&line.split(' ').map(Into::into).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn workloads_on_the_command_line() {
-        let line =
-            "workload a env X=1 env Y= cwd /w run 2 {program} run workload b run 1 x workload c own-cwd /w run 1 x";
-        let all = read(line).unwrap();
-        let words = |line: &str| -> Vec<String> { line.split(' ').map(Into::into).collect() };
-        assert_eq!(all[0].words, ["{program}", "run"]);
-        assert_eq!(all[0].env, ["X=1", "Y="]);
-        assert_eq!(all[0].cwd.as_deref().map(|path| path.as_str()), Some("/w"));
-        assert!(!all[0].own_cwd, "a directory that is named is not made");
-        let name = |name: &str| name.to_string();
-        let second = ComparedWorkload { name: name("b"), env: vec![], cwd: None, own_cwd: true, words: words("x") };
-        assert_eq!(all[1], second);
-        assert_eq!(all[2], ComparedWorkload { name: name("c"), cwd: Some("/w".into()), ..second });
-        let written: Vec<String> = all.iter().flat_map(ComparedWorkload::write).map(|arg| arg.to_string()).collect();
-        assert_eq!(written.join(" "), line);
-        for wrong in
-            ["workload", "env X=1", "workload a", "workload a run 3 x y", "workload a run 0", "workload a at x"]
-        {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
-}

@@ -282,7 +282,16 @@ pub trait Operation: Sized {
     ///
     /// # Errors
     /// The words are no command line of this operation.
-    fn read(words: &[String]) -> Result<Self, BadCommandLine>;
+    fn read(words: &[String]) -> Result<Self, BadCommandLine> {
+        let wrong = |message| BadCommandLine { operation: Self::NAME.into(), message };
+        Self::of(sorted(Self::ARGUMENTS, words).map_err(wrong)?)
+    }
+
+    /// By its arguments: for each of them the values of each time that it is given.
+    ///
+    /// # Errors
+    /// The first argument that cannot be read from its values; the message begins with its name.
+    fn of(given: Vec<Vec<Vec<String>>>) -> Result<Self, BadCommandLine>;
 }
 
 /// Words that are no command line of an operation.
@@ -361,9 +370,9 @@ macro_rules! operations {
                     words
                 }
 
-                fn read(words: &[String]) -> Result<Self, $crate::plan::ops::BadCommandLine> {
+                fn of(given: Vec<Vec<Vec<String>>>) -> Result<Self, $crate::plan::ops::BadCommandLine> {
                     let wrong = |message| $crate::plan::ops::BadCommandLine { operation: $name.into(), message };
-                    let mut given = $crate::plan::ops::sorted(Self::ARGUMENTS, words).map_err(wrong)?.into_iter();
+                    let mut given = given.into_iter();
                     // Fields are read in the order in which they are declared.
                     Ok($Op { $($field: {
                         let given = given.next().unwrap_or_default();
@@ -390,75 +399,6 @@ macro_rules! operations {
         pub mod given {
             $(pub type $Op = super::$Op<$crate::plan::ops::GivenValues>;)*
         }
-
-        #[cfg(test)]
-        mod round_trip {
-            use super::*;
-            use $crate::plan::ops::tests;
-
-            $(
-                #[test]
-                #[allow(non_snake_case)]
-                fn $Op() {
-                    // More than any argument has samples; as their numbers differ, they come in many combinations.
-                    tests::are_read_back((0..11).map(|number| super::given::$Op {
-                        $($field: tests::sample::<$Kind>(number),)*
-                    }));
-                }
-            )*
-        }
     };
 }
 use operations;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What an argument can be: any words that it can be read from, as odd as they can be.
-    fn samples<K: Kind>() -> Vec<K::Held<GivenValues>> {
-        let words = [&["-x y=z\n"][..], &["a"], &[""], &["7"], &["3%"], &["fdata"], &["a", "--b", ""], &[]];
-        let once = words.map(|words| vec![words.iter().map(ToString::to_string).collect::<Vec<_>>()]);
-        let twice: Vec<_> = once[0].iter().chain(&once[1]).cloned().collect();
-        let fits =
-            |given: &Vec<Vec<String>>| K::VALUES == usize::MAX || given.iter().all(|values| values.len() == K::VALUES);
-        let all = once.into_iter().chain([Vec::new(), twice]).filter(fits);
-        let all: Vec<_> = all.filter_map(|given| K::read(&given).ok()).collect();
-        assert!(!all.is_empty());
-        all
-    }
-
-    pub fn sample<K: Kind>(number: usize) -> K::Held<GivenValues> {
-        let mut all = samples::<K>();
-        all.swap_remove(number % all.len())
-    }
-
-    /// With each argument as odd as it can be: what is written is read back as it was, in the process and in a plan.
-    pub fn are_read_back<O: Operation + PartialEq + Debug>(operations: impl Iterator<Item = O>) {
-        for operation in operations {
-            let words: Vec<String> = operation.write().iter().map(ToString::to_string).collect();
-            assert_eq!(words[0], O::NAME);
-            assert_eq!(O::read(&words[1..]).unwrap(), operation, "{words:?}");
-        }
-    }
-
-    #[test]
-    fn words_that_are_no_command_line_are_refused() {
-        let read = |line: &str| {
-            let words: Vec<String> = line.split_whitespace().map(Into::into).collect();
-            given::CheckSpace::read(&words).map_err(|error| error.message)
-        };
-        let space = given::CheckSpace { dir: "--bytes".into(), bytes: 7, key: None };
-        assert_eq!(read("--bytes 7 --dir --bytes"), Ok(space));
-        for (line, says) in [
-            ("--dir d", "`--bytes` is missing"),
-            ("--dir d --bytes 7 --bytes 7", "`--bytes` is given more than once"),
-            ("--dir d --bytes", "`--bytes` has no value"),
-            ("--dir d --bytes 7 x", "it takes no `x`"),
-            ("--dir d --bytes 7 --force", "it takes no `--force`"),
-            ("--dir d --bytes many", "`--bytes`: `many` is not as expected: invalid digit found in string"),
-        ] {
-            assert_eq!(read(line), Err(says.into()), "{line}");
-        }
-    }
-}

@@ -4,7 +4,7 @@
 //! that the moving lines are drawn by indicatif.
 
 mod progress;
-mod screen;
+pub mod screen;
 
 use std::io::{IsTerminal, Write};
 use std::time::Instant;

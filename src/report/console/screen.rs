@@ -109,12 +109,12 @@ pub(super) struct Live {
 
 /// What a moving line says.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Line {
-    stage: String,
+pub struct Line {
+    pub stage: String,
     /// `31 s of ~1 m 20 s`
-    time: String,
-    step: String,
-    log: String,
+    pub time: String,
+    pub step: String,
+    pub log: String,
 }
 
 impl Console {
@@ -171,7 +171,7 @@ impl Console {
 }
 
 /// Lines in columns, none wider than `width`: the log gives way first, then the step.
-fn lay_out(lines: &[Line], frame: &str, width: usize, paint: Paint) -> Vec<String> {
+pub fn lay_out(lines: &[Line], frame: &str, width: usize, paint: Paint) -> Vec<String> {
     let column = |text: fn(&Line) -> &str, most: usize| {
         lines.iter().map(|line| text::width(text(line))).max().unwrap_or(0).min(most)
     };
@@ -193,52 +193,4 @@ fn lay_out(lines: &[Line], frame: &str, width: usize, paint: Paint) -> Vec<Strin
             text::truncate(text.trim_end(), width).into_owned()
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(stage: &str, time: &str, step: &str, log: &str) -> Line {
-        Line { stage: stage.into(), time: time.into(), step: step.into(), log: log.into() }
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let lines = [
-            line("lib-gather", "31 s of ~1 m 20 s", "3/12 joins", "select count(*) from t"),
-            line("shell", "8 s", "build", "Compiling shell v0.1.0"),
-        ];
-        assert_eq!(
-            lay_out(&lines, "*", 80, Paint::PLAIN),
-            [
-                "* lib-gather  31 s of ~1 m 20 s  3/12 joins  select count(*) from t",
-                "* shell                     8 s  build       Compiling shell v0.1.0",
-            ]
-        );
-    }
-
-    #[test]
-    fn lines_are_cut_at_the_terminals_edge() {
-        let log = "日本語".repeat(40);
-        for width in [20, 40, 79, 80, 140] {
-            for color in [false, true] {
-                let lines = [line("lib", "1 s", "build", &log)];
-                for text in lay_out(&lines, "⠋", width, Paint { color }) {
-                    assert!(text::width(&text) <= width, "{width}: {text}");
-                }
-            }
-        }
-        // 19 columns are before the log; each character of it takes two, the mark one.
-        let lines = [line("lib", "1 s", "build", &log)];
-        assert_eq!(lay_out(&lines, "*", 25, Paint::PLAIN), ["* lib  1 s  build  日本…"]);
-        assert_eq!(lay_out(&lines, "*", 26, Paint::PLAIN), ["* lib  1 s  build  日本語…"]);
-    }
-
-    #[test]
-    fn long_names_are_shortened() {
-        let lines = [line(&"s".repeat(30), "1 s", &"p".repeat(30), "")];
-        let text = format!("* {}…  1 s  {}…", "s".repeat(23), "p".repeat(27));
-        assert_eq!(lay_out(&lines, "*", 140, Paint::PLAIN), [text]);
-    }
 }

@@ -3,7 +3,7 @@
 //! All text goes through maud's escaping. The script only shows what is under the pointer; a content security policy lets no
 //! other one run, should something of a log ever be taken for markup. Unaware of where the file is put.
 
-mod compared;
+pub mod compared;
 mod parts;
 mod profiles;
 mod stages;

@@ -8,7 +8,7 @@ pub mod facts;
 mod finish;
 mod fold;
 pub mod past;
-mod timeline;
+pub mod timeline;
 
 use std::collections::BTreeMap;
 

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::dir::{Dir, error, fact, op};
 use camino::Utf8Path;
+use optbuild::op::files::without;
+use optbuild::plan::ops::given::CopyWorkspace;
 
 /// A small toolchain: a library under two names of one inode and a link, a program, and a header.
 fn toolchain() -> Dir {
@@ -172,4 +174,56 @@ fn the_first_different_line_is_shown() {
     assert!(message.contains("line 2") && message.contains("right.txt: b"), "{message}");
     let message = same("a", "a\n").unwrap_err();
     assert!(message.contains("line 2") && message.contains("no such line"), "{message}");
+}
+
+const MANIFEST: &str = r#"
+[workspace]
+members = ["collector", "site", "database"]
+resolver = "2"
+
+[profile.release.package.site]
+codegen-units = 1
+
+[profile.release.package.collector]
+debug = 1
+"#;
+
+#[test]
+fn a_member_goes_with_its_settings_and_the_rest_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap();
+    let (from, to) = (dir.join("from"), dir.join("to"));
+    for file in ["collector/src/main.rs", "site/src/lib.rs", "target/debug/x", ".git/HEAD", "collector/big/data"] {
+        fs::create_dir_all(from.join(file).parent().unwrap()).unwrap();
+        fs::write(from.join(file), file).unwrap();
+    }
+    fs::write(from.join("Cargo.toml"), MANIFEST).unwrap();
+    // What an earlier attempt left.
+    fs::create_dir_all(to.join("old")).unwrap();
+    let copy = CopyWorkspace {
+        from: from.clone(),
+        to: to.clone(),
+        without: vec!["site".into()],
+        skip: vec!["collector/big".into()],
+    };
+    copy.run().unwrap();
+    assert_eq!(fs::read_to_string(to.join("collector/src/main.rs")).unwrap(), "collector/src/main.rs");
+    for gone in ["site", "target", ".git", "collector/big", "old"] {
+        assert!(!to.join(gone).exists(), "{gone}");
+    }
+    let made: toml::Table = fs::read_to_string(to.join("Cargo.toml")).unwrap().parse().unwrap();
+    let expected: toml::Table = "workspace = { members = [\"collector\", \"database\"], resolver = \"2\" }\n\
+                                 profile = { release = { package = { collector = { debug = 1 } } } }"
+        .parse()
+        .unwrap();
+    assert_eq!(made, expected);
+    assert_eq!(fs::read_to_string(from.join("Cargo.toml")).unwrap(), MANIFEST);
+    let time = |path: &Utf8Path| fs::metadata(path.join("collector/src/main.rs")).unwrap().modified().unwrap();
+    assert_eq!(time(&from), time(&to));
+}
+
+#[test]
+fn a_manifest_without_the_member_stays_as_it_is() {
+    assert_eq!(without("# why\n[workspace]\nmembers = [\"a\"]\n", &["site".into()]).unwrap(), None);
+    assert!(without("workspace = [", &["site".into()]).is_err());
 }

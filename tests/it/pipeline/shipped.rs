@@ -4,7 +4,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::support::Files;
 use camino::{Utf8Path, Utf8PathBuf};
-use optbuild::pipeline::shipped::{self, FindError};
+use include_dir::{Dir, include_dir};
+use optbuild::pipeline::shipped::{self, FindError, set_modes, unpack, utf8};
+use optbuild::pipeline::{LoadOptions, load};
+use optbuild::stage::KINDS;
 
 const STAGE: &str = "[[stage]]\nname = \"s\"\nkind = \"command\"\nrun = \"x\"\n";
 
@@ -148,4 +151,45 @@ fn the_program_that_tests_a_toolchain_runs() {
         let expected = "1.414213562373 Point { x: 0.5, y: -0.001, name: \"p\" }\n";
         assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{level}");
     }
+}
+
+static FIXTURE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tests/fixtures/shipped");
+
+fn unpacked(path: &str) -> (tempfile::TempDir, Utf8PathBuf, Vec<String>) {
+    let into = tempfile::tempdir().unwrap();
+    let file = FIXTURE.get_file(path).unwrap();
+    let own = unpack(&FIXTURE, "name", file, Utf8Path::from_path(into.path()).unwrap()).unwrap();
+    let root = own.ancestors().nth(Utf8Path::new(path).components().count()).unwrap().to_owned();
+    let files = walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap);
+    let files = files.filter(|entry| entry.file_type().is_file());
+    let mut names: Vec<String> =
+        files.map(|entry| utf8(entry.path().strip_prefix(&root).unwrap()).unwrap().to_string()).collect();
+    names.sort();
+    // So that it can be deleted.
+    set_modes(root.as_std_path(), 0o755, 0o644).unwrap();
+    (into, own, names)
+}
+
+#[test]
+fn a_pipeline_comes_with_all_that_it_extends() {
+    assert_eq!(unpacked("base.toml").2, ["base.toml"]);
+    assert_eq!(unpacked("other/pipeline.toml").2, ["other/pipeline.toml"]);
+    let own = ["base.toml", "own/data/file.txt", "own/pipeline.toml"];
+    assert_eq!(unpacked("own/pipeline.toml").2, own);
+    assert_eq!(unpacked("variant.toml").2, [&own[..], &["variant.toml"]].concat());
+}
+
+#[test]
+fn what_was_unpacked_loads() {
+    let (_into, own, _) = unpacked("variant.toml");
+    let options = LoadOptions {
+        set: &[],
+        env: &|_| None,
+        cwd: Utf8Path::new("/"),
+        host: "x86_64-unknown-linux-gnu",
+        kinds: &KINDS,
+        incomplete: false,
+    };
+    let pipeline = load(&own, &options).unwrap();
+    assert_eq!((pipeline.name.as_str(), pipeline.stages.len()), ("variant", 2));
 }

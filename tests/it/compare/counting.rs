@@ -1,8 +1,20 @@
-use std::cell::RefCell;
-use std::sync::{Arc, Mutex};
+//! Counting instructions within a budget, with a clock that only counting moves.
 
-use super::super::result::Identity;
-use super::*;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use optbuild::compare::Clock;
+use optbuild::compare::counting::{
+    Count, Counted, Counting, Effort, Job, LEAST, Outcome, Pace, RUNS, measured, summary,
+};
+use optbuild::compare::first_run::FirstRun;
+use optbuild::compare::probe::Ended;
+use optbuild::compare::request::{Invocation, Workload};
+use optbuild::compare::result::{Identity, Verdict};
+use optbuild::compare::statistics::sample;
 
 /// A clock that only counting moves, and a valgrind that takes as long as its pace says.
 struct Machine {
