@@ -6,8 +6,8 @@
 //! | truth | the column "knows" names exactly the rooms that the room's files name; `all` are all above |
 //! | circles | no file leads back to itself through files that name each other |
 //!
-//! A file may name what the module above it offers, so the way from a module to its parents does not count for circles. Tests inside of `src`
-//! may know everything.
+//! A file may name what the module above it offers, so the way from a module to its parents does not count for circles. No file of `src` has
+//! tests: `[lib]` in `Cargo.toml` has `test = false`, and so they would not run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -55,8 +55,6 @@ fn a_wrong_arrow_and_a_circle_are_found() {
         use super::other::{self, Thing as Else};
         const TEXT: &str = \"use crate::string;\";
         fn f() { child::work(); crate::plan::Step::new(); }
-        #[cfg(test)]
-        mod tests { use crate::cli; }
     ";
     let named = named(source, &module("state/this"), &["child".into()].into());
     let named: Vec<String> = named.iter().map(|path| path.join("/")).collect();
@@ -120,9 +118,11 @@ fn edges() -> Edges {
         if matches!(path.last().unwrap().as_str(), "mod" | "lib") {
             path.pop();
         }
-        // The program only calls the library; tests may know everything.
-        if path.last().is_none_or(|name| name != "main" && name != "tests") {
-            files.insert(path, std::fs::read_to_string(entry.path()).unwrap());
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        assert!(!text.contains("#[test]"), "{below} has a test, which does not run: its place is in tests/it");
+        // The program only calls the library.
+        if path.last().is_none_or(|name| name != "main") {
+            files.insert(path, text);
         }
     }
     assert!(files.len() > 50, "{} files were found", files.len());
@@ -143,10 +143,8 @@ fn edges() -> Edges {
 /// All paths of this crate that a file names, from the crate's root.
 fn named(text: &str, path: &Module, children: &BTreeSet<String>) -> BTreeSet<Module> {
     let text = code(text);
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let text = text.split("#[cfg(test)]\n        mod tests").next().unwrap();
     let mut named = BTreeSet::new();
-    let mut rest = text;
+    let mut rest = text.as_str();
     let mut body = String::new();
     while let Some(start) = find_use(rest) {
         body.push_str(&rest[..start]);
