@@ -100,7 +100,7 @@ instructions: valgrind 3.19.0 (a VM)
 times: medians, 95 % intervals in the JSON; 31.0 s of 10 m 00 s used
 noisy: other programs
 left out: `b`: no time
-    ";
+";
     let squeeze = |text: &str| -> Vec<Vec<String>> {
         text.lines()
             .map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).map(Into::into).collect())
