@@ -139,7 +139,7 @@ fn several_stages_are_taken_out_at_once() {
     let names: Vec<String> = files.load("top.toml").stages.into_iter().map(|stage| stage.common.name).collect();
     // A stage of a name that was taken out is a new one.
     assert_eq!(names, ["b", "d", "c"]);
-    files.write("pipelines/top.toml", format!("extends = '../base.toml'\nremove = ['a', 'c']\n").as_bytes());
+    files.write("pipelines/top.toml", b"extends = '../base.toml'\nremove = ['a', 'c']\n");
     let listed = optbuild::pipeline::shipped::list(&files.root());
     assert_eq!(listed.iter().find(|listed| listed.name == "top").unwrap().stages, 2);
 }
