@@ -48,6 +48,15 @@ impl Checked<'_> {
                     }
                     true
                 }
+                "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap()),
+                "maxItems" => value.as_array().is_none_or(|items| items.len() as u64 <= rule.as_u64().unwrap()),
+                "prefixItems" => {
+                    let rules = rule.as_array().unwrap();
+                    for (number, (rule, item)) in rules.iter().zip(value.as_array().into_iter().flatten()).enumerate() {
+                        self.value(rule, item, &format!("{at}/{number}"));
+                    }
+                    true
+                }
                 "required" => value.as_object().is_none_or(|object| {
                     rule.as_array().unwrap().iter().all(|name| object.contains_key(name.as_str().unwrap()))
                 }),
@@ -109,12 +118,13 @@ fn what_is_wrong_is_found() {
             "a": {"$ref": "#/$defs/a"},
             "b": {"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}},
             "c": {"oneOf": [{"const": "x"}, {"enum": ["y", "z"]}]},
+            "f": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "number"}], "minItems": 2, "maxItems": 2},
             "d": {"anyOf": [{"type": "number"}, {"type": "string"}]},
         },
         "additionalProperties": false,
         "$defs": {"a": {"type": "string"}},
     });
-    let right = serde_json::json!({"a": "", "b": [0, 1], "c": "z", "d": 1.5});
+    let right = serde_json::json!({"a": "", "b": [0, 1], "c": "z", "d": 1.5, "f": ["x", 1]});
     assert_eq!(errors(&schema, &right), [""; 0]);
     for wrong in [
         serde_json::json!({}),
@@ -125,6 +135,9 @@ fn what_is_wrong_is_found() {
         serde_json::json!({"a": "", "c": "w"}),
         serde_json::json!({"a": "", "d": null}),
         serde_json::json!({"a": "", "e": 1}),
+        serde_json::json!({"a": "", "f": ["x"]}),
+        serde_json::json!({"a": "", "f": ["x", 1, 2]}),
+        serde_json::json!({"a": "", "f": [1, "x"]}),
         serde_json::json!([]),
     ] {
         assert!(!errors(&schema, &wrong).is_empty(), "{wrong}");
