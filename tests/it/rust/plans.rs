@@ -76,13 +76,14 @@ fn plan(pipeline: &str, facts: &Value, more: &[&str]) -> String {
     std::fs::write(dir.path().join("facts.json"), facts.to_string()).unwrap();
     let mut command = Command::new(OPTBUILD);
     command.args(["plan", pipeline, "--facts", "facts.json", "--state-dir", "state"]).current_dir(dir.path());
+    let root = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
+    command.env("XDG_CACHE_HOME", root.join("cache"));
     command.args(SET.iter().chain(more).flat_map(|set| ["--set", set]));
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     // Shipped pipelines are unpacked by the hash of what they are.
-    let root = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
-    let unpacked = format!("{root}/state/pipelines/");
+    let unpacked = format!("{root}/cache/optbuild/pipelines/");
     let mut shown = String::new();
     for (index, part) in text.split(&unpacked).enumerate() {
         let rest = if index == 0 { part } else { part.split_once('/').map_or("", |(_, rest)| rest) };

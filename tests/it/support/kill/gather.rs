@@ -1,6 +1,7 @@
 //! What the tests of merging beside workloads share: a gather stage, and what is in its profile and its record.
 
 use camino::Utf8Path;
+use serde_json::Value;
 
 use super::{Project, pipelines};
 
@@ -37,8 +38,14 @@ pub fn has_steps(project: &Project, steps: u64) {
 /// A number in the record of the gather stage.
 pub fn fact(project: &Project, step: &str, name: &str) -> Option<f64> {
     let record = project.record("gather").unwrap();
-    let mut facts = record["facts"].as_array().unwrap().iter();
-    facts.find(|fact| fact["step"] == step && fact["name"] == name).map(|fact| fact["value"].as_f64().unwrap())
+    let facts = record["facts"].as_array().unwrap().iter();
+    let of_step = |fact: &&Value| {
+        // `WORKLOAD-STEP`, for one of a workload.
+        let names = ["workload", "step"].iter().filter_map(|key| fact[*key].as_str());
+        names.collect::<Vec<_>>().join("-") == step
+    };
+    let mut facts = facts.filter(of_step);
+    facts.find(|fact| fact["name"] == name).map(|fact| fact["value"].as_f64().unwrap())
 }
 
 /// Notes of the last run that have this in them.
