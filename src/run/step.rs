@@ -280,7 +280,10 @@ impl StepRunner {
             let fact: Fact = serde_json::from_str(line).map_err(|error| {
                 self.broken(step, format!("the operation reported `{line}`, which is no fact: {error}"))
             })?;
-            facts.push(self.fact(step, fact));
+            match fact.noted() {
+                Some(sentence) => self.note(sentence.into()),
+                None => facts.push(self.fact(step, fact)),
+            }
         }
         Ok(facts)
     }

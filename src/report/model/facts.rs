@@ -6,6 +6,7 @@
 //! | `hot/FUNCTION` | [`Profile::hottest`], the most frequent first |
 //! | `bolt/NAME` | [`Bolt::counts`] |
 //! | `dyno-before/NAME` with `dyno-after/NAME` | [`Bolt::dyno`] |
+//! | `warning/SENTENCE` | [`Stage::notes`] |
 //! | `raw-profiles`, `raw-bytes`, `functions`, `damaged-profiles` where raw profiles were counted | [`Profile`], by workload |
 //! | any other | [`Stage::facts`] |
 //!
@@ -105,6 +106,7 @@ impl Stage {
                     bolt.dyno.extend(after(name).map(estimate));
                 }
                 (Some(("dyno-after", _)), _) => {}
+                _ if let Some(sentence) = fact.warned() => self.notes.push(format!("warning: {sentence}")),
                 (_, name @ ("raw-profiles" | "raw-bytes" | "functions" | "damaged-profiles")) if gathered => {
                     profile.count(fact.step.workload.as_deref(), name, value as u64);
                 }
