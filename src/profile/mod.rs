@@ -8,7 +8,7 @@
 //! | `fdata` | BOLT's profiles, which are text |
 //! | `listing`, `warnings` | what llvm-profdata and compilers print |
 //! | `figures`, `names` | counts and functions of any profile |
-//! | `elf` | the programs that profiles are of |
+//! | `elf`, `linked` | the programs that profiles are of; how those were linked |
 //! | `bundle/` | profiles in one archive |
 //! | `watch/` | profiles that appear while programs run |
 //!
@@ -20,6 +20,7 @@ pub mod fdata;
 pub mod figures;
 pub mod header;
 pub mod indexed;
+pub mod linked;
 pub mod listing;
 pub mod names;
 pub mod raw;
