@@ -148,6 +148,7 @@ fn measured() -> Result<Reading> {
         stdin: None,
         stdout: order.stdout,
         stderr: order.stderr,
+        leave: None,
     };
     let counters = if order.count { Counters::open()? } else { Counters::none() };
     let watch = Watch::start(order.limit)?;

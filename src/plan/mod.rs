@@ -88,6 +88,8 @@ pub struct Command {
     pub stdout: Option<Arg>,
     /// How long it may run; the stage's otherwise.
     pub timeout: Option<Duration>,
+    /// Processes that it leaves behind have something to finish: how long they may take, before they are ended.
+    pub leave: Option<Duration>,
 }
 
 /// Workloads with a commit rule: each attempt of a workload runs in a directory of its own ([`Symbol::Attempt`]); after the

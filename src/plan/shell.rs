@@ -164,6 +164,9 @@ fn pool(pool: &Pool, words: &Words) -> String {
         }
         text.push_str(&self::command(&workload.command, words));
         text.push_str(if workload.may_fail { " || echo 'it may fail; its profiles count' >&2\n" } else { "\n" });
+        if workload.command.leave.is_some() {
+            text.push_str("sleep 5 # another process writes the profile of one that has ended\n");
+        }
         // A script merges after each workload what a companion merges meanwhile.
         let instead = pool.companion.iter().flat_map(|companion| &companion.instead);
         for step in pool.commit.iter().chain(instead) {

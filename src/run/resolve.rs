@@ -84,6 +84,7 @@ impl Resolver {
             stdin: None,
             stdout,
             stderr: log.to_owned(),
+            leave: command.leave,
         })
     }
 

@@ -27,6 +27,9 @@ pub struct Launch {
     /// Where the output goes; appended to, made if missing. Both may be the same file.
     pub stdout: Utf8PathBuf,
     pub stderr: Utf8PathBuf,
+    /// How long processes that outlive the command may take to exit by themselves; otherwise a moment.
+    #[serde(default)]
+    pub leave: Option<Duration>,
 }
 
 /// What the runner wants of a supervisor.

@@ -22,7 +22,7 @@ use super::spawn;
 use crate::event::Usage;
 use crate::proc::{self, tree};
 
-/// How long processes that outlive the command may take to exit by themselves: many do so at that very moment.
+/// How long processes that outlive the command may take to exit by themselves, where it does not say: many do so at that very moment.
 const LEAVE: Duration = Duration::from_millis(100);
 /// Between SIGTERM and SIGKILL, where the runner did not say: it is gone, or the command left processes behind.
 const GRACE: Duration = Duration::from_secs(2);
@@ -71,6 +71,7 @@ fn run() -> Result<Exit, StartError> {
         command: child.id() as i32,
         status: None,
         phase: Phase::Running,
+        leave: launch.leave.unwrap_or(LEAVE),
         clock,
         left_behind: Vec::new(),
         orders,
@@ -84,6 +85,8 @@ struct Supervisor {
     /// The command's, when it has exited.
     status: Option<WaitStatus>,
     phase: Phase,
+    /// See [`LEAVE`].
+    leave: Duration,
     clock: RunningClock,
     left_behind: Vec<String>,
     orders: Orders,
@@ -129,7 +132,7 @@ impl Supervisor {
                 break;
             }
             if self.status.is_some() && self.phase == Phase::Running {
-                self.phase = Phase::Leaving { until: Instant::now() + LEAVE };
+                self.phase = Phase::Leaving { until: Instant::now() + self.leave };
             }
             let deadline = match self.phase {
                 Phase::Running => None,
@@ -240,7 +243,7 @@ impl Supervisor {
             Phase::Running => {}
             // Nobody leaves while the tree is paused.
             Phase::Leaving { .. } if self.clock.is_paused() => {
-                self.phase = Phase::Leaving { until: Instant::now() + LEAVE };
+                self.phase = Phase::Leaving { until: Instant::now() + self.leave };
             }
             Phase::Leaving { .. } => {
                 let living = tree::own_tree().into_iter().filter(|process| !process.is_dead());

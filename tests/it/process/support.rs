@@ -65,6 +65,7 @@ pub fn launch(dir: &Utf8Path, argv: &[&str]) -> Launch {
         stdin: None,
         stdout: dir.join("log"),
         stderr: dir.join("log"),
+        leave: None,
     }
 }
 
