@@ -15,7 +15,7 @@ use object::read::ReadCache;
 use object::{Object, ObjectSection, ObjectSegment, SectionFlags};
 use walkdir::WalkDir;
 
-use super::logs;
+use super::{bolt_result, logs};
 use crate::event::Fact;
 use crate::fs::tree;
 use crate::plan::ops::given::{
@@ -48,7 +48,7 @@ impl CheckBoltInput {
         if let Some(output) = &self.output {
             self.apart_from(output)?;
         }
-        Ok(Vec::new())
+        self.within_reach()
     }
 
     fn apart_from(&self, output: &Utf8Path) -> Result<()> {
@@ -65,11 +65,16 @@ impl CheckBoltInput {
 impl CheckBolted {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
         let file = &self.file;
-        if !read(file)?.bolted {
+        let binary = read(file)?;
+        if !binary.bolted {
             bail!("{file} has no `.note.bolt_info`: llvm-bolt left it as it was; its output says why");
         }
-        let size = file.metadata().with_context(|| format!("cannot look at {file}"))?.len();
-        Ok(vec![Fact::bytes("size", size)])
+        let mut facts = match &self.input {
+            Some(input) => bolt_result::differences(input, file, binary.bolt_instrumented)?,
+            None => Vec::new(),
+        };
+        facts.push(Fact::bytes("size", size(file)?));
+        Ok(facts)
     }
 }
 
@@ -195,34 +200,38 @@ impl StripLike {
     }
 
     fn strip(&self, path: &Utf8Path, have: &Contents, wanted: &Contents) -> Result<()> {
-        let mut command = Command::new(&self.objcopy);
+        let mut options = Vec::new();
         if have.symbols && !wanted.symbols {
-            command.arg("--strip-all");
+            options.push("--strip-all".to_owned());
         } else if have.debug && !wanted.debug {
-            command.arg("--strip-debug");
+            options.push("--strip-debug".to_owned());
         }
         let kept = have.relocations.iter().filter(|section| !wanted.relocations.contains(section));
-        command.args(kept.map(|section| format!("--remove-section={section}")));
-        if command.get_args().len() == 0 {
-            return Ok(());
-        }
-        // Another inode: the file may have other names, which stay as they are.
-        let stripped = path.with_file_name(format!(".stripped-{}", path.file_name().unwrap_or_default()));
-        let output = command.arg(path).arg(&stripped).output();
-        let output = output.with_context(|| format!("cannot start {}", self.objcopy))?;
-        if !output.status.success() {
-            bail!("{} cannot strip {path}: {}", self.objcopy, String::from_utf8_lossy(&output.stderr).trim());
-        }
-        if let Some(address) = misplaced(&stripped)? {
-            let _ = fs::remove_file(&stripped);
-            bail!(
-                "{} cannot strip {path}: in what it makes, the segment at {address:#x} cannot be loaded, as old ones do with what \
-                 llvm-bolt wrote. Take the llvm-objcopy of the LLVM that llvm-bolt is of",
-                self.objcopy
-            );
-        }
-        fs::rename(&stripped, path).with_context(|| format!("cannot replace {path}"))
+        options.extend(kept.map(|section| format!("--remove-section={section}")));
+        if options.is_empty() { Ok(()) } else { replaced(path, &self.objcopy, &options, "strip") }
     }
+}
+
+/// Puts what llvm-objcopy makes of a file in its place. `what` it is to do, for messages.
+///
+/// # Errors
+/// It cannot, or what it makes could not be loaded.
+pub(super) fn replaced(path: &Utf8Path, objcopy: &Utf8Path, options: &[String], what: &str) -> Result<()> {
+    // Another inode: the file may have other names, which stay as they are.
+    let made = path.with_file_name(format!(".new-{}", path.file_name().unwrap_or_default()));
+    let output = Command::new(objcopy).args(options).args([path, &made]).output();
+    let output = output.with_context(|| format!("cannot start {objcopy}"))?;
+    if !output.status.success() {
+        bail!("{objcopy} cannot {what} {path}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    if let Some(address) = misplaced(&made)? {
+        let _ = fs::remove_file(&made);
+        bail!(
+            "{objcopy} cannot {what} {path}: in what it makes, the segment at {address:#x} cannot be loaded, as old ones do with what \
+             llvm-bolt wrote. Take the llvm-objcopy of the LLVM that llvm-bolt is of"
+        );
+    }
+    fs::rename(&made, path).with_context(|| format!("cannot replace {path}"))
 }
 
 /// The address of a segment that does not lie in its page as it does in the file: no loader can map it.

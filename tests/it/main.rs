@@ -32,6 +32,7 @@ mod kills {
 }
 mod op {
     mod bolt;
+    mod bolt_files;
     mod bolt_output;
     mod bootstrap;
     mod files;
@@ -95,6 +96,7 @@ mod profile {
     mod watch;
 }
 mod real {
+    mod bolt_files;
     mod cargo;
     mod cargo_pipeline;
     mod cmake;

@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 
-use super::{Maybe, One, ShellLine, nothing, operations, optbuild, shell};
+use super::{Flag, Maybe, One, ShellLine, nothing, operations, optbuild, shell};
 use crate::plan::Arg;
 use crate::text::share::Share;
 
@@ -11,12 +11,41 @@ operations! {
     "check-bolt-input" CheckBoltInput, in a script check_bolt_input {
         /// Where llvm-bolt is going to write. Must not be the same file, by whatever name.
         output: Maybe<Utf8PathBuf> = "--output",
+        /// The LLVM that llvm-bolt is of, as far as it is known.
+        llvm: Maybe<u64> = "--llvm",
+        /// The file is going to be instrumented.
+        instrument: Flag = "--instrument",
+        /// The instrumented file is going to write profiles while it runs (`-instrumentation-sleep-time`).
+        sleeps: Flag = "--sleeps",
         /// The executable or shared library.
         file: One<Utf8PathBuf> = "FILE",
     }
 
-    /// Checks that llvm-bolt wrote a file.
+    /// Puts a file to where llvm-bolt reads it: a link to it, or a copy in which no debug section is compressed.
+    "plain-debug" PlainDebug, in a script plain_debug {
+        /// llvm-objcopy; without one a file with compressed sections is refused.
+        objcopy: Maybe<Utf8PathBuf> = "--objcopy",
+        /// Where to.
+        output: One<Utf8PathBuf> = "--output",
+        /// The file.
+        file: One<Utf8PathBuf> = "FILE",
+    }
+
+    // What a script makes has debug sections as well, and they are not compressed.
+    /// Compresses the debug sections of a file as those of another file are.
+    "compress-like" CompressLike, in a script nothing {
+        /// The other file.
+        like: One<Utf8PathBuf> = "--like",
+        /// llvm-objcopy; without one there is nothing to be done.
+        objcopy: Maybe<Utf8PathBuf> = "--objcopy",
+        /// The file. Another one takes its place.
+        file: One<Utf8PathBuf> = "FILE",
+    }
+
+    /// Checks that llvm-bolt wrote a file, and that it has all that makes the other one safe and usable.
     "check-bolted" CheckBolted, in a script check_bolted {
+        /// The file that llvm-bolt read.
+        input: Maybe<Utf8PathBuf> = "--input",
         /// The file.
         file: One<Utf8PathBuf> = "FILE",
     }
@@ -85,6 +114,15 @@ pub(super) fn has_section(section: &str, path: &Arg, message: &str) -> ShellLine
 fn check_bolt_input(op: &planned::CheckBoltInput) -> Option<Vec<ShellLine>> {
     let needed = [(".symtab", "stripped"), (".rela.text", "linked without --emit-relocs")];
     Some(needed.map(|(section, message)| has_section(section, &op.file, message)).into())
+}
+
+fn plain_debug(op: &planned::PlainDebug) -> Option<Vec<ShellLine>> {
+    let dir = shell!["mkdir -p \"$(dirname ", &op.output, ")\""];
+    let copy = match &op.objcopy {
+        Some(objcopy) => shell![objcopy, " --decompress-debug-sections ", &op.file, " ", &op.output],
+        None => shell!["cp -p ", &op.file, " ", &op.output],
+    };
+    Some(vec![dir, copy])
 }
 
 fn check_bolted(op: &planned::CheckBolted) -> Option<Vec<ShellLine>> {

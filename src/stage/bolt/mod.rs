@@ -4,8 +4,13 @@
 //! once. Output `slots` holds them: `slot-0`, `slot-1`, …, each with a text file `slot-0.path` beside it that says where its
 //! profiles go. That is a directory in `${self.build}`, because outputs do not change any more when the stage is done. `out`
 //! and `file` are those of slot 0; gather stages replace them by those of the workload's slot.
+//!
+//! llvm-bolt can update debug sections that are not compressed. Where it is told to, it reads a link to the file, or a copy in which they are
+//! not, and its result is compressed as the file is.
 
+pub mod broken;
 pub mod options;
+pub mod words;
 
 use std::num::NonZeroU32;
 
@@ -16,10 +21,12 @@ use super::gather::{Instrumented, SLOTS, Slots, slot_path_file};
 use super::{Context, Declaration, PlanError, Relocations, StageKind, kind_of};
 use crate::pipeline::{Answers, Keys, Need, OutputRef, Profiles, Stage, Supplied, Text};
 use crate::plan::ops::{
-    BoltStatistics, CheckBoltInput, CheckBoltProfile, CheckBoltUse, CheckBolted, CheckProfile, Shadow, StripLike,
+    BoltStatistics, CheckBoltInput, CheckBoltProfile, CheckBoltUse, CheckBolted, CheckProfile, CompressLike,
+    PlainDebug, Shadow, StripLike,
 };
 use crate::plan::{Arg, Command, Late, Output, Part, Step, Symbol};
 use crate::profile::Format;
+use crate::toolchain::version;
 
 /// Rewrites a linked executable or shared library with llvm-bolt.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -175,31 +182,67 @@ impl StageKind for Bolt {
             return Err(cx.not_instrumented(stage, "action = \"instrument\""));
         };
         build.format = Format::Fdata;
-        build.take_slots(
-            Slots { count: slots as usize, stage: stage.common.name.clone(), file: file_below(self, cx)? },
-            cx,
-        )
+        let (Options::Own(options) | Options::More(options)) = &self.options;
+        let options = options.iter().map(|text| cx.arg(text)).collect::<Result<Vec<Arg>, _>>()?;
+        let slots = Slots {
+            count: slots as usize,
+            stage: stage.common.name.clone(),
+            file: file_below(self, cx)?,
+            watched: sleeps(&options),
+        };
+        build.take_slots(slots, cx)
     }
 }
 
 /// Of the counts in a BOLT profile, how many may be of functions that have other code.
 const MAX_STALE: &str = "20%";
 
+/// The option with which an instrumented process has another one write its profile, every so many seconds and not at its end. A static
+/// program knows no other way.
+const SLEEP: &str = "instrumentation-sleep-time";
+
+/// The first llvm-bolt whose instrumented processes share their counters with the one that writes them where each has a file of its own.
+const SHARED: u64 = 23;
+
+fn sleeps(options: &[Arg]) -> bool {
+    words::words(options).iter().any(|word| word.name == SLEEP && word.value != "0")
+}
+
 fn instrument(kind: &Bolt, slots: u32, cx: &mut Context, bolt: &Arg, input: &Arg, file: &str) -> Result<(), PlanError> {
-    let options = options::instrument(&kind.options, cx)?;
+    let mut options = options::instrument(&kind.options, cx, bolt)?;
+    let (llvm, sleeps) = (options::llvm(cx, bolt), sleeps(&options));
+    let own_files = !sleeps || llvm.is_some_and(|llvm| llvm >= SHARED);
+    if !own_files {
+        cx.note(format!(
+            "with `-{SLEEP}` all instrumented processes of a workload write to one file: only one may run at a time, and the last \
+             one counts. llvm-bolt {SHARED} gives each its own"
+        ));
+    }
+    const KEEP: &str = "instrumentation-no-counters-clear";
+    if sleeps && !words::is_on(&options, KEEP) {
+        // Else each writing begins from nothing, and the last has the last seconds only.
+        options.push(format!("-{KEEP}").into());
+    }
+    let source = Source::new(cx, bolt, input, file, &options);
     let out = Arg::from(Symbol::Out);
     for slot in 0..slots {
         let rewrite = Rewrite::new(kind, cx, Some(slot), file)?;
         if slot == 0 {
-            cx.step(rewrite.check_input(input));
+            let check = CheckBoltInput { instrument: true, sleeps, ..rewrite.check_input(input, llvm) };
+            cx.step(Step::op("check-input", check));
+            source.prepare(cx);
         }
         let profiles = Arg::from(Symbol::Build).join(&format!("profiles/slot-{slot}"));
         let profile = profiles.clone().join("prof");
-        let mut argv = vec![bolt.clone(), input.clone(), "-instrument".into()];
-        argv.push(Arg::from("--instrumentation-file=").with(profile.clone()));
-        argv.push("--instrumentation-file-append-pid".into());
+        let mut argv = vec![bolt.clone(), source.read.clone(), "-instrument".into()];
+        // Without a process's id the file has the name of one with an id that there is not.
+        let written = if own_files { profile.clone() } else { profiles.clone().join("prof.0.fdata") };
+        argv.push(Arg::from("--instrumentation-file=").with(written));
+        if own_files {
+            argv.push("--instrumentation-file-append-pid".into());
+        }
         argv.extend(options.iter().cloned());
-        rewrite.steps(cx, argv, &format!("-{slot}"));
+        rewrite.steps(cx, argv, &source, &format!("-{slot}"));
         // The directory must be there when the instrumented file runs, and a step's working directory is made.
         let path = Command { cwd: profiles, ..cx.command(vec!["printf".into(), "%s\\n".into(), profile]) };
         let path = Command { stdout: Some(slot_path_file(&out, &slot.to_string().into())), ..path };
@@ -226,14 +269,16 @@ fn optimize(
     if let Some(supplied) = cx.supplied(&profile) {
         options.extend(elsewhere(supplied, cx, bolt, input));
     }
+    let source = Source::new(cx, bolt, input, file, &options);
     let rewrite = Rewrite::new(kind, cx, None, file)?;
-    cx.step(rewrite.check_input(input));
+    cx.step(Step::op("check-input", rewrite.check_input(input, options::llvm(cx, bolt))));
     let (profile_of, compiler) = (profile.clone(), "llvm-bolt".into());
     let check = CheckProfile { profile: profile_of, compiler, max_version: None, tool: None };
     cx.step(Step::op("check-profile", check));
-    let mut argv = vec![bolt.clone(), input.clone(), "-data".into(), profile];
+    source.prepare(cx);
+    let mut argv = vec![bolt.clone(), source.read.clone(), "-data".into(), profile];
     argv.extend(options);
-    rewrite.steps(cx, argv, "");
+    rewrite.steps(cx, argv, &source, "");
     cx.step(Step::op("statistics", BoltStatistics { logs: Symbol::Logs.into(), step: "bolt".into() }));
     let out = Arg::from(Symbol::Out);
     Ok(if kind.within.is_some() { out } else { out.join(file) })
@@ -267,18 +312,60 @@ fn elsewhere(supplied: &Supplied, cx: &mut Context, bolt: &Arg, input: &Arg) -> 
     None
 }
 
+const OBJCOPY: &str = "llvm-objcopy";
+
 /// That of the pipeline, else the one that belongs to llvm-bolt: older ones, and GNU's, break what it wrote.
 fn objcopy(bolt: &Arg, cx: &mut Context) -> Arg {
-    const NAME: &str = "llvm-objcopy";
-    let path = cx.known_path(bolt).filter(|_| !cx.pipeline.tools.contains_key(NAME));
-    match path.and_then(|bolt| crate::toolchain::llvm::beside(cx.facts, &bolt, NAME)) {
-        Some(path) => cx.tool_at(NAME, path),
-        None => cx.tool(NAME),
-    }
+    own_objcopy(bolt, cx).unwrap_or_else(|| cx.tool(OBJCOPY))
+}
+
+fn own_objcopy(bolt: &Arg, cx: &mut Context) -> Option<Arg> {
+    let path = cx.known_path(bolt).filter(|_| !cx.pipeline.tools.contains_key(OBJCOPY));
+    let path = path.and_then(|bolt| crate::toolchain::llvm::beside(cx.facts, &bolt, OBJCOPY))?;
+    Some(cx.tool_at(OBJCOPY, path))
 }
 
 fn output(cx: &mut Context, name: &str, path: Arg, portable: bool) {
     cx.plan.outputs.push(Output { name: name.into(), path, portable, show: false });
+}
+
+/// What llvm-bolt reads.
+struct Source {
+    /// The file that was declared.
+    declared: Arg,
+    /// The file itself; where debug sections are going to be updated, a place that has them as llvm-bolt can do that.
+    read: Arg,
+    /// None: there is none on this machine, which matters only if debug sections are compressed.
+    objcopy: Option<Arg>,
+}
+
+impl Source {
+    fn new(cx: &mut Context, bolt: &Arg, input: &Arg, file: &str, options: &[Arg]) -> Source {
+        let declared = input.clone();
+        if !words::is_on(options, "update-debug-sections") {
+            return Source { read: declared.clone(), declared, objcopy: None };
+        }
+        // With `within`, the result has this name in the scratch directory.
+        let read = Arg::from(Symbol::Scratch).join("input").join(file_name(file).as_str());
+        let objcopy = own_objcopy(bolt, cx).or_else(|| cx.optional_tool(OBJCOPY));
+        Source { declared, read, objcopy }
+    }
+
+    fn is_prepared(&self) -> bool {
+        self.read != self.declared
+    }
+
+    fn prepare(&self, cx: &mut Context) {
+        if self.is_prepared() {
+            let (objcopy, output, file) = (self.objcopy.clone(), self.read.clone(), self.declared.clone());
+            cx.step(Step::op("plain-debug", PlainDebug { objcopy, output, file }));
+        }
+    }
+}
+
+/// The last part of a path. What llvm-bolt writes needs a name of its own where only a pattern is known.
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).replace('*', "bolt")
 }
 
 /// One rewritten file, and the copy of the directory that it stands in.
@@ -300,8 +387,7 @@ impl Rewrite {
             return Ok(Rewrite { result: out.clone().join(file), directory: out, shadow: None });
         };
         let within = cx.arg(within)?;
-        // What llvm-bolt writes needs a name of its own where only a pattern is known.
-        let name = file.rsplit('/').next().unwrap_or(file).replace('*', "bolt");
+        let name = file_name(file);
         let name = name.as_str();
         let scratch = Arg::from(Symbol::Scratch);
         let directory = match slot {
@@ -313,16 +399,22 @@ impl Rewrite {
         Ok(Rewrite { result, directory, shadow })
     }
 
-    fn check_input(&self, file: &Arg) -> Step {
-        Step::op("check-input", CheckBoltInput { output: Some(self.result.clone()), file: file.clone() })
+    fn check_input(&self, file: &Arg, llvm: Option<u64>) -> CheckBoltInput {
+        let (output, llvm) = (Some(self.result.clone()), llvm.map(|major| major.to_string().into()));
+        CheckBoltInput { output, llvm, instrument: false, sleeps: false, file: file.clone() }
     }
 
-    fn steps(&self, cx: &mut Context, mut argv: Vec<Arg>, suffix: &str) {
+    fn steps(&self, cx: &mut Context, mut argv: Vec<Arg>, source: &Source, suffix: &str) {
         argv.extend(["-o".into(), self.result.clone()]);
         // llvm-bolt does not make directories; a step's working directory is made.
         let command = Command { cwd: self.directory.clone(), ..cx.command(argv) };
         cx.step(Step::command(format!("bolt{suffix}"), command));
-        cx.step(Step::op(format!("check-bolted{suffix}"), CheckBolted { file: self.result.clone() }));
+        let (input, file) = (source.declared.clone(), self.result.clone());
+        if source.is_prepared() {
+            let (like, objcopy, file) = (input.clone(), source.objcopy.clone(), file.clone());
+            cx.step(Step::op(format!("compress-like{suffix}"), CompressLike { like, objcopy, file }));
+        }
+        cx.step(Step::op(format!("check-bolted{suffix}"), CheckBolted { input: Some(input), file }));
         if let Some(shadow) = &self.shadow {
             cx.step(Step::op(format!("shadow{suffix}"), shadow.clone()));
         }
@@ -409,6 +501,17 @@ fn check_input(kind: &Bolt, cx: &Context) -> Result<(), PlanError> {
         return Err(cx.invalid("input", message));
     }
     Ok(())
+}
+
+/// The first LLVM whose llvm-bolt does justice to packed relative relocations (see `op check-bolt-input`).
+const PACKED_WELL: u64 = 23;
+
+/// The flag with which a linker packs no relative relocations, where the llvm-bolt at hand cannot work with them. Distributions, and LLVM
+/// since July 2026, have them packed. A linker of before that knows neither flag takes this one with a warning.
+pub(super) fn unpacked(cx: &Context) -> Option<&'static str> {
+    let path = cx.find_tool("llvm-bolt").ok()?;
+    let llvm = version::of(cx.facts, "llvm-bolt", &path)?.major;
+    (llvm < PACKED_WELL).then_some("-Wl,-z,nopack-relative-relocs")
 }
 
 /// Whether a flag makes a linker keep relocations.

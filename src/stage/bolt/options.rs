@@ -1,9 +1,11 @@
 //! llvm-bolt's options: the default set, as far as an llvm-bolt knows it, and what the declaration says instead or besides.
 
-use super::Options;
+use super::words::words;
+use super::{Options, broken};
 use crate::pipeline::Text;
 use crate::plan::{Arg, Part};
 use crate::stage::{Context, PlanError};
+use crate::toolchain::version;
 
 /// What rustc's own builds use, each with what stands in where the option or its value is not known. An empty replacement
 /// leaves it out.
@@ -20,21 +22,40 @@ pub const OPTIMIZE: [(&str, &str); 9] = [
 ];
 
 /// For instrumenting there is no default set: what is needed is not an option.
-pub(super) fn instrument(declared: &Options, cx: &mut Context) -> Result<Vec<Arg>, PlanError> {
+pub(super) fn instrument(declared: &Options, cx: &mut Context, bolt: &Arg) -> Result<Vec<Arg>, PlanError> {
     let (Options::Own(options) | Options::More(options)) = declared;
-    texts(options, cx)
+    let options = texts(options, cx)?;
+    note_broken(&options, &options, cx, bolt);
+    Ok(options)
 }
 
 pub(super) fn optimize(declared: &Options, cx: &mut Context, bolt: &Arg) -> Result<Vec<Arg>, PlanError> {
     let more = match declared {
-        Options::Own(options) => return texts(options, cx),
+        Options::Own(options) => {
+            let options = texts(options, cx)?;
+            note_broken(&options, &options, cx, bolt);
+            return Ok(options);
+        }
         Options::More(options) => options,
     };
     let (options, notes) = defaults(help(cx, bolt).as_deref(), cx.facts.host().starts_with("aarch64"));
     notes.into_iter().for_each(|note| cx.note(note));
     let mut options: Vec<Arg> = options.into_iter().map(Arg::from).collect();
-    options.extend(texts(more, cx)?);
+    let more = texts(more, cx)?;
+    options.extend(more.iter().cloned());
+    note_broken(&more, &options, cx, bolt);
     Ok(options)
+}
+
+fn note_broken(declared: &[Arg], all: &[Arg], cx: &mut Context, bolt: &Arg) {
+    let (llvm, target) = (llvm(cx, bolt), cx.facts.host());
+    broken::notes(&words(declared), &words(all), llvm, &target).into_iter().for_each(|note| cx.note(note));
+}
+
+/// The LLVM that an llvm-bolt is of, as far as it says.
+pub(super) fn llvm(cx: &Context, bolt: &Arg) -> Option<u64> {
+    let path = cx.known_path(bolt)?;
+    version::of(cx.facts, "llvm-bolt", &path).map(|version| version.major)
 }
 
 /// What lets llvm-bolt match a profile with code that is not quite that of the profile, if it knows how.

@@ -18,7 +18,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Cmake, Icf, instrumented};
 use crate::plan::{Arg, Part};
-use crate::stage::{Context, Lto, Pgo, PlanError};
+use crate::stage::{Context, Lto, Pgo, PlanError, bolt};
 use crate::toolchain::llvm::{self, Compiler, WARN_UNPROFILED};
 
 /// Makes names of local functions independent of where their files lie. By way of `-Xclang`, for with `-mllvm` alone clang
@@ -32,6 +32,8 @@ pub(super) struct Flags {
     compile: Vec<Arg>,
     /// Of executables, shared libraries and modules.
     link: Vec<Arg>,
+    /// Behind everything else that the linker gets, so that it counts whatever the project says.
+    last: Vec<Arg>,
     /// The profile that they refer to.
     pub profile: Option<Arg>,
 }
@@ -43,7 +45,10 @@ impl Flags {
         let link = ["CMAKE_EXE_LINKER_FLAGS", "CMAKE_SHARED_LINKER_FLAGS", "CMAKE_MODULE_LINKER_FLAGS"];
         let compile = compile.map(|(variable, env)| (variable, env, self.compile.as_slice()));
         let link = link.map(|variable| (variable, "LDFLAGS", self.link.as_slice()));
-        compile.into_iter().chain(link).filter(|(.., flags)| !flags.is_empty()).collect()
+        // CMake puts these behind the libraries of every link, and knows no variable of the environment for them.
+        let last = ["CMAKE_C_STANDARD_LIBRARIES", "CMAKE_CXX_STANDARD_LIBRARIES"];
+        let last = last.map(|variable| (variable, "", self.last.as_slice()));
+        compile.into_iter().chain(link).chain(last).filter(|(.., flags)| !flags.is_empty()).collect()
     }
 }
 
@@ -92,10 +97,16 @@ pub(super) fn of(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Resul
             link.push(if icf == Icf::All { "-Wl,--icf=all" } else { "-Wl,--icf=safe" }.into());
         }
     }
+    let mut last = Vec::new();
     if kind.keep_relocations {
         link.push("-Wl,--emit-relocs".into());
+        last.extend(bolt::unpacked(cx).filter(|_| by_lld || is_bfd(kind)).map(Arg::from));
     }
-    Ok(Flags { compile, link, profile })
+    Ok(Flags { compile, link, last, profile })
+}
+
+fn is_bfd(kind: &Cmake) -> bool {
+    kind.linker.as_ref().is_some_and(|text| matches!(text.as_literal().as_deref(), Some("bfd" | "ld" | "ld.bfd")))
 }
 
 /// The flag that chooses the linker.

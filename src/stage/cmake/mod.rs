@@ -58,7 +58,8 @@ pub struct Cmake {
     pub linker: Option<Text>,
     /// Identical code folding by the linker: `none`, `safe` or `all`.
     pub icf: Option<Icf>,
-    /// Links with `--emit-relocs`, so that BOLT can move functions.
+    /// Links with `--emit-relocs`, so that BOLT can move functions, and without packed relative relocations where the llvm-bolt at hand
+    /// breaks them.
     #[serde(default)]
     pub keep_relocations: bool,
     /// The C compiler: the name of a tool or a path. The C++ compiler is found beside it. Default: `clang`.

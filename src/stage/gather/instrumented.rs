@@ -37,6 +37,8 @@ pub struct Slots {
     pub stage: String,
     /// Where the instrumented file stands in a copy.
     pub file: String,
+    /// Another process writes the profile, and does so for the last time when the instrumented one has ended.
+    pub watched: bool,
 }
 
 impl<'a> Instrumented<'a> {

@@ -248,7 +248,10 @@ impl StageKind for Gather {
         for (declared, name, mut command) in commands {
             match (&build.slots, self.method) {
                 (_, Method::Sampling) => record(&mut command, cx),
-                (Some(slots), _) => slots.rewrite(&mut command),
+                (Some(slots), _) => {
+                    slots.rewrite(&mut command);
+                    command.leave = slots.watched.then_some(LAST_WRITING);
+                }
                 (None, _) => {
                     let file = Arg::from(Symbol::Attempt).join(RAW).join("%m_%p.profraw");
                     if command.env.insert("LLVM_PROFILE_FILE".into(), file).is_some() {
@@ -371,6 +374,10 @@ const NAME: &str = "merged";
 
 /// What merges profiles while workloads run.
 const STREAM: &str = "stream-merge";
+
+/// How long it may take until the profile of a process that has ended is written by another one: that looks every second, and writing takes as
+/// long as there are functions.
+const LAST_WRITING: Duration = Duration::from_secs(60);
 
 /// How much profiles that are not merged yet may take, in bytes, unless the stage says.
 const DISK_BUDGET: u64 = 2 << 30;

@@ -97,6 +97,37 @@ fn flags(compile: &str, link: &str) -> String {
     compile.concat() + &link.concat()
 }
 
+/// Behind all flags of the project, for LLVM's own CMake files ask for the contrary.
+#[test]
+fn relative_relocations_are_not_packed_where_llvm_bolt_would_break_them() {
+    let plan = |version: &str, keys: &str| {
+        let facts = with(json!({
+            "programs": { "llvm-bolt": "/usr/bin/llvm-bolt", "ld.bfd": "/usr/bin/ld.bfd", "ld.gold": "/usr/bin/ld.gold" },
+            "outputs": { "/usr/bin/llvm-bolt --version": format!("LLVM (http://llvm.org/):\n  LLVM version {version}\n") },
+        }));
+        shown(&try_stage("cmake", &facts, "", "", keys).unwrap())[0].clone()
+    };
+    let last =
+        ["C", "CXX"].map(|of| format!(" -DCMAKE_{of}_STANDARD_LIBRARIES=-Wl,-z,nopack-relative-relocs")).concat();
+    let keep = "keep-relocations = true";
+    assert!(plan("22.1.8", keep).ends_with(&last), "{}", plan("22.1.8", keep));
+    assert!(plan("22.1.8", &format!("{keep}\nlinker = \"bfd\"")).ends_with(&last));
+    for (version, keys) in [
+        ("23.0.0git", keep.to_owned()),
+        ("22.1.8", String::new()),
+        // It ends with an error where it does not know such a flag.
+        ("22.1.8", format!("{keep}\nlinker = \"gold\"")),
+    ] {
+        assert!(!plan(version, &keys).contains("STANDARD_LIBRARIES"), "{version} {keys}");
+    }
+    let own = format!("{keep}\ndefine = {{ CMAKE_C_STANDARD_LIBRARIES = \"-lm\" }}");
+    assert!(
+        plan("22.1.8", &own).contains("-DCMAKE_C_STANDARD_LIBRARIES=-lm -Wl,-z,nopack"),
+        "{}",
+        plan("22.1.8", &own)
+    );
+}
+
 #[test]
 fn a_plain_cmake_build() {
     let plan = cmake("");

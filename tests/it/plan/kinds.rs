@@ -1,6 +1,7 @@
 //! What the kinds gather, bolt, command and verify plan: exact command lines.
 
 use super::support::{operations, pipeline, plan, plans, refused, shown};
+use optbuild::plan::Action;
 
 const PGO: &str = r#"
 [[stage]]
@@ -104,13 +105,13 @@ fn an_instrument_stage_makes_a_copy_per_slot() {
     assert_eq!(
         shown(&plan(&pipeline(BOLT), "instr").unwrap()),
         "\
-check-input: op check-bolt-input --output <self.scratch>/slot-0/libw.so <tree.so>
+check-input: op check-bolt-input --output <self.scratch>/slot-0/libw.so --instrument <tree.so>
 bolt-0: llvm-bolt <tree.so> -instrument --instrumentation-file=<self.build>/profiles/slot-0/prof --instrumentation-file-append-pid -v=1 -o <self.scratch>/slot-0/libw.so @ <self.scratch>/slot-0
-check-bolted-0: op check-bolted <self.scratch>/slot-0/libw.so
+check-bolted-0: op check-bolted --input <tree.so> <self.scratch>/slot-0/libw.so
 shadow-0: op shadow --from <tree.out> --to <self.out>/slot-0 --replace lib/libw.so --with <self.scratch>/slot-0/libw.so
 profile-path-0: printf %s\\n <self.build>/profiles/slot-0/prof > <self.out>/slot-0.path @ <self.build>/profiles/slot-0
 bolt-1: llvm-bolt <tree.so> -instrument --instrumentation-file=<self.build>/profiles/slot-1/prof --instrumentation-file-append-pid -v=1 -o <self.scratch>/slot-1/libw.so @ <self.scratch>/slot-1
-check-bolted-1: op check-bolted <self.scratch>/slot-1/libw.so
+check-bolted-1: op check-bolted --input <tree.so> <self.scratch>/slot-1/libw.so
 shadow-1: op shadow --from <tree.out> --to <self.out>/slot-1 --replace lib/libw.so --with <self.scratch>/slot-1/libw.so
 profile-path-1: printf %s\\n <self.build>/profiles/slot-1/prof > <self.out>/slot-1.path @ <self.build>/profiles/slot-1
 -> out = <self.out>/slot-0 (fixed)
@@ -147,8 +148,10 @@ fn an_optimize_stage_with_the_option_set_of_rustcs_own_builds() {
         "\
 check-input: op check-bolt-input --output <self.scratch>/libw.so <tree.out>/lib/libw.so
 check-profile: op check-profile --profile <gather.profile> --compiler llvm-bolt
-bolt: llvm-bolt <tree.out>/lib/libw.so -data <gather.profile> -reorder-blocks=ext-tsp -reorder-functions=cdsort -split-functions -split-strategy=cdsplit -split-all-cold -jump-tables=move -icf=all -update-debug-sections -dyno-stats -o <self.scratch>/libw.so @ <self.scratch>
-check-bolted: op check-bolted <self.scratch>/libw.so
+plain-debug: op plain-debug --output <self.scratch>/input/libw.so <tree.out>/lib/libw.so
+bolt: llvm-bolt <self.scratch>/input/libw.so -data <gather.profile> -reorder-blocks=ext-tsp -reorder-functions=cdsort -split-functions -split-strategy=cdsplit -split-all-cold -jump-tables=move -icf=all -update-debug-sections -dyno-stats -o <self.scratch>/libw.so @ <self.scratch>
+compress-like: op compress-like --like <tree.out>/lib/libw.so <self.scratch>/libw.so
+check-bolted: op check-bolted --input <tree.out>/lib/libw.so <self.scratch>/libw.so
 shadow: op shadow --from <tree.out> --to <self.out> --replace lib/libw.so --with <self.scratch>/libw.so
 statistics: op bolt-statistics --logs <logs> --step bolt
 -> out = <self.out>
@@ -159,6 +162,27 @@ statistics: op bolt-statistics --logs <logs> --step bolt
     let shown = shown(&plan(&pipeline(&alone), "final").unwrap());
     assert!(shown.contains("-data <gather.profile> -icf=1 -o <self.out>/libw.so @ <self.out>\n"), "{shown}");
     assert!(shown.contains("-> file = <self.out>/libw.so\n") && !shown.contains("shadow"), "{shown}");
+    // Without debug sections there is nothing that would have to be decompressed.
+    assert!(shown.contains("bolt: llvm-bolt <tree.out>/lib/libw.so -data") && !shown.contains("debug"), "{shown}");
+}
+
+/// Another process writes the profile, to one file for all that are instrumented, and a workload waits for it.
+#[test]
+fn a_program_that_has_its_profile_written_while_it_runs() {
+    let sleeps = BOLT.replace("\"-v=1\"", "\"--instrumentation-sleep-time=2\"");
+    let shown = shown(&plan(&pipeline(&sleeps), "instr").unwrap());
+    let options = "-instrument --instrumentation-file=<self.build>/profiles/slot-0/prof.0.fdata \
+                   --instrumentation-sleep-time=2 -instrumentation-no-counters-clear -o";
+    assert!(shown.contains(options), "{shown}");
+    assert!(shown.contains("--instrument --sleeps <tree.so>"), "{shown}");
+    let gather = plan(&pipeline(&sleeps), "gather").unwrap();
+    let pools = gather.steps.iter().filter_map(|step| match &step.action {
+        Action::Pool(pool) => Some(pool),
+        _ => None,
+    });
+    for workload in pools.flat_map(|pool| &pool.workloads) {
+        assert!(workload.command.leave.is_some(), "{}", workload.name);
+    }
 }
 
 #[test]

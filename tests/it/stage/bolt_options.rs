@@ -1,6 +1,10 @@
-//! The default options of llvm-bolt, for an llvm-bolt that knows all of them, and for others.
+//! The default options of llvm-bolt, for an llvm-bolt that knows all of them, and for others; and those that break something.
 
+use crate::support::dir::Dir;
+use optbuild::plan::Arg;
+use optbuild::stage::bolt::broken::notes;
 use optbuild::stage::bolt::options::{OPTIMIZE, defaults};
+use optbuild::stage::bolt::words::words;
 
 // Parts of what `llvm-bolt --help` of LLVM 22 prints.
 const LLVM_22: &str = "\
@@ -73,4 +77,62 @@ fn what_is_not_there_is_left_out() {
     let (options, notes) = defaults(Some(&help), false);
     assert!(!options.iter().any(|option| option == "-dyno-stats"));
     assert_eq!(notes, ["`-dyno-stats` is not known to this llvm-bolt: left out"]);
+}
+
+fn said(options: &[&str], llvm: Option<u64>, target: &str) -> Vec<String> {
+    let words = words(&options.iter().map(|option| Arg::from(*option)).collect::<Vec<_>>());
+    notes(&words, &words, llvm, target)
+}
+
+const X86: &str = "x86_64-unknown-linux-gnu";
+const ARM: &str = "aarch64-unknown-linux-gnu";
+
+#[test]
+fn options_that_break_something_are_noted_however_they_are_written() {
+    for option in [&["-frame-opt=hot"][..], &["--frame-opt=hot"], &["-frame-opt", "hot"]] {
+        let notes = said(option, Some(22), X86);
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].starts_with("`-frame-opt=hot` of llvm-bolt 22 can take its stack away"), "{notes:?}");
+        assert!(notes[0].ends_with("(llvm-project 211356)"), "{notes:?}");
+    }
+    assert_eq!(said(&["-frame-opt=none", "-data", "hot"], Some(22), X86), [""; 0]);
+    assert!(said(&["--use-gnu-stack"], None, X86)[0].starts_with("`-use-gnu-stack` takes the GNU_STACK header away"));
+    let both = said(&["-split-strategy=cdsplit", "-frame-opt=all"], Some(22), X86);
+    assert!(both.iter().any(|note| note.contains("unwinding")), "{both:?}");
+}
+
+#[test]
+fn options_are_noted_for_the_versions_and_processors_that_they_break() {
+    let count = |option: &str, llvm, target| said(&[option], llvm, target).len();
+    assert_eq!((count("-frame-opt=hot", Some(21), ARM), count("-frame-opt=hot", Some(22), ARM)), (1, 0));
+    assert_eq!((count("-use-old-text", Some(18), X86), count("-use-old-text", Some(19), X86)), (1, 0));
+    assert_eq!((count("-three-way-branch", Some(22), ARM), count("-three-way-branch", Some(22), X86)), (1, 0));
+    // One that does not say its version may be any.
+    assert_eq!(count("-use-old-text", None, X86), 1);
+    // Nothing of the default set, which is not pasted, is held against anybody.
+    let defaults: Vec<Arg> = OPTIMIZE.iter().map(|(option, _)| Arg::from(*option)).collect();
+    assert_eq!(notes(&[], &words(&defaults), Some(22), X86), [""; 0]);
+}
+
+/// LLVM's own example, with llvm-bolt 22: 152 bytes of stack become none, below which nothing is safe but 128 bytes.
+#[test]
+fn what_the_table_says_of_frame_opt_is_so() {
+    let dir = Dir::new();
+    dir.write(
+        "stack.c",
+        "#include <stdint.h>\n\
+         __attribute__((noinline)) uint64_t example(const uint64_t input[20]) {\n\
+           volatile uint64_t values[20]; uint64_t result = 0;\n\
+           for (unsigned i = 0; i < 20; i++) { values[i] = input[i] + i; result += values[i]; }\n\
+           return result;\n}\n\
+         int main(void) { uint64_t input[20] = {0}; return (int)example(input); }\n",
+    );
+    dir.sh("clang -O3 -fno-omit-frame-pointer stack.c -o stack -fuse-ld=lld -Wl,--emit-relocs
+         llvm-bolt stack -o hot -frame-opt=hot 2> bolt.log; llvm-bolt stack -o none 2> bolt.log");
+    let stack = |file: &str| {
+        let script = format!("llvm-objdump -d --disassemble-symbols=example {file} | grep -oE 'subq.*%rsp' || true");
+        String::from_utf8_lossy(&dir.sh(&script).stdout).into_owned()
+    };
+    assert!(!stack("none").contains("$0x0,"), "{}", stack("none"));
+    assert_ne!(stack("hot"), stack("none"));
 }

@@ -21,6 +21,8 @@ use std::sync::{Mutex, Once, PoisonError};
 enum Need {
     /// clang, its profile runtime and llvm-profdata of this version.
     Llvm(u64),
+    /// llvm-bolt and its runtime of this version.
+    Bolt(u64),
     Chromium,
     Python,
     /// tar unpacks archives with it.
@@ -36,6 +38,7 @@ impl Need {
     fn name(self) -> String {
         match self {
             Need::Llvm(major) => format!("llvm-{major}"),
+            Need::Bolt(major) => format!("bolt-{major}"),
             Need::Chromium => "chromium".into(),
             Need::Python => "python3".into(),
             Need::Xz => "xz".into(),
@@ -48,6 +51,7 @@ impl Need {
     fn remedy(self) -> String {
         match self {
             Need::Llvm(major) => format!("apt-get install clang-{major} llvm-{major} libclang-rt-{major}-dev"),
+            Need::Bolt(major) => format!("apt-get install bolt-{major}"),
             Need::Chromium => "apt-get install chromium".into(),
             Need::Python => "apt-get install python3".into(),
             Need::Xz => "apt-get install xz-utils".into(),
@@ -71,6 +75,14 @@ pub fn llvm(major: u64) -> Option<String> {
         })
     });
     found.or_else(|| left_out(Need::Llvm(major)))
+}
+
+/// The directory of another llvm-bolt.
+#[must_use]
+pub fn bolt(major: u64) -> Option<String> {
+    let dir = format!("/usr/lib/llvm-{major}/bin");
+    let runs = succeeds(Command::new(format!("{dir}/llvm-bolt")).arg("--version"));
+    if runs { Some(dir) } else { left_out(Need::Bolt(major)) }
 }
 
 /// Where the libraries of an unpacked LLVM are.
