@@ -1,6 +1,7 @@
 //! What subcommands print about pipelines, records, runs and this machine: pure renderers, mostly of rows that the command line fills in.
 //!
-//! Here: `doctor`, `show`, `list`, and the stages of a pipeline as a graph for Graphviz and Mermaid. Unaware of where the rows come from. Every renderer returns whole lines, the last one ended.
+//! Here: `doctor`, `show`, `list`, and the stages of a pipeline as a graph for Graphviz and Mermaid. Unaware of where the rows come
+//! from. Every renderer returns whole lines, the last one ended.
 
 mod profile;
 mod stages;
