@@ -71,7 +71,9 @@ impl Patterns {
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Patterns, String> {
         let patterns: Vec<String> = patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect();
         match patterns.iter().find_map(|pattern| unclosed(pattern).map(|bracket| (pattern, bracket))) {
-            Some((pattern, bracket)) => Err(format!("`{bracket}` is not closed in `{pattern}`; write `\\{bracket}` for the character itself")),
+            Some((pattern, bracket)) => {
+                Err(format!("`{bracket}` is not closed in `{pattern}`; write `\\{bracket}` for the character itself"))
+            }
             None => Ok(Patterns(patterns)),
         }
     }
