@@ -93,7 +93,7 @@ fn a_static_program_is_trained_by_an_llvm_bolt_that_can() {
     let test = project("-static", SLEEP, "");
     let tools = test.read("p.toml").replace("llvm-bolt = \">=22\"", "llvm-bolt = \">=19, <20\"");
     test.write("p.toml", &tools);
-    test.run("").ok();
+    _ = test.run("").ok();
     assert_eq!(calls(&artifact(&test, "profile.profile")), CALLS);
 }
 
@@ -170,7 +170,7 @@ input = "${plain.library}"
     for part in ["RELR", "1 that cannot be packed", "keep-relocations = true"] {
         assert!(text.contains(part), "{text}");
     }
-    test.run("--until instrumented").ok();
+    _ = test.run("--until instrumented").ok();
     let sections = |output: &str| sh(&test.dir, &format!("readelf -SW {}", artifact(&test, output)));
     assert!(sections("packed.library").contains(".relr.dyn"));
     assert!(!sections("plain.library").contains(".relr.dyn"));
