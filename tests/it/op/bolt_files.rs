@@ -13,9 +13,7 @@ fn sources() -> Dir {
     let more: String = more.iter().map(|name| format!("#include <{name}.h>\n")).collect();
     dir.write(
         "lib.c",
-        format!(
-            "{LIBRARY}{more}struct stat a; struct tm b; FILE *c; pthread_t d; div_t e; siginfo_t f; in_addr_t g;\n"
-        ),
+        format!("{LIBRARY}{more}struct stat a; struct tm b; FILE *c; pthread_t d; div_t e; siginfo_t f;\n"),
     );
     dir.write("main.c", PROGRAM);
     dir
@@ -76,8 +74,11 @@ fn debug_information_that_was_compressed_can_be_read_after_bolt() {
         let facts = op(&["check-bolted", "--input", &path(&file), &path(&bolted)]).unwrap();
         assert_eq!(warnings(&facts), [""; 0]);
         assert_eq!(compression(&dir, &bolted).join(" ").to_lowercase(), how, "{flags}");
+        // GNU ld lets names share their ends, which is an error to llvm-dwarfdump, before as after.
+        let errors =
+            |file: &str| printed(&dir, &format!("llvm-dwarfdump --verify {file} | grep '^error' | sort || true"));
+        assert_eq!(errors(&bolted), errors(&file), "{flags}");
         for file in [&file, &bolted] {
-            assert!(printed(&dir, &format!("llvm-dwarfdump --verify {file}")).contains("No errors."), "{flags}");
             assert_eq!(line_of(&dir, file, "work"), "lib.c:2", "{file}: {flags}");
         }
     }
