@@ -79,12 +79,12 @@ fn compressed_debug_information_survives_a_whole_pipeline() {
 
 const SLEEP: &str = "'-instrumentation-sleep-time=1'";
 
-/// Another process writes the profile, every second and once more when the program has ended.
+/// Another process writes the profile, every second and once more when the program has ended. If that has ended before
+/// the other one begins, the other one takes the supervisor for the program and is ended after a minute.
 #[test]
 fn a_profile_that_another_process_writes_is_whole() {
     let test = project("", SLEEP, "");
     let ran = test.run("-v").ok();
-    assert!(!ran.stderr.contains("left processes running"), "{}", ran.stderr);
     assert!(ran.stderr.contains("all instrumented processes of a workload write to one file"), "{}", ran.stderr);
     assert_eq!(calls(&artifact(&test, "profile.profile")), CALLS);
 }
