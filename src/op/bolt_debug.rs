@@ -31,9 +31,9 @@ impl PlainDebug {
             return Ok(Vec::new());
         }
         let how = options(&compressed);
-        let ways = format!(
-            "link with `--compress-debug-sections=none`, or take `-update-debug-sections` out of llvm-bolt's options, and the result \
-             has no debug information"
+        let ways = concat!(
+            "link with `--compress-debug-sections=none`, or take `-update-debug-sections` out of llvm-bolt's options, ",
+            "and the result has no debug information"
         );
         let Some(objcopy) = &self.objcopy else {
             bail!(

@@ -194,12 +194,12 @@ fn read(data: &ReadCache<File>, size: u64) -> object::read::Result<Option<Linked
         dynamic = true;
         let value = entry.val;
         match entry.tag {
-            elf::DT_FLAGS if value & u64::from(elf::DF_BIND_NOW.0) != 0 => {
+            elf::DT_FLAGS if value & elf::DF_BIND_NOW.0 != 0 => {
                 _ = linked.hardening.insert(Hardening::BindNow);
             }
             elf::DT_FLAGS_1 => {
-                pie |= value & u64::from(elf::DF_1_PIE.0) != 0;
-                if value & u64::from(elf::DF_1_NOW.0) != 0 {
+                pie |= value & elf::DF_1_PIE.0 != 0;
+                if value & elf::DF_1_NOW.0 != 0 {
                     linked.hardening.insert(Hardening::BindNow);
                 }
             }
