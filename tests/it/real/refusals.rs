@@ -23,7 +23,10 @@ fn says(text: &str, parts: &[&str]) {
 #[test]
 fn what_cannot_come_to_good_is_refused() {
     let test = fixture("hotcold");
-    test.write("p.toml", &test.read("refused.toml"));
+    // Without the one tool that a newcomer's machine lacks.
+    let (pipeline, tool) = (test.read("refused.toml"), "profdata = \"/usr/bin/llvm-profdata-14\"\n");
+    assert!(pipeline.contains(tool));
+    test.write("p.toml", &pipeline.replace(tool, ""));
 
     // The program of another build runs: what was run, where it was looked, and why that may be.
     let text = refused(&test, "no-profile");
