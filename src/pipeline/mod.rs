@@ -207,19 +207,6 @@ impl std::fmt::Display for VarValue {
     }
 }
 
-impl VarValue {
-    /// The value for reports and journals. A secret's must not get there.
-    pub fn to_json(&self) -> serde_json::Value {
-        match self {
-            VarValue::Bool(value) => (*value).into(),
-            VarValue::Int(number) => (*number).into(),
-            VarValue::String(text) => text.as_str().into(),
-            VarValue::Path(path) => path.as_str().into(),
-            VarValue::List(items) => items.clone().into(),
-        }
-    }
-}
-
 impl Pipeline {
     /// The stage of that name.
     pub fn stage(&self, name: &str) -> Option<&Stage> {

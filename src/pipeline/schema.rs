@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::text::RESERVED;
-use super::tree::{self, Node};
+use super::tree::Node;
 use super::{Common, Text, ToolDecl};
 
 /// What a reference that stands alone looks like: it can take the place of a value of any type.
@@ -78,7 +78,6 @@ struct VarDecl {
     /// to variables before it and, in a path, to `${pipeline.dir}`. Without it the variable is empty, or false.
     default: Option<Plain>,
     /// What a relative path in `default` is relative to. Default: `file`.
-    #[serde(rename = "relative-to")]
     relative_to: Option<RelativeTo>,
     /// One sentence for `optbuild show`.
     description: Option<String>,
@@ -407,13 +406,7 @@ impl Shape {
     pub fn expected(&self) -> String {
         let mut names: Vec<&str> = Vec::new();
         for name in self.alternatives.iter().flat_map(|schema| types(schema)) {
-            let name = match name {
-                "object" => "a table",
-                "integer" => "an integer",
-                "array" => "an array",
-                "boolean" => "a boolean",
-                _ => "a string",
-            };
+            let name = TYPES.iter().find(|(json, _)| *json == name).map_or("a string", |(_, words)| *words);
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -434,16 +427,18 @@ fn types(schema: &'static Value) -> impl Iterator<Item = &'static str> {
     single.into_iter().chain(several).chain(constant)
 }
 
+/// The JSON types that keys take, and what [`Node::what`] calls them.
+const TYPES: [(&str, &str); 5] = [
+    ("string", "a string"),
+    ("integer", "an integer"),
+    ("boolean", "a boolean"),
+    ("array", "an array"),
+    ("object", "a table"),
+];
+
 /// The JSON type of a value; none for what no key takes.
 pub(super) fn type_of(node: &Node) -> Option<&'static str> {
-    match &node.value {
-        tree::Value::String(_) => Some("string"),
-        tree::Value::Integer(_) => Some("integer"),
-        tree::Value::Boolean(_) => Some("boolean"),
-        tree::Value::Array(_) => Some("array"),
-        tree::Value::Table(_) => Some("object"),
-        tree::Value::Other(_) => None,
-    }
+    TYPES.iter().find(|(_, words)| *words == node.what()).map(|(json, _)| *json)
 }
 
 /// Definitions that are tables of their own in the reference, and how they are called there.
