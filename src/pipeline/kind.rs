@@ -35,7 +35,8 @@ impl Kinds {
         Kinds { entries, schema: OnceLock::new() }
     }
 
-    pub(super) fn schema(&'static self) -> &'static Json {
+    /// The schema that files are checked against once references are replaced.
+    pub fn schema(&'static self) -> &'static Json {
         self.schema.get_or_init(|| built::build(self.entries.iter().map(|entry| (entry.name, entry.schema))))
     }
 
@@ -51,11 +52,6 @@ impl Kinds {
 /// The JSON Schema of a pipeline file.
 pub fn schema(kinds: &'static Kinds) -> Schema {
     built::of_files(kinds.schema())
-}
-
-/// The tables of keys for the reference, as Markdown: of the file, of variables and tools, of every stage, and of each kind.
-pub fn reference(kinds: &'static Kinds) -> String {
-    built::tables(kinds.schema(), kinds.names())
 }
 
 /// A kind of stages.

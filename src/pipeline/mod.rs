@@ -29,7 +29,7 @@ pub use check::{Cycle, Graph};
 pub use error::{LoadError, nearest};
 pub use kind::{
     Answers, Common, Gathers, Keys, Kind, KindEntry, Kinds, Need, OnFailure, Profiles, StartsFrom, leading_output,
-    reference, schema,
+    schema,
 };
 pub use load::{load, stage};
 pub use schema::{OneOrMore, VarType};
