@@ -131,41 +131,6 @@ pub struct Settings {
     pub allow_stale_profiles: bool,
 }
 
-/// Which stages.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Which stages")]
-pub struct SelectionArgs {
-    /// Run this stage and all that depends on it, whatever their records say
-    #[arg(long, value_name = "STAGE")]
-    pub from: Vec<String>,
-    /// Run this stage and what it needs, and stop there
-    #[arg(long, value_name = "STAGE")]
-    pub until: Vec<String>,
-    /// Run this stage alone, whatever its record says
-    #[arg(long, value_name = "STAGE", conflicts_with_all = ["from", "until"])]
-    pub only: Vec<String>,
-    /// Do not run this stage: use its recorded outputs, or what the pipeline names instead of them
-    #[arg(long, value_name = "STAGE")]
-    pub skip: Vec<String>,
-    /// Run every selected stage whatever its record says
-    #[arg(long)]
-    pub force: bool,
-    /// Like --force, in empty build directories
-    #[arg(long)]
-    pub fresh: bool,
-    /// Use outputs of stages outside of the selection although they are out of date
-    #[arg(long)]
-    pub accept_stale: bool,
-}
-
-impl SelectionArgs {
-    /// The flags as a request.
-    pub fn request(&self) -> Request {
-        let SelectionArgs { from, until, only, skip, force, fresh, accept_stale } = self.clone();
-        Request { from, until, only, skip, force, fresh, accept_stale }
-    }
-}
-
 /// How a run goes about it.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "How")]
@@ -201,7 +166,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
     #[command(flatten)]
-    pub selection: SelectionArgs,
+    pub selection: Request,
     #[command(flatten)]
     pub execution: ExecutionArgs,
     /// Run nothing: show what would be done, as `plan` does
@@ -226,7 +191,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
     #[command(flatten)]
-    pub selection: SelectionArgs,
+    pub selection: Request,
     /// Write the pipeline, up to the stages of --until, as a bash script, which takes the output directory as its argument
     #[arg(long, group = "form", help_heading = "In which form")]
     pub shell: bool,
@@ -246,7 +211,7 @@ pub struct PlanArgs {
 
 impl PlanArgs {
     /// The plan as text, for this machine.
-    pub fn of(pipeline: &PipelineArgs, selection: &SelectionArgs) -> PlanArgs {
+    pub fn of(pipeline: &PipelineArgs, selection: &Request) -> PlanArgs {
         PlanArgs { pipeline: pipeline.clone(), selection: selection.clone(), ..PlanArgs::default() }
     }
 }

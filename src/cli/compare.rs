@@ -58,10 +58,10 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
     let mut lines = commands(args)?;
     let (mut base_env, mut candidate_env) = (Env::new(), Env::new());
     for (number, name) in args.workloads.iter().enumerate() {
-        let stage = stage_workloads(name, &args.settings, &dir.join(format!("cwd-{number}")))?;
-        lines.extend(stage.workloads);
-        base_env.extend(stage.base_env);
-        candidate_env.extend(stage.candidate_env);
+        let (workloads, base, candidate) = stage_workloads(name, &args.settings, &dir.join(format!("cwd-{number}")))?;
+        lines.extend(workloads);
+        base_env.extend(base);
+        candidate_env.extend(candidate);
     }
     base_env.extend(pairs(&args.base_env).map_err(Usage)?);
     candidate_env.extend(pairs(&args.candidate_env).map_err(Usage)?);
@@ -204,18 +204,12 @@ fn made(project: &Project, pipeline: &str, output: &OutputRef) -> Result<(Utf8Pa
     }
 }
 
-/// The workloads of a stage, and the environments that a comparison stage gives its sides.
-struct StageWorkloads {
-    workloads: Vec<CommandLine>,
-    base_env: Env,
-    candidate_env: Env,
-}
-
-/// The workloads of `PIPELINE:STAGE`. Those that run in a directory of the stage's own get one below `scratch`.
+/// The workloads of `PIPELINE:STAGE`, and the environments that a comparison stage gives its sides. Workloads that run in a directory of
+/// the stage's own get one below `scratch`.
 ///
 /// # Errors
 /// When there is no such stage, it has no workloads, or they need what has not been made.
-fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Result<StageWorkloads> {
+fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Result<(Vec<CommandLine>, Env, Env)> {
     let Some((pipeline, stage)) = name.rsplit_once(':') else {
         return Err(usage!("`{name}` names no stage: write `--workloads PIPELINE:STAGE`"));
     };
@@ -252,7 +246,7 @@ fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Resul
         let words = command.argv.iter().map(text).collect::<Result<Vec<String>, _>>()?;
         workloads.push(CommandLine { name: title.clone(), words, env: env(&command.env)?, cwd: Some(cwd) });
     }
-    Ok(StageWorkloads { workloads, base_env: env(&planned.base_env)?, candidate_env: env(&planned.candidate_env)? })
+    Ok((workloads, env(&planned.base_env)?, env(&planned.candidate_env)?))
 }
 
 fn args_of(command: &Command) -> impl Iterator<Item = &Arg> {

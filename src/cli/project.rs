@@ -124,10 +124,7 @@ pub fn current_dir() -> Result<Utf8PathBuf> {
 pub fn state_root(pipeline: &str, state_dir: Option<&Utf8Path>, cwd: &Utf8Path) -> Utf8PathBuf {
     let root = match state_dir {
         Some(dir) => cwd.join(dir),
-        None if shipped::is_path(pipeline, cwd) => match cwd.join(pipeline).parent() {
-            Some(dir) => dir.join(STATE_DIR),
-            None => cwd.join(STATE_DIR),
-        },
+        None if shipped::is_path(pipeline, cwd) => cwd.join(pipeline).parent().unwrap_or(cwd).join(STATE_DIR),
         None => cwd.join(STATE_DIR),
     };
     // A path with `..` in it and one without must be the same to fingerprints and excludes.

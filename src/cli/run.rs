@@ -130,7 +130,7 @@ fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options
     Ok(Options {
         words: without_secrets(project, &origin.words),
         cwd: origin.cwd.clone(),
-        request: args.selection.request(),
+        request: args.selection.clone(),
         still_forced: origin.still_forced.clone(),
         budget: budget(&args.execution, &project.facts),
         policy: match (args.execution.keep_going, args.execution.fail_fast) {

@@ -427,8 +427,7 @@ fn under_valgrind(request: &Request, valgrind: &Utf8Path, job: Job, limit: Durat
     argv.push(format!("--cachegrind-out-file={dir}/%p.counts"));
     argv.extend(invocation.argv.iter().cloned());
     let simulated = Invocation { argv, ..invocation.clone() };
-    let order = Order { limit: Some(limit.as_secs_f64()), ..Order::new(&simulated, &dir, false) };
-    let reading = order.run()?;
+    let reading = Order::new(&simulated, &dir, false, limit.as_secs_f64()).run()?;
     let instructions = match reading.ended {
         Ended::TooLate | Ended::NotMeasured(_) => 0.0,
         _ => total(&dir)?,

@@ -116,8 +116,7 @@ fn once(
     let dir = request.scratch.join("run");
     disk::make_empty_dir(&dir)?;
     let limit = clock.limit();
-    let order = Order { limit: Some(limit), ..Order::new(invocation, &dir, count) };
-    let reading = order.run()?;
+    let reading = Order::new(invocation, &dir, count, limit).run()?;
     if reading.ended == Ended::TooLate && limit < HANGS * first.wall[side] {
         return Ok(None);
     }
@@ -239,7 +238,7 @@ fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path,
     disk::make_empty_dir(dir)?;
     let ((invocation, build), (_, other)) = (request.on(workload, side), request.on(workload, 1 - side));
     let limit = clock.limit();
-    let order = Order { limit: Some(limit), ..Order::new(invocation, dir, false) };
+    let order = Order::new(invocation, dir, false, limit);
     // Builds that differ by their environment may be measured with any program.
     let files = if build.env == other.env { FileWatch::start(build, other) } else { None };
     let reading = order.run()?;
@@ -262,7 +261,7 @@ fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path,
         }
         ended => {
             let may = if matches!(ended, Ended::Code(_)) { "; if it may, say so (`--allow-failure`)" } else { "" };
-            bail!("`{name}` {} with {build}{may}{}", ended.describe(), last_lines(&order.stderr))
+            bail!("`{name}` {} with {build}{may}{}", ended.describe(), last_lines(&order.launch.stderr))
         }
     }
 }

@@ -35,7 +35,8 @@ impl Kinds {
         Kinds { entries, schema: OnceLock::new() }
     }
 
-    pub(super) fn schema(&'static self) -> &'static Json {
+    /// The schema that files are checked against once references are replaced.
+    pub fn schema(&'static self) -> &'static Json {
         self.schema.get_or_init(|| built::build(self.entries.iter().map(|entry| (entry.name, entry.schema))))
     }
 
@@ -51,11 +52,6 @@ impl Kinds {
 /// The JSON Schema of a pipeline file.
 pub fn schema(kinds: &'static Kinds) -> Schema {
     built::of_files(kinds.schema())
-}
-
-/// The tables of keys for the reference, as Markdown: of the file, of variables and tools, of every stage, and of each kind.
-pub fn reference(kinds: &'static Kinds) -> String {
-    built::tables(kinds.schema(), kinds.names())
 }
 
 /// A kind of stages.
@@ -296,7 +292,7 @@ impl Keys<'_> {
 
     /// Tells of names that no variable of the environment can have.
     pub fn check_env(&mut self, key: &str, env: &BTreeMap<String, Text>) {
-        check_env(env, self.table.get(key), self.at, self.problems);
+        check_env(env.keys(), self.table.get(key), self.at, self.problems);
     }
 
     /// Tells of names that workloads or tests (`what`) cannot have, and that there is none. None: some may be gone already.
@@ -331,8 +327,8 @@ impl Keys<'_> {
 
     /// The same, of the `env` of an item in a list.
     pub fn check_env_of(&mut self, list: &str, index: usize, env: &BTreeMap<String, Text>) {
-        let node = self.table.get(list).and_then(Node::as_array).and_then(|items| items.get(index)?.get("env"));
-        check_env(env, node, self.at, self.problems);
+        let node = self.item(list, index).and_then(|item| item.get("env"));
+        check_env(env.keys(), node, self.at, self.problems);
     }
 
     /// The command that an item of a list has in its keys `run`, `shell`, `env` and `cwd`.
@@ -360,20 +356,16 @@ fn entry_place<'n>(table: Option<&'n Node>, name: &str) -> Option<&'n Range<usiz
 }
 
 /// Tells of names that no variable of the environment can have.
-pub(super) fn check_env(
-    env: &BTreeMap<String, Text>,
+fn check_env<'n>(
+    names: impl IntoIterator<Item = &'n String>,
     node: Option<&Node>,
     at: &Range<usize>,
     problems: &mut Vec<Problem>,
 ) {
-    for name in env.keys().filter(|name| !is_env_name(name)) {
+    for name in names.into_iter().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
         let at = entry_place(node, name).unwrap_or(at);
         problems.push(Problem::at(format!("`{name}` cannot be the name of a variable of the environment"), at.clone()));
     }
-}
-
-pub(super) fn is_env_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['=', '\0'])
 }
 
 /// Keys of every `[[stage]]`.
@@ -478,18 +470,12 @@ impl Common {
     /// Tells what is wrong with the keys; `at` is where the stage's name stands.
     pub(super) fn check(&self, table: &Table, at: &Range<usize>, problems: &mut Vec<Problem>) {
         let place = |key: &str| table.get(key).map_or(at, |node: &Node| &node.span).clone();
-        if let Some(workspace) = &self.workspace
-            && let Some(message) = text::name_problem("workspace", workspace)
-        {
-            problems.push(Problem::at(message, place("workspace")));
-        }
+        let workspace = self.workspace.as_ref();
+        problems.extend(workspace.and_then(|name| Problem::of_name("workspace", name, &place("workspace"))));
         if self.jobs == Some(0) {
             problems.push(Problem::at("a stage takes at least one slot", place("jobs")));
         }
-        check_env(&self.env, table.get("env"), at, problems);
-        for name in self.pass_env.iter().filter(|name| !is_env_name(name)) {
-            let message = format!("`{name}` cannot be the name of a variable of the environment");
-            problems.push(Problem::at(message, place("pass-env")));
-        }
+        check_env(self.env.keys(), table.get("env"), at, problems);
+        check_env(&self.pass_env, None, &place("pass-env"), problems);
     }
 }

@@ -151,11 +151,8 @@ impl Loader<'_> {
                 }
             }
         }
-        if let Some(name) = tree.get("name")
-            && let Some(message) = name.as_str().and_then(|word| text::name_problem("pipeline", word))
-        {
-            self.problems.push(Problem::at(message, name.span.clone()));
-        }
+        let name = tree.get("name").and_then(|name| Problem::of_name("pipeline", name.as_str()?, &name.span));
+        self.problems.extend(name);
         let none = tree.get("stage").is_none_or(|stages| stages.as_array().is_some_and(<[Node]>::is_empty));
         if none && self.problems.is_empty() {
             let message = "the pipeline has no stages";

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::error::{Problem, Sources};
 use super::schema::Shape;
-use super::text::{self, OutputRef, Piece, Text, TextError};
+use super::text::{OutputRef, Piece, Text, TextError};
 use super::tree::{Entry, Node, Table, Value};
 use super::value::split_line;
 use super::vars::Variables;
@@ -381,9 +381,7 @@ impl Substitution<'_> {
         let mut axes = BTreeMap::new();
         for entry in matrix.as_table().map(|table| table.entries.as_slice()).unwrap_or_default() {
             let name = &entry.key;
-            if let Some(message) = text::name_problem("`for` name", name) {
-                self.problems.push(Problem::at(message, entry.at.clone()));
-            }
+            self.problems.extend(Problem::of_name("`for` name", name, &entry.at));
             let variable = self.names.variables.get(name).map(|declared| ("variable", &declared.at));
             let stage = self.names.stages.iter().find(|(stage, _)| stage == name).map(|(_, at)| ("stage", at));
             if let Some((what, at)) = variable.or(stage) {

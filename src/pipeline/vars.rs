@@ -13,7 +13,7 @@ use super::decode;
 use super::error::{Problem, Sources, list};
 use super::merge::long;
 use super::schema::{Shape, VarType};
-use super::text::{self, Piece, Text};
+use super::text::{Piece, Text};
 use super::tree::{Node, Table, Value};
 use super::{LoadOptions, Pipeline, Stage, VarValue, Variable, normal};
 
@@ -71,9 +71,7 @@ pub(super) fn resolve(
     for entry in &vars.entries {
         let name = entry.key.clone();
         let before = problems.len();
-        if let Some(message) = text::name_problem("variable", &name) {
-            problems.push(Problem::at(message, entry.at.clone()));
-        }
+        problems.extend(Problem::of_name("variable", &name, &entry.at));
         if let Some(other) = variables.declared.iter().find(|other| env_name(&other.name) == env_name(&name)) {
             let message = format!("`{}` and `{name}` would both be set by {}", other.name, env_name(&name));
             let problem = Problem::at(message, entry.at.clone()).mark(other.at.clone(), format!("`{}`", other.name));

@@ -78,14 +78,9 @@ fn made(plans: &[StagePlan], candidates: &[OutputRef]) -> Option<OutputRef> {
 
 fn stage(pipeline: &Pipeline, plan: &StagePlan, words: &Words) -> String {
     let declared = pipeline.stage(&plan.stage);
-    let mut text = String::new();
-    let description = declared.and_then(|stage| stage.common.description.as_deref()).map(one_line);
-    let heading = match description {
-        Some(description) => format!("# {}: {description}", plan.stage),
-        None => format!("# {}", plan.stage),
-    };
-    text.push_str(&heading);
-    text.push('\n');
+    let description = declared.and_then(|stage| stage.common.description.as_deref());
+    let description = description.map(|text| format!(": {}", one_line(text))).unwrap_or_default();
+    let mut text = format!("# {}{description}\n", plan.stage);
     for note in &plan.notes {
         text.push_str(&format!("# Note: {}\n", one_line(note)));
     }

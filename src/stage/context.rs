@@ -406,12 +406,7 @@ impl Context<'_> {
                 self.note(format!("the optional tool `{name}` is not there"));
                 name.into()
             }
-            Err(gap) => {
-                if !self.plan.gaps.contains(&gap) {
-                    self.plan.gaps.push(gap);
-                }
-                name.into()
-            }
+            missing => self.tool_or_gap(name, missing),
         }
     }
 

@@ -51,6 +51,7 @@ mod pipeline {
     mod shipped;
     mod supply;
     mod support;
+    mod tables;
     mod templates;
 }
 mod plan {

@@ -12,6 +12,7 @@ use crate::cli::args::{LastRunArgs, ProfileExportArgs};
 use crate::cli::exit::usage;
 use crate::cli::output::{print, tell};
 use crate::cli::project::{Project, current_dir};
+use crate::fs::disk;
 use crate::op::ORIGIN;
 use crate::pipeline::Stage;
 use crate::profile::bundle::{self, Description, Entry, FORMAT, Manifest, Member};
@@ -75,12 +76,10 @@ fn recorded(project: &Project, stage: &Stage) -> Result<Option<Record>> {
         Some(manifest) => manifest.difference(times.get(PROFILE), &path, project.sources.hasher())?,
         None => Some("its manifest is gone".into()),
     };
-    match change {
-        Some(change) => {
-            bail!("the profile of stage `{name}` cannot be packed: {change}; run it again with `--from {name}`")
-        }
-        None => Ok(Some(record)),
+    if let Some(change) = change {
+        bail!("the profile of stage `{name}` cannot be packed: {change}; run it again with `--from {name}`")
     }
+    Ok(Some(record))
 }
 
 /// What is to be packed under which name.
@@ -154,11 +153,8 @@ fn member(file: &str, path: &Utf8Path) -> Result<Member> {
 
 /// What a bundle said of a profile that was taken out of it.
 fn said(path: &Utf8Path) -> Result<Option<Entry>> {
-    match fs::read(path) {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{path} is damaged"))?)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {path}")),
-    }
+    let Some(text) = disk::read_if_there(path)? else { return Ok(None) };
+    Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{path} is damaged"))?))
 }
 
 /// Writes the bundle aside, and puts it in its place when it is whole. Its size.

@@ -66,7 +66,18 @@ impl RunModel {
             self.stage(stage).state = state;
         }
         match event {
-            Event::RunStarted { .. } => self.begin(event),
+            Event::RunStarted { run, pipeline, file, version, args, cwd, vars, stages, jobs, .. } => {
+                let about = &mut self.report.run;
+                about.id = run.to_string();
+                about.pipeline.clone_from(pipeline);
+                about.file = file.to_string();
+                about.optbuild.clone_from(version);
+                about.command = text::shell::join(["optbuild"].into_iter().chain(args.iter().map(String::as_str)));
+                about.cwd = cwd.to_string();
+                about.variables.clone_from(vars);
+                about.jobs = *jobs;
+                stages.iter().for_each(|stage| _ = self.stage(stage));
+            }
             Event::RunFinished { outcome, duration } => {
                 self.report.run.outcome = (*outcome).into();
                 self.report.run.wall = *duration;
@@ -131,22 +142,6 @@ impl RunModel {
             }
         }
         self.sum_up(at);
-    }
-
-    fn begin(&mut self, event: &Event) {
-        let Event::RunStarted { run, pipeline, file, version, args, cwd, vars, stages, jobs, .. } = event else {
-            return;
-        };
-        let about = &mut self.report.run;
-        about.id = run.to_string();
-        about.pipeline.clone_from(pipeline);
-        about.file = file.to_string();
-        about.optbuild.clone_from(version);
-        about.command = text::shell::join(["optbuild"].into_iter().chain(args.iter().map(String::as_str)));
-        about.cwd = cwd.to_string();
-        about.variables.clone_from(vars);
-        about.jobs = *jobs;
-        stages.iter().for_each(|stage| _ = self.stage(stage));
     }
 
     /// Everything that is a sum, or grows as long as something is under way.

@@ -245,8 +245,7 @@ impl<'a> Build<'a> {
 
     fn outputs(&self, cx: &mut Context) {
         let portable = self.kind.pgo != Some(Pgo::Generate);
-        let out = Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false };
-        cx.plan.outputs.push(out);
+        cx.plan.outputs.push(Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false });
         // Two of cargo's profiles share the directories of the others.
         let directory = match self.profile.symbolic().as_str() {
             "dev" | "test" => "debug".into(),

@@ -115,13 +115,8 @@ fn linker(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Result<Optio
     Ok(Some(match name.as_str() {
         "lld" | "ld.lld" => lld(compilers, cx),
         "bfd" | "gold" | "mold" => {
-            cx.tool(if name == "mold" {
-                "mold"
-            } else if name == "gold" {
-                "ld.gold"
-            } else {
-                "ld.bfd"
-            });
+            let tool = if name == "mold" { name.clone() } else { format!("ld.{name}") };
+            cx.tool(&tool);
             format!("-fuse-ld={name}").into()
         }
         _ if !compilers.is_clang() => {
@@ -157,16 +152,11 @@ pub(super) struct Compilers {
     pub c: Arg,
     pub cxx: Arg,
     kind: Compiler,
-    /// None if it is missing, or made by another stage.
-    path: Option<Utf8PathBuf>,
+    /// Where the C compiler is; none if it is missing, or made by another stage.
+    pub path: Option<Utf8PathBuf>,
 }
 
 impl Compilers {
-    /// Where the C compiler is; none if it is missing, or made by another stage.
-    pub fn path(&self) -> Option<&Utf8Path> {
-        self.path.as_deref()
-    }
-
     pub fn is_clang(&self) -> bool {
         matches!(self.kind, Compiler::Clang(_))
     }

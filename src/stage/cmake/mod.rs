@@ -165,7 +165,7 @@ impl StageKind for Cmake {
             }
         }
 
-        let profdata = flags.profile.as_ref().and_then(|_| compilers.path());
+        let profdata = flags.profile.as_ref().and_then(|_| compilers.path.as_deref());
         let profdata = profdata.and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
         if let Some(profile) = &flags.profile {
             cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), profdata.clone())?;
@@ -346,8 +346,7 @@ fn instrumented(kind: &Cmake) -> bool {
 
 fn outputs(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
     let portable = !instrumented(kind);
-    let out = Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false };
-    cx.plan.outputs.push(out);
+    cx.plan.outputs.push(Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false });
     for (name, text) in &kind.outputs {
         let below = cx.arg(text)?;
         if let Some(literal) = text.as_literal() {
