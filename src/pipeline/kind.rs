@@ -235,7 +235,7 @@ pub struct Keys<'a> {
     pub(super) incomplete: bool,
 }
 
-impl Keys<'_> {
+impl<'a> Keys<'a> {
     /// The kind's keys as a type, without those of which a problem was told. None: one that must be there is among them.
     pub fn decode<D: DeserializeOwned>(&mut self) -> Option<D> {
         let before = self.problems.len();
@@ -273,7 +273,7 @@ impl Keys<'_> {
         self.problems.push(Problem::at(message, at.clone()).suggest(wrong, valid));
     }
 
-    fn item(&self, list: &str, index: usize) -> Option<&Node> {
+    fn item(&self, list: &str, index: usize) -> Option<&'a Node> {
         self.table.get(list).and_then(Node::as_array)?.get(index)
     }
 
