@@ -7,11 +7,13 @@
 //! |---|---|
 //! | `layout` | where things lie, and what is refused |
 //! | `read` | one profile |
+//! | `names` | the names of its functions |
 //! | `group` | the sum of one binary's profiles |
 //! | `store` | sums on disk |
 
 mod group;
 pub mod layout;
+pub mod names;
 pub(super) mod read;
 mod store;
 
