@@ -9,6 +9,7 @@ use crate::cli::args::ProfileForm;
 use crate::cli::exit::{Machine, Usage};
 use crate::cli::project::{Mode, existing_state, open_state};
 use crate::facts::Facts;
+use crate::fs::whole;
 use crate::op::merge::tools::{self, Level};
 use crate::pipeline::nearest;
 use crate::profile::header::Header;
@@ -68,7 +69,7 @@ fn tool(header: Header, how: &ProfileForm) -> Result<Utf8PathBuf> {
 
 /// A profile of BOLT has no header; its lines tell.
 fn bolt(path: &Utf8Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {path}"))?;
+    let bytes = whole::read(path).with_context(|| format!("cannot read {path}"))?;
     let known = |text: &String| crate::profile::fdata::functions(text) > 0;
     String::from_utf8(bytes).ok().filter(known).ok_or_else(|| {
         Usage(format!("{path} is no profile: it begins neither as those of LLVM do, nor has it lines of BOLT")).into()

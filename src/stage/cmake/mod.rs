@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::bolt::keeps_relocations;
 use super::command::below_own_directory;
 use super::gather::Instrumented;
-use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, kind_as, kind_of};
+use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Profdata, Relocations, StageKind, kind_as, kind_of};
 use crate::pipeline::{Answers, Keys, Need, Profiles, Stage, Text};
 use crate::plan::ops::{Capture, CheckProfileUse};
 use crate::plan::{Arg, Command, Gap, Output, Part, Step, Symbol};
@@ -211,9 +211,9 @@ impl StageKind for Cmake {
         Ok(())
     }
 
-    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
+    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Option<Profdata>, PlanError> {
         let found = self.clang(cx).and_then(|clang| llvm::profdata_for_clang(cx.facts, &clang));
-        Ok(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))
+        Ok(Some(Profdata::Sure(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))))
     }
 }
 
