@@ -43,7 +43,9 @@ pub fn fitting(given: &Utf8Path, build: Option<&Utf8Path>) -> Result<Utf8PathBuf
         if let Some(tool) = llvm::profdata_of_llvm(&facts, major) {
             let instead = own.map(|own| format!(", which is of LLVM {own}")).unwrap_or_default();
             let path = tool.path;
-            pass_on(&format!("{path} (LLVM {major}) merges the profiles of {build} ({traces}), not {given}{instead}\n"));
+            pass_on(&format!(
+                "{path} (LLVM {major}) merges the profiles of {build} ({traces}), not {given}{instead}\n"
+            ));
             return Ok(path);
         }
     }
@@ -72,8 +74,7 @@ impl Traces {
             };
             let Some(making) = making else { continue };
             let clangs = making.compilers.iter().filter(|text| text.contains("clang version"));
-            traces.compiler =
-                clangs.filter_map(|text| Some(version::parse(text)?.major)).chain(traces.compiler).max();
+            traces.compiler = clangs.filter_map(|text| Some(version::parse(text)?.major)).chain(traces.compiler).max();
             traces.raw_version = making.raw_version.max(traces.raw_version);
         }
         Ok(traces)

@@ -136,7 +136,8 @@ fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reas
         );
     }
     let name = tool.file_name().unwrap_or(tool.as_str());
-    let of = |((path, _), signal): &(Input, String)| (path.clone(), format!("{name} dies of {signal} when it reads it"));
+    let of =
+        |((path, _), signal): &(Input, String)| (path.clone(), format!("{name} dies of {signal} when it reads it"));
     let mut reasons: Vec<Reason> = killers.iter().map(of).collect();
     if !good.is_empty() {
         match call(job, &good, with)? {
@@ -311,7 +312,8 @@ fn mismatch(tool: &Utf8Path, file: &Utf8Path, header: Header, reason: &str) -> S
     match header.kind {
         HeaderKind::Raw => format!(
             "{WRONG_RAW} {version} ({}), and {tool} {reason} (seen on {file}).\n  Merge with the llvm-profdata of the LLVM that \
-             compiled the program: set `profdata` in the gather stage (`--profdata` of `optbuild merge`), or install that LLVM",
+             compiled the program: set `profdata` in the gather stage (`--profdata` of `optbuild merge`), or install that LLVM; that \
+             of a Rust toolchain is its component `llvm-tools`",
             formats::raw_in_words(u64::from(version))
         ),
         HeaderKind::Indexed => format!(

@@ -178,10 +178,16 @@ impl Partial {
         let mut complaints = tools::profdata(&job, &[(file.path.clone(), 1)], &[])?;
         complaints.retain(|(_, reason)| !merge::is_harmless(reason));
         let Some((path, reason)) = complaints.pop() else {
-            answers().reads.insert(header);
-            if let (Some(counted), slot @ None) = (counted, &mut answers().counted) {
-                *slot = Some((counted, self.root.join(&file.name)));
+            let mut answers = answers();
+            // Another attempt may have had its first profile meanwhile.
+            match (counted, &answers.counted) {
+                (Some(kind), Some((others, other))) if kind != *others => {
+                    return Ok(Some(raw::two_kinds(kind, *others, other)));
+                }
+                (Some(kind), None) => answers.counted = Some((kind, self.root.join(&file.name))),
+                _ => {}
             }
+            answers.reads.insert(header);
             return Ok(None);
         };
         if let Some(version) = version.filter(|_| tools::of_wrong_version(&reason)) {

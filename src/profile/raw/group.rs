@@ -184,12 +184,7 @@ impl Group {
     ///
     /// # Errors
     /// They are more than one in a hundred: then nothing in the file can be trusted.
-    fn leave_out(
-        &self,
-        counters: &mut [u8],
-        bits: &mut [u8],
-        values: &mut Vec<SiteValue>,
-    ) -> Found<Option<Spoiled>> {
+    fn leave_out(&self, counters: &mut [u8], bits: &mut [u8], values: &mut Vec<SiteValue>) -> Found<Option<Spoiled>> {
         let template = &self.template;
         let layout = template.sections.layout;
         let (mut functions, mut first, mut sites) = (0, Vec::new(), Vec::new());
@@ -276,7 +271,6 @@ fn same_bytes(file: &File, at: usize, bytes: &[u8], buffer: &mut Vec<u8>) -> io:
     }
     Ok(true)
 }
-
 
 /// The sums of counters.
 pub struct Counters {

@@ -333,15 +333,8 @@ impl StageKind for Gather {
         let any_program =
             self.workloads.iter().any(|job| matches!(&job.work, Work::Command(line) if harness_of(line).is_some()));
         let tool_of_build = of_build.is_some();
-        let check = CheckGathered {
-            format,
-            profile,
-            tool,
-            instrumented,
-            min_of_the_build: None,
-            tool_of_build,
-            any_program,
-        };
+        let check =
+            CheckGathered { format, profile, tool, instrumented, min_of_the_build: None, tool_of_build, any_program };
         cx.step(Step::op("check-gathered", check));
         cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
         Ok(())
@@ -454,8 +447,7 @@ fn take(supplied: &Supplied, kind: &Gather, cx: &mut Context) -> Result<(), Plan
         let min_of_the_build = instrumented.as_ref().map(|_| MIN_KNOWN.into());
         let (tool_of_build, any_program) = (false, true);
         let profile = path.clone();
-        let check =
-            CheckGathered { format, profile, tool, instrumented, min_of_the_build, tool_of_build, any_program };
+        let check = CheckGathered { format, profile, tool, instrumented, min_of_the_build, tool_of_build, any_program };
         cx.plan.proofs.push(Step::op("check-profile", check));
     }
     cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });

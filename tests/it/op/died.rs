@@ -123,7 +123,8 @@ fn merge_fdata_dies_of_one_file() {
     files.push(dir.write("killer.fdata", "1 f 0 1 g 0 0 1\n"));
     let tool = dir.join("merge-fdata");
     let write = |death: &str| {
-        let script = format!("#!/bin/sh\ngrep -q killer files && {death}\nexec /usr/lib/llvm-22/bin/merge-fdata \"$@\"\n");
+        let script =
+            format!("#!/bin/sh\ngrep -q killer files && {death}\nexec /usr/lib/llvm-22/bin/merge-fdata \"$@\"\n");
         write_program(&tool, &script);
     };
     let output = dir.join("out");

@@ -142,7 +142,9 @@ fn another_build_of_the_program_is_not_this_one() {
     dir.write("main.c", PROGRAM);
     let build = "clang -O2 -fprofile-generate -Wl,--build-id lib.c main.c -o";
     dir.sh(&format!("mkdir stale new; {build} stale/prog"));
-    dir.sh(&format!("sed -i 's/x % 3/x % 5/' lib.c; echo 'int more(int n) {{ return n; }}' >> lib.c; {build} new/prog"));
+    dir.sh(&format!(
+        "sed -i 's/x % 3/x % 5/' lib.c; echo 'int more(int n) {{ return n; }}' >> lib.c; {build} new/prog"
+    ));
     dir.sh("LLVM_PROFILE_FILE=$PWD/p.profraw stale/prog 30 && llvm-profdata merge p.profraw -o p.profdata");
     let check = |build: &str, more: &[&str]| {
         let args = check_gathered(&dir, "p.profdata", build);

@@ -47,7 +47,8 @@ fn show(dir: &Dir, name: &str) -> String {
 const IR: &str = "counts in intermediate code (-fprofile-generate, -Cprofile-generate)";
 const SOURCE: &str = "counts in source code (-fprofile-instr-generate, -Cinstrument-coverage)";
 const BYTES: &str = "coverage by single bytes in source code (-fprofile-instr-generate, -Cinstrument-coverage)";
-const ENTRIES: &str = "coverage by single bytes of functions' entries in intermediate code (-fprofile-generate, -Cprofile-generate)";
+const ENTRIES: &str =
+    "coverage by single bytes of functions' entries in intermediate code (-fprofile-generate, -Cprofile-generate)";
 
 #[test]
 fn two_kinds_are_refused_with_a_file_of_each() {

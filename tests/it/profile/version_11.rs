@@ -91,7 +91,11 @@ fn it_is_added_up_as_the_versions_before() {
         let (dir, new) = both(flags, 9);
         dir.sh("mkdir work; llvm-profdata merge -num-threads=1 raw/*.profraw -o theirs.profdata");
         let folded = fold(&new, &dir.join("work"), 3).unwrap();
-        assert_eq!((folded.added, folded.left.len(), folded.handed.len(), folded.damaged.len()), (9, 1, 0, 0), "{folded:?}");
+        assert_eq!(
+            (folded.added, folded.left.len(), folded.handed.len(), folded.damaged.len()),
+            (9, 1, 0, 0),
+            "{folded:?}"
+        );
         dir.write("sum.profraw", older(&std::fs::read(&folded.left[0]).unwrap()));
         dir.sh("llvm-profdata merge sum.profraw -o ours.profdata");
         let [ours, theirs] = ["ours", "theirs"].map(|name| show(dir.join(&format!("{name}.profdata")).as_str()));

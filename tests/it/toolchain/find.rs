@@ -140,7 +140,8 @@ fn tools_of_the_same_llvm() {
     rust.llvm = Some(Version::new(21, 1, 0));
     let gap = llvm::profdata_for_rustc(&facts, &rust).unwrap_err();
     assert_eq!(gap.what, "there is no `llvm-profdata` that writes profiles for rustc 1.95.0, which is of LLVM 21");
-    let remedy = "take that of the toolchain: `rustup component add llvm-tools`; or install it: `apt-get install -y llvm-21`";
+    let remedy =
+        "take that of the toolchain: `rustup component add llvm-tools`; or install it: `apt-get install -y llvm-21`";
     assert_eq!(gap.remedy, remedy);
     rust.sysroot = "/home/u/.rustup/toolchains/nightly-x".into();
     let gap = llvm::profdata_for_rustc(&facts, &rust).unwrap_err();
@@ -191,9 +192,7 @@ fn the_tools_of_a_toolchain() {
     assert!(gap.what.contains("raw profiles of version 11: LLVM 23 does"), "{}", gap.what);
     assert!(gap.remedy.contains("`rustup component add llvm-tools`"), "{}", gap.remedy);
 
-    let row = |machine: &Facts| {
-        doctor(machine, None, &[]).into_iter().find(|row| row.tool == "LLVM of rustc").unwrap()
-    };
+    let row = |machine: &Facts| doctor(machine, None, &[]).into_iter().find(|row| row.tool == "LLVM of rustc").unwrap();
     assert_eq!(row(&machine(true)).status, Status::Ok);
     let lacking = row(&machine(false));
     assert_eq!((lacking.status, lacking.package), (Status::Missing, None), "no package has it");
