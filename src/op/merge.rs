@@ -21,7 +21,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::stream::store;
 use crate::event::Fact;
-use crate::fs::tree;
+use crate::fs::{tree, whole};
 use crate::plan::RAN;
 use crate::plan::ops::given::Merge;
 use crate::profile::raw::{Input, Reason, Spoiled};
@@ -142,9 +142,10 @@ impl Merge {
             let parts = store::Parts::find(dir)?;
             let counts = parts.counts;
             if !self.max_damaged.covers(counts.damaged, counts.files) {
+                let reasons = first_reasons(dir)?;
                 bail!(
                     "{} of {} profiles are damaged, more than {} of them; they are in the directories `quarantine` below {dir}, \
-                     each with its reason in a file beside it\n  Processes that were killed while they wrote and full disks \
+                     each with its reason in a file beside it:{reasons}\n  Processes that were killed while they wrote and full disks \
                      leave such files. `max-damaged` in the stage sets how many are accepted",
                     counts.damaged,
                     counts.files,
@@ -194,6 +195,17 @@ pub(super) fn nothing_written(format: Format, places: &str, ran: &str) -> String
         Format::Fdata => causes.push("the library that llvm-bolt instrumented was not the one that was loaded"),
     }
     format!("{what}{ran}\n  looked in: {places}\n  usual causes:\n  - {}", causes.join("\n  - "))
+}
+
+/// The first few reasons of files that were set aside below a directory, a line each.
+fn first_reasons(dir: &Utf8Path) -> Result<String> {
+    let notes = profile::find(dir, |path| path.extension() == Some("reason"));
+    let mut lines = String::new();
+    for note in notes.with_context(|| format!("cannot look into {dir}"))?.into_iter().take(5) {
+        let text = whole::read_text(&note.path).with_context(|| format!("cannot read {}", note.path))?;
+        lines.push_str(&format!("\n  - {}", text.trim_end()));
+    }
+    Ok(lines)
 }
 
 /// Moves damaged files into a directory, each with its reason beside it.

@@ -148,6 +148,12 @@ fn check_share(order: &Order, damaged: &[Reason]) -> Result<()> {
     if too_many && let Some((_, wrong)) = damaged.iter().find(|(_, reason)| tools::of_wrong_version(reason)) {
         bail!("{bad} of {all} profiles: {wrong}");
     }
+    if too_many && let Some((path, reason)) = damaged.iter().find(|(_, reason)| raw::is_of_two_kinds(reason)) {
+        bail!(
+            "{bad} of {all} profiles do not fit to the others, as {path}: {reason}\n  They are of builds with different flags: look \
+             which programs wrote them, and merge one kind at a time"
+        );
+    }
     if too_many {
         bail!(
             "{bad} of {all} profiles are damaged, more than {} of them:{}\n  Processes that were killed while they wrote and \

@@ -133,8 +133,15 @@ fn keep_one_kind(files: &[Input], alike: &mut Alike, fates: &mut [Fate]) -> Resu
 
 /// Why a file is not added to others.
 pub fn two_kinds(kind: Counted, others: Counted, other: &Utf8Path) -> String {
-    format!("it has {kind}, but {other} has {others}; the two are never added up")
+    format!("it has {kind}, but {other} has {others}{NEVER}")
 }
+
+/// Whether that is the reason.
+pub fn is_of_two_kinds(reason: &str) -> bool {
+    reason.ends_with(NEVER)
+}
+
+const NEVER: &str = "; the two are never added up";
 
 /// The sums of several binaries.
 #[derive(Default)]

@@ -66,7 +66,15 @@ fn a_profile_of_another_kind_is_set_aside() {
                   while ls \"$raw\"/*.profraw > /dev/null 2>&1; do sleep 0.02; done\n\
                   LLVM_PROFILE_FILE=whole ${program.loop} 1\nprintf '\\000' | dd of=whole bs=1 seek=15 conv=notrunc 2> /dev/null\n\
                   cp whole \"$raw/source.profraw\"\n";
-    let project = gather("max-damaged = \"50%\"", &[("a", "", script)]);
+    let project = gather("", &[("a", "", script)]);
+    let ended = project.finish(&["run"]);
+    assert_eq!(ended.code(), Some(1), "{}", ended.output);
+    for part in ["1 of 2 profiles are damaged", "counts in source code", "counts in intermediate code"] {
+        assert!(ended.output.contains(part), "no `{part}` in {}", ended.output);
+    }
+    let path = project.dir.join("pipeline.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("jobs = 1", "jobs = 1\nmax-damaged = \"50%\"")).unwrap();
     project.succeed(&["run"]);
     has_steps(&project, 4);
     assert_eq!(fact(&project, "a-stream-merge", "damaged-profiles"), Some(1.0));
