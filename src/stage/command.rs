@@ -79,8 +79,9 @@ impl StageKind for Command {
             Piece::Tool(name) if is_clang(name) => cx.find_tool(name).ok(),
             Piece::Literal(text) => {
                 let words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '+' | '.' | '/')));
-                // A version tells that it is not a directory of that name.
-                let named = words.filter(|word| is_clang(word) && word.ends_with(|c: char| c.is_ascii_digit()));
+                // A version or a whole path tells that it is not a directory of that name.
+                let is_program = |word: &str| word.starts_with('/') || word.ends_with(|c: char| c.is_ascii_digit());
+                let named = words.filter(|word| is_clang(word) && is_program(word));
                 named.into_iter().find_map(|word| cx.facts.program(word))
             }
             _ => None,

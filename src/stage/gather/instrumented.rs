@@ -99,7 +99,12 @@ impl<'a> Instrumented<'a> {
         for stage in self.producer.into_iter().chain(readers(cx)) {
             let before = Marks::of(cx);
             let Some(kind) = kind_of(stage) else { continue };
-            match kind.merge_tool(stage, cx)? {
+            let found = match kind.merge_tool(stage, cx) {
+                // What cannot be planned of another stage is said where that is planned.
+                Err(_) if !self.is_by(stage) => None,
+                found => found?,
+            };
+            match found {
                 Some(Profdata::Sure(tool)) if self.is_by(stage) || is_found(&tool) => return Ok((tool, None)),
                 Some(Profdata::Likely(tool)) if likely.is_none() && is_found(&tool) => likely = Some(tool),
                 _ => {}

@@ -445,7 +445,7 @@ fn take(supplied: &Supplied, kind: &Gather, cx: &mut Context) -> Result<(), Plan
         let build = supplied.instrumented.as_ref().filter(|_| !supplied.allow_stale && format == Format::Profdata);
         let instrumented = build.map(|path| Arg::from(path.as_str()));
         let min_of_the_build = instrumented.as_ref().map(|_| MIN_KNOWN.into());
-        let (tool_of_build, any_program) = (false, true);
+        let (tool_of_build, any_program) = (false, false);
         let profile = path.clone();
         let check = CheckGathered { format, profile, tool, instrumented, min_of_the_build, tool_of_build, any_program };
         cx.plan.proofs.push(Step::op("check-profile", check));

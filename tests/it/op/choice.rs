@@ -84,6 +84,8 @@ fn what_the_pipeline_says_is_planned() {
         "clang-22 -fprofile-generate main.c -o ${self.out}/prog",
     );
     assert!(merges(&planned(&test)), "{}", planned(&test));
+    test.change("clang-22", "/usr/lib/llvm-22/bin/clang");
+    assert!(merges(&planned(&test)), "{}", planned(&test));
     let _ = test.run("").ok();
     assert_eq!(shows(&test, "/usr/lib/llvm-22/bin/llvm-profdata").0, 13);
     // A key says it for good.
