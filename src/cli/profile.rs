@@ -17,6 +17,7 @@ use super::output::look;
 use super::project::{Mode, existing_state, open_state};
 use super::show;
 use crate::facts::Facts;
+use crate::fs::whole;
 use crate::op::merge::tools::{self, Level};
 use crate::pipeline::nearest;
 use crate::profile::fdata;
@@ -67,7 +68,7 @@ impl Subject {
             }
             // A profile of BOLT has no header; its lines tell.
             None => {
-                let text = String::from_utf8(fs::read(&path).with_context(cannot)?).ok();
+                let text = String::from_utf8(whole::read(&path).with_context(cannot)?).ok();
                 let text = text.filter(|text| fdata::functions(text) > 0);
                 let none = "no profile: it begins neither as those of LLVM do, nor has it lines of BOLT";
                 Format::Bolt(text.ok_or_else(|| refused(none))?)

@@ -15,6 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::fs::disk::DiskError;
+use crate::fs::whole;
 use cache::OutputCache;
 
 /// Answers about the world.
@@ -150,7 +151,7 @@ impl Facts {
 
     /// The text of a file.
     pub fn read(&self, path: &Utf8Path) -> Option<String> {
-        self.ask(|answers| &mut answers.files, path.into(), || std::fs::read_to_string(path).ok())
+        self.ask(|answers| &mut answers.files, path.into(), || whole::read_text(path).ok())
     }
 
     /// Whether there is something at a path.

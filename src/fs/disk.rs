@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use walkdir::WalkDir;
 
+use super::whole;
+
 /// Names of files that are being written. Left over after a kill; [`sweep`] removes them.
 const ASIDE: &str = ".tmp-";
 /// Names of what is being deleted. Left over after a kill; [`sweep`] removes them.
@@ -35,10 +37,10 @@ pub struct DiskError {
     pub cause: io::Error,
 }
 
-/// Whether it is the disk or the user's rights, and not what was asked of them.
+/// Whether it is the disk, the memory or the user's rights, and not what was asked of them.
 pub fn refuses(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    let kinds = [FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
+    use io::ErrorKind::{FileTooLarge, OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kinds = [FileTooLarge, OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
     kinds.contains(&error.kind()) || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
@@ -246,7 +248,7 @@ pub fn rename_durably(from: &Utf8Path, to: &Utf8Path) -> Result<(), DiskError> {
 
 /// The text of a file, or nothing if there is none.
 pub fn read_if_there(path: &Utf8Path) -> Result<Option<Vec<u8>>, DiskError> {
-    match fs::read(path) {
+    match whole::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).at("read", path),

@@ -7,3 +7,4 @@ pub mod pattern;
 pub mod replace;
 pub mod stat;
 pub mod tree;
+pub mod whole;

@@ -3,13 +3,17 @@
 //! Knows where to look, and where damaged files are put; how counts are added is the engine's and the tools' business.
 
 pub mod bolt;
+pub mod choice;
+mod died;
 pub(crate) mod engine;
+mod halves;
 pub mod own;
 pub mod tools;
 pub(crate) mod work;
 
 pub(super) use engine::{check_content, is_harmless, merge_with_tool};
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
@@ -17,10 +21,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::stream::store;
 use crate::event::Fact;
-use crate::fs::tree;
+use crate::fs::{tree, whole};
 use crate::plan::RAN;
 use crate::plan::ops::given::Merge;
-use crate::profile::raw::{Input, Reason};
+use crate::profile::raw::{Input, Reason, Spoiled};
 use crate::profile::{self, Format, ProfileFile};
 use work::Work;
 
@@ -34,6 +38,7 @@ impl Merge {
             (None, Some(dir)) => dir,
             (None, None) => bail!("one of --output and --output-dir is needed"),
         };
+        let tool = &choice::fitting(&self.tool, self.of_build.as_deref())?;
         let work = Work::within(dir)?;
         let partial = work.join("merged");
         let found = self.find()?;
@@ -51,7 +56,7 @@ impl Merge {
         }
         let order = tools::Order {
             format: self.format,
-            tool: &self.tool,
+            tool,
             files: &files,
             with: &self.with,
             threads: self.threads,
@@ -60,7 +65,7 @@ impl Merge {
             limit: self.max_damaged,
         };
         let outcome = engine::merge(&order).with_context(|| format!("cannot merge what is below {}", self.places()))?;
-        let functions = tools::functions(self.format, &self.tool, &partial)?;
+        let functions = tools::functions(self.format, tool, &partial)?;
         self.put(&partial)?;
         if self.consume {
             quarantine(&dir.join("quarantine"), &outcome.damaged)?;
@@ -68,8 +73,8 @@ impl Merge {
             self.delete(found.iter().filter(|file| !bad(&file.path)))?;
         }
 
-        for (path, reason) in &outcome.spoiled {
-            tools::pass_on(&format!("{path}: {reason}\n"));
+        for (path, spoiled) in &outcome.spoiled {
+            tools::pass_on(&format!("{path}: {spoiled}\n"));
         }
         let mut facts = if self.merged {
             Vec::new()
@@ -82,6 +87,7 @@ impl Merge {
         }
         if !outcome.spoiled.is_empty() {
             facts.push(Fact::count("profiles-with-impossible-counts", outcome.spoiled.len(), "files"));
+            facts.extend(left_out(outcome.spoiled.iter().map(|(_, spoiled)| spoiled)));
         }
         if !outcome.damaged.is_empty() {
             facts.push(Fact::count("damaged-profiles", outcome.damaged.len(), "files"));
@@ -136,9 +142,10 @@ impl Merge {
             let parts = store::Parts::find(dir)?;
             let counts = parts.counts;
             if !self.max_damaged.covers(counts.damaged, counts.files) {
+                let reasons = first_reasons(dir)?;
                 bail!(
                     "{} of {} profiles are damaged, more than {} of them; they are in the directories `quarantine` below {dir}, \
-                     each with its reason in a file beside it\n  Processes that were killed while they wrote and full disks \
+                     each with its reason in a file beside it:{reasons}\n  Processes that were killed while they wrote and full disks \
                      leave such files. `max-damaged` in the stage sets how many are accepted",
                     counts.damaged,
                     counts.files,
@@ -151,6 +158,21 @@ impl Merge {
         }
         Ok(files)
     }
+}
+
+/// So many functions that were left out are facts.
+const NAMED: usize = 10;
+
+/// The functions that were left out of profiles, each with the largest of its impossible counts.
+pub(super) fn left_out<'a>(spoiled: impl Iterator<Item = &'a Spoiled>) -> Vec<Fact> {
+    let mut largest: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, count) in spoiled.flat_map(|spoiled| &spoiled.named) {
+        if largest.len() < NAMED || largest.contains_key(name.as_str()) {
+            let known = largest.entry(name).or_default();
+            *known = (*known).max(*count);
+        }
+    }
+    largest.into_iter().map(|(name, count)| Fact::number(format!("left-out/{name}"), count as f64)).collect()
 }
 
 /// Why nothing may have been written, for a person. `places` is where it was looked, `ran` the command.
@@ -173,6 +195,17 @@ pub(super) fn nothing_written(format: Format, places: &str, ran: &str) -> String
         Format::Fdata => causes.push("the library that llvm-bolt instrumented was not the one that was loaded"),
     }
     format!("{what}{ran}\n  looked in: {places}\n  usual causes:\n  - {}", causes.join("\n  - "))
+}
+
+/// The first few reasons of files that were set aside below a directory, a line each.
+fn first_reasons(dir: &Utf8Path) -> Result<String> {
+    let notes = profile::find(dir, |path| path.extension() == Some("reason"));
+    let mut lines = String::new();
+    for note in notes.with_context(|| format!("cannot look into {dir}"))?.into_iter().take(5) {
+        let text = whole::read_text(&note.path).with_context(|| format!("cannot read {}", note.path))?;
+        lines.push_str(&format!("\n  - {}", text.trim_end()));
+    }
+    Ok(lines)
 }
 
 /// Moves damaged files into a directory, each with its reason beside it.

@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `header` | the first bytes of LLVM's profiles |
+//! | `kind` | what counts are of, and which are never added up |
 //! | `raw/` | raw profiles: reading, adding up, keeping |
 //! | `indexed/` | merged profiles: writing, and reading back what was written |
 //! | `fdata` | BOLT's profiles, which are text |
@@ -20,6 +21,7 @@ pub mod fdata;
 pub mod figures;
 pub mod header;
 pub mod indexed;
+pub mod kind;
 pub mod listing;
 pub mod names;
 pub mod raw;

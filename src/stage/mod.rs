@@ -99,9 +99,10 @@ pub trait StageKind: Any + Debug + Send + Sync {
         Ok(())
     }
 
-    /// What merges the profiles that the build of `stage` writes.
-    fn merge_tool(&self, _stage: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
-        Ok(cx.tool("llvm-profdata"))
+    /// The llvm-profdata of the compiler that `stage` runs: it merges the profiles that its build writes, and writes what the compiler
+    /// reads. None: it runs none, or which one is not known.
+    fn merge_tool(&self, _stage: &Stage, _cx: &mut Context) -> Result<Option<Profdata>, PlanError> {
+        Ok(None)
     }
 
     /// `cargo bench` or `cargo test` as a command that builds as `stage` does. None: the kind has none.
@@ -113,6 +114,13 @@ pub trait StageKind: Any + Debug + Send + Sync {
     fn workloads(&self, _cx: &mut Context) -> Result<Option<Workloads>, PlanError> {
         Ok(None)
     }
+}
+
+/// The llvm-profdata of a compiler.
+pub enum Profdata {
+    Sure(Arg),
+    /// Of a compiler that a command names.
+    Likely(Arg),
 }
 
 /// What a stage's keys say of relocations, without which BOLT cannot move functions.

@@ -3,7 +3,7 @@
 //! Unaware of what events mean. A kill may leave the last line unfinished; what is before it counts.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -132,6 +132,9 @@ pub fn parse(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Lines {
     found
 }
 
+/// No first line is longer, however long a damaged file is.
+const LONGEST: u64 = 16 << 20;
+
 /// The first event: what the run is. None: it was killed before it could say.
 pub fn first(path: &Utf8Path) -> Result<Option<Stamped>, DiskError> {
     let file = match File::open(path) {
@@ -139,7 +142,7 @@ pub fn first(path: &Utf8Path) -> Result<Option<Stamped>, DiskError> {
         file => file.at("read", path)?,
     };
     let mut line = Vec::new();
-    BufReader::new(file).read_until(b'\n', &mut line).at("read", path)?;
+    BufReader::new(file).take(LONGEST).read_until(b'\n', &mut line).at("read", path)?;
     Ok(serde_json::from_slice(&line).ok())
 }
 

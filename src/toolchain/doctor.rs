@@ -310,10 +310,14 @@ fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: b
         let remedy = packages::remedy(facts, name, row.package.as_deref());
         row.remedy =
             Some(format!("{name} {version} is older than rustc's LLVM, whose files it does not read; {remedy}"));
-    } else if let Err(gap) = llvm::profdata_for_rustc(facts, &rust) {
+    }
+    if let Err(gap) = llvm::profdata_for_rustc(facts, &rust) {
         row.status = Status::Missing;
-        row.package = packages::package(Manager::of(facts), "llvm-profdata", of_rust.major);
-        row.remedy = Some(format!("{}; {}", gap.what, gap.remedy));
+        // No package is needed where the toolchain itself has one.
+        let package = || packages::package(Manager::of(facts), "llvm-profdata", of_rust.major);
+        row.package = row.package.or_else(|| package().filter(|_| rust.add_llvm_tools().is_none()));
+        let older = row.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        row.remedy = Some(format!("{}; {}{older}", gap.what, gap.remedy));
     }
     rows.push(row);
 }

@@ -34,6 +34,8 @@ mod op {
     mod bolt;
     mod bolt_output;
     mod bootstrap;
+    mod choice;
+    mod died;
     mod files;
     mod merge;
     mod merge_fdata;
@@ -85,14 +87,18 @@ mod profile {
     mod figures;
     mod indexed;
     mod indexed_parts;
+    mod kinds;
+    mod left_out;
     mod merge;
     mod modes;
     mod mutations;
     mod raw;
     mod show;
+    mod sparse;
     mod texts;
     mod tools;
     mod variants;
+    mod version_11;
     mod watch;
 }
 mod real {

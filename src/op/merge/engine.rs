@@ -8,7 +8,8 @@ use camino::Utf8PathBuf;
 use super::bolt;
 use super::own::OwnWriter;
 use super::tools::{self, Job, Order};
-use crate::profile::raw::{self, Input, Reason};
+use crate::profile::header::Header;
+use crate::profile::raw::{self, Input, Reason, Spoiled};
 use crate::profile::{Format, fdata};
 
 /// What became of the files.
@@ -18,7 +19,7 @@ pub(crate) struct Outcome {
     /// Left out, with the reason.
     pub damaged: Vec<Reason>,
     /// Functions that were left out of a file, which is merged without them.
-    pub spoiled: Vec<Reason>,
+    pub spoiled: Vec<(Utf8PathBuf, Spoiled)>,
     /// How many were added up without the tool.
     pub added: usize,
     /// Whether the result was written without it, too.
@@ -63,6 +64,7 @@ fn profdata(order: &Order) -> Result<Outcome> {
     check_content(order.files.len(), empty, &damaged)?;
     let left: Vec<Input> = folded.left.into_iter().zip(folded.weights).collect();
     let (mut added, mut spoiled) = (folded.added, folded.spoiled);
+    check_kinds(&left, order.with)?;
     let own = OwnWriter::new(order, &left, folded.handed.is_empty())?;
     let written = own.write(order.output)?;
     if !written {
@@ -87,6 +89,20 @@ fn profdata(order: &Order) -> Result<Outcome> {
     Ok(Outcome { empty, damaged, spoiled, added, written })
 }
 
+/// Refuses merged profiles that are of another kind than what they are to be added to, which is all of one.
+fn check_kinds(left: &[Input], with: &[Utf8PathBuf]) -> Result<()> {
+    let header = |path: &Utf8PathBuf| Header::read(path).with_context(|| format!("cannot read {path}"));
+    for with in with {
+        let Some((first, _)) = left.first() else { break };
+        if let (Some(own), Some(other)) = (header(with)?, header(first)?)
+            && own.counted != other.counted
+        {
+            bail!("{with} cannot be added: {}", raw::two_kinds(own.counted, other.counted, first));
+        }
+    }
+    Ok(())
+}
+
 /// It says this of a count that it takes nevertheless.
 pub(in crate::op) fn is_harmless(complaint: &str) -> bool {
     complaint.contains("excessively large counter value")
@@ -96,10 +112,11 @@ fn fdata(order: &Order) -> Result<Outcome> {
     let (mut good, mut outcome) = (Vec::new(), Outcome::default());
     for (path, _) in order.files {
         // merge-fdata reads some files that are cut off as if they were whole.
-        match fdata::condition(path).with_context(|| format!("cannot read {path}"))? {
-            fdata::Condition::Good => good.push(path.clone()),
-            fdata::Condition::Empty => outcome.empty += 1,
-            fdata::Condition::Truncated => outcome.damaged.push((path.clone(), "its last line is not complete".into())),
+        let condition = fdata::condition(path).with_context(|| format!("cannot read {path}"))?;
+        match condition.damage() {
+            Some(damage) => outcome.damaged.push((path.clone(), damage.into())),
+            None if condition == fdata::Condition::Empty => outcome.empty += 1,
+            None => good.push(path.clone()),
         }
     }
     check_content(order.files.len(), outcome.empty, &outcome.damaged)?;
@@ -130,6 +147,12 @@ fn check_share(order: &Order, damaged: &[Reason]) -> Result<()> {
     let too_many = !order.limit.covers(bad as u64, all as u64);
     if too_many && let Some((_, wrong)) = damaged.iter().find(|(_, reason)| tools::of_wrong_version(reason)) {
         bail!("{bad} of {all} profiles: {wrong}");
+    }
+    if too_many && let Some((path, reason)) = damaged.iter().find(|(_, reason)| raw::is_of_two_kinds(reason)) {
+        bail!(
+            "{bad} of {all} profiles do not fit to the others, as {path}: {reason}\n  They are of builds with different flags: look \
+             which programs wrote them, and merge one kind at a time"
+        );
     }
     if too_many {
         bail!(

@@ -14,10 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
 
 use crate::event::Fact;
+use crate::op::merge::choice;
 use crate::plan::companion::{Said, Told};
 use crate::plan::ops::given::StreamMerge;
+use crate::profile::kind::Counted;
 use crate::profile::raw::Reason;
 use crate::state::manifest;
 use attempt::Attempt;
@@ -42,6 +45,8 @@ struct ToolAnswers {
     reads: HashSet<Vec<u8>>,
     /// Versions that it does not, with the file that it was asked about and what it said.
     refuses: HashMap<u32, Reason>,
+    /// What the counts are of, in the first profile that it read: those of another kind are not added to them.
+    counted: Option<(Counted, Utf8PathBuf)>,
 }
 
 /// Who started this, at the other end of standard output: is told things, a line at a time.
@@ -77,7 +82,9 @@ impl StreamMerge {
         let runner = Arc::new(Runner(Mutex::new(std::io::stdout())));
         let budget = Budget::new(self.disk_budget, Arc::clone(&runner));
         let room = Room::new(&self.committed, self.disk_budget)?;
-        let (args, answers, store) = (self.clone(), Mutex::default(), Mutex::default());
+        let tool = choice::fitting(&self.tool, self.of_build.as_deref())?;
+        let args = StreamMerge { tool, ..self.clone() };
+        let (answers, store) = (Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { args, budget, room, runner, answers, store });
         let mut attempts: BTreeMap<u64, Attempt> = BTreeMap::new();
         let mut ending: Vec<JoinHandle<()>> = Vec::new();

@@ -15,7 +15,7 @@ use crate::event::Fact;
 use crate::op::merge::tools::{self, Job};
 use crate::op::merge::{self, merge_with_tool};
 use crate::profile::header::{Header, HeaderKind};
-use crate::profile::raw::{Fate, Reason, Sum};
+use crate::profile::raw::{self, Fate, Reason, Spoiled, Sum};
 use crate::profile::watch::TakenFile;
 use crate::profile::{Format, fdata};
 
@@ -24,6 +24,8 @@ const TOOL_FILES: usize = 1000;
 const TOOL_BYTES: u64 = 256 << 20;
 /// After so many damaged profiles and no good one, a version that the tool does not read ends the workload.
 const WRONG_VERSIONS: usize = 4;
+/// Of so many profiles it is kept which functions were left out.
+const NAMED: usize = 20;
 /// The first words of a raw profile's header, which differ for different binaries and not for processes of one.
 const HEADER: usize = 9 * 8;
 
@@ -42,6 +44,8 @@ pub(super) struct Partial {
     number: usize,
     counts: Counts,
     damaged: Vec<Reason>,
+    /// Of the first few profiles with impossible counts.
+    spoiled: Vec<Spoiled>,
     /// Bytes of damaged files that are kept, until the attempt counts.
     kept: u64,
 }
@@ -67,6 +71,7 @@ impl Partial {
             number: 0,
             counts: Counts::default(),
             damaged: Vec::new(),
+            spoiled: Vec::new(),
             kept: 0,
         }
     }
@@ -116,9 +121,12 @@ impl Partial {
         for (file, became) in files.into_iter().zip(became) {
             match became {
                 Fate::Added => self.done(&file)?,
-                Fate::AddedInPart(reason) => {
-                    eprintln(&format!("{}: {reason}", file.name));
+                Fate::AddedInPart(spoiled) => {
+                    eprintln(&format!("{}: {spoiled}", file.name));
                     self.counts.spoiled += 1;
+                    if self.spoiled.len() < NAMED {
+                        self.spoiled.push(spoiled);
+                    }
                     self.done(&file)?;
                 }
                 Fate::Empty => self.empty(&file)?,
@@ -131,10 +139,11 @@ impl Partial {
 
     fn look_at(&mut self, files: Vec<TakenFile>) -> Result<()> {
         for file in files {
-            match fdata::condition(&file.path).with_context(|| format!("cannot read {}", file.path))? {
-                fdata::Condition::Good => self.handed.push(file),
-                fdata::Condition::Empty => self.empty(&file)?,
-                fdata::Condition::Truncated => self.set_aside(&file, "its last line is not complete")?,
+            let condition = fdata::condition(&file.path).with_context(|| format!("cannot read {}", file.path))?;
+            match condition.damage() {
+                Some(damage) => self.set_aside(&file, damage)?,
+                None if condition == fdata::Condition::Empty => self.empty(&file)?,
+                None => self.handed.push(file),
             }
         }
         Ok(())
@@ -149,11 +158,17 @@ impl Partial {
         let mut header = Vec::new();
         let read = File::open(&file.path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut header));
         read.with_context(|| format!("cannot read {}", file.path))?;
-        let version =
-            Header::parse(&header).filter(|header| header.kind == HeaderKind::Raw).map(|header| header.version);
+        let known = Header::parse(&header);
+        let version = known.filter(|header| header.kind == HeaderKind::Raw).map(|header| header.version);
         let answers = || self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if header.len() < HEADER || answers().reads.contains(&header) {
             return Ok(None);
+        }
+        let counted = known.map(|header| header.counted);
+        if let (Some(kind), Some((others, other))) = (counted, answers().counted.clone())
+            && kind != others
+        {
+            return Ok(Some(raw::two_kinds(kind, others, &other)));
         }
         if let Some((other, reason)) = version.and_then(|version| answers().refuses.get(&version).cloned()) {
             return Ok(Some(reason.replace(other.as_str(), file.path.as_str())));
@@ -163,7 +178,16 @@ impl Partial {
         let mut complaints = tools::profdata(&job, &[(file.path.clone(), 1)], &[])?;
         complaints.retain(|(_, reason)| !merge::is_harmless(reason));
         let Some((path, reason)) = complaints.pop() else {
-            answers().reads.insert(header);
+            let mut answers = answers();
+            // Another attempt may have had its first profile meanwhile.
+            match (counted, &answers.counted) {
+                (Some(kind), Some((others, other))) if kind != *others => {
+                    return Ok(Some(raw::two_kinds(kind, *others, other)));
+                }
+                (Some(kind), None) => answers.counted = Some((kind, self.root.join(&file.name))),
+                _ => {}
+            }
+            answers.reads.insert(header);
             return Ok(None);
         };
         if let Some(version) = version.filter(|_| tools::of_wrong_version(&reason)) {
@@ -257,7 +281,9 @@ impl Partial {
         }
         counts.write(to, &[])?;
         self.kept = 0;
-        Ok(counts.facts())
+        let mut facts = counts.facts();
+        facts.extend(merge::left_out(self.spoiled.iter()));
+        Ok(facts)
     }
 }
 

@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Fact;
-use crate::fs::disk;
+use crate::fs::{disk, whole};
 use crate::op::merge::engine::merge_with_tool;
 use crate::op::merge::tools::Job;
 use crate::profile::Format;
@@ -134,7 +134,7 @@ impl Parts {
 
     fn take(&mut self, dir: Utf8PathBuf) -> Result<BTreeSet<String>> {
         let path = dir.join(COUNTS);
-        let text = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
+        let text = whole::read(&path).with_context(|| format!("cannot read {path}"))?;
         let note: Note = serde_json::from_slice(&text).with_context(|| format!("{path} is damaged"))?;
         self.counts.add(note.counts);
         self.dirs.push(dir);

@@ -33,6 +33,8 @@ operations! {
         consume: Flag = "--consume",
         /// The share of damaged profiles above which this fails.
         max_damaged: Limit<Share> = "--max-damaged" or "1%",
+        /// The instrumented build, where it has to tell which llvm-profdata merges: that in `--tool` is the first one of all.
+        of_build: Maybe<Utf8PathBuf> = "--of-build",
     }
 
     /// Merges the profiles of workloads while they run. Standard input tells of them.
@@ -49,6 +51,8 @@ operations! {
         disk_budget: Limit<u64> = "--disk-budget",
         /// Threads that merge when workloads have to wait for it.
         threads: One<usize> = "--threads" or "1",
+        /// The instrumented build, where it has to tell which llvm-profdata merges: that in `--tool` is the first one of all.
+        of_build: Maybe<Utf8PathBuf> = "--of-build",
     }
 
     /// Takes a merged profile out of a bundle. Refuses when it is another one than was planned with.
@@ -94,6 +98,10 @@ operations! {
         instrumented: Maybe<Utf8PathBuf> = "--instrumented",
         /// For a profile that was gathered elsewhere: the share of its functions that the instrumented build has to have.
         min_of_the_build: Maybe<Share> = "--min-of-the-build",
+        /// The build tells which llvm-profdata reads the profile: that in `--tool` is the first one of all.
+        tool_of_build: Flag = "--tool-of-build",
+        /// Workloads build programs of their own, so that the instrumented one need not have run.
+        any_program: Flag = "--any-program",
     }
 
     // Who runs a script sees the compiler's warnings.

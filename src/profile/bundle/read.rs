@@ -220,7 +220,7 @@ fn content(
 /// What a merged profile is, by how it begins.
 pub(super) fn recognise(first: &[u8], content: &blake3::Hasher) -> Option<Description> {
     let (bytes, blake3) = (content.count(), content.finalize().to_hex().to_string());
-    if let Some(Header { kind, version, context_sensitive }) = Header::parse(first) {
+    if let Some(Header { kind, version, context_sensitive, .. }) = Header::parse(first) {
         let indexed = kind == HeaderKind::Indexed;
         let (kind, version) = (Format::Profdata, Some(version));
         return indexed.then_some(Description { kind, version, context_sensitive, bytes, blake3 });

@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `inner/NAME` | [`Stage::inner`], the longest first |
 //! | `hot/FUNCTION` | [`Profile::hottest`], the most frequent first |
+//! | `left-out/FUNCTION` | [`Stage::facts`], and a sentence that names all |
 //! | `bolt/NAME` | [`Bolt::counts`] |
 //! | `dyno-before/NAME` with `dyno-after/NAME` | [`Bolt::dyno`] |
 //! | `raw-profiles`, `raw-bytes`, `functions`, `damaged-profiles` where raw profiles were counted | [`Profile`], by workload |
 //! | any other | [`Stage::facts`] |
 //!
 //! Knows names of facts, not who reported them.
+
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -211,7 +214,16 @@ pub fn sentences(facts: &[Fact]) -> Vec<String> {
         Some(component) => format!("{component}: {sentence}"),
         None => sentence,
     };
-    told(facts).map(named).collect()
+    told(facts).map(named).chain(left_out(facts)).collect()
+}
+
+/// The functions whose counts were impossible, so that profiles count without them. None: there are none.
+fn left_out(facts: &[Fact]) -> Option<String> {
+    let functions: BTreeSet<&str> = facts.iter().filter_map(|fact| fact.name.strip_prefix("left-out/")).collect();
+    let profiles = facts.iter().filter(|fact| fact.name == "profiles-with-impossible-counts");
+    let profiles = text::plural(profiles.map(|fact| fact.value as usize).sum(), "profile");
+    let list: Vec<String> = functions.into_iter().map(|function| format!("`{function}`")).collect();
+    (!list.is_empty()).then(|| format!("left out of {profiles} because of impossible counts: {}", list.join(", ")))
 }
 
 /// The steps whose facts are worth a sentence, with it.

@@ -14,7 +14,9 @@ use serde::Deserialize;
 use super::bolt::keeps_relocations;
 use super::command::below_own_directory;
 use super::gather::Instrumented;
-use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, count_use, kind_as, trained};
+use super::{
+    Context, Declaration, Language, Lto, Pgo, PlanError, Profdata, Relocations, StageKind, count_use, kind_as, trained,
+};
 use crate::pipeline::{Answers, Keys, Need, Profiles, Stage, Text};
 use crate::plan::ops::Capture;
 use crate::plan::{Arg, Command, Gap, Output, Part, Step, Symbol};
@@ -203,9 +205,9 @@ impl StageKind for Cmake {
         Ok(())
     }
 
-    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
+    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Option<Profdata>, PlanError> {
         let found = self.clang(cx).and_then(|clang| llvm::profdata_for_clang(cx.facts, &clang));
-        Ok(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))
+        Ok(Some(Profdata::Sure(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))))
     }
 }
 

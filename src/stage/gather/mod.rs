@@ -23,7 +23,7 @@ use crate::plan::ops::{
 use crate::plan::{Action, Arg, Command, Companion, Output, Part, Pool, Step, Symbol, Workload as Planned};
 use crate::profile::Format;
 pub use instrumented::{Instrumented, SLOTS, Slots, branch_records, slot_path_file};
-use instrumented::{convert, record};
+use instrumented::{Marks, convert, harness_of, record};
 
 /// Runs workloads on an instrumented build and merges the profiles that they write into one, the output `profile`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -36,7 +36,8 @@ pub struct GatherKeys {
     #[serde(default)]
     pub method: Method,
     /// The `llvm-profdata` to merge with: the name of a tool or a path. Default: the one that belongs to the compiler of the
-    /// instrumented build.
+    /// instrumented build; of a build by another build system, the one that reads what the program writes and writes what its
+    /// compiler reads, among all that are installed.
     pub profdata: Option<Text>,
     /// How much disk raw profiles may take before they are merged, as `500 MB` or `8 GiB`. So much must be free when the stage
     /// begins; while it is reached, workloads are stopped until enough is merged. Not in the fingerprint. Default: 2 GiB.
@@ -205,7 +206,7 @@ impl StageKind for Gather {
         }
         let build = Instrumented::find(self, cx)?;
         let format = build.format;
-        let tool = build.merge_tool(self, cx)?;
+        let (tool, of_build) = build.merge_tool(self, cx)?;
 
         let budget = self.keys.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
         if self.keys.method == Method::Instrumentation {
@@ -276,6 +277,7 @@ impl StageKind for Gather {
             threads: "1".into(),
             consume: true,
             max_damaged: max_damaged.clone(),
+            of_build: of_build.clone(),
         };
         merge.push(Step::op("merge", attempt));
         let companion = match self.keys.method {
@@ -283,7 +285,8 @@ impl StageKind for Gather {
                 let slots = slots.map(Slots::all);
                 let (tool, committed) = (tool.clone(), Symbol::Committed.into());
                 let disk_budget = budget.to_string().into();
-                let op = StreamMerge { format, tool, committed, slots, disk_budget, threads: Symbol::Jobs.into() };
+                let (threads, of_build) = (Symbol::Jobs.into(), of_build.clone());
+                let op = StreamMerge { format, tool, committed, slots, disk_budget, threads, of_build };
                 Some(Companion { name: STREAM.into(), op: op.into(), instead: merge })
             }
             // There is one profile, when perf2bolt has made it.
@@ -310,13 +313,18 @@ impl StageKind for Gather {
             threads: Symbol::Jobs.into(),
             consume: false,
             max_damaged,
+            of_build: of_build.clone(),
         };
         let path = all.path("*");
         cx.step(Step::op("merge", all));
         // BOLT's profiles are text.
         let tool = (format == Format::Profdata).then_some(tool);
         let (profile, instrumented) = (path.clone(), Some(build.path.clone()));
-        let check = CheckGathered { format, profile, tool, instrumented, min_of_the_build: None };
+        let any_program =
+            self.workloads.iter().any(|job| matches!(&job.work, Work::Command(line) if harness_of(line).is_some()));
+        let tool_of_build = of_build.is_some();
+        let check =
+            CheckGathered { format, profile, tool, instrumented, min_of_the_build: None, tool_of_build, any_program };
         cx.step(Step::op("check-gathered", check));
         cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
         Ok(())
@@ -427,7 +435,9 @@ fn take(supplied: &Supplied, kind: &Gather, cx: &mut Context) -> Result<(), Plan
         let build = supplied.instrumented.as_ref().filter(|_| !supplied.allow_stale && format == Format::Profdata);
         let instrumented = build.map(|path| Arg::from(path.as_str()));
         let min_of_the_build = instrumented.as_ref().map(|_| MIN_KNOWN.into());
-        let check = CheckGathered { format, profile: path.clone(), tool, instrumented, min_of_the_build };
+        let (tool_of_build, any_program) = (false, false);
+        let profile = path.clone();
+        let check = CheckGathered { format, profile, tool, instrumented, min_of_the_build, tool_of_build, any_program };
         cx.plan.proofs.push(Step::op("check-profile", check));
     }
     cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
@@ -437,11 +447,9 @@ fn take(supplied: &Supplied, kind: &Gather, cx: &mut Context) -> Result<(), Plan
 
 /// The llvm-profdata that would have merged. It only looks at what is there, so the stage is complete without it.
 fn reader(kind: &Gather, cx: &mut Context) -> Result<Option<Arg>, PlanError> {
-    let before = (cx.plan.gaps.len(), cx.plan.tools.len(), cx.plan.notes.len());
-    let tool = Instrumented::declared(kind, cx).merge_tool(kind, cx)?;
-    let found = cx.plan.gaps.len() == before.0 && matches!(tool.parts.as_slice(), [Part::Tool { .. }]);
-    cx.plan.gaps.truncate(before.0);
-    cx.plan.tools.truncate(before.1);
-    cx.plan.notes.truncate(before.2);
+    let (before, gaps) = (Marks::of(cx), cx.plan.gaps.len());
+    let (tool, _) = Instrumented::declared(kind, cx).merge_tool(kind, cx)?;
+    let found = cx.plan.gaps.len() == gaps && matches!(tool.parts.as_slice(), [Part::Tool { .. }]);
+    before.restore(cx);
     Ok(found.then_some(tool))
 }

@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use flate2::read::ZlibDecoder;
 
+use super::layout::{Found, unknown};
+use super::read::Spread;
 use crate::profile::names::name_hash;
-use crate::profile::raw::layout::{Found, unknown};
-use crate::profile::raw::read::Spread;
 
 /// How much larger names may be unpacked than packed: those of real programs are 3 to 20 times larger.
 const LARGEST: u64 = 200;
