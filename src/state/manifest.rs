@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use super::hash::Hasher;
+use super::tools::ToolError;
 use crate::fs::disk::{self, At, DiskError};
-use crate::fs::stat;
+use crate::fs::stat::{self, Stat};
 
 /// The files of an artifact, sorted by the bytes of their paths. Of an artifact that is a file, a single one whose path is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,9 @@ pub enum ManifestError {
 /// a permission is missing.
 pub fn is_to_blame(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
+        if cause.is::<ToolError>() {
+            return true;
+        }
         let disk = match cause.downcast_ref::<ManifestError>() {
             Some(ManifestError::Disk(error)) => Some(error),
             _ => cause.downcast_ref::<DiskError>(),

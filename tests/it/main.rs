@@ -131,6 +131,7 @@ mod rules {
     mod looking;
     mod names;
     mod plan;
+    mod probes;
     mod program;
     mod resume;
     mod selection;
