@@ -272,3 +272,19 @@ fn a_variable_that_a_stage_does_not_use_is_not_in_its_fingerprint() {
     test.run("").runs("a b");
     test.run("--set x=2").runs("b");
 }
+
+/// The size and the time are as they were.
+#[test]
+fn an_output_that_was_changed_with_its_time_kept_is_made_anew() {
+    for change in ["cp -p x y; echo two > y; touch -r x y; mv y x", "cp -p x y; echo two > x; touch -r y x; rm y"] {
+        // What was written just now is read again whatever its times say.
+        let test = Test::new([stage("a", "outputs = { x = 'x' }", "echo one > ${self.out}/x; sleep 0.3")]);
+        test.run("").runs("a");
+        test.run("").runs("");
+        let output = test.files_below(".optbuild/outputs/a").pop().unwrap();
+        test.sh(&format!("cd {}; {change}", output.parent().unwrap()));
+        let _ = test.cmd("plan p.toml").ok().out("x` was changed");
+        test.run("").runs("a");
+        assert_eq!(test.read(output.as_str()), "one\n");
+    }
+}
