@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use camino::Utf8Path;
+use optbuild::fs::path::real;
 use optbuild::fs::pattern::resolve;
 use optbuild::fs::replace::{NEW, beside, exchange, put, replace, sweep};
 use optbuild::fs::stat::Stat;
@@ -110,4 +111,25 @@ fn a_copy_takes_the_place_of_what_was_there() {
     assert!(replace(&dir.join("nothing"), &to).is_err());
     assert_eq!(text(&to).as_deref(), Some("new"), "what cannot be replaced stays");
     assert_eq!(dir.read_dir_utf8().unwrap().count(), 2);
+}
+
+#[test]
+fn paths_without_links() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
+    fs::create_dir_all(dir.join("real/below")).unwrap();
+    std::os::unix::fs::symlink("real", dir.join("link")).unwrap();
+    std::os::unix::fs::symlink("real/not/yet", dir.join("dangling")).unwrap();
+    std::os::unix::fs::symlink("circle", dir.join("circle")).unwrap();
+    for (path, without) in [
+        ("real/below", "real/below"),
+        ("link/below", "real/below"),
+        ("link/below/../below", "real/below"),
+        ("link/new/one", "real/new/one"),
+        ("dangling", "real/not/yet"),
+        ("dangling/x", "real/not/yet/x"),
+        ("circle", "circle"),
+    ] {
+        assert_eq!(real(&dir.join(path)), dir.join(without), "{path}");
+    }
 }

@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, set
 
 pub use self::protocol::{Exit, ExitKind, Launch, StartError};
 use self::protocol::{Order, Report, RunningClock};
-pub use self::survivors::{RUN_VARIABLE, StillAlive, end_survivors};
+pub use self::survivors::{RUN_VARIABLE, STATE_VARIABLE, StillAlive, end_survivors, mark, marks};
 use crate::event::Usage;
 use crate::proc::{self, Proc, tree};
 use crate::sync::{lock, wait, wait_for};
@@ -54,6 +54,8 @@ impl Process {
         let failed = |cause: String| StartError::Supervisor { cause };
         let mut command = Command::new(optbuild);
         command.arg("supervise").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // It is found like what it supervises.
+        command.envs([RUN_VARIABLE, STATE_VARIABLE].iter().filter_map(|name| launch.env.get_key_value(*name)));
         let mut child = start_supervisor(&mut command)
             .map_err(|error| failed(format!("`{optbuild}` cannot be started: {error}")))?;
         let (Some(control), Some(reports)) = (child.stdin.take(), child.stdout.take()) else {

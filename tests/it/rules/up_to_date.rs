@@ -130,10 +130,10 @@ fn the_environment_of_a_command_is_a_documented_base() {
         .env("OPTBUILD_LOG", "error");
     test.run("").runs("a");
     let names = test.cmd("artifacts a --json").json()[0]["path"].as_str().unwrap().to_owned();
-    // PWD is the shell's own; OPTBUILD_RUN finds what a killed run has left.
+    // PWD is the shell's own; OPTBUILD_STATE finds what a killed run has left.
     assert_eq!(
         test.read(&format!("{names}/names").replace("[DIR]/", "")),
-        "HOME\nLANG\nOPTBUILD_RUN\nPATH\nPWD\nTZ\nhttps_proxy\n"
+        "HOME\nLANG\nOPTBUILD_RUN\nOPTBUILD_STATE\nPATH\nPWD\nTZ\nhttps_proxy\n"
     );
 }
 
