@@ -46,6 +46,11 @@ fn cannot(_: &Utf8Path, _: &Utf8Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// As an overlay does with a directory of a lower layer.
+fn crosses(_: &Utf8Path, _: &Utf8Path) -> io::Result<()> {
+    Err(io::ErrorKind::CrossesDevices.into())
+}
+
 /// What a file, or the one file in a directory, says.
 fn text(path: &Utf8Path) -> Option<String> {
     fs::read_to_string(path).or_else(|_| fs::read_to_string(path.join("file"))).ok()
@@ -64,7 +69,7 @@ fn kills(exchange: fn(&Utf8Path, &Utf8Path) -> io::Result<()>, gone_until_swept:
     let dir = tempfile::tempdir().unwrap();
     let to = Utf8Path::from_path(dir.path()).unwrap().join("place");
     for (new_is_dir, old_is_dir) in [(true, true), (true, false), (false, true), (false, false)] {
-        for last in 0..4 {
+        for last in 0..6 {
             let new = beside(&to, NEW);
             make(&new, new_is_dir, "new");
             make(&to, old_is_dir, "old");
@@ -93,6 +98,11 @@ fn a_kill_leaves_the_old_one_or_the_new_one() {
 #[test]
 fn where_names_cannot_be_exchanged_sweeping_brings_the_old_one_back() {
     kills(cannot, true);
+}
+
+#[test]
+fn where_the_old_one_has_no_name_to_change_sweeping_brings_it_back() {
+    kills(crosses, true);
 }
 
 #[test]

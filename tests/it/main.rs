@@ -24,6 +24,7 @@ mod kills {
     mod disk;
     mod durations;
     mod gather;
+    mod overlay;
     mod records;
     mod signals;
     mod survivors;
