@@ -47,7 +47,7 @@ const PREDECESSOR: &str = "workspace.predecessor";
 const SHOWN: usize = 120;
 
 /// Keys that decide when and how often a stage runs, not what it makes; and those of which the rest of the fingerprint tells.
-const NOT_HASHED: [&str; 17] = [
+const NOT_HASHED: [&str; 18] = [
     "name",
     "kind",
     "description",
@@ -55,6 +55,7 @@ const NOT_HASHED: [&str; 17] = [
     "memory",
     "disk-space",
     "timeout",
+    "max-log",
     "retries",
     "on-failure",
     "when",

@@ -128,6 +128,7 @@ mod review {
 }
 mod rules {
     mod failing;
+    mod floods;
     mod library;
     mod looking;
     mod names;
@@ -145,6 +146,7 @@ mod rules {
 mod run {
     mod commands;
     mod earlier;
+    mod log;
     mod sampler;
 }
 mod rust {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Console, Running};
+use super::{Console, Running, github};
 use crate::event::{Event, Outcome, Stamped};
 use crate::text;
 
@@ -28,6 +28,12 @@ impl Console {
                 self.stage_started(stamped, stage, *expected, *earlier)
             }
             Event::Note { stage, text } if self.verbose() => self.in_stage(stamped, stage, &format!("note: {text}")),
+            // At once, also where the lines of a stage are kept for its end: that may be far away.
+            Event::Warning { stage, text, .. } if self.github() => self.print(&github::warning(stage, text)),
+            Event::Warning { stage, text, .. } if !self.quiet() => self.timed(
+                stamped,
+                &if terminal { paint.warn(&format!("! {stage}: {text}")) } else { format!("{stage}: warning: {text}") },
+            ),
             Event::StepStarted { stage, step, command, .. } => {
                 let pooled = self.run.stage(stage).is_some_and(|stage| stage.open_pool().is_some());
                 if self.verbose() {

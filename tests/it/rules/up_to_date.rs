@@ -83,6 +83,7 @@ fn how_a_stage_is_run_is_not_in_its_fingerprint() {
         "jobs = 1",
         "memory = '1 MB'",
         "timeout = '9s'",
+        "max-log = '1 GB'",
         "retries = 2",
         "on-failure = 'continue'",
         "description = 'x'",
