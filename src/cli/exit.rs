@@ -1,5 +1,6 @@
 //! Exit codes, and the errors that decide them. They are documented in `optbuild --help` and in `docs/guide.md`.
 
+use crate::facts::Unanswered;
 use crate::fs::disk::DiskError;
 use crate::run::decide::CannotBegin;
 use crate::run::process::StillAlive;
@@ -54,6 +55,9 @@ pub fn code(error: &anyhow::Error) -> u8 {
             return USAGE;
         }
         if cause.is::<Machine>() || cause.is::<StateError>() || cause.is::<StillAlive>() || cause.is::<DiskError>() {
+            return MACHINE;
+        }
+        if cause.is::<Unanswered>() {
             return MACHINE;
         }
         if let Some(cannot) = cause.downcast_ref::<CannotBegin>() {

@@ -26,7 +26,7 @@ pub fn logs(args: &LogsArgs) -> Result<u8> {
     loop {
         let (events, _) = journal::read_without_samples(&layout.journal(&run))?;
         // Read before the logs: what is written after it is shown in the next round.
-        let ended = !args.follow || has_ended(&events, &args.stage);
+        let ended = !args.follow || has_ended(&layout, &events, &args.stage);
         for (step, log) in steps(&events, &args.stage) {
             if args.step.as_ref().is_some_and(|wanted| *wanted != step) {
                 continue;
@@ -70,10 +70,10 @@ fn steps(events: &[Stamped], wanted: &str) -> Vec<(String, Utf8PathBuf)> {
 }
 
 /// The stage is done, or the run that it belongs to is.
-fn has_ended(events: &[Stamped], wanted: &str) -> bool {
+fn has_ended(layout: &Layout, events: &[Stamped], wanted: &str) -> bool {
     let finished =
         events.iter().any(|stamped| matches!(&stamped.event, Event::StageFinished { stage, .. } if stage == wanted));
-    finished || !journal::is_under_way(events)
+    finished || !journal::is_under_way(layout, events)
 }
 
 /// Prints a log from a position on, and returns its end.

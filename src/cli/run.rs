@@ -54,7 +54,7 @@ pub fn resume(args: &ResumeArgs) -> Result<u8> {
     let here = project::current_dir()?;
     let mut run = last.args;
     run.pipeline.settings.set.extend(args.set.iter().cloned());
-    run.pipeline.settings.state_dir = Some(layout.root().to_owned());
+    run.pipeline.settings.state_dir = Some(layout.named().to_owned());
     run.execution = merge(run.execution, &args.execution, &here);
     // Of this run as well, for a `resume` that continues it.
     let mut words = last.words;
@@ -224,14 +224,14 @@ fn again(args: &RunArgs, project: &Project, origin: &Origin) -> Again {
     let named = &args.pipeline.pipeline;
     // In another directory the same words would name another file.
     let named = if here != begun && shipped::is_path(named, begun) { project.pipeline.file.as_str() } else { named };
-    let root = project.layout.root();
-    let option = format!(" --state-dir {}", from_here(root));
+    let state = project.layout.named();
+    let option = format!(" --state-dir {}", from_here(state));
     let mut resume = "optbuild resume".to_owned();
-    if project::nearest_state(here).is_none_or(|layout| layout.root() != root) {
+    if project::nearest_state(here).is_none_or(|layout| layout.named() != state) {
         resume.push_str(&option);
     }
     let mut run = format!("optbuild run {}", quote(named));
-    if project::state_root(named, None, here) != root {
+    if project::state_of(named, None, here).named() != state {
         run.push_str(&option);
     }
     let settings = &args.pipeline.settings;

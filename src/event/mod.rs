@@ -90,7 +90,14 @@ pub enum Event {
         stage: StageName,
         text: String,
     },
-    /// A supervisor was started for a command: what a later run must end if this one is killed.
+    /// Something that the user should see even if everything goes well.
+    Warning {
+        stage: StageName,
+        /// What it is about: the last of several about the same counts.
+        about: String,
+        text: String,
+    },
+    /// A supervisor was started for a command.
     ProcessStarted {
         stage: StageName,
         #[serde(flatten)]

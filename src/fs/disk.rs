@@ -193,6 +193,9 @@ fn open_up(path: &Utf8Path) {
 }
 
 /// Removes a tree so that a kill in the middle leaves nothing of it under its name.
+///
+/// The directory of an image, in the lower layer of an overlay, cannot be renamed. It is removed where it is, so a kill can leave a part
+/// of it. Whatever says that the tree is whole has to be gone before.
 pub fn discard(path: &Utf8Path) -> Result<(), DiskError> {
     match fs::symlink_metadata(path) {
         Ok(_) => {}
@@ -213,6 +216,9 @@ pub fn discard(path: &Utf8Path) -> Result<(), DiskError> {
     if let Err(error) = renamed {
         // Nothing is in it.
         let _ = fs::remove_dir(&aside);
+        if error.kind() == io::ErrorKind::CrossesDevices {
+            return remove_tree(path);
+        }
         return Err(error).at("remove", path);
     }
     remove_tree(&aside)

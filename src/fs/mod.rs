@@ -3,6 +3,7 @@
 //! Unaware of what the files mean.
 
 pub mod disk;
+pub mod path;
 pub mod pattern;
 pub mod replace;
 pub mod stat;

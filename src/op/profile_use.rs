@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 
 use anyhow::{Context, Result, bail};
 
@@ -18,6 +18,9 @@ use crate::profile::names::{is_rust, linkage_name, original_name};
 use crate::profile::warnings::Warnings;
 use crate::profile::{self, elf, figures};
 use crate::text::share::Share;
+
+/// What is looked at of a line of a log, in bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// In the directory `keep`.
 const KEPT: &str = "optbuild-profile-warnings";
@@ -181,7 +184,9 @@ impl CheckProfileUse {
             let file = fs::File::open(&log).with_context(|| format!("cannot read the log {log}"))?;
             let mut lines = BufReader::new(file);
             let mut line = Vec::new();
-            while lines.read_until(b'\n', &mut line).with_context(|| format!("cannot read the log {log}"))? > 0 {
+            // No warning is longer, and a line may have no end.
+            let mut next = |line: &mut Vec<u8>| lines.by_ref().take(LONGEST).read_until(b'\n', line);
+            while next(&mut line).with_context(|| format!("cannot read the log {log}"))? > 0 {
                 warnings.add_line(&String::from_utf8_lossy(&line));
                 line.clear();
             }

@@ -403,6 +403,11 @@ pub struct Common {
     #[serde(default, deserialize_with = "super::value::duration")]
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Duration>,
+    /// How much one command may write to its log, as `2 GiB`. More is a failure that names the line, if it is one line again and again.
+    /// Of a log that becomes larger than 1 GiB (of a workload: 256 MiB), the first and the last 64 MiB are kept. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::size")]
+    #[schemars(with = "Option<String>")]
+    pub max_log: Option<ByteSize>,
     /// How often a failed step is tried again. Never after an interrupt or a failed check. Not in the fingerprint.
     #[serde(default)]
     pub retries: u32,

@@ -280,13 +280,14 @@ fn default_name(path: &Utf8Path) -> String {
 }
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 14] = [
+const LEFT_OUT: [&str; 15] = [
     "name",
     "description",
     "when",
     "unless",
     "jobs",
     "timeout",
+    "max-log",
     "retries",
     "on-failure",
     "memory",

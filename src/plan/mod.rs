@@ -88,6 +88,17 @@ pub struct Command {
     pub stdout: Option<Arg>,
     /// How long it may run; the stage's otherwise.
     pub timeout: Option<Duration>,
+    /// What is counted in its log, and told once.
+    pub known: Vec<KnownLine>,
+}
+
+/// Something that a program may write to its log by the thousand, and that nobody would see there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownLine {
+    /// A part of the line.
+    pub text: &'static str,
+    /// What it means, and what to do about it.
+    pub remedy: &'static str,
 }
 
 /// Workloads with a commit rule: each attempt of a workload runs in a directory of its own ([`Symbol::Attempt`]); after the

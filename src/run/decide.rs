@@ -155,7 +155,10 @@ impl<'a> Judge<'a> {
         }
         let unavailable = settled.iter().filter(|(_, settled)| matches!(settled, Settled::Unavailable { .. }));
         let unavailable: BTreeSet<String> = unavailable.map(|(name, _)| name.to_string()).collect();
-        let plan = match self.project.plan(name, &unavailable) {
+        let plan = self.project.plan(name, &unavailable);
+        // First: an error of the plan may come from the answer that is missing.
+        self.project.facts.check()?;
+        let plan = match plan {
             Ok(plan) => plan,
             Err(PlanError::Blocked { by, .. }) => {
                 let why = match settled.get(by.as_str()) {

@@ -50,7 +50,7 @@ impl Project {
         };
         let tools = Arc::new(ToolIdentities::open(&layout.tools())?);
         // What belongs to optbuild, and what it put into other directories, is no part of any source tree.
-        let mut excluded = vec![layout.root().to_owned(), own_out_dir(&pipeline, &layout)];
+        let mut excluded = vec![layout.root().to_owned(), layout.named().to_owned(), own_out_dir(&pipeline, &layout)];
         if let Some(state) = &state {
             let published = state.published()?;
             excluded.extend(published.iter().flat_map(|(dir, places)| places.keys().map(|place| dir.join(place))));
@@ -95,5 +95,5 @@ impl Project {
 }
 
 fn own_out_dir(pipeline: &Pipeline, layout: &Layout) -> Utf8PathBuf {
-    layout.root().parent().unwrap_or(layout.root()).join("out").join(&pipeline.name)
+    layout.named().parent().unwrap_or(layout.named()).join("out").join(&pipeline.name)
 }

@@ -24,9 +24,8 @@ use jiff::Timestamp;
 
 use super::control::Control;
 use super::decide::{Judge, survey};
-use super::earlier;
 use super::environment;
-use super::process::RUN_VARIABLE;
+use super::process::{self, RUN_VARIABLE, STATE_VARIABLE};
 use super::project::Project;
 use super::publish::{self, Published, publish};
 use super::sampler::Sampler;
@@ -35,6 +34,7 @@ use super::select::{Request, Selection, select};
 use super::stage::Shared;
 use super::step::Events;
 use crate::event::{Event, Outcome, Stamped};
+use crate::fs::disk::At as _;
 use crate::names::{RunId, StageName};
 use crate::proc;
 use crate::state::journal::Journal;
@@ -101,6 +101,14 @@ pub struct Session<'a> {
     project: &'a Project,
     state: Arc<State>,
     began: Instant,
+    lock: Locked,
+}
+
+/// The lock of a state directory in which no process of a former run is left.
+#[derive(Debug)]
+pub struct Locked {
+    /// Of the directory, for the environment of commands.
+    mark: String,
     _lock: Lock,
 }
 
@@ -108,10 +116,13 @@ pub struct Session<'a> {
 ///
 /// # Errors
 /// Another process has the lock, or a process that was left cannot be ended.
-pub fn lock(state: &State, command: String) -> Result<Lock> {
+pub fn lock(state: &State, command: String) -> Result<Locked> {
+    let root = state.layout().root();
     let lock = state.lock(&LockInfo { pid: std::process::id(), command, since: Timestamp::now() })?;
-    earlier::end_survivors(state.layout())?;
-    Ok(lock)
+    let mark = process::mark(root).at("look at", root)?;
+    // Always: that the last run came to its end says nothing of the runs before it, nor of what was copied here since.
+    process::end_survivors(&mark)?;
+    Ok(Locked { mark, _lock: lock })
 }
 
 impl<'a> Session<'a> {
@@ -123,8 +134,8 @@ impl<'a> Session<'a> {
         let began = Instant::now();
         let root = project.layout.root();
         let state = project.state.clone().with_context(|| format!("the state directory {root} was not made"))?;
-        let _lock = lock(&state, format!("optbuild {}", words.join(" ")))?;
-        Ok(Session { project, state, began, _lock })
+        let lock = lock(&state, format!("optbuild {}", words.join(" ")))?;
+        Ok(Session { project, state, began, lock })
     }
 
     /// Runs what is to be run, and returns when all is over.
@@ -149,6 +160,7 @@ impl<'a> Session<'a> {
         let events = Events(sender);
         let mut base_env = environment::current();
         base_env.insert(RUN_VARIABLE.into(), project.layout.run(&run).into_string());
+        base_env.insert(STATE_VARIABLE.into(), process::marks(&self.lock.mark));
         let shared = Shared {
             state: Arc::clone(&self.state),
             sources: Arc::clone(&project.sources),

@@ -80,11 +80,13 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         state: shared.state.layout().root().to_owned(),
         logs: shared.state.layout().logs(&shared.run, name),
         timeout: stage.common.timeout,
+        max_log: stage.common.max_log.map(|size| size.as_u64()),
         retries: stage.common.retries,
         slots,
         facts: Mutex::default(),
         log_number: AtomicU32::new(1),
         busy: Mutex::new(0.0),
+        known: Mutex::default(),
     };
     let execution = Execution { shared, stage, work: &work, runner: &runner, earlier };
     // A panic that nobody catches here would leave the scheduler waiting for this stage for ever.
@@ -108,6 +110,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
     {
         runner.note(format!("{error:#}"));
     }
+    runner.tell_known();
     execution.report(&end, began, tolerated);
     end
 }

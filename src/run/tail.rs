@@ -72,6 +72,13 @@ fn is_error(line: &str) -> bool {
     begins.iter().any(|begin| line.starts_with(begin)) || within.iter().any(|within| line.contains(within))
 }
 
+/// The first line that has something on it, of a part of a log.
+pub(super) fn plain(bytes: &[u8]) -> String {
+    let text = shown(bytes);
+    let line = text.lines().map(overwritten).find(|line| !line.trim().is_empty());
+    line.unwrap_or_default().trim().to_owned()
+}
+
 /// The last `limit` bytes, and whether that is the whole file.
 fn end(path: &Utf8Path, limit: u64) -> io::Result<(Vec<u8>, bool)> {
     let mut file = File::open(path)?;

@@ -135,7 +135,9 @@ fn git_files(directory: &Path) -> Result<Option<Vec<Listed>>, ListError> {
         Err(error) => return Err(error.into()),
     };
     if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        // Killed, it says nothing.
+        let message = if said.is_empty() { output.status.to_string() } else { said };
         // Also of a `.git` file that points nowhere, as in a submodule that was copied elsewhere.
         if message.contains("not a git repository") || message.contains("must be run in a work tree") {
             return Ok(None);

@@ -24,6 +24,7 @@ mod kills {
     mod disk;
     mod durations;
     mod gather;
+    mod overlay;
     mod records;
     mod signals;
     mod survivors;
@@ -134,10 +135,12 @@ mod review {
 }
 mod rules {
     mod failing;
+    mod floods;
     mod library;
     mod looking;
     mod names;
     mod plan;
+    mod probes;
     mod program;
     mod resume;
     mod selection;
@@ -150,6 +153,7 @@ mod rules {
 mod run {
     mod commands;
     mod earlier;
+    mod log;
     mod sampler;
 }
 mod rust {

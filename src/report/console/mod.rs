@@ -324,6 +324,12 @@ impl Console {
                 self.stage_started(stamped, stage, *expected, *earlier)
             }
             Event::Note { stage, text } if self.verbose() => self.in_stage(stamped, stage, &format!("note: {text}")),
+            // At once, also where the lines of a stage are kept for its end: that may be far away.
+            Event::Warning { stage, text, .. } if self.github() => self.print(&github::warning(stage, text)),
+            Event::Warning { stage, text, .. } if !self.quiet() => {
+                let marked = paint.warn(&format!("! {stage}: {text}"));
+                self.timed(stamped, &if terminal { marked } else { format!("{stage}: warning: {text}") })
+            }
             Event::StepStarted { stage, step, command, .. } => {
                 let pooled = self.run.stage(stage).is_some_and(|stage| stage.open_pool().is_some());
                 if self.verbose() {

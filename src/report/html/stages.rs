@@ -135,6 +135,7 @@ fn stage_of(stage: &Stage, running: bool) -> Markup {
                 p { (super::count(stage.workloads.committed as u64)) " of " (text::plural(stage.workloads.total, "workload")) " count." }
             }
             @if stage.retries > 0 { p { (text::plural(stage.retries, "step")) " had to be tried again." } }
+            @for warning in &stage.warnings { p.warn { (warning.text) } }
             @if !stage.notes.is_empty() { ul { @for note in &stage.notes { li { (note) } } } }
             @if !stage.inner.is_empty() { (inner(stage)) }
             @if !stage.steps.is_empty() { (steps(stage, running)) }

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use jiff::Timestamp;
 
 use super::timeline::{Course, timeline};
-use super::{Failure, Made, Outcome, Output, Report, Stage, Step, StepKind, Timeline, Tool};
+use super::{Failure, Made, Outcome, Output, Report, Stage, Step, StepKind, Timeline, Tool, Warning};
 use crate::event::{self, Event, Fact, StageState, Stamped, ToolVersion};
 use crate::names::StepId;
 use crate::text;
@@ -105,6 +105,11 @@ impl RunModel {
                 }
             }
             Event::Note { stage, text } => self.stage(stage).notes.push(text.clone()),
+            Event::Warning { stage, about, text } => {
+                let warnings = &mut self.stage(stage).warnings;
+                warnings.retain(|known| known.about != *about);
+                warnings.push(Warning { about: about.clone(), text: text.clone() });
+            }
             Event::ProcessStarted { .. } => {}
             Event::StepStarted { stage, step, command, log, .. } => {
                 self.open(stage, step, StepKind::Step, at, command, log.as_str());

@@ -169,6 +169,8 @@ pub struct Stage {
     /// Why it ran.
     pub reasons: Vec<String>,
     pub notes: Vec<String>,
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     pub retries: usize,
     pub workloads: Workloads,
     pub steps: Vec<Step>,
@@ -185,6 +187,14 @@ pub struct Stage {
     /// All that its operations reported, as long as it is not sorted into the fields above.
     #[serde(skip)]
     pub reported: Vec<Fact>,
+}
+
+/// Something that the user should see even if everything went well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Warning {
+    /// What it is about: a stage has one of each.
+    pub about: String,
+    pub text: String,
 }
 
 /// A stage as an earlier run made it.

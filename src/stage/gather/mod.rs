@@ -20,8 +20,8 @@ use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied
 use crate::plan::ops::{
     CheckGathered, CheckInstrumented, CheckSpace, ClearSlot, Collect, Merge, StreamMerge, TakeProfile,
 };
-use crate::plan::{Action, Arg, Command, Companion, Output, Part, Pool, Step, Symbol, Workload as Planned};
-use crate::profile::Format;
+use crate::plan::{Action, Arg, Command, Companion, KnownLine, Output, Part, Pool, Step, Symbol, Workload as Planned};
+use crate::profile::{Format, warnings};
 pub use instrumented::{Instrumented, SLOTS, Slots, branch_records, slot_path_file};
 use instrumented::{Marks, convert, harness_of, record};
 
@@ -249,6 +249,7 @@ impl StageKind for Gather {
                     }
                 }
             }
+            command.known = known_lines(build.format);
             workloads.push(Planned { name, command, may_fail: declared.keep_profiles });
         }
 
@@ -402,6 +403,12 @@ fn command(
     }
     command.timeout = declared.timeout;
     Ok(command)
+}
+
+/// What the profile runtime may say in an instrumented program.
+fn known_lines(format: Format) -> Vec<KnownLine> {
+    let told = warnings::RUNTIME.iter().filter(|_| format == Format::Profdata);
+    told.map(|&(text, remedy)| KnownLine { text, remedy }).collect()
 }
 
 /// `${stage.out}` and nothing behind it.
