@@ -1,10 +1,12 @@
 //! Hands the events of a run to those who watch it: people and CI systems. The journal has them already.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use anyhow::Result;
 
 use super::args::ExecutionArgs;
+use super::exit::Machine;
 use crate::event::Stamped;
 use crate::names::StageName;
 use crate::report::console::LastLine;
@@ -70,8 +72,11 @@ impl Listener for Audience {
         self.console.take_if(|console| console.event(stamped).is_err());
         warn_of(self.summary.as_mut().map_or(Ok(()), |summary| summary.event(stamped)));
         if let Some(Err(error)) = self.json.as_mut().map(|json| json.event(stamped)) {
-            self.failure.get_or_insert(error);
             self.json = None;
+            // A reader who has gone has what it wanted.
+            if !has_gone(&error) {
+                self.failure.get_or_insert(Machine(format!("{error:#}")).into());
+            }
         }
     }
 
@@ -87,6 +92,11 @@ impl Listener for Audience {
         let told = self.json.take().map_or(Ok(()), |mut json| json.finish());
         self.failure.take().map_or(told, Err)
     }
+}
+
+fn has_gone(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.into_iter().any(|kind| kind == io::ErrorKind::BrokenPipe)
 }
 
 fn warn_of(written: Result<()>) {

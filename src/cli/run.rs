@@ -18,6 +18,7 @@ use crate::facts::{Facts, Memory};
 use crate::names::StageName;
 use crate::pipeline::shipped;
 use crate::proc::signals::{self, Signal};
+use crate::proc::start;
 use crate::report::summary::Again;
 use crate::run::control::{Control, GRACE};
 use crate::run::publish::Published;
@@ -119,9 +120,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
 
 fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options> {
     // It supervises commands and runs operations.
-    let path = std::env::current_exe().context("optbuild cannot find its own program file")?;
-    let optbuild = Utf8PathBuf::from_path_buf(path);
-    let optbuild = optbuild.map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
+    let optbuild = own_program()?;
     Ok(Options {
         words: without_secrets(project, &origin.words),
         cwd: origin.cwd.clone(),
@@ -139,12 +138,21 @@ fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options
     })
 }
 
+/// The file of this program.
+fn own_program() -> Result<Utf8PathBuf> {
+    let path = std::env::current_exe().map_err(|error| {
+        let proc = if Utf8Path::new(SUPERVISOR).exists() { "" } else { "; /proc is not mounted, which a run needs" };
+        Machine(format!("optbuild cannot find its own program file: {error}{proc}"))
+    })?;
+    Utf8PathBuf::from_path_buf(path).map_err(|path| Machine(format!("{} is not UTF-8", path.display())).into())
+}
+
 /// From here on signals end or pause the run instead of this process. As long as the run has not begun there is nothing to put
 /// in order: an interrupt exits.
 fn obey_signals(control: &Arc<Control>) -> Result<()> {
     let received = signals::install().context("signals cannot be handled")?;
     let control = Arc::clone(control);
-    std::thread::spawn(move || {
+    start::thread("interrupts", move || {
         for signal in received {
             match signal {
                 Signal::Interrupt(_) if !control.has_begun() => std::process::exit(INTERRUPTED.into()),
@@ -160,7 +168,7 @@ fn obey_signals(control: &Arc<Control>) -> Result<()> {
                 Signal::Continue => control.pause(false),
             }
         }
-    });
+    })?;
     Ok(())
 }
 

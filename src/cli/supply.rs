@@ -5,7 +5,7 @@
 
 use std::fs::File;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 
 use super::exit::Usage;
@@ -45,9 +45,15 @@ pub(super) fn supply(project: &mut Project, path: &Utf8Path, allow_stale: bool, 
 
 /// Reads a bundle.
 fn open(path: &Utf8Path) -> Result<Bundle> {
-    let input = File::open(path).with_context(|| {
-        format!("cannot open {path}, which profiles are to be taken from (`--profiles`, perhaps of the last run)")
-    })?;
+    let refused = |why: &dyn std::fmt::Display| {
+        Usage(format!("profiles cannot be taken from {path}: {why} (`--profiles`, perhaps of the last run)"))
+    };
+    // It is read again when its turn comes, so it is a file; opening a pipe would wait for a writer.
+    let found = std::fs::metadata(path).map_err(|error| refused(&error))?;
+    if !found.is_file() {
+        return Err(refused(&"it is not a file").into());
+    }
+    let input = File::open(path).map_err(|error| refused(&error))?;
     let read = bundle::read(input, &Limits::default(), None);
     read.map_err(|error| Usage(format!("the bundle {path} is not taken: {error}")).into())
 }

@@ -2,7 +2,7 @@
 //!
 //! This run is in no result, because files and caches are cold. Unaware of what follows.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -17,10 +17,12 @@ use super::probe::{Ended, Order, Reading};
 use super::request::{Build, PLACEHOLDER, Request, Workload};
 use super::result::{Identity, Metric, SideKind};
 use crate::fs::disk;
+use crate::run::tail;
 use crate::text;
 
 /// How much of what a program printed is shown.
 const LONGEST_LINE: usize = 200;
+const LONGEST_SAID: usize = 2000;
 const LAST_LINES: usize = 10;
 /// Output is compared line by line. Of a longer line, so many bytes at a time.
 const LONGEST_PART: u64 = 1 << 20;
@@ -108,10 +110,8 @@ fn once(request: &Request, workload: &Workload, build: &Build, dir: &Utf8Path, c
 }
 
 fn last_lines(file: &Utf8Path) -> String {
-    let said = fs::read(file).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    let lines: Vec<&str> = said.lines().collect();
-    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    let lines = tail::last_lines(file, LAST_LINES).unwrap_or_default();
+    let last: Vec<_> = lines.iter().map(|line| text::shorten(line, LONGEST_SAID)).collect();
     if last.is_empty() { String::new() } else { format!(". It said:\n  {}", last.join("\n  ")) }
 }
 

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::processor::Counters;
 use super::request::Invocation;
 use super::result::Metric;
-use crate::proc::{self, tree};
+use crate::proc::{self, start, tree};
 use crate::run::process::{Launch, spawn};
 
 /// How long it is tried to end a tree, whose processes may go on starting others or be stuck in the kernel.
@@ -201,10 +201,7 @@ impl Watch {
         let late = Arc::new(Mutex::new(false));
         let noted = Arc::clone(&late);
         // Beside the thread that waits for the command, so that its end is not noticed later for there being a limit.
-        std::thread::Builder::new()
-            .name("watch".into())
-            .spawn(move || watch(&noted, end))
-            .context("no thread to watch what is measured")?;
+        start::thread("watch", move || watch(&noted, end)).context("nothing watches what is measured")?;
         Ok(Watch { late })
     }
 

@@ -10,6 +10,7 @@ mod error;
 mod graph;
 mod idle;
 pub mod kind;
+mod limit;
 mod load;
 mod merge;
 mod read;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
-pub use arg::{Arg, Late, Part, Symbol};
+pub use arg::{Arg, Filling, Late, Part, Symbol};
 pub use companion::Companion;
 pub use ops::Op;
 
@@ -75,6 +75,9 @@ pub enum Action {
     /// One of optbuild's own operations, run as a child process.
     Op(Op),
 }
+
+/// What runs a script, which is the next word.
+pub const SHELL: [&str; 3] = ["sh", "-eu", "-c"];
 
 /// A command.
 #[derive(Debug, Clone, Default)]

@@ -7,6 +7,7 @@ pub mod lifetime;
 pub mod linux;
 pub mod open_files;
 pub mod signals;
+pub mod start;
 pub mod tree;
 
 pub use linux::{arguments, children, environment, ignored_signals, pids, process, used_by_children};

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use walkdir::WalkDir;
 
@@ -110,23 +111,14 @@ fn in_work_tree(root: &Path) -> bool {
 /// What git says; none when there is no git, or it does not know of a repository here.
 fn git_files(directory: &Path) -> Result<Option<Vec<Listed>>, ListError> {
     // The options: a checkout that belongs to somebody else is fine to list, and no monitor is to be started for it.
-    let git = duct::cmd!(
-        "git",
-        "-c",
-        "safe.directory=*",
-        "-c",
-        "core.fsmonitor=false",
-        "ls-files",
-        "-z",
-        "--stage",
-        "--others",
-        "--exclude-standard"
-    );
+    let mut git = Command::new("git");
+    git.args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false"]);
+    git.args(["ls-files", "-z", "--stage", "--others", "--exclude-standard"]);
     // Set when optbuild is called from a hook; they would be about another repository.
-    let git =
-        ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"].iter().fold(git, |git, name| git.env_remove(name));
-    let result = git.env("LC_ALL", "C").dir(directory).stdin_null().stdout_capture().stderr_capture().unchecked().run();
-    let output = match result {
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        git.env_remove(name);
+    }
+    let output = match git.env("LC_ALL", "C").current_dir(directory).stdin(Stdio::null()).output() {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound && directory.is_dir() => return Ok(None),
         Err(error) => return Err(error.into()),

@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use super::hash::Hasher;
 use super::listing::{self, ListError};
 use crate::plan::Source;
+use crate::proc::start;
 use crate::sync::lock;
 
 /// How often a source is read anew when files vanish or change meanwhile.
@@ -40,6 +41,11 @@ pub enum SourceError {
     Git { name: String, path: Utf8PathBuf, cause: String },
     #[error("`{path}` ({name}) is not a pattern: {cause}")]
     Pattern { name: String, path: Utf8PathBuf, cause: String },
+    #[error(
+        "`{path}` ({name}) lies in {system}, whose files the kernel makes up when they are read: there is nothing that could be compared \
+         with another day; name files of a disk"
+    )]
+    MadeUp { name: String, path: String, system: &'static str },
     #[error(
         "`{file}` vanished or changed while `{path}` ({name}) was hashed, {ATTEMPTS} times in a row; \
          wait until nothing writes there, then run again"
@@ -132,6 +138,7 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
     let exclude = canonical(exclude);
     let metadata = fs::metadata(&root).map_err(|error| refused(&root, error))?;
     if metadata.is_dir() {
+        check_system(source, &root)?;
         let without = without(source)?;
         let names = listing::tree(&root, &exclude, &|name| without.is_match(name)).map_err(|error| match error {
             ListError::Io(error) if is_missing(&error) => Trouble::Unstable(root.clone()),
@@ -144,6 +151,10 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
         })?;
         return combine("tree", hasher, source, &root, &names);
     }
+    // As in a tree: a pipe would be waited for, and a device has no end.
+    if !metadata.is_file() {
+        return Ok(SourceHash::of_nothing("no file"));
+    }
     let hash = hasher.file_with(&root, &metadata).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::Interrupted => Trouble::Unstable(root.clone()),
         _ => refused(&root, error),
@@ -151,6 +162,31 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
     let mut all = start("file");
     all.update(if is_executable(&metadata) { b"x" } else { b"f" }).update(hash.as_bytes());
     Ok(SourceHash { hash: finish(&all), files: 1 })
+}
+
+/// A tree of files that are made up as they are read has no end, or is another one each time.
+fn check_system(source: &Source, root: &Path) -> Result<(), Trouble> {
+    const MADE_UP: [(u64, &str); 7] = [
+        (0x9fa0, "/proc"),
+        (0x6265_6572, "sysfs"),
+        (0x6367_7270, "cgroup2"),
+        (0x6462_6720, "debugfs"),
+        (0x7472_6163, "tracefs"),
+        (0x7363_6673, "securityfs"),
+        (0x1cd1, "devpts"),
+    ];
+    let found = rustix::fs::statfs(root).map_err(|error| {
+        let path = root.to_string_lossy().into_owned();
+        Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause: error.into() })
+    })?;
+    match MADE_UP.iter().find(|(magic, _)| *magic == found.f_type as u64) {
+        None => Ok(()),
+        Some((_, system)) => Err(Trouble::Final(SourceError::MadeUp {
+            name: source.name.clone(),
+            path: source.path.to_string(),
+            system,
+        })),
+    }
 }
 
 /// What of a tree is not part of it.
@@ -179,6 +215,7 @@ fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<Sou
     let exclude: Vec<&PathBuf> = exclude.iter().collect();
     let mut names = Vec::new();
     if prefix.is_dir() {
+        check_system(source, prefix.as_std_path())?;
         for entry in listing::files(prefix.as_std_path(), &exclude, &|_| false, depth) {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -233,6 +270,11 @@ fn combine(
     root: &Path,
     names: &[PathBuf],
 ) -> Result<SourceHash, Trouble> {
+    let read = |cause: io::Error| {
+        let path = source.path.to_string();
+        Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
+    };
+    start::workers().map_err(|error| read(error.into()))?;
     let leaves: Vec<io::Result<Leaf>> = names.par_iter().map(|name| leaf(hasher, &root.join(name))).collect();
     let mut all = start(what);
     let mut files = 0;

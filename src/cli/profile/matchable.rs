@@ -4,6 +4,8 @@
 //! hashes of functions and blocks as well, by which `llvm-bolt -infer-stale-profile` finds them again in other code; with the text
 //! that option does nothing. Only llvm-bolt can write it, and it needs the binary that the profile is of.
 
+use std::process::{Command, Stdio};
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -29,8 +31,7 @@ pub(super) fn make(
     };
     // The name is written into the file; the directory, which is another one on each machine, is not.
     let args = [name, "-data", profile.as_str(), "-w", output.as_str(), "-o", "/dev/null"];
-    let run = duct::cmd(tool.as_str(), args).dir(dir).stdin_null().stdout_null().stderr_capture().unchecked().run();
-    match run {
+    match Command::new(&tool).args(args).current_dir(dir).stdin(Stdio::null()).output() {
         Ok(ended) if ended.status.success() && output.exists() => Ok(Some(output.to_owned())),
         Ok(ended) => {
             let said = String::from_utf8_lossy(&ended.stderr).into_owned();

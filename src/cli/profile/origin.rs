@@ -1,6 +1,7 @@
 //! Where a profile comes from: the sources, the tools and the files that were instrumented, as far as records and the machine say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -68,10 +69,12 @@ fn revision(path: &Utf8Path) -> Option<String> {
 /// What git prints in a directory; none if it fails.
 fn git(dir: &Utf8Path, words: &[&str]) -> Option<String> {
     // A checkout may belong to somebody else; the variables are set when optbuild is called from a hook.
-    let git = duct::cmd("git", ["-c", "safe.directory=*"].iter().chain(words));
-    let git =
-        git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE").env_remove("GIT_PREFIX");
-    let ended = git.dir(dir).stdin_null().stdout_capture().stderr_null().unchecked().run().ok()?;
+    let mut git = Command::new("git");
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        git.env_remove(name);
+    }
+    git.args(["-c", "safe.directory=*"]).args(words).current_dir(dir).stdin(Stdio::null());
+    let ended = git.output().ok()?;
     if ended.status.success() { String::from_utf8(ended.stdout).ok() } else { None }
 }
 

@@ -4,7 +4,7 @@ use super::{Environment, quoted};
 use crate::pipeline::Pipeline;
 
 /// Functions that only some scripts need: a name that calls of it contain, and the text.
-const OPTIONAL: [(&str, &str); 6] = [
+const OPTIONAL: [(&str, &str); 9] = [
     (
         "capture ",
         r#"# Copies a result out of a build directory; a link to a file is followed.
@@ -55,6 +55,24 @@ only() {
 content_hash() {
   (cd "$(dirname "$1")" && find "$(basename "$1")" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-20)
 }
+"#,
+    ),
+    (
+        "(in_word ",
+        r#"# A value in a script for sh: as a word.
+in_word() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
+"#,
+    ),
+    (
+        "(in_single ",
+        r#"# Between single quotes.
+in_single() { printf '%s' "${1//\'/\'\\\'\'}"; }
+"#,
+    ),
+    (
+        "(in_double ",
+        r#"# Between double quotes.
+in_double() { printf '%s' "$1" | sed -e 's/[\\"$`]/\\&/g'; }
 "#,
     ),
     (
