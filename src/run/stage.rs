@@ -263,6 +263,8 @@ impl Execution<'_> {
         let record = self.record(began, RecordOutcome::Done, outputs, facts);
         state.put_record(&record, &manifests)?;
         if let Some(workspace) = &self.stage.common.workspace {
+            // The stages behind this one go on from what is in it.
+            disk::sync_tree(&state.layout().workspace(workspace), state.layout().root())?;
             workspace::mark_clean(state.layout(), workspace, name, &id)?;
         }
         Ok(record)
