@@ -13,7 +13,7 @@ use crate::support::{OPTBUILD, Test, stage};
 fn bounded(command: &mut Command, bytes: u64) -> &mut Command {
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
     // SAFETY: one system call, which is async-signal-safe.
-    unsafe { command.pre_exec(move || Ok(setrlimit(Resource::As, limit.clone())?)) }
+    unsafe { command.pre_exec(move || Ok(setrlimit(Resource::As, limit)?)) }
 }
 
 const MEMORY: u64 = 1 << 30;

@@ -126,7 +126,7 @@ fn a_machine_that_has_no_room_for_a_thread() {
         let room = Rlimit { current: Some(limit), maximum: Some(limit) };
         // SAFETY: one system call, which is async-signal-safe.
         unsafe {
-            command.pre_exec(move || Ok(setrlimit(Resource::Nproc, room.clone())?));
+            command.pre_exec(move || Ok(setrlimit(Resource::Nproc, room)?));
         }
         let ended = output(&mut command);
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();

@@ -7,8 +7,10 @@ use camino::Utf8Path;
 use crate::support::kill::crash::{correct, done};
 use crate::support::kill::{Ended, Project};
 
-/// Ways in which a file is not what it was.
-const DAMAGES: [(&str, fn(&[u8]) -> Option<Vec<u8>>); 4] = [
+/// What becomes of the content of a file; none: the file is gone.
+type Damage = fn(&[u8]) -> Option<Vec<u8>>;
+
+const DAMAGES: [(&str, Damage); 4] = [
     ("gone", |_| None),
     ("half", |bytes| Some(bytes[..bytes.len() / 2].to_vec())),
     ("zeros", |bytes| Some(vec![0; bytes.len()])),
@@ -22,7 +24,7 @@ fn files(project: &Project) -> Vec<String> {
     below.collect()
 }
 
-fn damage(path: &Utf8Path, how: fn(&[u8]) -> Option<Vec<u8>>) {
+fn damage(path: &Utf8Path, how: Damage) {
     let bytes = fs::read(path).unwrap();
     match how(&bytes) {
         Some(bytes) => fs::write(path, bytes).unwrap(),
