@@ -5,7 +5,7 @@
 //! machine (clocks, temperature, other programs) falls on both. Also says what else the machine did meanwhile, from the kernel's own
 //! account of its processors. Unaware of what the numbers mean.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
