@@ -22,20 +22,17 @@
 //! `docs/design.md` has the reasons.
 
 // Where the world can be at fault, an error says so. Tests may abort.
-#![cfg_attr(
-    not(test),
-    warn(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::unreachable,
-        clippy::todo,
-        clippy::unimplemented,
-        // Those macros panic where nothing can be written: `stdio` prints.
-        clippy::print_stdout,
-        clippy::print_stderr,
-        clippy::dbg_macro
-    )
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::todo,
+    clippy::unimplemented,
+    // Those macros panic where nothing can be written: `stdio` prints.
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::dbg_macro
 )]
 
 pub mod cli;

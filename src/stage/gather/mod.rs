@@ -14,8 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rustc_perf::Training;
-use super::workloads::Workloads;
-use super::{Context, Declaration, PlanError, StageKind};
+use super::{Context, Declaration, PlanError, StageKind, Workloads};
 use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied, Text, Words, text, value};
 use crate::plan::ops::{
@@ -109,12 +108,8 @@ pub enum Method {
 /// Workloads, and the build that they run.
 #[derive(Debug)]
 pub struct Gather {
-    instrumented: Text,
-    method: Method,
-    profdata: Option<Text>,
-    disk_budget: Option<ByteSize>,
-    max_damaged: Option<f64>,
-    role: Option<String>,
+    /// Without the workloads.
+    keys: GatherKeys,
     workloads: Vec<Job>,
 }
 
@@ -138,24 +133,19 @@ impl Declaration for GatherKeys {
     const NAME: &'static str = "gather";
     type Parsed = Gather;
 
-    fn parse(self, keys: &mut Keys) -> Option<Gather> {
-        // Items are counted below, and some may be gone.
-        if !keys.is_complete() {
-            return None;
-        }
-        keys.check_names("workloads", "workload", self.workloads.iter().map(|workload| workload.name.as_str()));
+    fn parse(mut self, keys: &mut Keys) -> Option<Gather> {
+        keys.check_names("workloads", "workload", self.workloads.iter().map(|workload| workload.name.as_str()))?;
         if let Some(role) = self.role.as_ref().filter(|role| !text::is_name(role)) {
             let message = format!("`{role}` cannot be a role: letters, digits, `-` and `_`, a letter or digit first");
             keys.wrong("role", message, "it stands in file names");
         }
         let mut workloads = Vec::new();
-        for (index, workload) in self.workloads.into_iter().enumerate() {
+        for (index, workload) in std::mem::take(&mut self.workloads).into_iter().enumerate() {
             let (name, timeout, keep_profiles) = (workload.name.clone(), workload.timeout, workload.keep_profiles);
             let work = workload.work(index, keys);
             workloads.extend(work.map(|work| Job { name, work, timeout, keep_profiles }));
         }
-        let GatherKeys { instrumented, method, profdata, disk_budget, max_damaged, role, .. } = self;
-        Some(Gather { instrumented, method, profdata, disk_budget, max_damaged, role, workloads })
+        Some(Gather { keys: self, workloads })
     }
 }
 
@@ -200,8 +190,8 @@ impl Workload {
 
 impl StageKind for Gather {
     fn answers(&self) -> Answers {
-        let sampled = self.method == Method::Sampling;
-        let gathers = Gathers { role: self.role.clone(), instrumented: self.instrumented.clone(), sampled };
+        let sampled = self.keys.method == Method::Sampling;
+        let gathers = Gathers { role: self.keys.role.clone(), instrumented: self.keys.instrumented.clone(), sampled };
         let needs = sampled.then_some(Need::BranchRecords).into_iter().collect();
         Answers { outputs: vec!["profile".into()], gathers: Some(gathers), needs, ..Answers::default() }
     }
@@ -217,8 +207,8 @@ impl StageKind for Gather {
         let format = build.format;
         let tool = build.merge_tool(self, cx)?;
 
-        let budget = self.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
-        if self.method == Method::Instrumentation {
+        let budget = self.keys.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
+        if self.keys.method == Method::Instrumentation {
             let (dir, bytes, key) = (Symbol::Attempt.into(), budget.to_string().into(), Some("disk-budget".into()));
             cx.step(Step::op("check-space", CheckSpace { dir, bytes, key }));
             cx.step(Step::op("check-instrumented", CheckInstrumented { format, path: build.path.clone() }));
@@ -246,7 +236,7 @@ impl StageKind for Gather {
         }
         let mut workloads = Vec::new();
         for (declared, name, mut command) in commands {
-            match (&build.slots, self.method) {
+            match (&build.slots, self.keys.method) {
                 (_, Method::Sampling) => record(&mut command, cx),
                 (Some(slots), _) => slots.rewrite(&mut command),
                 (None, _) => {
@@ -263,16 +253,16 @@ impl StageKind for Gather {
 
         let mut merge = Vec::new();
         let raw = Arg::from(Symbol::Attempt).join(RAW);
-        let slots = build.slots.as_ref().filter(|_| self.method == Method::Instrumentation);
+        let slots = build.slots.as_ref().filter(|_| self.keys.method == Method::Instrumentation);
         if let Some(slots) = slots {
             let path_file = slots.path_file();
             prepare.push(Step::op("clear-slot", ClearSlot { path_file: path_file.clone() }));
             merge.push(Step::op("collect", Collect { path_file, to: raw.clone() }));
         }
-        if self.method == Method::Sampling {
+        if self.keys.method == Method::Sampling {
             commit.push(convert(&build.path, cx));
         }
-        let max_damaged = Arg::from(format!("{}%", self.max_damaged.unwrap_or(MAX_DAMAGED)));
+        let max_damaged = Arg::from(format!("{}%", self.keys.max_damaged.unwrap_or(MAX_DAMAGED)));
         let profile = Arg::from(Symbol::Attempt).join(&format!("{PROFILE}.{}", format.merged_extension()));
         let attempt = Merge {
             format,
@@ -288,7 +278,7 @@ impl StageKind for Gather {
             max_damaged: max_damaged.clone(),
         };
         merge.push(Step::op("merge", attempt));
-        let companion = match self.method {
+        let companion = match self.keys.method {
             Method::Instrumentation => {
                 let slots = slots.map(Slots::all);
                 let (tool, committed) = (tool.clone(), Symbol::Committed.into());
@@ -335,7 +325,7 @@ impl StageKind for Gather {
     /// What stands for the instrumented program is [`PLACEHOLDER`], as it may be in the declaration, too.
     fn workloads(&self, cx: &mut Context) -> Result<Option<Workloads>, PlanError> {
         let producer = |word: &Text, cx: &Context| Some(cx.producer(word).ok()??.common.name.clone());
-        let trained = cx.producer(&self.instrumented)?.map(|stage| stage.common.name.clone());
+        let trained = cx.producer(&self.keys.instrumented)?.map(|stage| stage.common.name.clone());
         let mut all = Workloads::default();
         for job in &self.workloads {
             let key = format!("workloads.{}", job.name);
@@ -349,7 +339,7 @@ impl StageKind for Gather {
                 let Some(program) = program.filter(|_| !line.shell) else {
                     let message = format!(
                         "it runs neither `{PLACEHOLDER}` nor `{}`, so no other build can take its place",
-                        self.instrumented
+                        self.keys.instrumented
                     );
                     return Err(cx.invalid(&key, message));
                 };
@@ -390,11 +380,11 @@ fn command(
         return Ok(command);
     }
     let mut command = cx.command_line(line)?;
-    let program = cx.arg(&kind.instrumented)?;
+    let program = cx.arg(&kind.keys.instrumented)?;
     for arg in command.argv.iter_mut().chain(command.env.values_mut()) {
         let (replaced, found) = std::mem::take(arg).replaced(PLACEHOLDER, &program);
-        if found && names_a_directory(&kind.instrumented) {
-            let message = format!("`{PLACEHOLDER}` is one program, and `{}` a directory", kind.instrumented);
+        if found && names_a_directory(&kind.keys.instrumented) {
+            let message = format!("`{PLACEHOLDER}` is one program, and `{}` a directory", kind.keys.instrumented);
             return Err(cx.invalid(&key, message));
         }
         *arg = replaced;
