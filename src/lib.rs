@@ -28,7 +28,11 @@
     clippy::panic,
     clippy::unreachable,
     clippy::todo,
-    clippy::unimplemented
+    clippy::unimplemented,
+    // Those macros panic where nothing can be written: `stdio` prints.
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::dbg_macro
 )]
 
 pub mod cli;
@@ -46,6 +50,7 @@ pub mod report;
 pub mod run;
 pub mod stage;
 pub mod state;
+pub mod stdio;
 pub mod sync;
 pub mod text;
 pub mod toolchain;

@@ -19,9 +19,11 @@ use crate::compare::result::{Comparison, SideKind};
 use crate::compare::{self, rustc_perf};
 use crate::pipeline::OutputRef;
 use crate::plan::{Arg, Command, Late, Part, Symbol};
+use crate::proc::start;
 use crate::report::comparison::{markdown, table};
 use crate::run::resolve::Resolver;
 use crate::stage;
+use crate::text::script::Unfit;
 
 type Env = BTreeMap<String, String>;
 
@@ -76,7 +78,7 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
         let env = env.iter().chain(&line.env).map(|(name, value)| (name.clone(), value.clone())).collect();
         Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &base, &candidate)
     };
-    let mut workloads: Vec<Workload> = lines.iter().map(on_both).collect();
+    let mut workloads = lines.iter().map(on_both).collect::<Result<Vec<Workload>, Unfit>>()?;
     let options = args.options.clone();
     if let Some(checkout) = options.rustc_perf.as_ref().map(|checkout| cwd.join(checkout)) {
         workloads.extend(rustc_perf::workloads(&options, &checkout, &base, &candidate, &env, &dir, &mut say)?);
@@ -157,13 +159,13 @@ fn check(args: &CompareArgs, lines: &[CommandLine], base: &Build, candidate: &Bu
 /// A process that a signal ends does not remove its temporary directory by itself.
 fn remove_when_interrupted(dir: Utf8PathBuf) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("signals cannot be handled")?;
-    std::thread::spawn(move || {
+    start::thread("signals", move || {
         if signals.forever().next().is_some() {
             // What is measured at this moment is ended once this process is gone, and may go on writing until then.
             let _ = std::fs::remove_dir_all(&dir);
             std::process::exit(INTERRUPTED.into());
         }
-    });
+    })?;
     Ok(())
 }
 

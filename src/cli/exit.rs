@@ -2,6 +2,7 @@
 
 use crate::facts::Unanswered;
 use crate::fs::disk::DiskError;
+use crate::proc::start::NoThread;
 use crate::run::decide::CannotBegin;
 use crate::run::process::StillAlive;
 use crate::state::fingerprint::FingerprintError;
@@ -54,7 +55,12 @@ pub fn code(error: &anyhow::Error) -> u8 {
         {
             return USAGE;
         }
-        if cause.is::<Machine>() || cause.is::<StateError>() || cause.is::<StillAlive>() || cause.is::<DiskError>() {
+        if cause.is::<Machine>()
+            || cause.is::<NoThread>()
+            || cause.is::<StateError>()
+            || cause.is::<StillAlive>()
+            || cause.is::<DiskError>()
+        {
             return MACHINE;
         }
         if cause.is::<Unanswered>() {
@@ -69,8 +75,10 @@ pub fn code(error: &anyhow::Error) -> u8 {
             Some(FingerprintError::Source(source)) => Some(source),
             None => cause.downcast_ref::<SourceError>(),
         };
-        if matches!(source, Some(SourceError::Read { .. })) {
-            return MACHINE;
+        match source {
+            Some(SourceError::Read { .. }) => return MACHINE,
+            Some(SourceError::Pattern { .. } | SourceError::MadeUp { .. }) => return USAGE,
+            _ => {}
         }
     }
     if manifest::is_to_blame(error) { MACHINE } else { FAILED }

@@ -1,6 +1,7 @@
 //! `optbuild run` and `optbuild resume`, and who is told of a run: people and CI systems. The journal has its events already.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::facts::{Facts, Memory};
 use crate::names::StageName;
 use crate::pipeline::shipped;
 use crate::proc::signals::{self, Signal};
+use crate::proc::start;
 use crate::report::console::LastLine;
 use crate::report::github::StepSummary;
 use crate::report::model::past;
@@ -124,9 +126,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
 
 fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options> {
     // It supervises commands and runs operations.
-    let path = std::env::current_exe().context("optbuild cannot find its own program file")?;
-    let optbuild = Utf8PathBuf::from_path_buf(path);
-    let optbuild = optbuild.map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
+    let optbuild = own_program()?;
     Ok(Options {
         words: without_secrets(project, &origin.words),
         cwd: origin.cwd.clone(),
@@ -144,12 +144,21 @@ fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options
     })
 }
 
+/// The file of this program.
+fn own_program() -> Result<Utf8PathBuf> {
+    let path = std::env::current_exe().map_err(|error| {
+        let proc = if Utf8Path::new(SUPERVISOR).exists() { "" } else { "; /proc is not mounted, which a run needs" };
+        Machine(format!("optbuild cannot find its own program file: {error}{proc}"))
+    })?;
+    Utf8PathBuf::from_path_buf(path).map_err(|path| Machine(format!("{} is not UTF-8", path.display())).into())
+}
+
 /// From here on signals end or pause the run instead of this process. As long as the run has not begun there is nothing to put
 /// in order: an interrupt exits.
 fn obey_signals(control: &Arc<Control>) -> Result<()> {
     let received = signals::install().context("signals cannot be handled")?;
     let control = Arc::clone(control);
-    std::thread::spawn(move || {
+    start::thread("interrupts", move || {
         for signal in received {
             match signal {
                 Signal::Interrupt(_) if !control.has_begun() => std::process::exit(INTERRUPTED.into()),
@@ -165,7 +174,7 @@ fn obey_signals(control: &Arc<Control>) -> Result<()> {
                 Signal::Continue => control.pause(false),
             }
         }
-    });
+    })?;
     Ok(())
 }
 
@@ -248,6 +257,11 @@ fn again(args: &RunArgs, project: &Project, origin: &Origin) -> Again {
     Again { resume, run }
 }
 
+fn has_gone(error: &anyhow::Error) -> bool {
+    let mut kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.any(|kind| kind == io::ErrorKind::BrokenPipe)
+}
+
 /// Those whom a run tells of itself. One that fails is not asked again. The first failure counts, unless it is that of the terminal
 /// or of a report: a run does not fail because nobody watches it, or because nobody can read of it afterwards.
 struct Audience {
@@ -302,8 +316,11 @@ impl Listener for Audience {
         self.console.take_if(|console| console.event(stamped).is_err());
         warn_of(self.summary.as_mut().map_or(Ok(()), |summary| summary.event(stamped)));
         if let Some(Err(error)) = self.json.as_mut().map(|json| json.event(stamped)) {
-            self.failure.get_or_insert(error);
             self.json = None;
+            // A reader who has gone has what it wanted.
+            if !has_gone(&error) {
+                self.failure.get_or_insert(Machine(format!("{error:#}")).into());
+            }
         }
     }
 

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::Invocation;
 use super::result::Metric;
-use crate::proc::{self, tree};
+use crate::proc::{self, start, tree};
 use crate::run::process::{Launch, spawn};
 use crate::sync::lock;
 
@@ -183,8 +183,7 @@ fn watch_over(limit: f64) -> Result<Arc<Mutex<bool>>> {
     let late = Arc::new(Mutex::new(false));
     let noted = Arc::clone(&late);
     // Beside the thread that waits for the command, so that its end is not noticed later for there being a limit.
-    let watching = std::thread::Builder::new().name("watch".into()).spawn(move || watch(&noted, end));
-    watching.context("no thread to watch what is measured")?;
+    start::thread("watch", move || watch(&noted, end)).context("nothing watches what is measured")?;
     Ok(late)
 }
 

@@ -169,7 +169,11 @@ pub fn remove_tree(path: &Utf8Path) -> Result<(), DiskError> {
         Err(error) => return Err(error).at("remove", path),
     };
     if !kind.is_dir() {
-        return fs::remove_file(path).at("remove", path);
+        return match fs::remove_file(path) {
+            // Whoever wrote it has put it in place meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.at("remove", path),
+        };
     }
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

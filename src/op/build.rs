@@ -20,6 +20,7 @@ use walkdir::WalkDir;
 use crate::event::Fact;
 use crate::fs::{disk, pattern, tree};
 use crate::plan::ops::given::{CheckLto, CheckSpace, ClearIfChanged, Metrics};
+use crate::stdio;
 use crate::text;
 
 impl ClearIfChanged {
@@ -39,9 +40,9 @@ impl ClearIfChanged {
         if let (Some(before), true) = (&before, !there.is_empty()) {
             let before = String::from_utf8_lossy(before);
             let gone = before.lines().filter(|line| !options.lines().any(|option| option == *line));
-            gone.for_each(|line| eprintln!("was built with {line}"));
+            gone.for_each(|line| stdio::say(&format!("was built with {line}")));
             let new = options.lines().filter(|option| !before.lines().any(|line| line == *option));
-            new.for_each(|line| eprintln!("is built with {line}"));
+            new.for_each(|line| stdio::say(&format!("is built with {line}")));
         }
         // First the note goes: without one, whatever is there is removed.
         disk::remove_durably(&self.stamp)?;

@@ -17,12 +17,12 @@ mod profiles;
 pub mod stream;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use anyhow::{Context, Result};
 
 use crate::event::Fact;
 use crate::plan::ops::{Argument, BadCommandLine, Operation, given};
+use crate::stdio;
 
 pub use profiles::ORIGIN;
 
@@ -71,7 +71,7 @@ pub fn run(words: &[String]) -> Result<()> {
             text.push('\n');
         }
     }
-    std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to standard output")
+    stdio::pass_on(text.as_bytes()).context("cannot write to standard output")
 }
 
 /// Does the operation that the words say, and returns what it counted.

@@ -24,6 +24,7 @@ use crate::profile::header::{Header, HeaderKind};
 use crate::profile::listing::Function;
 use crate::profile::names::{demangle, name_hash};
 use crate::profile::{self, Format, fdata};
+use crate::stdio;
 use crate::toolchain::formats;
 
 impl CheckProfile {
@@ -207,10 +208,10 @@ impl CheckGathered {
             );
         }
         if !wanted.is_empty() {
-            eprintln!(
+            stdio::say(&format!(
                 "{} of the {all} functions of the profile are not in {build}, but in other programs",
                 wanted.len()
-            );
+            ));
         }
         Ok(Some(known))
     }

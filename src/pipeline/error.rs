@@ -298,7 +298,7 @@ pub(super) fn read(path: &Utf8Path, shown: &str) -> Result<String, String> {
     if bytes.len() as u64 > LARGEST {
         return Err(format!("`{shown}` is larger than {} MiB, too large for a pipeline file", LARGEST >> 20));
     }
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(&error.as_bytes()[..at]);
         let line = before.matches('\n').count() + 1;
@@ -307,5 +307,7 @@ pub(super) fn read(path: &Utf8Path, shown: &str) -> Result<String, String> {
         format!(
             "`{shown}` is not UTF-8 text: the byte 0x{byte:02x} at line {line}, column {column} does not belong there"
         )
-    })
+    })?;
+    // An editor of another system ends lines so; a shell would take the `\r` for a part of a word.
+    Ok(text.replace("\r\n", "\n"))
 }

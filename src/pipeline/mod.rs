@@ -7,6 +7,7 @@ mod check;
 mod decode;
 mod error;
 pub mod kind;
+mod limit;
 mod load;
 mod merge;
 mod schema;

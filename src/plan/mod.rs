@@ -13,6 +13,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 use crate::pipeline::OutputRef;
+use crate::text::script::{self, Piece, Unfit};
 
 pub use companion::Companion;
 pub use ops::Op;
@@ -75,6 +76,9 @@ pub enum Action {
     /// One of optbuild's own operations, run as a child process.
     Op(Op),
 }
+
+/// What runs a script, which is the next word.
+pub const SHELL: [&str; 3] = ["sh", "-eu", "-c"];
 
 /// A command.
 #[derive(Debug, Clone, Default)]
@@ -238,6 +242,8 @@ impl Command {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Arg {
     pub parts: Vec<Part>,
+    /// It is a script for `sh`: what is no literal is written so that the shell reads exactly that.
+    pub script: bool,
 }
 
 /// A part of an [`Arg`]; the parts are joined without anything between them.
@@ -264,6 +270,22 @@ pub enum Part {
         name: String,
         value: String,
     },
+}
+
+/// What a part of an [`Arg`] becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filling {
+    Value(String),
+    /// It stands for a value that is not known, or not shown.
+    Mark(String),
+}
+
+impl Filling {
+    fn text(&self) -> &str {
+        match self {
+            Filling::Value(text) | Filling::Mark(text) => text,
+        }
+    }
 }
 
 /// Places that the runner knows.
@@ -318,7 +340,7 @@ impl Symbol {
 impl Arg {
     /// An argument of one part.
     pub fn part(part: Part) -> Arg {
-        Arg { parts: vec![part] }
+        Arg { parts: vec![part], script: false }
     }
 
     /// Appends parts: `Arg::from("-j").with(Symbol::Jobs)`.
@@ -343,7 +365,7 @@ impl Arg {
     /// The same with another argument in place of every occurrence of a text in literals; and whether there was one.
     #[must_use]
     pub fn replaced(self, text: &str, by: &Arg) -> (Arg, bool) {
-        let (mut parts, mut found) = (Vec::new(), false);
+        let (script, mut parts, mut found) = (self.script, Vec::new(), false);
         for part in self.joined().parts {
             let Part::Literal(literal) = &part else {
                 parts.push(part);
@@ -359,7 +381,7 @@ impl Arg {
                 }
             }
         }
-        (Arg { parts }, found)
+        (Arg { parts, script }, found)
     }
 
     /// The same with literals that follow each other made one.
@@ -372,7 +394,7 @@ impl Arg {
                 (_, part) => parts.push(part),
             }
         }
-        Arg { parts }
+        Arg { parts, script: self.script }
     }
 
     /// The text, with places and late values as the function says.
@@ -384,6 +406,31 @@ impl Arg {
                 other => part(other),
             })
             .collect()
+    }
+
+    /// The text as a program gets it, with values as the function says.
+    ///
+    /// # Errors
+    /// That of the function, or a script cannot hold a value.
+    pub fn fill<E: From<Unfit>>(&self, mut value: impl FnMut(&Part) -> Result<Filling, E>) -> Result<String, E> {
+        let mut fillings = Vec::new();
+        for part in &self.parts {
+            fillings.push(match part {
+                Part::Literal(text) => Filling::Mark(text.clone()),
+                other => value(other)?,
+            });
+        }
+        if !self.script {
+            return Ok(fillings.iter().map(Filling::text).collect());
+        }
+        let names: Vec<String> = self.parts.iter().map(Part::to_string).collect();
+        let pieces =
+            self.parts.iter().zip(&fillings).zip(&names).map(|((part, filling), name)| match (part, filling) {
+                (Part::Literal(text), _) => Piece::Text(text),
+                (_, Filling::Value(text)) => Piece::Value { text, name },
+                (_, Filling::Mark(text)) => Piece::Mark(text),
+            });
+        Ok(script::join(&pieces.collect::<Vec<_>>())?)
     }
 
     /// What fingerprints hash: names instead of places. The value of a secret is replaced by its hash.
@@ -416,7 +463,17 @@ impl std::fmt::Display for Part {
 
 impl std::fmt::Display for Arg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.parts.iter().try_for_each(|part| part.fmt(f))
+        let filled = self.fill::<Unfit>(|part| {
+            Ok(match part {
+                Part::Tool { path, .. } | Part::Place { path, .. } => Filling::Value(path.to_string()),
+                other => Filling::Mark(other.to_string()),
+            })
+        });
+        match filled {
+            Ok(text) => f.write_str(&text),
+            // It is refused before it runs.
+            Err(_) => self.parts.iter().try_for_each(|part| part.fmt(f)),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod linux;
 pub mod open_files;
 pub mod probe;
 pub mod signals;
+pub mod start;
 pub mod tree;
 
 pub use linux::{arguments, children, environment, ignored_signals, pids, process, used_by_children};

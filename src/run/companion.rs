@@ -19,6 +19,7 @@ use crate::event::{Event, Fact, Outcome, Usage};
 use crate::names::{StageName, StepId};
 use crate::plan::companion::{Said, Told};
 use crate::plan::{self, Command};
+use crate::proc::start;
 use crate::sync::{lock, wait};
 
 /// A companion that was started.
@@ -74,7 +75,7 @@ impl Companion {
         let heard = Arc::new(Heard::default());
         let listener =
             Listener { heard: Arc::clone(&heard), events: runner.events.clone(), stage: runner.stage.clone() };
-        std::thread::Builder::new().name(name.to_string()).spawn(move || listener.listen(from)).map_err(io)?;
+        start::thread(&name.to_string(), move || listener.listen(from)).map_err(|error| io(error.into()))?;
         Ok(Companion { name: name.clone(), begun, to: Mutex::new(Some(to)), heard })
     }
 

@@ -6,16 +6,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::facts::Facts;
 use crate::pipeline::{Graph, Pipeline};
-use crate::plan::{PlanError, StagePlan};
+use crate::plan::{Filling, Late, Part, PlanError, StagePlan, Symbol};
 use crate::state::hash::Hasher;
 use crate::state::layout::Layout;
 use crate::state::sources::Sources;
 use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
+use crate::text::script::Unfit;
 
 /// Plans one stage past the stages that are not available.
 pub type Planner = fn(&Pipeline, &Facts, &str, &BTreeSet<String>) -> Result<StagePlan, PlanError>;
@@ -64,7 +65,9 @@ impl Project {
     /// # Errors
     /// What the stage declares cannot be done.
     pub fn plan(&self, stage: &str, unavailable: &BTreeSet<String>) -> Result<StagePlan, PlanError> {
-        (self.planner)(&self.pipeline, &self.facts, stage, unavailable)
+        let plan = (self.planner)(&self.pipeline, &self.facts, stage, unavailable)?;
+        check_scripts(&plan, self.layout.root())?;
+        Ok(plan)
     }
 
     /// Stages that are off: they have no outputs whatever runs.
@@ -90,6 +93,30 @@ impl Project {
         ];
         for error in results.into_iter().filter_map(Result::err) {
             tracing::warn!("a cache was not written: {error:#}");
+        }
+    }
+}
+
+/// What a script gets below the state directory, it must be able to hold: better said now than after hours.
+fn check_scripts(plan: &StagePlan, root: &Utf8Path) -> Result<(), PlanError> {
+    let value = |part: &Part| {
+        Ok(match part {
+            Part::Symbol(Symbol::Jobs | Symbol::Slot) | Part::Late(Late::Hash(_)) => Filling::Mark("0".into()),
+            Part::Symbol(_) | Part::Late(Late::Path(_)) => Filling::Value(root.to_string()),
+            Part::Tool { path, .. } | Part::Place { path, .. } => Filling::Value(path.to_string()),
+            Part::Secret { value, .. } | Part::Limit(value) | Part::Literal(value) => Filling::Value(value.clone()),
+        })
+    };
+    let mut unfit = None;
+    plan.each_arg(&mut |arg| {
+        if arg.script {
+            unfit = unfit.take().or_else(|| arg.fill::<Unfit>(value).err());
+        }
+    });
+    match unfit {
+        None => Ok(()),
+        Some(unfit) => {
+            Err(PlanError::Invalid { stage: plan.stage.clone(), key: "run".into(), message: unfit.to_string() })
         }
     }
 }

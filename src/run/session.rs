@@ -37,6 +37,7 @@ use crate::event::{Event, Outcome, Stamped};
 use crate::fs::disk::At as _;
 use crate::names::{RunId, StageName};
 use crate::proc;
+use crate::proc::start::{self, NoThread};
 use crate::state::journal::Journal;
 use crate::state::store::{Lock, LockInfo, State};
 
@@ -175,7 +176,7 @@ impl<'a> Session<'a> {
             took,
         };
         let (end, published, told) = std::thread::scope(|scope| {
-            let listening = scope.spawn(move || listen(&started, &receiver, journal, listener));
+            let listening = start::scoped(scope, "listener", move || listen(&started, &receiver, journal, listener))?;
             control.begin();
             let sampler = Sampler::start(control, events.clone());
             // What was looked at is looked at again when its turn comes: stages that run may have changed it.
@@ -192,8 +193,8 @@ impl<'a> Session<'a> {
             events.send(Event::RunFinished { outcome, duration: self.began.elapsed().as_secs_f64() });
             drop((events, shared));
             let told = listening.join().map_err(|_| anyhow::anyhow!("the listener of the run's events died")).flatten();
-            (end, published, told)
-        });
+            Ok::<_, NoThread>((end, published, told))
+        })?;
         project.save_caches();
         for warning in self.state.take_warnings() {
             tracing::warn!("{warning}");

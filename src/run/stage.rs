@@ -21,6 +21,7 @@ use crate::fs::{disk, pattern};
 use crate::names::{RunId, StageName, StepId};
 use crate::pipeline::{OnFailure, Stage};
 use crate::plan::{Action, Output, Part, Step, Symbol};
+use crate::proc::start::NoThread;
 use crate::state::build_dir::{self, Begin, BuildDir};
 use crate::state::fingerprint::{self, Fingerprint};
 use crate::state::manifest::{Manifest, Times};
@@ -113,6 +114,21 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
     runner.tell_known();
     execution.report(&end, began, tolerated);
     end
+}
+
+/// The end of a stage that the machine has no thread for. Tells the listeners.
+pub fn not_begun(shared: &Shared, stage: &Stage, error: &NoThread) -> StageEnd {
+    let failure = failure(&StepId::default(), error.to_string(), true);
+    shared.events.send(Event::StageFinished {
+        stage: (&stage.common.name).into(),
+        outcome: Outcome::Failed,
+        duration: 0.0,
+        hashing: 0.0,
+        outputs: Vec::new(),
+        tolerated: stage.common.on_failure == OnFailure::Continue,
+        failure: Some(failure.clone()),
+    });
+    StageEnd::Failed(Box::new(failure))
 }
 
 /// One stage under way.
@@ -250,6 +266,8 @@ impl Execution<'_> {
         let record = self.record(began, RecordOutcome::Done, outputs, facts);
         state.put_record(&record, &manifests)?;
         if let Some(workspace) = &self.stage.common.workspace {
+            // The stages behind this one go on from what is in it.
+            disk::sync_tree(&state.layout().workspace(workspace), state.layout().root())?;
             workspace::mark_clean(state.layout(), workspace, name, &id)?;
         }
         Ok(record)

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::{Control, NotStarted, Owner, Watched};
@@ -25,6 +25,8 @@ use crate::text::{self, file_name::file_name};
 
 /// How many lines of a log are shown with a failure.
 const TAIL_LINES: usize = 30;
+/// And how many characters of each.
+const LONGEST_LINE: usize = 2000;
 
 /// With this code an operation says that a disk or a permission is missing, as optbuild does.
 pub(super) const MACHINE: i32 = 3;
@@ -117,7 +119,11 @@ impl Begun {
 
 fn failed(name: &StepId, shown: &str, command: &Command, log: &Utf8Path, what: String, environment: bool) -> StepError {
     let shown_of = |lines: std::io::Result<Vec<String>>| match lines {
-        Ok(lines) => lines.into_iter().map(|line| Resolver::without_secrets(command, line)).collect(),
+        Ok(lines) => {
+            let lines = lines.into_iter().map(|line| Resolver::without_secrets(command, line));
+            // A line may be all of a log. Not before secrets are out of it: the cut could be in one.
+            lines.map(|line| text::shorten(&line, LONGEST_LINE).into_owned()).collect()
+        }
         Err(error) => vec![error.to_string()],
     };
     let tail: Vec<String> = shown_of(tail::last_lines(log, TAIL_LINES));
@@ -319,7 +325,7 @@ impl StepRunner {
     /// Makes the directories that a command needs, and takes away what an earlier attempt left in its output file.
     fn prepare(&self, name: &StepId, command: &Command, launch: &Launch) -> Result<(), StepError> {
         let io = |path: &Utf8Path, error: std::io::Error| self.broken_machine(name, format!("{path}: {error}"));
-        let own = launch.cwd.starts_with(&self.state);
+        let own = self.is_own(&launch.cwd);
         if !own && !launch.cwd.is_dir() {
             let what = format!("the working directory {} does not exist, or is no directory", launch.cwd);
             return Err(self.broken_machine(name, what));
@@ -332,6 +338,14 @@ impl StepRunner {
             std::fs::remove_file(&launch.stdout).map_err(|error| io(&launch.stdout, error))?;
         }
         Ok(())
+    }
+
+    /// Whether a directory lies in the state directory, or would if it were made: a link in it may lead elsewhere.
+    fn is_own(&self, dir: &Utf8Path) -> bool {
+        let there = dir.ancestors().find_map(|dir| dir.canonicalize_utf8().ok());
+        let inside =
+            there.zip(self.state.canonicalize_utf8().ok()).is_some_and(|(there, root)| there.starts_with(root));
+        inside && dir.starts_with(&self.state) && dir.components().all(|part| part != Utf8Component::ParentDir)
     }
 
     pub(super) fn retrying(&self, step: &StepId, attempt: u32, retries: u32) {

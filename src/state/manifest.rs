@@ -16,6 +16,7 @@ use super::hash::Hasher;
 use super::tools::ToolError;
 use crate::fs::disk::{self, At, DiskError};
 use crate::fs::stat::{self, Stat};
+use crate::proc::start;
 
 /// The files of an artifact, sorted by the bytes of their paths. Of an artifact that is a file, a single one whose path is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,6 +255,7 @@ struct Found {
 
 /// What there is, sorted by the bytes of the paths.
 fn list(root: &Utf8Path) -> Result<Vec<Found>, ManifestError> {
+    start::workers().at("read", root)?;
     let metadata = match fs::metadata(root) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ManifestError::Missing(root.to_owned())),

@@ -3,6 +3,7 @@
 //! Pure functions; unaware of terminals and of what the numbers mean.
 
 pub mod file_name;
+pub mod script;
 pub mod share;
 pub mod shell;
 
@@ -172,6 +173,17 @@ pub fn width(text: &str) -> usize {
 /// Cuts a text to at most `width` columns, with `…` where something is missing. Escape sequences stay whole.
 pub fn truncate(text: &str, width: usize) -> Cow<'_, str> {
     if width == 0 { Cow::Borrowed("") } else { console::truncate_str(text, width, "…") }
+}
+
+/// A line of about so many characters at most: of a longer one its beginning and its end, and how many are left out.
+pub fn shorten(line: &str, most: usize) -> Cow<'_, str> {
+    let (half, all) = (most / 2, line.chars().count());
+    if all <= most {
+        return Cow::Borrowed(line);
+    }
+    let beginning: String = line.chars().take(half).collect();
+    let end: String = line.chars().skip(all - half).collect();
+    Cow::Owned(format!("{beginning} … {} characters … {end}", all - 2 * half))
 }
 
 /// A text with spaces behind it up to `width` columns.

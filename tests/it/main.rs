@@ -1,5 +1,8 @@
 //! All tests, in one program: it is linked once, and its tests run side by side.
 
+// A test may abort where there is no room for a thread.
+#![allow(clippy::disallowed_methods)]
+
 mod support;
 
 mod compare {
@@ -12,6 +15,12 @@ mod compare {
     mod statistics;
     mod support;
 }
+mod edges {
+    mod exit;
+    mod limit;
+    mod script;
+    mod unheard;
+}
 mod facts;
 mod fs;
 mod fuzz {
@@ -21,10 +30,12 @@ mod fuzz {
 mod house;
 mod kills {
     mod crash;
+    mod damage;
     mod disk;
     mod durations;
     mod gather;
     mod overlay;
+    mod power;
     mod records;
     mod signals;
     mod survivors;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -209,7 +210,7 @@ fn matchable(
     };
     // The name is written into the file; the directory, which is another one on each machine, is not.
     let args = [name, "-data", profile.as_str(), "-w", output.as_str(), "-o", "/dev/null"];
-    let run = duct::cmd(tool.as_str(), args).dir(dir).stdin_null().stdout_null().stderr_capture().unchecked().run();
+    let run = Command::new(&tool).args(args).current_dir(dir).stdin(Stdio::null()).output();
     match run {
         Ok(ended) if ended.status.success() && output.exists() => Ok(Some(output.to_owned())),
         Ok(ended) => {

@@ -73,7 +73,7 @@ fn revision(path: &Utf8Path) -> Option<String> {
 
 /// What git prints in a directory; none if it fails.
 fn git(dir: &Utf8Path, words: &[&str]) -> Option<String> {
-    let ended = listing::git(dir.as_std_path(), words).stderr_null().run().ok()?;
+    let ended = listing::git(dir.as_std_path(), words).output().ok()?;
     if ended.status.success() { String::from_utf8(ended.stdout).ok() } else { None }
 }
 
@@ -290,9 +290,15 @@ pub(in crate::cli) fn supply(project: &mut Project, path: &Utf8Path, allow_stale
 
 /// Reads a bundle.
 fn open(path: &Utf8Path) -> Result<Bundle> {
-    let input = File::open(path).with_context(|| {
-        format!("cannot open {path}, which profiles are to be taken from (`--profiles`, perhaps of the last run)")
-    })?;
+    let refused = |why: &dyn std::fmt::Display| {
+        usage!("profiles cannot be taken from {path}: {why} (`--profiles`, perhaps of the last run)")
+    };
+    // It is read again when its turn comes, so it is a file; opening a pipe would wait for a writer.
+    let found = std::fs::metadata(path).map_err(|error| refused(&error))?;
+    if !found.is_file() {
+        return Err(refused(&"it is not a file"));
+    }
+    let input = File::open(path).map_err(|error| refused(&error))?;
     let read = bundle::read(input, &Limits::default(), None);
     read.map_err(|error| usage!("the bundle {path} is not taken: {error}"))
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{BufReader, Read, Seek, Write};
+use std::io::{BufReader, Read, Seek};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +18,7 @@ use crate::profile::header::{self, Header, HeaderKind};
 use crate::profile::listing::{self, Function, Rest};
 use crate::profile::raw::{Input, Reason};
 use crate::profile::{Format, fdata};
+use crate::stdio;
 use crate::text::share::Share;
 use crate::toolchain::{formats, version};
 
@@ -259,7 +260,7 @@ pub(crate) enum Level {
 /// # Errors
 /// The tool cannot be run, or cannot read the profile.
 pub(crate) fn list(tool: &Utf8Path, profile: &Utf8Path, level: Level, each: impl FnMut(Function)) -> Result<Rest> {
-    let mut complaints = tempfile::tempfile().context("cannot make a temporary file")?;
+    let mut complaints = temporary_file()?;
     let stderr = complaints.try_clone().context("cannot use a temporary file")?;
     let mut command = Command::new(tool);
     command.args(["show", "--all-functions", "--counts", "--binary-ids"]);
@@ -283,6 +284,12 @@ pub(crate) fn list(tool: &Utf8Path, profile: &Utf8Path, level: Level, each: impl
         bail!("{tool} cannot read {profile}: {}", first_line(&text));
     }
     Ok(rest)
+}
+
+/// A file without a name.
+fn temporary_file() -> Result<fs::File> {
+    tempfile::tempfile()
+        .with_context(|| format!("cannot make a temporary file in {} (TMPDIR)", std::env::temp_dir().display()))
 }
 
 /// What the tool says it can read, if it complains about the version of a profile.
@@ -346,7 +353,7 @@ pub(super) fn stderr(output: &Output) -> String {
 /// A tool's own words belong in the step's log.
 pub(super) fn pass_on(complaints: &str) {
     // Where the log cannot be written the runner has noticed already.
-    let _ = std::io::stderr().write_all(complaints.as_bytes());
+    stdio::repeat(complaints);
 }
 
 fn first_line(text: &str) -> &str {

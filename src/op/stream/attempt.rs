@@ -17,6 +17,7 @@ use super::partial::Partial;
 use super::store::SUM;
 use crate::event::Fact;
 use crate::op::bolt::Slot;
+use crate::proc::start;
 use crate::profile::watch::{Event, FileNames, Mode, Stop, TakenFile, Tree, Watch};
 
 /// Merged at once, at most, so that their space is free soon.
@@ -64,11 +65,12 @@ impl Attempt {
         let (to, from) = channel();
         let taking = {
             let (shared, stop) = (Arc::clone(shared), Arc::clone(&stop));
-            std::thread::spawn(move || take(&shared, id, watch, &stop, &to))
+            start::thread("take", move || take(&shared, id, watch, &stop, &to))?
         };
         let merging = {
-            let (shared, stop) = (Arc::clone(shared), Arc::clone(&stop));
-            std::thread::spawn(move || merge(&shared, id, partial, &stop, &from))
+            let (shared, obeyed) = (Arc::clone(shared), Arc::clone(&stop));
+            let thread = start::thread("merge", move || merge(&shared, id, partial, &obeyed, &from));
+            thread.inspect_err(|_| stop.abandon())?
         };
         Ok(Attempt { shared: Arc::clone(shared), id, dir, asides, stop, taking, merging, command })
     }

@@ -21,8 +21,10 @@ use crate::op::merge::choice;
 use crate::plan::companion::{Said, Told};
 use crate::plan::ops::given::StreamMerge;
 use crate::profile::kind::Counted;
+use crate::proc::start;
 use crate::profile::raw::Reason;
 use crate::state::manifest;
+use crate::stdio;
 use attempt::Attempt;
 use budget::{Budget, Room};
 
@@ -65,15 +67,9 @@ impl Runner {
 
     fn failed(&self, id: u64, error: &anyhow::Error) {
         let what = format!("{error:#}");
-        eprintln(&format!("attempt {id} failed: {}", what.lines().next().unwrap_or_default()));
+        stdio::say(&format!("attempt {id} failed: {}", what.lines().next().unwrap_or_default()));
         self.say(&Said::Failed { id, what, machine: manifest::is_to_blame(error) });
     }
-}
-
-/// Standard error is the log.
-fn eprintln(line: &str) {
-    // Where the log cannot be written the runner has noticed already.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 impl StreamMerge {
@@ -109,14 +105,14 @@ impl StreamMerge {
                         continue;
                     };
                     let runner = Arc::clone(&shared.runner);
-                    ending.push(std::thread::spawn(move || match attempt.end(counts) {
+                    ending.push(start::thread("end", move || match attempt.end(counts) {
                         Ok(facts) => runner.say(&Said::Done { id, facts }),
                         Err(error) => runner.failed(id, &error),
-                    }));
+                    })?);
                 }
                 Told::Committed { .. } => {
                     let shared = Arc::clone(&shared);
-                    ending.push(std::thread::spawn(move || shared.absorb()));
+                    ending.push(start::thread("absorb", move || shared.absorb())?);
                 }
                 Told::Finish => {
                     for thread in ending {
@@ -140,7 +136,7 @@ impl Shared {
         let args = &self.args;
         if let Err(error) = store::absorb(&args.committed, args.format, &args.tool, args.disk_budget / 4) {
             // They count as they are, too.
-            eprintln(&format!("sums of workloads stay apart: {error:#}"));
+            stdio::say(&format!("sums of workloads stay apart: {error:#}"));
         }
     }
 }

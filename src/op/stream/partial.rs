@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::Shared;
 use super::store::{self, Counts};
-use super::{Shared, eprintln};
 use crate::event::Fact;
 use crate::op::merge::tools::{self, Job};
 use crate::op::merge::{self, merge_with_tool};
@@ -18,6 +18,7 @@ use crate::profile::header::{Header, HeaderKind};
 use crate::profile::raw::{self, Fate, Reason, Spoiled, Sum};
 use crate::profile::watch::TakenFile;
 use crate::profile::{Format, fdata};
+use crate::stdio;
 
 /// So many files, or so many bytes, are enough to start a tool for.
 const TOOL_FILES: usize = 1000;
@@ -122,7 +123,7 @@ impl Partial {
             match became {
                 Fate::Added => self.done(&file)?,
                 Fate::AddedInPart(spoiled) => {
-                    eprintln(&format!("{}: {spoiled}", file.name));
+                    stdio::say(&format!("{}: {spoiled}", file.name));
                     self.counts.spoiled += 1;
                     if self.spoiled.len() < NAMED {
                         self.spoiled.push(spoiled);
@@ -246,7 +247,7 @@ impl Partial {
 
     fn set_aside(&mut self, file: &TakenFile, reason: &str) -> Result<()> {
         self.counts.damaged += 1;
-        eprintln(&format!("set aside: {}: {reason}", file.name));
+        stdio::say(&format!("set aside: {}: {reason}", file.name));
         if self.shared.room.take(file.bytes) {
             self.kept += file.bytes;
         } else {

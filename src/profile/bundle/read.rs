@@ -135,6 +135,10 @@ fn of_rust(
             }
             Part::Version => version = Some(line(archive, &member)?),
             Part::Commit => commit = Some(line(archive, &member)?),
+            Part::Profile(_) | Part::Other if member.bytes > MAX_OTHER => {
+                let what = format!("`{}`, which is no profile,", member.name);
+                return Err(BundleError::TooLarge { what, bytes: member.bytes, limit: MAX_OTHER });
+            }
             Part::Profile(_) | Part::Other => {}
         }
         next = archive.next()?;
@@ -232,6 +236,9 @@ pub(super) fn recognise(first: &[u8], content: &blake3::Hasher) -> Option<Descri
     let bolt = branches || line.starts_with("no_lbr") || line.starts_with("boltedcollection");
     bolt.then_some(Description { kind: Format::Fdata, version: None, context_sensitive: false, bytes, blake3 })
 }
+
+/// What a file of rust's package may have that is no profile: licences and scripts. In bytes.
+const MAX_OTHER: u64 = 16 << 20;
 
 /// The component, and how the outermost directory begins.
 const COMPONENT: &str = "reproducible-artifacts";

@@ -22,6 +22,7 @@ use super::layout::{Found, Refusal, damaged, padding, u32_at, u64_at, unknown};
 use super::names::Names;
 use super::read::{self, CALLS, RawFile, SiteValue, Template, ValueOrder};
 use super::{Input, LARGEST_COUNT};
+use crate::proc::start;
 use crate::profile::names::demangle;
 
 /// Bytes that are read at once and locked together: they stay in the core's own cache.
@@ -127,7 +128,8 @@ impl Group {
         };
         std::thread::scope(|scope| {
             let work = &work;
-            (1..threads).for_each(|thread| drop(scope.spawn(move || work(thread))));
+            // With fewer threads it takes longer.
+            (1..threads).for_each(|thread| drop(start::scoped(scope, "adder", move || work(thread))));
             work(0);
         });
         let mut all = Vec::with_capacity(files.len());

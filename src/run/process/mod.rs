@@ -24,7 +24,7 @@ pub use self::protocol::{Exit, ExitKind, Launch, StartError};
 use self::protocol::{Order, Report, RunningClock};
 pub use self::survivors::{RUN_VARIABLE, STATE_VARIABLE, StillAlive, end_survivors, mark, marks};
 use crate::event::Usage;
-use crate::proc::{self, Proc, tree};
+use crate::proc::{self, Proc, start, tree};
 use crate::sync::{lock, wait, wait_for};
 
 /// A command that was started. Clones are handles of the same command; when the last one is dropped, the command's tree is
@@ -87,10 +87,7 @@ impl Process {
                     told.finish(exit);
                 };
                 // Without the thread, nobody would hear of the end; dropping `control` ends what was started.
-                std::thread::Builder::new()
-                    .name("supervisor".into())
-                    .spawn(watch)
-                    .map_err(|error| failed(format!("no thread to watch it: {error}")))?;
+                start::thread("supervisor", watch).map_err(|error| failed(error.to_string()))?;
                 Ok(Process { pid, start_time, control: Arc::new(Mutex::new(control)), state })
             }
             Err(error) => {

@@ -242,7 +242,14 @@ fn check(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Result<(), Pl
     let pgo = [("pgo", &kind.pgo), ("cs-pgo", &kind.cs_pgo)].into_iter().find(|(_, pgo)| pgo.is_some());
     if !compilers.is_clang() {
         let key = pgo.map(|(key, _)| key).or((kind.lto == Lto::Thin).then_some("lto"));
-        if let Some(key) = key {
+        if let (Compiler::Unknown, Some(path), true) = (compilers.kind, &compilers.path, key.is_some()) {
+            cx.gap(
+                format!(
+                    "which compiler {path} is cannot be known: `{path} --version` fails, or names neither clang nor gcc"
+                ),
+                "see what it says, and repair it; or name another one: `compiler`, `[tools]`",
+            );
+        } else if let Some(key) = key {
             let message = "works with clang only: gcc's profiles and thin LTO are others; set `compiler = \"clang\"`";
             return Err(cx.invalid(key, message));
         }
