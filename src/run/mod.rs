@@ -6,6 +6,7 @@ pub mod control;
 pub mod decide;
 pub mod earlier;
 pub mod environment;
+pub mod first_error;
 mod pool;
 pub mod process;
 pub mod project;

@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::{Control, NotStarted, Owner, Watched};
+use super::first_error::first_error;
 use super::process::{Exit, ExitKind, Launch};
 use super::resolve::{self, ResolveError, Resolver};
 use super::tail;
@@ -100,7 +101,7 @@ fn failed(name: &StepId, shown: &str, command: &Command, log: &Utf8Path, what: S
     };
     let tail: Vec<String> = shown_of(tail::last_lines(log, TAIL_LINES));
     // Whether the log can be read, the tail says.
-    let error = shown_of(tail::first_error(log, TAIL_LINES).or(Ok(Vec::new())));
+    let error = shown_of(first_error(log, TAIL_LINES).or(Ok(Vec::new())));
     let (command, log) = (shown.to_owned(), Some(log.to_owned()));
     StepError::from(Failure { step: name.clone(), what, command, log, error, tail, environment })
 }
