@@ -31,7 +31,7 @@ use crate::state::layout::Layout;
 use crate::text::shell::quote;
 
 /// This program by a path that stays good when its file is replaced while a run is under way.
-const SUPERVISOR: &str = "/proc/self/exe";
+pub(super) const SUPERVISOR: &str = "/proc/self/exe";
 
 /// `optbuild run`
 pub fn run(args: &RunArgs) -> Result<u8> {
@@ -123,10 +123,6 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
 }
 
 fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options> {
-    // It supervises commands and runs operations.
-    let path = std::env::current_exe().context("optbuild cannot find its own program file")?;
-    let optbuild = Utf8PathBuf::from_path_buf(path);
-    let optbuild = optbuild.map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
     Ok(Options {
         words: without_secrets(project, &origin.words),
         cwd: origin.cwd.clone(),
@@ -139,14 +135,20 @@ fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options
             _ => FailurePolicy::Finish,
         },
         out: args.execution.out.as_ref().map(|out| origin.cwd.join(out)),
-        optbuild,
+        optbuild: own_program()?,
         supervisor: SUPERVISOR.into(),
     })
 }
 
+/// This program: it supervises commands and runs operations.
+pub(super) fn own_program() -> Result<Utf8PathBuf> {
+    let path = std::env::current_exe().context("optbuild cannot find its own program file")?;
+    Utf8PathBuf::from_path_buf(path).map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))
+}
+
 /// From here on signals end or pause the run instead of this process. As long as the run has not begun there is nothing to put
 /// in order: an interrupt exits.
-fn obey_signals(control: &Arc<Control>) -> Result<()> {
+pub(super) fn obey_signals(control: &Arc<Control>) -> Result<()> {
     let received = signals::install().context("signals cannot be handled")?;
     let control = Arc::clone(control);
     std::thread::spawn(move || {

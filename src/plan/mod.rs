@@ -88,6 +88,18 @@ pub struct Command {
     pub stdout: Option<Arg>,
     /// How long it may run; the stage's otherwise.
     pub timeout: Option<Duration>,
+    /// What is said when it fails, besides its output. In no fingerprint.
+    pub advice: Option<Advice>,
+}
+
+/// What helps when a command has failed.
+#[derive(Debug, Clone)]
+pub enum Advice {
+    /// A sentence.
+    Sentence(String),
+    /// What this operation writes to its standard error: a sentence, or nothing. It looks at the log of the command, and where it has
+    /// something to say it speaks for the last lines of that.
+    From(Op),
 }
 
 /// Workloads with a commit rule: each attempt of a workload runs in a directory of its own ([`Symbol::Attempt`]); after the

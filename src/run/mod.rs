@@ -1,6 +1,7 @@
 //! Executes plans: which stages, in which order, with which processes. Knows steps, not kinds; PGO and BOLT mean nothing here.
 //! All that leaves it are events.
 
+mod advice;
 mod companion;
 pub mod control;
 pub mod decide;
@@ -19,3 +20,4 @@ pub mod session;
 pub mod stage;
 pub mod step;
 pub mod tail;
+pub mod trial;

@@ -83,7 +83,7 @@ pub(super) struct Begun {
     /// Ready to paste.
     shown: String,
     command: Command,
-    log: Utf8PathBuf,
+    pub log: Utf8PathBuf,
     launch: Launch,
 }
 

@@ -2,6 +2,11 @@
 
 mod support;
 
+mod bisect {
+    mod command;
+    mod names;
+    mod search;
+}
 mod compare {
     mod command;
     mod counting;
