@@ -17,6 +17,7 @@
 //! - [`state`]: all that is on disk between runs
 //! - [`compare`]: two builds measured against each other
 //! - [`report`]: listeners of events, and tables
+//! - [`bisect`]: which functions llvm-bolt breaks
 //! - [`cli`]: the subcommands
 //!
 //! `docs/design.md` has the reasons.
@@ -35,6 +36,7 @@
     clippy::dbg_macro
 )]
 
+pub mod bisect;
 pub mod cli;
 pub mod compare;
 pub mod event;

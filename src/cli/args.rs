@@ -56,6 +56,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Merge the profiles of many processes into one
     Merge(MergeArgs),
+    /// Find the functions that llvm-bolt breaks: when a `check` of a bolt stage fails, or llvm-bolt itself
+    Bisect(BisectArgs),
     /// Measure two builds against each other: programs, toolchains, or outputs of stages
     Compare(CompareArgs),
     /// Look at profiles
@@ -443,6 +445,30 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub settings: Settings,
 }
+
+#[derive(Debug, Clone, Args)]
+#[command(allow_missing_positional = true, after_help = BISECT_HELP)]
+pub struct BisectArgs {
+    /// The pipeline [default: that of the last run]
+    #[arg(value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    /// The stage, of kind `bolt`; what it is made from must be up to date
+    #[arg(value_name = "STAGE", required = true)]
+    pub stage: String,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Use outputs of the stages before it although they are out of date
+    #[arg(long)]
+    pub accept_stale: bool,
+}
+
+const BISECT_HELP: &str = "\
+It runs the stage with some functions left out, again and again, and prints the line for the pipeline that leaves out those that are to
+blame. Of 1,000 functions, one is found with about 17 tries. The tries are kept: a search that was stopped goes on where it was.
+
+Examples:
+  optbuild bisect final                  the stage `final` of the last run
+  optbuild bisect pipeline.toml final";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:

@@ -5,6 +5,7 @@ use crate::fs::disk::DiskError;
 use crate::proc::start::NoThread;
 use crate::run::decide::CannotBegin;
 use crate::run::process::StillAlive;
+use crate::run::trial::NotTried;
 use crate::state::fingerprint::FingerprintError;
 use crate::state::manifest;
 use crate::state::sources::SourceError;
@@ -54,6 +55,9 @@ pub fn code(error: &anyhow::Error) -> u8 {
             || cause.is::<crate::run::publish::InTheWay>()
         {
             return USAGE;
+        }
+        if let Some(not_tried) = cause.downcast_ref::<NotTried>() {
+            return if matches!(not_tried, NotTried::Interrupted) { INTERRUPTED } else { MACHINE };
         }
         if cause.is::<Machine>()
             || cause.is::<NoThread>()

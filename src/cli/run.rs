@@ -33,7 +33,7 @@ use crate::state::layout::Layout;
 use crate::text::shell::quote;
 
 /// This program by a path that stays good when its file is replaced while a run is under way.
-const SUPERVISOR: &str = "/proc/self/exe";
+pub(super) const SUPERVISOR: &str = "/proc/self/exe";
 
 /// `optbuild run`
 pub fn run(args: &RunArgs) -> Result<u8> {
@@ -125,8 +125,6 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
 }
 
 fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options> {
-    // It supervises commands and runs operations.
-    let optbuild = own_program()?;
     Ok(Options {
         words: without_secrets(project, &origin.words),
         cwd: origin.cwd.clone(),
@@ -139,13 +137,13 @@ fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options
             _ => FailurePolicy::Finish,
         },
         out: args.execution.out.as_ref().map(|out| origin.cwd.join(out)),
-        optbuild,
+        optbuild: own_program()?,
         supervisor: SUPERVISOR.into(),
     })
 }
 
-/// The file of this program.
-fn own_program() -> Result<Utf8PathBuf> {
+/// The file of this program: it supervises commands and runs operations.
+pub(super) fn own_program() -> Result<Utf8PathBuf> {
     let path = std::env::current_exe().map_err(|error| {
         let proc = if Utf8Path::new(SUPERVISOR).exists() { "" } else { "; /proc is not mounted, which a run needs" };
         Machine(format!("optbuild cannot find its own program file: {error}{proc}"))
@@ -155,7 +153,7 @@ fn own_program() -> Result<Utf8PathBuf> {
 
 /// From here on signals end or pause the run instead of this process. As long as the run has not begun there is nothing to put
 /// in order: an interrupt exits.
-fn obey_signals(control: &Arc<Control>) -> Result<()> {
+pub(super) fn obey_signals(control: &Arc<Control>) -> Result<()> {
     let received = signals::install().context("signals cannot be handled")?;
     let control = Arc::clone(control);
     start::thread("interrupts", move || {

@@ -5,6 +5,7 @@
 //! `plan::ops`. Unaware of stages and records.
 
 pub mod bolt;
+mod bolt_advice;
 pub mod bolt_statistics;
 mod build;
 mod compare;
@@ -51,7 +52,7 @@ macro_rules! entries {
 /// All operations.
 pub const ALL: &[Entry] = entries![
     Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckProfileUse CheckInstrumented
-    CheckBoltInput CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics StripLike ClearSlot Collect
+    CheckBoltInput CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot Collect
     Capture Shadow CopyWorkspace Same PutInPlace Restore
     ClearIfChanged Metrics CheckSpace CheckLto
     Compare

@@ -94,6 +94,8 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// What is counted in its log, and told once.
     pub known: Vec<KnownLine>,
+    /// What is said when it fails, besides its output. In no fingerprint.
+    pub advice: Option<Advice>,
 }
 
 /// Something that a program may write to its log by the thousand, and that nobody would see there.
@@ -103,6 +105,16 @@ pub struct KnownLine {
     pub text: &'static str,
     /// What it means, and what to do about it.
     pub remedy: &'static str,
+}
+
+/// What helps when a command has failed.
+#[derive(Debug, Clone)]
+pub enum Advice {
+    /// A sentence.
+    Sentence(String),
+    /// What this operation writes to its standard error: a sentence, or nothing. It looks at the log of the command, and where it has
+    /// something to say it speaks for the last lines of that.
+    From(Op),
 }
 
 /// Workloads with a commit rule: each attempt of a workload runs in a directory of its own ([`Symbol::Attempt`]); after the

@@ -1,11 +1,13 @@
 //! Executes plans: which stages, in which order, with which processes. Knows steps, not kinds; PGO and BOLT mean nothing here.
 //! All that leaves it are events.
 
+mod advice;
 mod companion;
 pub mod control;
 pub mod decide;
 pub mod earlier;
 pub mod environment;
+pub mod first_error;
 pub mod log;
 mod pool;
 pub mod process;
@@ -20,3 +22,4 @@ pub mod session;
 pub mod stage;
 pub mod step;
 pub mod tail;
+pub mod trial;

@@ -189,6 +189,7 @@ impl Execution<'_> {
                     attempt += 1;
                     runner.retrying(&id, attempt, retries);
                 }
+                Err(StepError::Failed(failure)) => break Err(runner.advised(&id, step, *failure, resolver)),
                 other => break other,
             }
         };

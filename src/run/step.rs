@@ -12,6 +12,7 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::{Control, NotStarted, Owner, Watched};
+use super::first_error::first_error;
 use super::log::{LogWatch, Sizes};
 use super::process::{Exit, ExitKind, Launch};
 use super::resolve::{self, ResolveError, Resolver};
@@ -106,7 +107,7 @@ pub(super) struct Begun {
     /// Ready to paste.
     shown: String,
     command: Command,
-    log: Utf8PathBuf,
+    pub log: Utf8PathBuf,
     launch: Launch,
 }
 
@@ -128,7 +129,7 @@ fn failed(name: &StepId, shown: &str, command: &Command, log: &Utf8Path, what: S
     };
     let tail: Vec<String> = shown_of(tail::last_lines(log, TAIL_LINES));
     // Whether the log can be read, the tail says.
-    let error = shown_of(tail::first_error(log, TAIL_LINES).or(Ok(Vec::new())));
+    let error = shown_of(first_error(log, TAIL_LINES).or(Ok(Vec::new())));
     let (command, log) = (shown.to_owned(), Some(log.to_owned()));
     StepError::from(Failure { step: name.clone(), what, command, log, error, tail, environment })
 }

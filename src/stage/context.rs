@@ -10,7 +10,7 @@ use super::PlanError;
 use crate::facts::Facts;
 use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue, leading_output};
 use crate::plan::ops::{CheckProfile, CheckProfileUse};
-use crate::plan::{Arg, Command, Gap, Late, Part, SHELL, Source, StagePlan, Step, Symbol, ToolUse};
+use crate::plan::{Advice, Arg, Command, Gap, Late, Part, SHELL, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::text::share::Share;
 use crate::toolchain::{self, Tool, packages};
 
@@ -85,10 +85,11 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Plans the `check` commands.
-    pub(super) fn checks(&mut self) -> Result<(), PlanError> {
+    /// Plans the `check` commands, with what is said when one fails.
+    pub(super) fn checks(&mut self, advice: Option<String>) -> Result<(), PlanError> {
+        let advice = advice.map(Advice::Sentence);
         for (index, line) in self.stage.common.check.iter().enumerate() {
-            let command = self.command_line(line)?;
+            let command = Command { advice: advice.clone(), ..self.command_line(line)? };
             self.plan.checks.push(Step::command(format!("check-{}", index + 1), command));
         }
         Ok(())

@@ -91,6 +91,11 @@ pub trait StageKind: Any + Debug + Send + Sync {
         None
     }
 
+    /// What is said when a `check` of the stage fails.
+    fn check_advice(&self, _stage: &Stage) -> Option<String> {
+        None
+    }
+
     /// Completes what a gather stage knows of the build that `stage`, of this kind, makes.
     ///
     /// # Errors
@@ -241,7 +246,7 @@ pub fn plan(
     };
     cx.common()?;
     kind.plan(&mut cx)?;
-    cx.checks()?;
+    cx.checks(kind.check_advice(stage))?;
     Ok(cx.plan)
 }
 

@@ -16,6 +16,7 @@
 //!   stages/STAGE/build.json      which configuration it was begun with
 //!   stages/STAGE/scratch         emptied when the stage begins
 //!   stages/STAGE/attempts/…      attempts of workloads under way
+//!   stages/STAGE/bisect/F/…      tries of `optbuild bisect`, by the stage's fingerprint
 //!   stages/STAGE/committed/…     workloads that count; .sum-N of them is one sum of many
 //!   outputs/STAGE/FINGERPRINT    ${self.out}
 //!   workspaces/NAME, NAME.json   shared build directories, and which stage left them last
@@ -83,6 +84,7 @@ places! {
     scratch(stage) format!("stages/{stage}/scratch");
     attempts(stage) format!("stages/{stage}/attempts");
     committed(stage) format!("stages/{stage}/committed");
+    bisect(stage) format!("stages/{stage}/bisect");
     outputs() "outputs";
     /// `${self.out}` of a stage with this fingerprint.
     out(stage, fingerprint) format!("outputs/{stage}/{}", &fingerprint[..fingerprint.len().min(FINGERPRINT_DIGITS)]);

@@ -2,6 +2,7 @@
 //!
 //! Pure functions; unaware of terminals and of what the numbers mean.
 
+pub mod bolt_names;
 pub mod file_name;
 pub mod script;
 pub mod share;

@@ -5,6 +5,11 @@
 
 mod support;
 
+mod bisect {
+    mod command;
+    mod names;
+    mod search;
+}
 mod compare {
     mod command;
     mod counting;

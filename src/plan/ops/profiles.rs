@@ -182,6 +182,21 @@ operations! {
         step: One<String> = "--step",
     }
 
+    // A script has no use for it either.
+    /// Says what helps when llvm-bolt has failed: which functions it gives up on, and how they are left out.
+    "bolt-advice" BoltAdvice, in a script nothing {
+        /// The directory of the stage's logs.
+        logs: One<Utf8PathBuf> = "--logs",
+        /// The step that was llvm-bolt.
+        step: One<String> = "--step",
+        /// The stage.
+        stage: Known<String> = "--stage",
+        /// The key of the stage that has llvm-bolt's options.
+        key: Known<String> = "--key",
+        /// What llvm-bolt was to rewrite.
+        file: One<Utf8PathBuf> = "FILE",
+    }
+
     /// Takes symbols and debug information out of programs, as far as other builds of them have none.
     "strip-like" StripLike, in a script optbuild {
         /// A program, or a directory in which the programs have the same places. Those that are not there stay as they are.

@@ -527,7 +527,7 @@ fn block(failure: &Failure, paint: Paint) -> String {
     if !tail.is_empty() {
         let lines = if tail.len() == 1 { "line".into() } else { format!("{} lines", tail.len()) };
         text.push_str(&format!("  The last {lines} of {of}:\n{}", quoted(tail, paint)));
-    } else if !failure.log.is_empty() {
+    } else if !failure.log.is_empty() && failure.error.is_empty() {
         text.push_str(&format!("  The log is empty: {}\n\n", failure.log));
     }
     text

@@ -63,7 +63,7 @@ macro_rules! round_trips {
 
 round_trips! {
     Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckProfileUse CheckInstrumented
-    CheckBoltInput CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics StripLike ClearSlot Collect
+    CheckBoltInput CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot Collect
     Capture Shadow CopyWorkspace Same PutInPlace Restore
     ClearIfChanged Metrics CheckSpace CheckLto
     Compare
