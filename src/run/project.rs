@@ -64,7 +64,9 @@ impl Project {
     /// # Errors
     /// What the stage declares cannot be done.
     pub fn plan(&self, stage: &str, unavailable: &BTreeSet<String>) -> Result<StagePlan, PlanError> {
-        (self.planner)(&self.pipeline, &self.facts, stage, unavailable)
+        let mut plan = (self.planner)(&self.pipeline, &self.facts, stage, unavailable)?;
+        plan.check_place(self.layout.root());
+        Ok(plan)
     }
 
     /// Stages that are off: they have no outputs whatever runs.
