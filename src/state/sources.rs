@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::hash::Hasher;
 use super::listing::{self, ListError};
+use crate::fs::pattern::Patterns;
 use crate::plan::Source;
 use crate::sync::lock;
 
@@ -128,8 +128,8 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
     let exclude = canonical(exclude);
     let metadata = fs::metadata(&root).map_err(|error| refused(source, &root, error))?;
     if metadata.is_dir() {
-        let without = globs(source, &source.exclude)?;
-        let names = listing::tree(&root, &exclude, &|name| without.is_match(name)).map_err(|error| match error {
+        let without = patterns(source, &source.exclude)?;
+        let names = listing::tree(&root, &exclude, &|name| without.match_path(name)).map_err(|error| match error {
             ListError::Io(error) => refused_or_gone(source, &root, error),
             ListError::Git { message, .. } => Trouble::Final(SourceError::Git {
                 name: source.name.clone(),
@@ -159,22 +159,16 @@ fn refused_or_gone(source: &Source, path: &Path, cause: io::Error) -> Trouble {
     }
 }
 
-fn globs<S: AsRef<str>>(source: &Source, patterns: &[S]) -> Result<GlobSet, Trouble> {
-    let refused = |error: globset::Error| {
-        let cause = error.kind().to_string();
+fn patterns<S: AsRef<str>>(source: &Source, patterns: &[S]) -> Result<Patterns, Trouble> {
+    Patterns::new(patterns).map_err(|cause| {
         Trouble::Final(SourceError::Pattern { name: source.name.clone(), path: source.path.clone(), cause })
-    };
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        set.add(GlobBuilder::new(pattern.as_ref()).literal_separator(true).build().map_err(refused)?);
-    }
-    set.build().map_err(refused)
+    })
 }
 
 /// Files that match a pattern. Directories do not; `dir/**` has the files of one.
 fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, Trouble> {
     let (prefix, pattern) = split_glob(&source.path);
-    let matcher = globs(source, &[pattern.as_str()])?;
+    let matcher = patterns(source, &[pattern.as_str()])?;
     let depth = (!pattern.as_str().contains("**")).then(|| pattern.components().count());
     let exclude = canonical(exclude);
     let exclude: Vec<&PathBuf> = exclude.iter().collect();
@@ -186,7 +180,7 @@ fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<Sou
                 refused_or_gone(source, &path, error.into())
             })?;
             match entry.path().strip_prefix(&prefix) {
-                Ok(name) if matcher.is_match(name) => names.push(name.to_owned()),
+                Ok(name) if matcher.match_path(name) => names.push(name.to_owned()),
                 _ => {}
             }
         }
