@@ -6,6 +6,7 @@
 pub mod companion;
 pub mod ops;
 pub mod shell;
+pub mod unfit;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::text::script::{self, Piece, Unfit};
 
 pub use companion::Companion;
 pub use ops::Op;
+pub use unfit::Unfit;
 
 /// Why a stage cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +54,8 @@ pub struct StagePlan {
     pub passed_env: BTreeMap<String, String>,
     /// What is missing for it to run: an error only in `run`.
     pub gaps: Vec<Gap>,
+    /// Names that the state directory must not have: they become gaps where it has them.
+    pub unfit: Vec<Unfit>,
     /// Decisions that a reader of the plan should know of.
     pub notes: Vec<String>,
     /// How many slots the stage takes when it does not say; none: all.

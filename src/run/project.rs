@@ -65,7 +65,8 @@ impl Project {
     /// # Errors
     /// What the stage declares cannot be done.
     pub fn plan(&self, stage: &str, unavailable: &BTreeSet<String>) -> Result<StagePlan, PlanError> {
-        let plan = (self.planner)(&self.pipeline, &self.facts, stage, unavailable)?;
+        let mut plan = (self.planner)(&self.pipeline, &self.facts, stage, unavailable)?;
+        plan.check_place(self.layout.root());
         check_scripts(&plan, self.layout.root())?;
         Ok(plan)
     }

@@ -81,6 +81,11 @@ pub trait StageKind: Any + Debug + Send + Sync {
         None
     }
 
+    /// Whether it makes a toolchain that is known to be without a tool of rust's sources, such as `src/tools/clippy`.
+    fn lacks(&self, _tool: &str) -> bool {
+        false
+    }
+
     /// What the programs that it builds are written in.
     fn language(&self) -> Option<Language> {
         None

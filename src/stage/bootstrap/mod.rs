@@ -243,6 +243,12 @@ impl StageKind for Bootstrap {
         profiles::count(&used, &xpy, cx)
     }
 
+    fn lacks(&self, tool: &str) -> bool {
+        let all_known = self.args.is_empty() && self.paths.iter().all(|path| path.as_literal().is_some());
+        let name = tool.rsplit('/').next().unwrap_or(tool);
+        all_known && self.command == BootstrapCommand::Build && !self.builds(name)
+    }
+
     fn below_out(&self, output: &str, cx: &mut Context) -> Option<String> {
         outputs::below_out(self, output, cx)
     }

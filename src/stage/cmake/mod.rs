@@ -19,7 +19,7 @@ use super::{
 };
 use crate::pipeline::{Answers, Keys, Need, Profiles, Stage, Text};
 use crate::plan::ops::Capture;
-use crate::plan::{Arg, Command, Gap, Output, Part, Step, Symbol};
+use crate::plan::{Arg, Command, Gap, Output, Part, Step, Symbol, Unfit};
 use crate::toolchain::llvm;
 
 use flags::{Compilers, Flags};
@@ -137,6 +137,10 @@ impl StageKind for Cmake {
         let source = source(self, cx)?;
         let compilers = flags::compilers(self, cx)?;
         let flags = flags::of(self, &compilers, cx)?;
+        cx.plan.unfit.extend(UNFIT);
+        if flags.profile.is_some() {
+            cx.plan.unfit.extend(UNFIT_FOR_PROFILES);
+        }
 
         let mut configure = vec![cmake.clone(), "-S".into(), source, "-B".into(), Symbol::Build.into()];
         let ninja = generator(self, cx, &mut configure)?;
@@ -229,6 +233,20 @@ impl Cmake {
         }
     }
 }
+
+/// Names of build directories that CMake does not build in, whatever is quoted.
+const UNFIT: [Unfit; 4] = [
+    Unfit { text: ";", because: "CMake takes it for the end of an item of a list" },
+    Unfit { text: "\\", because: "CMake takes it for the beginning of an escape sequence" },
+    Unfit { text: "\"", because: "CMake writes it into its files as the end of a string" },
+    Unfit { text: "\n", because: "CMake takes it for the end of a line" },
+];
+
+/// Names that flags with the path of a profile cannot have: CMake puts flags into lines of a shell and of ninja as they are.
+const UNFIT_FOR_PROFILES: [Unfit; 2] = [
+    Unfit { text: "'", because: "a shell takes it for the end of the path of the profile in the compiler's flags" },
+    Unfit { text: "$", because: "ninja and make take it for a variable in the compiler's flags" },
+];
 
 /// Cache variables that keys of the stage set, and the keys.
 const KEYS: [(&str, &str); 8] = [

@@ -20,7 +20,9 @@ use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied
 use crate::plan::ops::{
     CheckGathered, CheckInstrumented, CheckSpace, ClearSlot, Collect, Merge, StreamMerge, TakeProfile,
 };
-use crate::plan::{Action, Arg, Command, Companion, KnownLine, Output, Part, Pool, Step, Symbol, Workload as Planned};
+use crate::plan::{
+    Action, Arg, Command, Companion, KnownLine, Output, Part, Pool, Step, Symbol, Unfit, Workload as Planned,
+};
 use crate::profile::{Format, warnings};
 pub use instrumented::{Instrumented, SLOTS, Slots, branch_records, slot_path_file};
 use instrumented::{Marks, convert, harness_of, record};
@@ -189,6 +191,13 @@ impl Workload {
     }
 }
 
+/// In `LLVM_PROFILE_FILE`, which has the path of the state directory in it, the runtime leaves out what it does not know behind a `%`
+/// (`InstrProfilingFile.c` in compiler-rt), and nothing stands for the sign itself.
+const UNFIT: Unfit = Unfit {
+    text: "%",
+    because: "instrumented programs take it for a placeholder in LLVM_PROFILE_FILE and write elsewhere",
+};
+
 impl StageKind for Gather {
     fn answers(&self) -> Answers {
         let sampled = self.keys.method == Method::Sampling;
@@ -241,6 +250,7 @@ impl StageKind for Gather {
                 (_, Method::Sampling) => record(&mut command, cx),
                 (Some(slots), _) => slots.rewrite(&mut command),
                 (None, _) => {
+                    cx.plan.unfit = vec![UNFIT];
                     let file = Arg::from(Symbol::Attempt).join(RAW).join("%m_%p.profraw");
                     if command.env.insert("LLVM_PROFILE_FILE".into(), file).is_some() {
                         cx.note(
