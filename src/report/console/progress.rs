@@ -28,6 +28,10 @@ impl Console {
                 self.stage_started(stamped, stage, *expected, *earlier)
             }
             Event::Note { stage, text } if self.verbose() => self.in_stage(stamped, stage, &format!("note: {text}")),
+            Event::Fact { stage, fact } if let Some(sentence) = fact.warned().filter(|_| !self.quiet()) => {
+                let workload = fact.step.workload.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+                self.in_stage(stamped, stage, &paint.warn(&format!("warning: {workload}{sentence}")))
+            }
             Event::StepStarted { stage, step, command, .. } => {
                 let pooled = self.run.stage(stage).is_some_and(|stage| stage.open_pool().is_some());
                 if self.verbose() {
