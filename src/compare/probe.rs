@@ -148,6 +148,8 @@ fn measured() -> Result<Reading> {
         stdin: None,
         stdout: order.stdout,
         stderr: order.stderr,
+        grace: Duration::ZERO,
+        census: None,
     };
     let counters = if order.count { Counters::open()? } else { Counters::none() };
     let watch = Watch::start(order.limit)?;

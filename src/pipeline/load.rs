@@ -285,7 +285,7 @@ fn default_name(path: &Utf8Path) -> String {
 }
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 14] = [
+const LEFT_OUT: [&str; 18] = [
     "name",
     "description",
     "when",
@@ -300,6 +300,10 @@ const LEFT_OUT: [&str; 14] = [
     "remove",
     "disk-budget",
     "max-damaged",
+    "min-instrumented",
+    "min-total",
+    "min-functions",
+    "grace",
 ];
 
 /// The keys of a stage whose variables are replaced, except paths and secrets, which stay references.

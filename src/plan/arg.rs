@@ -55,6 +55,10 @@ pub enum Symbol {
     Committed,
     /// The directory of the logs of the stage.
     Logs,
+    /// A file with what operations of the stage have reported so far; for a step that comes after them.
+    Reported,
+    /// The same of the last time when the stage was done, whatever it was made from then; there is none before the first time.
+    ReportedLast,
     /// optbuild itself.
     Optbuild,
 }
@@ -80,6 +84,8 @@ impl Symbol {
             Symbol::Slot => "slot",
             Symbol::Committed => "committed",
             Symbol::Logs => "logs",
+            Symbol::Reported => "reported",
+            Symbol::ReportedLast => "reported-last",
             Symbol::Optbuild => "optbuild",
         }
     }

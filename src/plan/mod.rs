@@ -4,6 +4,7 @@
 //! anything is executed.
 
 mod arg;
+pub mod census;
 pub mod companion;
 pub mod ops;
 pub mod shell;
@@ -201,6 +202,13 @@ impl StagePlan {
 }
 
 impl Step {
+    /// Whether an argument of it names this place.
+    pub fn names(&self, symbol: Symbol) -> bool {
+        let mut found = false;
+        self.each_arg(&mut |arg| found |= arg.parts.contains(&Part::Symbol(symbol)));
+        found
+    }
+
     fn each_arg<'a>(&'a self, visit: &mut dyn FnMut(&'a Arg)) {
         match &self.action {
             Action::Command(command) => command.each_arg(visit),

@@ -10,6 +10,7 @@ mod pool;
 pub mod process;
 pub mod project;
 pub mod publish;
+mod reported;
 pub mod resolve;
 pub mod sampler;
 pub mod scheduler;

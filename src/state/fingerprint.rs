@@ -47,7 +47,7 @@ const PREDECESSOR: &str = "workspace.predecessor";
 const SHOWN: usize = 120;
 
 /// Keys that decide when and how often a stage runs, not what it makes; and those of which the rest of the fingerprint tells.
-const NOT_HASHED: [&str; 17] = [
+const NOT_HASHED: [&str; 21] = [
     "name",
     "kind",
     "description",
@@ -64,6 +64,10 @@ const NOT_HASHED: [&str; 17] = [
     "exclusive",
     "disk-budget",
     "max-damaged",
+    "min-instrumented",
+    "min-total",
+    "min-functions",
+    "grace",
     "role",
 ];
 
