@@ -8,7 +8,9 @@
 //! | `fdata` | BOLT's profiles, which are text |
 //! | `listing`, `warnings` | what llvm-profdata and compilers print |
 //! | `figures`, `names` | counts and functions of any profile |
+//! | `gathered` | how much is in a gathered profile, against another one |
 //! | `elf` | the programs that profiles are of |
+//! | `instrumented` | which functions of a program the compiler has instrumented |
 //! | `bundle/` | profiles in one archive |
 //! | `watch/` | profiles that appear while programs run |
 //!
@@ -18,8 +20,10 @@ pub mod bundle;
 pub mod elf;
 pub mod fdata;
 pub mod figures;
+pub mod gathered;
 pub mod header;
 pub mod indexed;
+pub mod instrumented;
 pub mod listing;
 pub mod names;
 pub mod raw;

@@ -35,6 +35,7 @@ mod op {
     mod bolt_output;
     mod bootstrap;
     mod files;
+    mod instrumented;
     mod merge;
     mod merge_fdata;
     mod place;
@@ -69,6 +70,7 @@ mod plan {
 }
 mod proc;
 mod process {
+    mod census;
     mod runner;
     mod signals;
     mod start;
@@ -171,7 +173,9 @@ mod stream {
     mod damage;
     mod gather;
     mod pids;
+    mod silent;
     mod store;
+    mod thinner;
 }
 mod text;
 mod toolchain {

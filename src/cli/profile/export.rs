@@ -12,7 +12,7 @@ use crate::cli::args::{LastRunArgs, ProfileExportArgs};
 use crate::cli::exit::Usage;
 use crate::cli::output::print;
 use crate::cli::project::{Project, current_dir};
-use crate::op::ORIGIN;
+use crate::op::{self, ORIGIN};
 use crate::pipeline::Stage;
 use crate::profile::bundle::{self, Description, Entry, FORMAT, Manifest, Member};
 use crate::state::record::{Record, RecordOutcome};
@@ -119,6 +119,7 @@ fn entry(
         context_sensitive,
         bytes,
         blake3,
+        figures: op::figures(&record.facts),
         sources: Vec::new(),
         tools: BTreeMap::new(),
         instrumented: Vec::new(),

@@ -8,7 +8,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cli::args::ProfileForm;
 use crate::cli::exit::{Machine, Usage};
 use crate::cli::project::{Mode, existing_state, open_state};
+use crate::event::Fact;
 use crate::facts::Facts;
+use crate::op;
 use crate::op::merge::tools::{self, Level};
 use crate::pipeline::nearest;
 use crate::profile::header::Header;
@@ -20,6 +22,8 @@ pub(super) struct Subject {
     pub path: Utf8PathBuf,
     pub bytes: u64,
     pub format: Format,
+    /// Of a stage's output: the workloads that took part, if that is recorded.
+    pub workloads: Option<Vec<String>>,
 }
 
 /// What it is.
@@ -33,7 +37,7 @@ pub(super) enum Format {
 impl Subject {
     /// Finds it.
     pub fn find(name: &str, how: &ProfileForm) -> Result<Subject> {
-        let path = path_of(name)?;
+        let (path, facts) = path_of(name)?;
         if path.is_dir() {
             return Err(Usage(format!(
                 "{path} is a directory; name one profile, or add many up with `optbuild merge`"
@@ -49,7 +53,9 @@ impl Subject {
             }
             None => Format::Bolt(bolt(&path)?),
         };
-        Ok(Subject { path, bytes, format })
+        let workloads = op::figures(&facts).map(|figures| figures.workloads.into_keys().collect::<Vec<String>>());
+        let workloads = workloads.filter(|names| !names.is_empty());
+        Ok(Subject { path, bytes, format, workloads })
     }
 }
 
@@ -75,11 +81,11 @@ fn bolt(path: &Utf8Path) -> Result<String> {
     })
 }
 
-/// A file of that name, or else the output of that stage of the last run.
-fn path_of(name: &str) -> Result<Utf8PathBuf> {
+/// A file of that name, or else the output of that stage of the last run, and what the stage reported.
+fn path_of(name: &str) -> Result<(Utf8PathBuf, Vec<Fact>)> {
     let path = Utf8PathBuf::from(name);
     if path.exists() {
-        return Ok(path);
+        return Ok((path, Vec::new()));
     }
     let Some((stage, output)) = name.split_once('.').filter(|_| !name.contains('/')) else {
         return Err(Usage(format!("there is no file {name}")).into());
@@ -99,5 +105,5 @@ fn path_of(name: &str) -> Result<Utf8PathBuf> {
         let nearest = nearest(output, known.iter().copied()).map(|name| format!("; did you mean `{name}`?"));
         missing(format!("stage `{stage}` has no output `{output}`{}", nearest.unwrap_or_default()))
     })?;
-    Ok(layout.root().join(&found.path))
+    Ok((layout.root().join(&found.path), record.facts))
 }

@@ -19,7 +19,8 @@ use super::{Context, Declaration, PlanError, StageKind};
 use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied, Text, Words, text, value};
 use crate::plan::ops::{
-    CheckGathered, CheckInstrumented, CheckSpace, ClearSlot, Collect, Merge, StreamMerge, TakeProfile,
+    CheckGathered, CheckInstrumented, CheckLast, CheckSpace, ClearSlot, Collect, CountInstrumented, Merge, StreamMerge,
+    TakeProfile,
 };
 use crate::plan::{Action, Arg, Command, Companion, Output, Part, Pool, Step, Symbol, Workload as Planned};
 use crate::profile::Format;
@@ -44,11 +45,25 @@ pub struct GatherKeys {
     #[serde(default, deserialize_with = "value::size")]
     #[schemars(with = "Option<String>")]
     pub disk_budget: Option<ByteSize>,
-    /// The share of damaged raw profiles (cut off, filled with zeros, of another format) above which the stage fails. Up to it they
-    /// are set aside, with their reasons. Not in the fingerprint. Default: `1%`.
+    /// The share of damaged raw profiles (cut off, filled with zeros, of another format) above which the stage fails: of their bytes, with
+    /// those that were cut off. Up to it they are set aside, with their reasons. Not in the fingerprint. Default: `1%`.
     #[serde(default, deserialize_with = "value::percent")]
     #[schemars(with = "Option<String>")]
     pub max_damaged: Option<f64>,
+    /// The share of the functions of the instrumented build that must be instrumented, as `95%`; below it the stage fails before
+    /// anything runs. Not in the fingerprint. Default: none; below 95 % there is a warning.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_instrumented: Option<f64>,
+    /// The share of the counts of the last profile of this stage that the new one must have, as `50%`; below it the stage fails. Not in
+    /// the fingerprint. Default: none; below 50 % there is a warning.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_total: Option<f64>,
+    /// The same of the functions that were run. Not in the fingerprint. Default: none; below 90 % there is a warning.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_functions: Option<f64>,
     /// What the profile is for, as bundles of profiles call it: `llvm-pgo`, `LLVM-bolt`. Not in the fingerprint. Default: the
     /// stage's name.
     #[serde(default, deserialize_with = "value::plain_option")]
@@ -114,6 +129,9 @@ pub struct Gather {
     profdata: Option<Text>,
     disk_budget: Option<ByteSize>,
     max_damaged: Option<f64>,
+    min_instrumented: Option<f64>,
+    min_total: Option<f64>,
+    min_functions: Option<f64>,
     role: Option<String>,
     workloads: Vec<Job>,
 }
@@ -155,7 +173,19 @@ impl Declaration for GatherKeys {
             workloads.extend(work.map(|work| Job { name, work, timeout, keep_profiles }));
         }
         let GatherKeys { instrumented, method, profdata, disk_budget, max_damaged, role, .. } = self;
-        Some(Gather { instrumented, method, profdata, disk_budget, max_damaged, role, workloads })
+        let GatherKeys { min_instrumented, min_total, min_functions, .. } = self;
+        Some(Gather {
+            instrumented,
+            method,
+            profdata,
+            disk_budget,
+            max_damaged,
+            min_instrumented,
+            min_total,
+            min_functions,
+            role,
+            workloads,
+        })
     }
 }
 
@@ -222,6 +252,9 @@ impl StageKind for Gather {
             let (dir, bytes, key) = (Symbol::Attempt.into(), budget.to_string().into(), Some("disk-budget".into()));
             cx.step(Step::op("check-space", CheckSpace { dir, bytes, key }));
             cx.step(Step::op("check-instrumented", CheckInstrumented { format, path: build.path.clone() }));
+            self.count_instrumented(&build, cx)?;
+        } else if self.min_instrumented.is_some() {
+            return Err(cx.invalid("min-instrumented", "nothing is instrumented where `method` is `sampling`"));
         }
         let (mut prepare, mut commit) = (Vec::new(), Vec::new());
         let (mut commands, mut collector) = (Vec::new(), None);
@@ -328,6 +361,7 @@ impl StageKind for Gather {
         let (profile, instrumented) = (path.clone(), Some(build.path.clone()));
         let check = CheckGathered { format, profile, tool, instrumented, min_of_the_build: None };
         cx.step(Step::op("check-gathered", check));
+        cx.plan.proofs.push(self.check_last());
         cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
         Ok(())
     }
@@ -358,6 +392,32 @@ impl StageKind for Gather {
             all.commands.push((job.name.clone(), cx.command_line(&line)?));
         }
         Ok(Some(all))
+    }
+}
+
+impl Gather {
+    /// Tells what is not instrumented before anything is trained. llvm-bolt itself says which functions it could not instrument.
+    fn count_instrumented(&self, build: &Instrumented, cx: &mut Context) -> Result<(), PlanError> {
+        if build.format == Format::Fdata {
+            let message = "it counts what a compiler has instrumented, and this build is instrumented by llvm-bolt";
+            return if self.min_instrumented.is_some() { Err(cx.invalid("min-instrumented", message)) } else { Ok(()) };
+        }
+        let min_instrumented = format!("{}%", self.min_instrumented.unwrap_or(0.0)).into();
+        let count = CountInstrumented { path: build.path.clone(), min_instrumented };
+        cx.plan.guards.push(Step::op("count-instrumented", count));
+        Ok(())
+    }
+
+    /// Holds what was gathered against the last time.
+    fn check_last(&self) -> Step {
+        let share = |key: Option<f64>| Arg::from(format!("{}%", key.unwrap_or(0.0)));
+        let check = CheckLast {
+            now: Symbol::Reported.into(),
+            last: Symbol::ReportedLast.into(),
+            min_total: share(self.min_total),
+            min_functions: share(self.min_functions),
+        };
+        Step::op("check-last", check)
     }
 }
 
@@ -439,6 +499,7 @@ fn take(supplied: &Supplied, kind: &Gather, cx: &mut Context) -> Result<(), Plan
         let min_of_the_build = instrumented.as_ref().map(|_| MIN_KNOWN.into());
         let check = CheckGathered { format, profile: path.clone(), tool, instrumented, min_of_the_build };
         cx.plan.proofs.push(Step::op("check-profile", check));
+        cx.plan.proofs.push(kind.check_last());
     }
     cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
     cx.plan.notes.extend(supplied.notes.iter().cloned());

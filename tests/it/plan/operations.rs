@@ -62,7 +62,8 @@ macro_rules! round_trips {
 }
 
 round_trips! {
-    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckProfileUse CheckInstrumented
+    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckLast CheckProfileUse CheckInstrumented
+    CountInstrumented
     CheckBoltInput CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics StripLike ClearSlot Collect
     Capture Shadow CopyWorkspace Same PutInPlace Restore
     ClearIfChanged Metrics CheckSpace CheckLto
