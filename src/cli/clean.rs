@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::args::{CleanArgs, GcArgs};
-use super::exit::Usage;
+use super::exit::usage;
 use super::output::tell;
 use super::project::{Mode, existing_state, open_state};
 use crate::fs::disk;
@@ -16,7 +16,7 @@ use crate::text;
 fn open(state_dir: Option<&Utf8Path>, command: &str) -> Result<(std::sync::Arc<State>, Lock)> {
     let layout = existing_state(state_dir)?;
     let Some(state) = open_state(&layout, Mode::Look)? else {
-        return Err(Usage(format!("there is no state directory {}", layout.root())).into());
+        return Err(usage!("there is no state directory {}", layout.root()));
     };
     let lock = session::lock(&state, command.into())?;
     Ok((state, lock))
@@ -31,7 +31,7 @@ pub fn clean(args: &CleanArgs) -> Result<u8> {
     for name in &args.workspace {
         // By its name, not as a path: `../../src` exists as well.
         if !workspaces.contains(name) || !layout.workspace(name).is_dir() {
-            return Err(Usage(format!("there is no workspace `{name}` in {}", layout.root())).into());
+            return Err(usage!("there is no workspace `{name}` in {}", layout.root()));
         }
         workspace::clean(layout, name)?;
     }
@@ -42,13 +42,17 @@ pub fn clean(args: &CleanArgs) -> Result<u8> {
     };
     for stage in &stages {
         if !known.contains(stage) {
-            return Err(Usage(format!("stage `{stage}` has no build directory in {}", layout.root())).into());
+            return Err(usage!("stage `{stage}` has no build directory in {}", layout.root()));
         }
         build_dir::clean(layout, stage)?;
     }
     let after = gc::sizes(layout).total();
-    tell(&format!("{} freed, {} in use", text::size(before.saturating_sub(after)), text::size(after)));
+    tell(&freed(before, after));
     Ok(0)
+}
+
+fn freed(before: u64, after: u64) -> String {
+    format!("{} freed, {} in use", text::size(before.saturating_sub(after)), text::size(after))
 }
 
 /// `optbuild gc`
@@ -57,13 +61,8 @@ pub fn gc(args: &GcArgs) -> Result<u8> {
     let max_size = args.max_size.map(|size| size.as_u64());
     let report = gc::gc(&state, args.keep_runs, max_size)?;
     let (before, after) = (report.before.total(), report.after.total());
-    tell(&format!(
-        "{} and {} removed; {} freed, {} in use",
-        text::plural(report.records.len(), "record"),
-        text::plural(report.runs.len(), "run"),
-        text::size(before.saturating_sub(after)),
-        text::size(after)
-    ));
+    let records = text::plural(report.records.len(), "record");
+    tell(&format!("{records} and {} removed; {}", text::plural(report.runs.len(), "run"), freed(before, after)));
     if let Some(max) = max_size.filter(|max| after > *max) {
         tell(&format!("more than {} is in use: {}", text::size(max), holders(&report.after)));
     }

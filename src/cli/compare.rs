@@ -2,8 +2,6 @@
 //!
 //! Finds out what is compared and what is run; unaware of how it is measured and shown.
 
-mod stages;
-
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
@@ -11,16 +9,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::args::CompareArgs;
-use super::exit::{FAILED, INTERRUPTED, Usage};
-use super::output::look;
-use super::output::print;
-use super::project::current_dir;
+use super::args::{CompareArgs, PipelineArgs, Settings};
+use super::exit::{FAILED, INTERRUPTED, Usage, usage};
+use super::output::{look, print, tell};
+use super::project::{Mode, Project, current_dir};
 use crate::compare::limit::Answer;
-use crate::compare::request::{Build, PLACEHOLDER, Request, Workload};
+use crate::compare::request::{Build, PLACEHOLDER, Request, Workload, environment, pairs};
 use crate::compare::result::{Comparison, SideKind};
 use crate::compare::{self, rustc_perf};
+use crate::pipeline::OutputRef;
+use crate::plan::{Arg, Command, Late, Part, Symbol};
 use crate::report::comparison::{markdown, table};
+use crate::run::resolve::Resolver;
+use crate::stage;
 
 type Env = BTreeMap<String, String>;
 
@@ -36,8 +37,7 @@ struct CommandLine {
 /// `optbuild compare`
 pub fn compare(args: &CompareArgs) -> Result<u8> {
     if args.schema {
-        print(&format!("{:#}\n", Comparison::schema().as_value()))?;
-        return Ok(0);
+        return super::print_schema(&Comparison::schema());
     }
     let result = measure(args)?;
     print(&match (args.json, args.markdown) {
@@ -46,8 +46,8 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         _ => table(&result, look()),
     })?;
     let answer = args.options.answer(&result);
-    answer.worse.iter().for_each(|line| super::output::tell(&format!("worse: {line}")));
-    answer.unknown.iter().for_each(|line| super::output::tell(line));
+    answer.worse.iter().for_each(|line| tell(&format!("worse: {line}")));
+    answer.unknown.iter().for_each(|line| tell(line));
     Ok(if answer == Answer::default() { 0 } else { FAILED })
 }
 
@@ -58,30 +58,30 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
     let mut lines = commands(args)?;
     let (mut base_env, mut candidate_env) = (Env::new(), Env::new());
     for (number, name) in args.workloads.iter().enumerate() {
-        let stage = stages::workloads(name, &args.settings, &dir.join(format!("cwd-{number}")))?;
+        let stage = stage_workloads(name, &args.settings, &dir.join(format!("cwd-{number}")))?;
         lines.extend(stage.workloads);
         base_env.extend(stage.base_env);
         candidate_env.extend(stage.candidate_env);
     }
-    base_env.extend(pairs(&args.base_env)?);
-    candidate_env.extend(pairs(&args.candidate_env)?);
+    base_env.extend(pairs(&args.base_env).map_err(Usage)?);
+    candidate_env.extend(pairs(&args.candidate_env).map_err(Usage)?);
     let base = side(args.base.as_deref().unwrap_or_default(), base_env, args, &cwd)?;
     let candidate = side(args.candidate.as_deref().unwrap_or_default(), candidate_env, args, &cwd)?;
     check(args, &lines, &base, &candidate)?;
 
     remove_when_interrupted(dir.clone())?;
-    let mut say = |line: &str| super::output::tell(line);
+    let mut say = |line: &str| tell(line);
     let env = environment();
     let on_both = |line: &CommandLine| {
         let env = env.iter().chain(&line.env).map(|(name, value)| (name.clone(), value.clone())).collect();
         Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &base, &candidate)
     };
     let mut workloads: Vec<Workload> = lines.iter().map(on_both).collect();
-    if let Some(selection) = args.options.selection(&cwd) {
-        workloads.extend(rustc_perf::workloads(&selection, &base, &candidate, &env, &dir, &mut say)?);
+    let options = args.options.clone();
+    if let Some(checkout) = options.rustc_perf.as_ref().map(|checkout| cwd.join(checkout)) {
+        workloads.extend(rustc_perf::workloads(&options, &checkout, &base, &candidate, &env, &dir, &mut say)?);
     }
-    let settings = args.options.settings(&dir, Utf8Path::new("/proc/self/exe"));
-    compare::compare(&Request { base, candidate, workloads, sizes: Vec::new(), settings }, &mut say)
+    compare::compare(&Request { base, candidate, workloads, sizes: Vec::new(), options, scratch: dir }, &mut say)
 }
 
 /// The commands of the command line.
@@ -89,10 +89,10 @@ fn commands(args: &CompareArgs) -> Result<Vec<CommandLine>> {
     let mut lines = Vec::new();
     for text in &args.workload {
         let Some((name, line)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            return Err(Usage(format!("`{text}` is no workload; write `--workload 'NAME={PLACEHOLDER} ARGS'`")).into());
+            return Err(usage!("`{text}` is no workload; write `--workload 'NAME={PLACEHOLDER} ARGS'`"));
         };
         let Some(words) = shlex::split(line).filter(|words| !words.is_empty()) else {
-            return Err(Usage(format!("workload `{name}`: `{line}` is no command, or has an open quote")).into());
+            return Err(usage!("workload `{name}`: `{line}` is no command, or has an open quote"));
         };
         lines.push(CommandLine { name: name.trim().into(), words, env: Env::new(), cwd: None });
     }
@@ -114,26 +114,12 @@ fn commands(args: &CompareArgs) -> Result<Vec<CommandLine>> {
     Ok(lines)
 }
 
-fn pairs(env: &[String]) -> Result<Env> {
-    let pair = |text: &String| match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
-        _ => Err(Usage(format!("`{text}` is not NAME=VALUE")).into()),
-    };
-    env.iter().map(pair).collect()
-}
-
-fn environment() -> Env {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
-}
-
 /// A path, an output of a stage, or a program in PATH.
 fn side(name: &str, env: Env, args: &CompareArgs, cwd: &Utf8Path) -> Result<Build> {
     let path = cwd.join(name);
     let path = if path.exists() {
         path
-    } else if let Some(path) = stages::output(name, &args.settings)? {
+    } else if let Some(path) = output(name, &args.settings)? {
         path
     } else {
         let found = which::which(name).ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
@@ -148,23 +134,21 @@ fn side(name: &str, env: Env, args: &CompareArgs, cwd: &Utf8Path) -> Result<Buil
 fn check(args: &CompareArgs, lines: &[CommandLine], base: &Build, candidate: &Build) -> Result<()> {
     if base.kind != candidate.kind {
         let (one, other) = (base.kind.title(), candidate.kind.title());
-        return Err(
-            Usage(format!("{} is {one} and {} {other}: compare two of a kind", base.name, candidate.name)).into()
-        );
+        return Err(usage!("{} is {one} and {} {other}: compare two of a kind", base.name, candidate.name));
     }
     if args.options.rustc_perf.is_some() && base.kind == SideKind::Program {
-        return Err(Usage("`--rustc-perf` measures toolchains: name two directories with `bin/rustc`".into()).into());
+        return Err(usage!("`--rustc-perf` measures toolchains: name two directories with `bin/rustc`"));
     }
     if lines.is_empty() && args.options.rustc_perf.is_none() {
         let how = match base.kind {
             SideKind::Program => format!("`-- {PLACEHOLDER} ARGS`, `--workload 'NAME={PLACEHOLDER} ARGS'`"),
             SideKind::Toolchain => format!("`--rustc-perf DIR`, `-- {PLACEHOLDER} ARGS`"),
         };
-        return Err(Usage(format!("say what is run: {how}, or `--workloads PIPELINE:STAGE`")).into());
+        return Err(usage!("say what is run: {how}, or `--workloads PIPELINE:STAGE`"));
     }
     for (index, one) in lines.iter().enumerate() {
         if lines[..index].iter().any(|other| other.name == one.name) {
-            return Err(Usage(format!("there are two workloads of the name `{}`", one.name)).into());
+            return Err(usage!("there are two workloads of the name `{}`", one.name));
         }
     }
     Ok(())
@@ -181,4 +165,96 @@ fn remove_when_interrupted(dir: Utf8PathBuf) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// Where an output stands that was named `PIPELINE:STAGE.OUTPUT`, or something below it. None: that is not what was named.
+///
+/// # Errors
+/// When there is no such pipeline or stage, or it has not been run.
+fn output(name: &str, settings: &Settings) -> Result<Option<Utf8PathBuf>> {
+    let Some((pipeline, rest)) = name.rsplit_once(':') else { return Ok(None) };
+    let (output, below) = rest.split_once('/').map_or((rest, None), |(output, below)| (output, Some(below)));
+    let Some((stage, output)) = output.split_once('.') else {
+        return Err(usage!("`{name}` names no output: write `{pipeline}:STAGE.OUTPUT`"));
+    };
+    let project = open(pipeline, settings)?;
+    let path = made(&project, pipeline, &OutputRef { stage: stage.into(), output: output.into() })?.0;
+    Ok(Some(below.map_or(path.clone(), |below| path.join(below))))
+}
+
+fn open(pipeline: &str, settings: &Settings) -> Result<Project> {
+    Project::open(&PipelineArgs { pipeline: pipeline.into(), settings: settings.clone() }, Mode::Look)
+}
+
+/// The path and the hash of an output of the stage's last record.
+fn made(project: &Project, pipeline: &str, output: &OutputRef) -> Result<(Utf8PathBuf, String)> {
+    let stage = &output.stage;
+    project.named(stage)?;
+    let Some(record) = project.record_of(stage)? else {
+        let what = format!("stage `{stage}` has not been run here");
+        return Err(usage!("{what}: `optbuild run {pipeline} --until {stage}`"));
+    };
+    match record.outputs.get(&output.output) {
+        Some(found) => Ok((project.layout.root().join(&found.path), found.hash.clone())),
+        None => {
+            let names: Vec<&str> = record.outputs.keys().map(String::as_str).collect();
+            let names = names.join("`, `");
+            Err(usage!("stage `{stage}` has no output `{}`; it has `{names}`", output.output))
+        }
+    }
+}
+
+/// The workloads of a stage, and the environments that a comparison stage gives its sides.
+struct StageWorkloads {
+    workloads: Vec<CommandLine>,
+    base_env: Env,
+    candidate_env: Env,
+}
+
+/// The workloads of `PIPELINE:STAGE`. Those that run in a directory of the stage's own get one below `scratch`.
+///
+/// # Errors
+/// When there is no such stage, it has no workloads, or they need what has not been made.
+fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Result<StageWorkloads> {
+    let Some((pipeline, stage)) = name.rsplit_once(':') else {
+        return Err(usage!("`{name}` names no stage: write `--workloads PIPELINE:STAGE`"));
+    };
+    let project = open(pipeline, settings)?;
+    project.named(stage)?;
+    let planned = stage::workloads(&project.pipeline, &project.facts, stage, &project.off())?;
+    let mut resolver = Resolver::default();
+    let commands = planned.commands.iter().flat_map(|(_, command)| args_of(command));
+    for arg in commands.chain(planned.base_env.values()).chain(planned.candidate_env.values()) {
+        for part in &arg.parts {
+            if let Part::Late(Late::Path(output) | Late::Hash(output)) = part {
+                resolver.outputs.insert(output.clone(), made(&project, pipeline, output)?);
+            }
+        }
+    }
+    let text = |arg: &Arg| {
+        resolver
+            .text(arg)
+            .map_err(|error| Usage(format!("a workload of `{name}` cannot be run outside of the stage: {error}")))
+    };
+    let env = |env: &BTreeMap<String, Arg>| -> Result<Env> {
+        env.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect()
+    };
+    let mut workloads = Vec::new();
+    for (number, (title, command)) in planned.commands.iter().enumerate() {
+        let own = matches!(command.cwd.parts.first(), Some(Part::Symbol(Symbol::Build)));
+        let cwd = if own { scratch.join(number.to_string()) } else { text(&command.cwd)?.into() };
+        if own {
+            std::fs::create_dir_all(&cwd).with_context(|| format!("cannot make {cwd}"))?;
+        } else if !cwd.is_dir() {
+            let what = format!("the directory {cwd}, in which workload `{title}` is to run, does not exist");
+            return Err(Usage(what).into());
+        }
+        let words = command.argv.iter().map(text).collect::<Result<Vec<String>, _>>()?;
+        workloads.push(CommandLine { name: title.clone(), words, env: env(&command.env)?, cwd: Some(cwd) });
+    }
+    Ok(StageWorkloads { workloads, base_env: env(&planned.base_env)?, candidate_env: env(&planned.candidate_env)? })
+}
+
+fn args_of(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.argv.iter().chain(command.env.values()).chain([&command.cwd])
 }

@@ -22,6 +22,12 @@ pub const INTERRUPTED: u8 = 130;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// The same out of a format and its arguments.
+macro_rules! usage {
+    ($($text:tt)*) => { anyhow::Error::from($crate::cli::exit::Usage(format!($($text)*))) };
+}
+pub(super) use usage;
+
 /// Errors of a pipeline file, with headings and source lines of their own.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -5,35 +5,25 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::args::{ArtifactsArgs, LastRunArgs, ShowArgs, StageArgs, StatusArgs};
-use super::exit::Usage;
-use super::output::look;
-use super::output::print;
+use super::exit::usage;
+use super::output::{look, print};
 use super::project::{Mode, Project, current_dir};
 use crate::event::StageState;
-use crate::pipeline::{Pipeline, Stage, VarType, shipped};
+use crate::pipeline::shipped;
 use crate::report::info::{
-    ArtifactRow, Explanation, ListRow, Outlook, PipelineInfo, StageInfo, StatusRow, ToolInfo, VarInfo, artifacts_table,
-    explain_text, list_table, pipeline_table, status_table,
+    ArtifactRow, Explanation, Outlook, StatusRow, artifacts_table, explain_text, list_table, pipeline_table,
+    status_table,
 };
 use crate::report::model::{self, facts, past};
 use crate::run::decide::{BEGUN, Judge, Survey, Verdict, survey};
-use crate::run::select::{Request, Selection, no_stage, select};
+use crate::run::select::{Request, select};
 use crate::state::fingerprint::Fingerprint;
 use crate::state::journal;
 use crate::state::record::Record;
 
 /// `optbuild list`
 pub fn list() -> Result<u8> {
-    let rows: Vec<ListRow> = shipped::list(&current_dir()?)
-        .into_iter()
-        .map(|listed| ListRow {
-            name: listed.name,
-            origin: listed.origin,
-            stages: listed.stages,
-            description: listed.description,
-        })
-        .collect();
-    print(&list_table(&rows, look()))?;
+    print(&list_table(&shipped::list(&current_dir()?), look()))?;
     Ok(0)
 }
 
@@ -41,70 +31,25 @@ pub fn list() -> Result<u8> {
 pub fn show(args: &ShowArgs) -> Result<u8> {
     let project = Project::open(&args.pipeline, Mode::Describe)?;
     if let Some(stage) = &args.stage {
-        print(&named(&project.pipeline, stage)?.text)?;
+        print(&project.named(stage)?.text)?;
         return Ok(0);
     }
-    let mut info = pipeline_info(&project.pipeline);
+    let mut profiles = Vec::new();
     for stage in &project.pipeline.stages {
-        let record = record_of(&project, &stage.common.name)?;
-        let sentences = record.as_ref().map(profiles_of).unwrap_or_default();
-        info.profiles.extend(sentences.into_iter().map(|sentence| (stage.common.name.clone(), sentence)));
+        let name = &stage.common.name;
+        let sentences = project.record_of(name)?.map(|record| profiles_of(&record)).unwrap_or_default();
+        profiles.extend(sentences.into_iter().map(|sentence| (name.clone(), sentence)));
     }
-    print(&pipeline_table(&info, look()))?;
+    print(&pipeline_table(&project.pipeline, &profiles, look()))?;
     Ok(0)
 }
 
-fn pipeline_info(pipeline: &Pipeline) -> PipelineInfo {
-    let vars = pipeline.vars.iter().map(|(name, variable)| VarInfo {
-        name: name.clone(),
-        kind: variable.kind.to_string(),
-        // With spaces, so that a long list can be wrapped.
-        default: match variable.kind {
-            VarType::List => variable.default.as_ref().map(|list| list.replace(',', ", ")),
-            _ => variable.default.clone(),
-        },
-        description: variable.description.clone(),
-        choices: variable.choices.clone(),
-        secret: variable.secret,
-    });
-    let tools = pipeline.tools.iter().map(|(name, tool)| ToolInfo {
-        name: name.clone(),
-        requirement: tool.version.clone().unwrap_or_default(),
-        optional: tool.optional,
-    });
-    let stages = pipeline.stages.iter().map(|stage| StageInfo {
-        name: stage.common.name.clone(),
-        kind: stage.kind.name.into(),
-        depends_on: stage.dependencies.iter().map(|alternatives| alternatives.join(" | ")).collect(),
-        description: stage.common.description.clone().unwrap_or_default(),
-        off: !stage.common.when,
-    });
-    PipelineInfo {
-        name: pipeline.name.clone(),
-        description: pipeline.description.clone(),
-        origin: pipeline.file.to_string(),
-        vars: vars.collect(),
-        tools: tools.collect(),
-        stages: stages.collect(),
-        outputs: pipeline.outputs.iter().map(|(place, text)| (place.clone(), text.to_string())).collect(),
-        profiles: Vec::new(),
-    }
-}
-
 /// Looks at every stage as a run without flags would.
-fn look_at<T>(project: &Project, then: impl FnOnce(&Survey, &Judge) -> Result<T>) -> Result<T> {
-    let selection: Selection = select(&project.pipeline, &project.graph, &Request::default())?;
-    let mut judge = Judge::new(project, &selection);
-    let survey = survey(&mut judge)?;
+fn look_at(project: &Project) -> Result<Survey> {
+    let selection = select(&project.pipeline, &project.graph, &Request::default())?;
+    let survey = survey(&mut Judge::new(project, &selection))?;
     project.save_caches();
-    then(&survey, &judge)
-}
-
-fn record_of(project: &Project, stage: &str) -> Result<Option<Record>> {
-    match &project.state {
-        Some(state) => Ok(state.current(stage)?),
-        None => Ok(None),
-    }
+    Ok(survey)
 }
 
 /// What operations reported of profiles when the stage was done.
@@ -140,50 +85,36 @@ fn how_it_ended(stage: &model::Stage) -> Option<String> {
     Some(format!("it failed in the last run{step}: {}", failure.what))
 }
 
-/// The stage of that name, or an error with the nearest one.
-fn named<'a>(pipeline: &'a Pipeline, name: &str) -> Result<&'a Stage> {
-    pipeline.stage(name).ok_or_else(|| {
-        let known: Vec<String> = pipeline.stages.iter().map(|stage| stage.common.name.clone()).collect();
-        Usage(no_stage(name, &known)).into()
-    })
-}
-
 /// `optbuild explain`
 pub fn explain(args: &StageArgs) -> Result<u8> {
     let project = Project::last(&args.last)?;
-    named(&project.pipeline, &args.stage)?;
-    let explanation = look_at(&project, |survey, _| {
-        let Some((name, verdict)) = survey.stages.iter().find(|(name, _)| *name == args.stage) else {
-            return Err(Usage(format!("stage `{}` is not part of the graph", args.stage)).into());
-        };
-        let mut explanation = Explanation { stage: name.to_string(), state: verdict.words(), ..Explanation::default() };
-        match verdict {
-            Verdict::Run(work) => {
-                if let Some(ended) = last_ends(&project)?.get(name.as_str()).and_then(how_it_ended) {
-                    explanation.notes.push(ended);
-                }
-                if let Some(record) = record_of(&project, name)? {
-                    explanation.differences = Fingerprint::diff(&record.fingerprint, &work.fingerprint);
-                }
+    project.named(&args.stage)?;
+    let survey = look_at(&project)?;
+    let Some((name, verdict)) = survey.stages.iter().find(|(name, _)| *name == args.stage) else {
+        return Err(usage!("stage `{}` is not part of the graph", args.stage));
+    };
+    let (mut differences, mut notes) = (Vec::new(), Vec::new());
+    match verdict {
+        Verdict::Run(work) => {
+            notes.extend(last_ends(&project)?.get(name.as_str()).and_then(how_it_ended));
+            if let Some(record) = project.record_of(name)? {
+                differences = Fingerprint::diff(&record.fingerprint, &work.fingerprint);
             }
-            Verdict::UpToDate(record, _) => {
-                explanation.notes.push(format!("fingerprint {}", record.fingerprint.id()));
-                explanation.notes.push(format!("made by run {}", record.run));
-                explanation.notes.extend(profiles_of(record).iter().map(|sentence| format!("profile: {sentence}")));
-            }
-            Verdict::DependsOn(stage, _) => {
-                explanation.notes.push(format!("whether it runs is known when {stage} has run"));
-            }
-            Verdict::Unavailable { why, .. } => explanation.notes.push(why.clone()),
-            Verdict::FailedBefore(record) => {
-                explanation.notes.push(format!("it failed in run {}; `optbuild logs {name}` shows how", record.run));
-                let again = "it is tried again when its fingerprint has changed";
-                explanation.notes.push(format!("{again}, or with `--from {name}`"));
-            }
-            Verdict::Stale(_) | Verdict::NeedsFirst { .. } | Verdict::OutOfReach(_) => {}
         }
-        Ok(explanation)
-    })?;
+        Verdict::UpToDate(record, _) => {
+            notes.push(format!("fingerprint {}", record.fingerprint.id()));
+            notes.push(format!("made by run {}", record.run));
+            notes.extend(profiles_of(record).iter().map(|sentence| format!("profile: {sentence}")));
+        }
+        Verdict::DependsOn(stage, _) => notes.push(format!("whether it runs is known when {stage} has run")),
+        Verdict::Unavailable { why, .. } => notes.push(why.clone()),
+        Verdict::FailedBefore(record) => {
+            notes.push(format!("it failed in run {}; `optbuild logs {name}` shows how", record.run));
+            notes.push(format!("it is tried again when its fingerprint has changed, or with `--from {name}`"));
+        }
+        Verdict::Stale(_) | Verdict::NeedsFirst { .. } | Verdict::OutOfReach(_) => {}
+    }
+    let explanation = Explanation { stage: name.to_string(), state: verdict.words(), differences, notes };
     print(&explain_text(&explanation, look()))?;
     Ok(0)
 }
@@ -192,22 +123,15 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
 pub fn status(args: &StatusArgs) -> Result<u8> {
     let last = LastRunArgs { pipeline: args.pipeline.clone(), settings: args.settings.clone() };
     let project = Project::last(&last)?;
-    let rows = look_at(&project, |survey, _| {
-        let ends = last_ends(&project)?;
-        let rows =
-            survey.stages.iter().map(|(name, verdict)| status_row(&project, name, verdict, ends.get(name.as_str())));
-        rows.collect::<Result<Vec<_>>>()
-    })?;
-    if args.json {
-        print(&format!("{:#}\n", serde_json::json!({ "pipeline": project.pipeline.name, "stages": rows })))?;
-    } else {
-        print(&status_table(&rows, &jiff::tz::TimeZone::system(), look()))?;
-    }
-    Ok(0)
+    let (survey, ends) = (look_at(&project)?, last_ends(&project)?);
+    let rows = survey.stages.iter().map(|(name, verdict)| status_row(&project, name, verdict, ends.get(name.as_str())));
+    let rows = rows.collect::<Result<Vec<_>>>()?;
+    let answer = serde_json::json!({ "pipeline": project.pipeline.name, "stages": rows });
+    super::show(args.json, &answer, || status_table(&rows, &jiff::tz::TimeZone::system(), look()))
 }
 
 fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&model::Stage>) -> Result<StatusRow> {
-    let record = record_of(project, name)?;
+    let record = project.record_of(name)?;
     let (state, because) = match verdict {
         Verdict::UpToDate(..) | Verdict::Stale(_) => (Outlook::UpToDate, None),
         Verdict::Run(work) => match end.map(|end| end.state) {
@@ -240,7 +164,7 @@ fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&mod
 pub fn artifacts(args: &ArtifactsArgs) -> Result<u8> {
     let project = Project::last(&args.last)?;
     if let Some(stage) = &args.stage {
-        named(&project.pipeline, stage)?;
+        project.named(stage)?;
     }
     let mut rows = Vec::new();
     for stage in &project.pipeline.stages {
@@ -248,7 +172,7 @@ pub fn artifacts(args: &ArtifactsArgs) -> Result<u8> {
         if args.stage.as_ref().is_some_and(|wanted| wanted != name) {
             continue;
         }
-        let Some(record) = record_of(&project, name)? else { continue };
+        let Some(record) = project.record_of(name)? else { continue };
         for (output, found) in &record.outputs {
             rows.push(ArtifactRow {
                 stage: name.clone(),
@@ -261,10 +185,5 @@ pub fn artifacts(args: &ArtifactsArgs) -> Result<u8> {
             });
         }
     }
-    if args.json {
-        print(&format!("{:#}\n", serde_json::json!(rows)))?;
-    } else {
-        print(&artifacts_table(&rows, look()))?;
-    }
-    Ok(0)
+    super::show(args.json, &rows, || artifacts_table(&rows, look()))
 }

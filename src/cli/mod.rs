@@ -1,4 +1,5 @@
-//! The subcommands, one file each. They print by `output.rs` alone.
+//! The subcommands, one file each; those that are made from what is declared elsewhere (manual pages, completions, the schema) are here. They
+//! print by `output.rs` alone.
 
 pub mod args;
 mod clean;
@@ -7,29 +8,25 @@ mod doctor;
 pub mod exit;
 mod history;
 mod info;
-mod last_run;
-mod listen;
 mod logs;
-mod man;
 mod merge;
 mod output;
 mod plan;
 mod profile;
 mod project;
-mod report;
 mod run;
-mod supply;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use clap::Parser;
+use anyhow::{Context as _, Result};
+use camino::Utf8Path;
+use clap::{CommandFactory as _, Parser as _};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 use args::{Cli, Command};
-use output::{color, tell, tell_error};
+use output::{color, print, tell, tell_error};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -70,7 +67,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Status(args) => info::status(&args),
         Command::Artifacts(args) => info::artifacts(&args),
         Command::Logs(args) => logs::logs(&args),
-        Command::Report(args) => report::report(&args),
+        Command::Report(args) => history::report(&args),
         Command::History(args) => history::history(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Merge(args) => merge::merge(&args),
@@ -78,9 +75,9 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Clean(args) => clean::clean(&args),
         Command::Gc(args) => clean::gc(&args),
         Command::Compare(args) => compare::compare(&args),
-        Command::Schema => man::schema(),
-        Command::Completions { shell } => man::completions(shell),
-        Command::Man { dir } => man::man(dir.as_deref()),
+        Command::Schema => print_schema(&crate::pipeline::schema(&crate::stage::KINDS)),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { dir } => man(dir.as_deref()),
         Command::Op { words } => crate::op::run(&words).map(|()| 0),
         Command::Supervise | Command::Measure => Ok(0),
     }
@@ -98,4 +95,42 @@ fn set_up_logging() {
         .with_ansi(color())
         .with_filter(wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN)));
     tracing_subscriber::registry().with(layer).init();
+}
+
+/// Prints a value as JSON, or as people read it.
+fn show(as_json: bool, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<u8> {
+    let json = || serde_json::to_string_pretty(value).context("the answer cannot be written as JSON");
+    print(&if as_json { json()? + "\n" } else { text() })?;
+    Ok(0)
+}
+
+/// Prints a schema.
+fn print_schema(schema: &schemars::Schema) -> Result<u8> {
+    print(&format!("{:#}\n", schema.as_value()))?;
+    Ok(0)
+}
+
+/// `optbuild completions SHELL`
+fn completions(shell: clap_complete::Shell) -> Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "optbuild", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(0)
+}
+
+/// `optbuild man`
+fn man(dir: Option<&Utf8Path>) -> Result<u8> {
+    match dir {
+        Some(dir) => {
+            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {dir}"))?;
+            clap_mangen::generate_to(Cli::command(), dir)
+                .with_context(|| format!("cannot write the pages to {dir}"))?;
+        }
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            print(&String::from_utf8_lossy(&page))?;
+        }
+    }
+    Ok(0)
 }

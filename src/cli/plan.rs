@@ -5,13 +5,12 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 
 use super::args::{PlanArgs, SelectionArgs};
-use super::exit::{Machine, Usage};
-pub use super::output::print;
-use super::output::tell;
+use super::exit::{Machine, usage};
+use super::output::{print, tell};
 use super::project::{Mode, Project, current_dir};
 use crate::pipeline::Stage;
 use crate::plan::{Action, Command, Gap, Op, Pool, StagePlan, Step, shell};
-use crate::report::info::{Graph, GraphEdge, GraphNode, graph_dot, graph_mermaid};
+use crate::report::info::{graph_dot, graph_mermaid};
 use crate::run::decide::{CannotBegin, Judge, Survey, Verdict, survey};
 use crate::run::environment;
 use crate::run::select::{Selection, select};
@@ -24,8 +23,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
     project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
     forms(args)?;
     if args.dot || args.mermaid {
-        let graph = graph(&project);
-        print(&if args.dot { graph_dot(&graph) } else { graph_mermaid(&graph) })?;
+        print(&if args.dot { graph_dot(&project.pipeline) } else { graph_mermaid(&project.pipeline) })?;
         return Ok(0);
     }
     let selection = select(&project.pipeline, &project.graph, &args.selection.request())?;
@@ -61,7 +59,7 @@ fn forms(args: &PlanArgs) -> Result<()> {
         () => return Ok(()),
     };
     let until = (args.dot || args.mermaid) && !until.is_empty();
-    if records || until { Err(Usage(format!("{what} makes sense with it")).into()) } else { Ok(()) }
+    if records || until { Err(usage!("{what} makes sense with it")) } else { Ok(()) }
 }
 
 /// With what can be done about it. `pipeline` is how the pipeline was named.
@@ -112,10 +110,9 @@ fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) 
         let plan = match verdict {
             Some(Verdict::Run(work)) => Some(work.plan.clone()),
             Some(Verdict::UpToDate(_, plan) | Verdict::DependsOn(_, plan)) => Some((**plan).clone()),
-            Some(Verdict::NeedsFirst { .. }) => Some(project.plan(name, &off)?),
-            Some(_) => None,
             None if off.contains(name) => None,
-            None => Some(project.plan(name, &off)?),
+            None | Some(Verdict::NeedsFirst { .. }) => Some(project.plan(name, &off)?),
+            Some(_) => None,
         };
         if let Some(plan) = plan {
             steps_text(&mut text, &plan)?;
@@ -217,24 +214,4 @@ fn quoted(word: &str) -> String {
         return word.into();
     }
     quote(word)
-}
-
-fn graph(project: &Project) -> Graph {
-    let stages = &project.pipeline.stages;
-    let nodes = stages.iter().map(|stage| GraphNode {
-        name: stage.common.name.clone(),
-        kind: stage.kind.name.into(),
-        workspace: stage.common.workspace.clone(),
-        off: !stage.common.when,
-    });
-    let edges = stages.iter().flat_map(|stage| {
-        stage.dependencies.iter().flat_map(move |alternatives| {
-            alternatives.iter().enumerate().map(move |(index, from)| GraphEdge {
-                from: from.clone(),
-                to: stage.common.name.clone(),
-                fallback: index > 0,
-            })
-        })
-    });
-    Graph { name: project.pipeline.name.clone(), nodes: nodes.collect(), edges: edges.collect() }
 }

@@ -1,21 +1,29 @@
-//! Opens what a subcommand works on: the pipeline that was named, with its variables, and the state directory.
+//! Opens what a subcommand works on: the pipeline that was named, or that of the last run, with its variables, and the state directory.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::Parser as _;
 
-use super::args::{LastRunArgs, PipelineArgs, Settings};
-use super::exit::{BadFile, Usage};
+use super::args::{Cli, Command, LastRunArgs, PipelineArgs, RunArgs, Settings};
+use super::exit::{BadFile, Usage, usage};
 use super::output::color;
-use super::{last_run, supply};
+use super::profile::origin;
+use crate::event::{Event, Outcome};
 use crate::facts::Facts;
+use crate::names::{RunId, StageName};
 use crate::pipeline::shipped::{self, FindError};
-use crate::pipeline::{self, LoadOptions, Pipeline};
+use crate::pipeline::{self, LoadOptions, Pipeline, Stage};
+use crate::run::earlier::last_begun;
 pub use crate::run::project::Project;
+use crate::run::select::no_stage;
 use crate::stage;
+use crate::state::build_dir;
 use crate::state::layout::Layout;
+use crate::state::record::Record;
 use crate::state::store::{State, StateError};
 
 /// The name of a state directory.
@@ -56,7 +64,7 @@ impl Project {
         let state = open_state(&layout, mode)?;
         let mut project = Project::new(pipeline, facts, layout, state, stage::plan)?;
         if let Some(bundle) = &args.settings.profiles {
-            supply::supply(&mut project, &cwd.join(bundle), args.settings.allow_stale_profiles, here)?;
+            origin::supply(&mut project, &cwd.join(bundle), args.settings.allow_stale_profiles, here)?;
         }
         Ok(project)
     }
@@ -76,10 +84,26 @@ impl Project {
     }
 }
 
+/// What its stages are asked.
+impl Project {
+    /// The stage of that name, or an error with the nearest one.
+    pub fn named(&self, name: &str) -> Result<&Stage> {
+        self.pipeline.stage(name).ok_or_else(|| {
+            let known: Vec<String> = self.pipeline.stages.iter().map(|stage| stage.common.name.clone()).collect();
+            Usage(no_stage(name, &known)).into()
+        })
+    }
+
+    /// The last record of a stage.
+    pub fn record_of(&self, stage: &str) -> Result<Option<Record>> {
+        Ok(self.state.as_ref().map(|state| state.current(stage)).transpose()?.flatten())
+    }
+}
+
 /// The name and variables of the last run, to be read in the directory in which it was begun, in the state directory that is meant.
 fn last_run_args(settings: &Settings) -> Result<(Utf8PathBuf, PipelineArgs)> {
     let layout = existing_state(settings.state_dir.as_deref())?;
-    let last = last_run::last_run(&layout)?;
+    let last = last_run(&layout)?;
     let mut pipeline = last.args.pipeline;
     if let Some(bundle) = &settings.profiles {
         pipeline.settings.profiles = Some(current_dir()?.join(bundle));
@@ -93,8 +117,7 @@ fn last_run_args(settings: &Settings) -> Result<(Utf8PathBuf, PipelineArgs)> {
 /// The working directory.
 pub fn current_dir() -> Result<Utf8PathBuf> {
     let cwd = std::env::current_dir().context("the working directory cannot be read")?;
-    Utf8PathBuf::from_path_buf(cwd)
-        .map_err(|path| Usage(format!("the working directory {} is not UTF-8", path.display())).into())
+    Utf8PathBuf::from_path_buf(cwd).map_err(|path| usage!("the working directory {} is not UTF-8", path.display()))
 }
 
 /// The one that is asked for, else beside the pipeline file, or in the working directory for a pipeline that is given by name.
@@ -120,13 +143,13 @@ pub fn existing_state(state_dir: Option<&Utf8Path>) -> Result<Layout> {
     if let Some(dir) = state_dir {
         let root = cwd.join(dir);
         if !root.is_dir() {
-            return Err(Usage(format!("there is no state directory {root}")).into());
+            return Err(usage!("there is no state directory {root}"));
         }
         return Ok(Layout::new(root));
     }
     nearest_state(&cwd).ok_or_else(|| {
         let what = format!("there is no {STATE_DIR} in {cwd} or above it: nothing was run here");
-        Usage(format!("{what}; name the state directory with `--state-dir`")).into()
+        usage!("{what}; name the state directory with `--state-dir`")
     })
 }
 
@@ -165,7 +188,7 @@ fn find_pipeline(name: &str, cwd: &Utf8Path, mode: Mode, layout: &Layout) -> Res
             Some(found) => return found.map_err(refused),
         }
     }
-    Err(problem.map_or_else(|| Usage(format!("there is no place to unpack the pipeline `{name}`")).into(), refused))
+    Err(problem.map_or_else(|| usage!("there is no place to unpack the pipeline `{name}`"), refused))
 }
 
 /// Where this user's programs keep what can be made again.
@@ -190,4 +213,63 @@ fn load(file: &Utf8Path, set: &[String], cwd: &Utf8Path, facts: &Facts, incomple
     let env = |name: &str| std::env::var(name).ok();
     let options = LoadOptions { set, env: &env, cwd, host: &host, kinds: &stage::KINDS, incomplete };
     pipeline::load(file, &options).map_err(|error| BadFile(error.render(color()).trim_end().into()).into())
+}
+
+/// The last run.
+pub struct LastRun {
+    pub run: RunId,
+    /// Its whole command line.
+    pub args: RunArgs,
+    /// The same as words.
+    pub words: Vec<String>,
+    /// Where it was begun: paths on its command line are relative to that.
+    pub cwd: Utf8PathBuf,
+    /// Hash of the pipeline's files at that time.
+    pub pipeline_hash: String,
+    /// Stages that it was told to begin afresh, and has not begun.
+    pub still_forced: BTreeSet<StageName>,
+    /// None if it was killed.
+    pub outcome: Option<Outcome>,
+}
+
+/// What is said where a run is asked for and there is none.
+pub fn nothing_run(layout: &Layout) -> anyhow::Error {
+    let what = format!("nothing was run yet with the state directory {}", layout.root());
+    usage!("{what}; `optbuild run PIPELINE` begins a run, `--state-dir` names another directory")
+}
+
+/// Reads the journal of the last run.
+pub fn last_run(layout: &Layout) -> Result<LastRun> {
+    let Some((run, events)) = last_begun(layout)? else {
+        return Err(nothing_run(layout));
+    };
+    let path = layout.journal(&run);
+    let (word_list, pipeline_hash, forced, cwd) = events
+        .iter()
+        .find_map(|stamped| match &stamped.event {
+            Event::RunStarted { args, pipeline_hash, forced, cwd, .. } => {
+                Some((args.clone(), pipeline_hash.clone(), forced.clone(), cwd.clone()))
+            }
+            _ => None,
+        })
+        .with_context(|| format!("{path} does not say what was run; start it with `optbuild run`"))?;
+    let words = ["optbuild".to_string()].into_iter().chain(word_list.iter().cloned());
+    let cli = Cli::try_parse_from(words)
+        .with_context(|| format!("{path} was written by another version of optbuild; start with `optbuild run`"))?;
+    let Command::Run(args) = cli.command else {
+        return Err(usage!("{path} does not hold a run; start it with `optbuild run`"));
+    };
+    let mut still_forced = BTreeSet::new();
+    for stage in forced {
+        // Not by the journal, which says that a stage starts a moment before or after it does.
+        if !build_dir::begun_afresh(layout, &stage, &run)? {
+            still_forced.insert(stage);
+        }
+    }
+    let outcome = events.iter().find_map(|stamped| match &stamped.event {
+        Event::RunFinished { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    anyhow::ensure!(cwd.is_dir(), "the run was begun in {cwd}, which is no directory any more");
+    Ok(LastRun { run, args, words: word_list, cwd, pipeline_hash, still_forced, outcome })
 }

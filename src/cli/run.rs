@@ -1,6 +1,6 @@
-//! `optbuild run` and `optbuild resume`.
+//! `optbuild run` and `optbuild resume`, and who is told of a run: people and CI systems. The journal has its events already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +9,25 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs};
 use super::exit::{FAILED, INTERRUPTED, MACHINE, Machine};
-use super::listen::Audience;
 use super::output::tell;
+use super::plan;
 use super::project::{self, Mode, Project};
-use super::{last_run, plan};
-use crate::event::Outcome;
+use crate::event::{Outcome, Stamped};
 use crate::facts::{Facts, Memory};
 use crate::names::StageName;
 use crate::pipeline::shipped;
 use crate::proc::signals::{self, Signal};
+use crate::report::console::LastLine;
+use crate::report::github::StepSummary;
+use crate::report::model::past;
 use crate::report::summary::Again;
+use crate::report::{Console, ConsoleOptions, Json, Listener as _, Mode as Form, Past, RunModel, Verbosity};
 use crate::run::control::{Control, GRACE};
 use crate::run::publish::Published;
 use crate::run::scheduler::{Budget, FailurePolicy, RunEnd};
-use crate::run::session::{Options, Session};
+use crate::run::session::{Listener, Options, Session};
+use crate::run::tail;
+use crate::state::layout::Layout;
 use crate::text::shell::quote;
 
 /// This program by a path that stays good when its file is replaced while a run is under way.
@@ -41,7 +46,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 /// `optbuild resume`
 pub fn resume(args: &ResumeArgs) -> Result<u8> {
     let layout = project::existing_state(args.state_dir.as_deref())?;
-    let last = last_run::last_run(&layout)?;
+    let last = project::last_run(&layout)?;
     if last.outcome == Some(Outcome::Done) {
         tell(&format!("the last run ({}) is done; `optbuild run` begins another", last.run));
         return Ok(0);
@@ -241,4 +246,83 @@ fn again(args: &RunArgs, project: &Project, origin: &Origin) -> Again {
         run.push_str(&format!(" --out {}", from_here(&begun.join(out))));
     }
     Again { resume, run }
+}
+
+/// Those whom a run tells of itself. One that fails is not asked again. The first failure counts, unless it is that of the terminal
+/// or of a report: a run does not fail because nobody watches it, or because nobody can read of it afterwards.
+struct Audience {
+    layout: Layout,
+    again: Again,
+    verbosity: Verbosity,
+    /// None before the run begins, and when the terminal is gone.
+    console: Option<Console>,
+    /// What is written when all is over. That it cannot be is worth a warning.
+    summary: Option<StepSummary>,
+    /// None when there is none, or when it failed.
+    json: Option<Json<std::io::Stdout>>,
+    /// Why.
+    failure: Option<anyhow::Error>,
+}
+
+impl Audience {
+    fn new(args: &ExecutionArgs, layout: &Layout, again: Again) -> Audience {
+        let verbosity = match (args.verbose, args.quiet) {
+            (true, _) => Verbosity::Verbose,
+            (_, true) => Verbosity::Quiet,
+            _ => Verbosity::Normal,
+        };
+        let json = args.json.then(|| Json::new(std::io::stdout()));
+        let layout = layout.clone();
+        Audience { layout, again, verbosity, console: None, summary: None, json, failure: None }
+    }
+}
+
+impl Listener for Audience {
+    /// Looks for earlier runs that this one can be compared with.
+    fn begin(&mut self, started: &Stamped) -> BTreeMap<StageName, f64> {
+        let past = past::latest(&self.layout, &RunModel::of([started])).unwrap_or_else(|error| {
+            tracing::warn!("what changed since earlier runs is not shown: {error}");
+            Past::default()
+        });
+        let took = past.took().into_iter().map(|(stage, seconds)| (stage.into(), seconds)).collect();
+        let last_line: LastLine = Box::new(|log| tail::last_line(log).unwrap_or_default());
+        self.console = Some(Console::new(ConsoleOptions {
+            verbosity: self.verbosity,
+            past,
+            again: Some(self.again.clone()),
+            last_line: Some(last_line),
+            ..ConsoleOptions::new(Form::detect())
+        }));
+        self.summary = StepSummary::file_from_environment()
+            .map(|file| StepSummary::new(file, Some(self.layout.clone()), Some(self.again.clone())));
+        took
+    }
+
+    fn event(&mut self, stamped: &Stamped) {
+        self.console.take_if(|console| console.event(stamped).is_err());
+        warn_of(self.summary.as_mut().map_or(Ok(()), |summary| summary.event(stamped)));
+        if let Some(Err(error)) = self.json.as_mut().map(|json| json.event(stamped)) {
+            self.failure.get_or_insert(error);
+            self.json = None;
+        }
+    }
+
+    fn tick(&mut self) {
+        self.console.iter_mut().for_each(|console| console.tick());
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if let Some(mut console) = self.console.take() {
+            let _ = console.finish();
+        }
+        warn_of(self.summary.take().map_or(Ok(()), |mut summary| summary.finish()));
+        let told = self.json.take().map_or(Ok(()), |mut json| json.finish());
+        self.failure.take().map_or(told, Err)
+    }
+}
+
+fn warn_of(written: Result<()>) {
+    if let Err(error) = written {
+        tracing::warn!("{error:#}");
+    }
 }

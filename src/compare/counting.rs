@@ -23,11 +23,11 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Clock;
-use super::first_run::FirstRun;
 use super::probe::{Ended, Order};
 use super::request::{Invocation, Request, Workload};
 use super::result::{Measured, Metric, Sample, Verdict};
-use super::statistics::{change, sample};
+use super::rounds::FirstRun;
+use super::statistics::{change, doubt, sample, spread};
 use crate::fs::disk;
 use crate::text;
 
@@ -40,8 +40,6 @@ const SHARE: f64 = 0.7;
 /// A change smaller than this is none, even of a program that always does the same: what the loader does depends on the length
 /// of paths and on the environment.
 const LEAST_CHANGE: f64 = 0.0005;
-/// Nor is one that is smaller than so many times the difference between two runs of the same program.
-const TIMES: f64 = 4.0;
 
 /// The runs of a workload that are counted.
 pub const RUNS: [&str; 4] = ["base", "candidate", "base-again", "candidate-again"];
@@ -160,11 +158,6 @@ impl Job {
     pub fn side(self) -> usize {
         self.run % 2
     }
-
-    fn invocation(self, workloads: &[Workload]) -> &Invocation {
-        let workload = &workloads[self.workload];
-        [&workload.base, &workload.candidate][self.side()]
-    }
 }
 
 impl<'a> Counting<'a> {
@@ -202,11 +195,8 @@ impl<'a> Counting<'a> {
             let Some(shortest) = (!self.waiting.is_empty()).then(|| self.waiting.remove(0)) else { break };
             // The other counts of the workload take as long.
             let limit = self.left() / self.waves() as f64;
-            let name = &self.workloads[shortest].name;
-            say(&format!(
-                "counting instructions of `{name}`, to see how long it takes: at most {}",
-                text::duration(limit)
-            ));
+            let (name, most) = (&self.workloads[shortest].name, text::duration(limit));
+            say(&format!("counting instructions of `{name}`, to see how long it takes: at most {most}"));
             self.begun = Some(shortest);
             let first: Vec<Job> = (0..self.lanes()).map(|run| Job { workload: shortest, run }).collect();
             if self.wave(&first, limit) {
@@ -382,19 +372,6 @@ impl<'a> Counting<'a> {
     }
 }
 
-/// By how much two runs of a side differ.
-fn spread(side: &Sample) -> f64 {
-    match side.values[..] {
-        [first, second] => (first - second).abs() / side.median.max(1.0),
-        _ => 0.0,
-    }
-}
-
-/// The change that two runs a side cannot tell from chance; 0 where all did the same.
-pub(super) fn doubt(base: &Sample, candidate: &Sample) -> f64 {
-    TIMES * spread(base).max(spread(candidate))
-}
-
 /// Two runs make no distribution: the difference of the sides is held against that between two runs of one.
 pub fn measured(base: Sample, candidate: Sample) -> Measured {
     let change = change(base.median, candidate.median);
@@ -441,9 +418,9 @@ pub fn with_valgrind<'a>(
 
 /// Counts one run, with everything that it starts.
 fn under_valgrind(request: &Request, valgrind: &Utf8Path, job: Job, limit: Duration) -> Result<Count> {
-    let dir = request.settings.scratch.join(format!("count-{}-{}", job.workload, RUNS[job.run]));
+    let dir = request.scratch.join(format!("count-{}-{}", job.workload, RUNS[job.run]));
     disk::make_empty_dir(&dir)?;
-    let invocation = job.invocation(&request.workloads);
+    let (invocation, _) = request.on(&request.workloads[job.workload], job.side());
     let mut argv: Vec<String> = vec![valgrind.to_string(), format!("--tool={TOOL}"), "--cache-sim=no".into()];
     argv.extend(["--trace-children=yes".into(), "--quiet".into()]);
     argv.push(format!("--log-file={dir}/%p.log"));
@@ -451,7 +428,7 @@ fn under_valgrind(request: &Request, valgrind: &Utf8Path, job: Job, limit: Durat
     argv.extend(invocation.argv.iter().cloned());
     let simulated = Invocation { argv, ..invocation.clone() };
     let order = Order { limit: Some(limit.as_secs_f64()), ..Order::new(&simulated, &dir, false) };
-    let reading = order.run(&request.settings.optbuild)?;
+    let reading = order.run()?;
     let instructions = match reading.ended {
         Ended::TooLate | Ended::NotMeasured(_) => 0.0,
         _ => total(&dir)?,

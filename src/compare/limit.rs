@@ -4,9 +4,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::counting;
 use super::result::{Comparison, Measured, Metric, Sample, Verdict};
-use super::statistics::LEAST_RUNS;
+use super::statistics::{self, LEAST_RUNS};
 
 /// `1%`, or `wall-time=5%`: a metric, and the change that no workload may exceed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -132,6 +131,6 @@ fn doubt(measured: &Measured) -> f64 {
     let half = |side: &Sample| Some((side.interval?[1] - side.interval?[0]) / 2.0 / side.median.max(f64::MIN_POSITIVE));
     match (half(&measured.base), half(&measured.candidate)) {
         (Some(base), Some(candidate)) => base.hypot(candidate),
-        _ => counting::doubt(&measured.base, &measured.candidate),
+        _ => statistics::doubt(&measured.base, &measured.candidate),
     }
 }

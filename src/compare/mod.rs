@@ -3,11 +3,9 @@
 //! Knows programs, runs and numbers. Unaware of pipelines and stages, and of how a result is shown.
 
 pub mod counting;
-pub mod first_run;
 pub mod limit;
 pub mod options;
 pub mod probe;
-pub mod processor;
 pub mod request;
 pub mod result;
 pub mod rounds;
@@ -23,13 +21,13 @@ pub use counting::find_valgrind;
 
 use crate::text;
 use counting::{Counted, Counting};
-use first_run::FirstRun;
-use request::{Build, Counter, Request};
+use options::Counter;
+use request::{Build, Request};
 use result::{
     Budget, Comparison, CounterUsed, FORMAT, Machine, Measured, Method, Metric, Side, SideKind, Size, Workload,
     summaries,
 };
-use rounds::{Processors, Runs};
+use rounds::{FirstRun, Processors, Runs};
 use statistics::{LEAST_RUNS, change, p_value, sample, verdict};
 
 /// However little is left, a run may take so long, in seconds: starting a program on a busy machine takes its time.
@@ -82,12 +80,12 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
         bail!("there is no workload to measure the two builds with");
     }
     let valgrind = find_valgrind();
-    let counter = counter(request.settings.counter, valgrind.as_deref())?;
+    let counter = counter(request.options.counter, valgrind.as_deref())?;
     say(&match &counter.because {
         Some(because) => format!("instructions: {} ({because})", counter.name),
         None => format!("instructions: {}", counter.name),
     });
-    let clock = Clock::start(request.settings.budget);
+    let clock = Clock::start(request.options.budget);
     let machine = machine();
     let mut left_out = Vec::new();
     let firsts = first_runs(request, &clock, &mut left_out)?;
@@ -155,7 +153,7 @@ fn first_runs(request: &Request, clock: &Clock, left_out: &mut Vec<String>) -> R
         if !firsts.is_empty() && clock.left() == 0.0 {
             break;
         }
-        firsts.push(first_run::first(request, workload, clock)?);
+        firsts.push(rounds::first(request, workload, clock)?);
     }
     for workload in &request.workloads[firsts.len()..] {
         left_out.push(format!("`{}`: no time was left for it", workload.name));
@@ -164,12 +162,11 @@ fn first_runs(request: &Request, clock: &Clock, left_out: &mut Vec<String>) -> R
 }
 
 fn counter(wanted: Counter, valgrind: Option<&Utf8Path>) -> Result<CounterUsed> {
-    let none =
-        |because: String| CounterUsed { method: Method::None, name: "not counted".into(), because: Some(because) };
+    let none = |because| CounterUsed { method: Method::None, name: "not counted".into(), because };
     if wanted == Counter::None {
-        return Ok(CounterUsed { method: Method::None, name: "not counted".into(), because: None });
+        return Ok(none(None));
     }
-    let perf = if wanted == Counter::Valgrind { Err(String::new()) } else { processor::available() };
+    let perf = if wanted == Counter::Valgrind { Err(String::new()) } else { probe::available() };
     let because = match perf {
         Ok(()) => {
             return Ok(CounterUsed { method: Method::Perf, name: "perf_event_open, user space".into(), because: None });
@@ -184,7 +181,7 @@ fn counter(wanted: Counter, valgrind: Option<&Utf8Path>) -> Result<CounterUsed> 
             because: Some(because).filter(|because| !because.is_empty()),
         }),
         None if wanted == Counter::Valgrind => bail!("instructions cannot be counted: valgrind is not installed"),
-        None => Ok(none(format!("{because}, and valgrind is not installed"))),
+        None => Ok(none(Some(format!("{because}, and valgrind is not installed")))),
     }
 }
 
@@ -248,22 +245,16 @@ fn sizes(request: &Request) -> Result<Vec<Size>> {
     let mut sizes = Vec::new();
     let (base, candidate) = (&request.base, &request.candidate);
     let (before, after) = (files(base), files(candidate));
-    for ((name, before), (other, after)) in
-        before.iter().flat_map(|before| after.iter().map(move |after| (before, after)))
-    {
-        // Programs have the names that they have; of a toolchain's libraries, one may be missing.
-        if name == other || base.kind == SideKind::Program {
-            sizes.push(size(other, bytes(before)?, bytes(after)?));
-        }
-    }
-    for (name, before, after) in &request.sizes {
-        sizes.push(size(name, bytes(before)?, bytes(after)?));
+    // Programs have the names that they have; of a toolchain's libraries, one may be missing.
+    let same = |name: &str, other: &str| name == other || base.kind == SideKind::Program;
+    let pairs = before.iter().flat_map(|before| after.iter().map(move |after| (before, after)));
+    let pairs = pairs.filter(|((name, _), (other, _))| same(name, other)).map(|((_, a), (name, b))| (name, a, b));
+    for (name, before, after) in pairs.chain(request.sizes.iter().map(|(name, before, after)| (name, before, after))) {
+        let (base, candidate) = (bytes(before)?, bytes(after)?);
+        let change = change(base as f64, candidate as f64);
+        sizes.push(Size { name: name.clone(), base, candidate, change });
     }
     Ok(sizes)
-}
-
-fn size(name: &str, base: u64, candidate: u64) -> Size {
-    Size { name: name.into(), base, candidate, change: change(base as f64, candidate as f64) }
 }
 
 fn bytes(path: &Utf8Path) -> Result<u64> {

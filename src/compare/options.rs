@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use clap::builder::RangedU64ValueParser;
 
 use super::limit::{Answer, Limit};
-use super::request::{Counter, Settings};
-use super::rustc_perf::{self, Profile, Selection};
 
 /// What measuring may take by default.
 pub const BUDGET: &str = "10m";
@@ -63,31 +61,19 @@ fn at_least_one() -> RangedU64ValueParser<usize> {
 }
 
 impl Options {
-    /// For measuring in a scratch directory, with the program that has the `measure` subcommand.
-    pub fn settings(&self, scratch: &Utf8Path, optbuild: &Utf8Path) -> Settings {
-        Settings {
-            budget: self.budget,
-            precision: self.fail_above.iter().filter_map(Limit::precision).fold(self.precision.value(), f64::min),
-            rounds: self.rounds,
-            counter: self.counter,
-            check_output: !self.ignore_output,
-            allow_failure: self.allow_failure,
-            scratch: scratch.to_owned(),
-            optbuild: optbuild.to_owned(),
-        }
+    /// Half the width of a median's 95 % interval, relative to it, that is narrow enough to stop.
+    pub fn narrow(&self) -> f64 {
+        self.fail_above.iter().filter_map(Limit::precision).fold(self.precision.value(), f64::min)
     }
 
-    /// The crates of rustc-perf, if they are what is run. `cwd` is what a relative path is relative to.
-    pub fn selection(&self, cwd: &Utf8Path) -> Option<Selection> {
-        let rustc_perf = cwd.join(self.rustc_perf.as_ref()?);
-        let crates = match self.crates.is_empty() {
-            true => rustc_perf::DEFAULT_CRATES.map(String::from).to_vec(),
-            false => self.crates.clone(),
-        };
-        let profiles =
-            if self.perf_profiles.is_empty() { vec![Profile::Check, Profile::Opt] } else { self.perf_profiles.clone() };
-        let cargo = self.cargo.clone().unwrap_or_else(|| "cargo".into());
-        Some(Selection { rustc_perf, crates, profiles, cargo, cargo_config: self.cargo_config.clone() })
+    /// The crates of rustc-perf that are measured, where they are.
+    pub fn crates(&self) -> Vec<String> {
+        if self.crates.is_empty() { DEFAULT_CRATES.map(String::from).to_vec() } else { self.crates.clone() }
+    }
+
+    /// How they are built.
+    pub fn perf_profiles(&self) -> Vec<Profile> {
+        if self.perf_profiles.is_empty() { vec![Profile::Check, Profile::Opt] } else { self.perf_profiles.clone() }
     }
 
     /// What `--fail-above` says of a result.
@@ -100,4 +86,42 @@ impl Options {
         }
         all
     }
+}
+
+/// How instructions are to be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counter {
+    /// The processor's counters where the machine allows it, else valgrind, else not at all.
+    #[default]
+    Auto,
+    /// The processor's counters.
+    Perf,
+    /// valgrind's simulated processor, two runs a side.
+    Valgrind,
+    /// Not at all.
+    None,
+}
+
+/// The crates that are measured by default. People wrote them, they are no stress tests, and each takes seconds. rust-lang/rust does not
+/// train its releases with them, and no crate that it trains with depends on them.
+pub const DEFAULT_CRATES: [&str; 3] = ["helloworld", "inflate", "html5ever-*"];
+
+/// How a crate is built, as rustc-perf calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, schemars::JsonSchema)]
+pub enum Profile {
+    /// `cargo check`
+    #[value(name = "Check")]
+    Check,
+    /// `cargo build`
+    #[value(name = "Debug")]
+    Debug,
+    /// `cargo build --release`
+    #[value(name = "Opt")]
+    Opt,
+}
+
+/// A value as the command line calls it.
+pub fn name(value: &impl clap::ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

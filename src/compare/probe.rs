@@ -1,4 +1,5 @@
-//! One run of one command, measured: `optbuild measure`.
+//! One run of one command, measured: `optbuild measure`; with the counters of the processor, through `perf_event_open`, of the command and
+//! all that it starts, in user space.
 //!
 //! The kernel's account of a process's children only grows, and its peak never falls, so each run has a process of its own
 //! that starts it and reads the account. It ends the run with everything that the run started, when it takes too long and when the
@@ -6,29 +7,34 @@
 //! is compared.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, Write as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use perf_event::events::{Event, Hardware};
+use perf_event::{Builder, Counter, ReadFormat};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{getpid, set_child_subreaper};
 use serde::{Deserialize, Serialize};
 
-use super::processor::Counters;
 use super::request::Invocation;
 use super::result::Metric;
 use crate::proc::{self, tree};
 use crate::run::process::{Launch, spawn};
+use crate::sync::lock;
 
 /// How long it is tried to end a tree, whose processes may go on starting others or be stuck in the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// This program, also when its file has been replaced since.
+const OPTBUILD: &str = "/proc/self/exe";
 
 /// What is to be run. What was printed before into the files is replaced.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,12 +109,12 @@ impl Order {
     ///
     /// # Errors
     /// When that process cannot be started, or says nothing.
-    pub fn run(&self, optbuild: &Utf8Path) -> Result<Reading> {
-        let mut command = Command::new(optbuild);
+    pub fn run(&self) -> Result<Reading> {
+        let mut command = Command::new(OPTBUILD);
         command.arg("measure").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         // A terminal's Ctrl-C must not end it before it has ended what it started.
         command.process_group(0);
-        let mut child = command.spawn().with_context(|| format!("cannot start {optbuild} measure"))?;
+        let mut child = command.spawn().with_context(|| format!("cannot start {OPTBUILD} measure"))?;
         let mut stdin = child.stdin.take();
         if let Some(stdin) = &mut stdin {
             let mut line = serde_json::to_vec(self)?;
@@ -216,10 +222,6 @@ impl Watch {
     }
 }
 
-fn lock(late: &Mutex<bool>) -> MutexGuard<'_, bool> {
-    late.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Whoever asks whether it was late waits until the tree has been ended; when the caller has gone, for good.
 fn watch(late: &Mutex<bool>, mut end: Option<Instant>) {
     let stdin = std::io::stdin();
@@ -257,5 +259,100 @@ fn end_tree() {
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+const EVENTS: [(Metric, Hardware); 4] = [
+    (Metric::Instructions, Hardware::INSTRUCTIONS),
+    (Metric::Cycles, Hardware::CPU_CYCLES),
+    (Metric::BranchMisses, Hardware::BRANCH_MISSES),
+    (Metric::CacheMisses, Hardware::CACHE_MISSES),
+];
+
+/// Counters of the children that this process starts from here on.
+#[derive(Debug)]
+pub struct Counters {
+    pub open: Vec<(Metric, Counter)>,
+}
+
+impl Counters {
+    pub fn none() -> Counters {
+        Counters { open: Vec::new() }
+    }
+
+    /// Those that the processor has; instructions at least.
+    ///
+    /// # Errors
+    /// When the machine does not let this process count.
+    pub fn open() -> Result<Counters> {
+        let mut open = Vec::new();
+        for (metric, event) in EVENTS {
+            match counter(event) {
+                Ok(counter) => open.push((metric, counter)),
+                Err(error) if metric == Metric::Instructions => return Err(error).with_context(why),
+                Err(_) => {}
+            }
+        }
+        Ok(Counters { open })
+    }
+
+    /// What was counted.
+    ///
+    /// # Errors
+    /// When a counter cannot be read, or never ran.
+    pub fn read(mut self) -> Result<BTreeMap<Metric, f64>> {
+        let mut counts = BTreeMap::new();
+        for (metric, counter) in &mut self.open {
+            let read = counter.read_full().context("a counter of the processor cannot be read")?;
+            let (Some(enabled), Some(running)) = (read.time_enabled(), read.time_running()) else {
+                bail!("the kernel does not say how long a counter of the processor ran");
+            };
+            if running.is_zero() {
+                continue;
+            }
+            // With more counters than the processor has, they take turns.
+            counts.insert(*metric, read.count() as f64 * enabled.as_secs_f64() / running.as_secs_f64());
+        }
+        Ok(counts)
+    }
+}
+
+/// Begins to count when a child executes its program, so that nothing of this process is in it.
+pub fn counter(event: impl Event) -> io::Result<Counter> {
+    let format = ReadFormat::TOTAL_TIME_ENABLED | ReadFormat::TOTAL_TIME_RUNNING;
+    Builder::new(event).inherit(true).enable_on_exec(true).read_format(format).build()
+}
+
+/// Whether the processor's counters can be used here: counts a loop of this process.
+///
+/// # Errors
+/// A sentence that says why not.
+pub fn available() -> Result<(), String> {
+    let count = || -> io::Result<u64> {
+        let mut counter = Builder::new(Hardware::INSTRUCTIONS).build()?;
+        counter.enable()?;
+        std::hint::black_box((0..1000).map(std::hint::black_box).sum::<u64>());
+        counter.disable()?;
+        counter.read()
+    };
+    match count() {
+        Ok(0) => Err("the processor's counters stay at 0, as in many virtual machines".into()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(match error.raw_os_error() {
+            Some(libc::ENOENT | libc::EOPNOTSUPP) => {
+                "the machine has no counters of instructions, as most virtual machines".into()
+            }
+            Some(libc::EACCES | libc::EPERM) => format!("{}: {error}", why()),
+            Some(libc::ENOSYS) => "the kernel has no perf_event_open, or a sandbox hides it".into(),
+            _ => format!("perf_event_open: {error}"),
+        }),
+    }
+}
+
+fn why() -> String {
+    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+    match paranoid.trim() {
+        "" => "the processor's counters cannot be used".into(),
+        level => format!("the processor's counters cannot be used (kernel.perf_event_paranoid is {level}, 2 would do)"),
     }
 }

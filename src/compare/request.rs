@@ -3,10 +3,10 @@
 //! Unaware of where programs, toolchains and workloads come from.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::options::Options;
 use super::result::SideKind;
 
 /// What stands for the program of a side in the words of a command.
@@ -20,7 +20,17 @@ pub struct Request {
     pub workloads: Vec<Workload>,
     /// Files whose sizes are compared: a name, the base's, the candidate's.
     pub sizes: Vec<(String, Utf8PathBuf, Utf8PathBuf)>,
-    pub settings: Settings,
+    /// How it is measured.
+    pub options: Options,
+    /// An empty directory, for what is printed and counted.
+    pub scratch: Utf8PathBuf,
+}
+
+impl Request {
+    /// What a workload runs on a side, 0 for the base and 1 for the candidate.
+    pub fn on<'a>(&'a self, workload: &'a Workload, side: usize) -> (&'a Invocation, &'a Build) {
+        [(&workload.base, &self.base), (&workload.candidate, &self.candidate)][side]
+    }
 }
 
 /// One side.
@@ -46,6 +56,25 @@ pub struct Workload {
     pub candidate: Invocation,
 }
 
+/// The environment of this process, as far as it is UTF-8.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Pairs that are written as `NAME=VALUE`.
+///
+/// # Errors
+/// A sentence, when one is none.
+pub fn pairs(texts: &[String]) -> Result<BTreeMap<String, String>, String> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err(format!("`{text}` is not NAME=VALUE")),
+    };
+    texts.iter().map(pair).collect()
+}
+
 /// A command ready to start.
 #[derive(Debug, Clone)]
 pub struct Invocation {
@@ -53,41 +82,6 @@ pub struct Invocation {
     /// The whole environment.
     pub env: BTreeMap<String, String>,
     pub cwd: Utf8PathBuf,
-}
-
-/// How it is measured.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// What measuring may take in all.
-    pub budget: Duration,
-    /// Half the width of a median's 95 % interval, relative to it, that is narrow enough to stop.
-    pub precision: f64,
-    /// At most so many rounds, each of which runs both sides once.
-    pub rounds: usize,
-    pub counter: Counter,
-    /// Both sides must print the same.
-    pub check_output: bool,
-    /// A workload may exit with another status than 0, the same one on both sides.
-    pub allow_failure: bool,
-    /// An empty directory, for what is printed and counted.
-    pub scratch: Utf8PathBuf,
-    /// The program whose `measure` subcommand starts what is measured: optbuild.
-    pub optbuild: Utf8PathBuf,
-}
-
-/// How instructions are to be counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Counter {
-    /// The processor's counters where the machine allows it, else valgrind, else not at all.
-    #[default]
-    Auto,
-    /// The processor's counters.
-    Perf,
-    /// valgrind's simulated processor, two runs a side.
-    Valgrind,
-    /// Not at all.
-    None,
 }
 
 impl Build {

@@ -1,15 +1,24 @@
-//! The runs that are timed: both sides of every workload in turns, A B, B A, A B, …, so that whatever slowly changes on the
-//! machine (clocks, temperature, other programs) falls on both.
+//! The first run of every workload on both sides: does it work, do both sides print the same, how long does it take? It is in no result,
+//! because files and caches are cold.
 //!
-//! Also says what else the machine did meanwhile, from the kernel's own account of its processors. Unaware of what the numbers mean.
+//! And the runs that are timed: both sides of every workload in turns, A B, B A, A B, …, so that whatever slowly changes on the
+//! machine (clocks, temperature, other programs) falls on both. Also says what else the machine did meanwhile, from the kernel's own
+//! account of its processors. Unaware of what the numbers mean.
 
-use anyhow::{Result, bail};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context as _, Result, bail};
+use camino::Utf8Path;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
 
 use super::Clock;
-use super::first_run::FirstRun;
 use super::probe::{Ended, Order, Reading};
-use super::request::{Request, Workload};
-use super::result::{self, Metric};
+use super::request::{Build, PLACEHOLDER, Request, Workload};
+use super::result::{self, Identity, Metric, SideKind};
 use super::statistics::{LEAST_RUNS, uncertainty};
 use crate::fs::disk;
 use crate::text;
@@ -63,9 +72,8 @@ pub fn run(
     clock: &Clock,
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Runs>> {
-    let settings = &request.settings;
     let mut all: Vec<Runs> = firsts.iter().map(|_| Runs::default()).collect();
-    for round in 0..settings.rounds {
+    for round in 0..request.options.rounds {
         for (index, (workload, first)) in request.workloads.iter().zip(firsts).enumerate() {
             let runs = &mut all[index];
             if runs.done {
@@ -86,7 +94,7 @@ pub fn run(
             let [base, candidate] = pair;
             runs.base.extend(base);
             runs.candidate.extend(candidate);
-            runs.done = runs.base.len() >= LEAST_RUNS && runs.is_narrow(settings.precision);
+            runs.done = runs.base.len() >= LEAST_RUNS && runs.is_narrow(request.options.narrow());
         }
         if all.iter().all(|runs| runs.done) {
             break;
@@ -104,36 +112,26 @@ fn once(
     count: bool,
     clock: &Clock,
 ) -> Result<Option<Reading>> {
-    let (invocation, build) = match side {
-        0 => (&workload.base, &request.base),
-        _ => (&workload.candidate, &request.candidate),
-    };
-    let dir = request.settings.scratch.join("run");
+    let (invocation, build) = request.on(workload, side);
+    let dir = request.scratch.join("run");
     disk::make_empty_dir(&dir)?;
     let limit = clock.limit();
     let order = Order { limit: Some(limit), ..Order::new(invocation, &dir, count) };
-    let reading = order.run(&request.settings.optbuild)?;
+    let reading = order.run()?;
     if reading.ended == Ended::TooLate && limit < HANGS * first.wall[side] {
         return Ok(None);
     }
+    let (name, build) = (&workload.name, &build.name);
     if reading.ended == Ended::TooLate {
+        let [limit, budget, before] = [limit, clock.allowed(), first.wall[side]].map(text::duration);
         bail!(
-            "`{}` was ended after {} with {}, as the budget of {} was over; the first time it took {}: it hangs at times",
-            workload.name,
-            text::duration(limit),
-            build.name,
-            text::duration(clock.allowed()),
-            text::duration(first.wall[side])
+            "`{name}` was ended after {limit} with {build}, as the budget of {budget} was over; the first time it took {before}: it \
+             hangs at times"
         );
     }
     if reading.ended != first.ended {
-        bail!(
-            "`{}` {} with {}, although it {} before",
-            workload.name,
-            reading.ended.describe(),
-            build.name,
-            first.ended.describe()
-        );
+        let (now, before) = (reading.ended.describe(), first.ended.describe());
+        bail!("`{name}` {now} with {build}, although it {before} before");
     }
     Ok(Some(reading))
 }
@@ -189,13 +187,210 @@ pub fn spread(workloads: &[result::Workload]) -> Vec<String> {
         let sides = [&wall.base, &wall.candidate];
         let widest = sides.iter().filter_map(|side| uncertainty(&side.values)).fold(0.0, f64::max);
         if widest > SPREAD {
-            sentences.push(format!(
-                "wall times of `{}` are uncertain by ±{:.0} % after {} runs a side",
-                workload.name,
-                widest * 100.0,
-                wall.base.runs
-            ));
+            let (name, percent, runs) = (&workload.name, widest * 100.0, wall.base.runs);
+            sentences.push(format!("wall times of `{name}` are uncertain by ±{percent:.0} % after {runs} runs a side"));
         }
     }
     sentences
+}
+
+/// How much of what a program printed is shown.
+const LONGEST_LINE: usize = 200;
+const LAST_LINES: usize = 10;
+/// Output is compared line by line. Of a longer line, so many bytes at a time.
+const LONGEST_PART: u64 = 1 << 20;
+
+/// What the first run of a workload was like.
+#[derive(Debug, Clone)]
+pub struct FirstRun {
+    pub output: Identity,
+    /// How each side ended, the same way.
+    pub ended: Ended,
+    /// Wall time in seconds, of the base and of the candidate.
+    pub wall: [f64; 2],
+    /// Processor time, likewise.
+    pub work: [f64; 2],
+}
+
+/// Runs both sides once.
+///
+/// # Errors
+/// When a side fails or takes longer than there is time for, or both print different things: then there is nothing to be
+/// measured.
+pub fn first(request: &Request, workload: &Workload, clock: &Clock) -> Result<FirstRun> {
+    let dir = request.scratch.join("first");
+    let base = run_once(request, workload, 0, &dir.join("base"), clock)?;
+    let candidate = run_once(request, workload, 1, &dir.join("candidate"), clock)?;
+    if base.ended != candidate.ended {
+        let (name, one, other) = (&workload.name, base.ended.describe(), candidate.ended.describe());
+        let builds = (&request.base.name, &request.candidate.name);
+        bail!("`{name}` {one} with {} and {other} with {}: there is nothing to compare", builds.0, builds.1);
+    }
+    let work = |reading: &Reading| reading.get(Metric::UserTime) + reading.get(Metric::SystemTime);
+    Ok(FirstRun {
+        output: identity(request, workload, &dir, clock)?,
+        wall: [base.get(Metric::WallTime), candidate.get(Metric::WallTime)],
+        work: [work(&base), work(&candidate)],
+        ended: base.ended,
+    })
+}
+
+fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path, clock: &Clock) -> Result<Reading> {
+    disk::make_empty_dir(dir)?;
+    let ((invocation, build), (_, other)) = (request.on(workload, side), request.on(workload, 1 - side));
+    let limit = clock.limit();
+    let order = Order { limit: Some(limit), ..Order::new(invocation, dir, false) };
+    // Builds that differ by their environment may be measured with any program.
+    let files = if build.env == other.env { FileWatch::start(build, other) } else { None };
+    let reading = order.run()?;
+    let started = files.is_none_or(|files| files.were_opened());
+    let (name, build) = (&workload.name, &build.name);
+    match &reading.ended {
+        Ended::Code(status) if *status == 0 || request.options.allow_failure => match started {
+            true => Ok(reading),
+            false => bail!(
+                "`{name}` does not start {build}, nor what stands beside it, so something else would be measured; call the program as \
+                 `{PLACEHOLDER}`, or by a name that leads to it"
+            ),
+        },
+        Ended::TooLate => {
+            let [limit, budget] = [limit, clock.allowed()].map(text::duration);
+            bail!(
+                "one run of `{name}` takes longer than the budget of {budget}: with {build} it was ended after {limit}; raise the \
+                 budget (`--budget`, a stage's `budget`), or let the workload do less"
+            )
+        }
+        ended => {
+            let may = if matches!(ended, Ended::Code(_)) { "; if it may, say so (`--allow-failure`)" } else { "" };
+            bail!("`{name}` {} with {build}{may}{}", ended.describe(), last_lines(&order.stderr))
+        }
+    }
+}
+
+fn last_lines(file: &Utf8Path) -> String {
+    let said = fs::read(file).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.lines().collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    if last.is_empty() { String::new() } else { format!(". It said:\n  {}", last.join("\n  ")) }
+}
+
+fn identity(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Clock) -> Result<Identity> {
+    if request.options.ignore_output {
+        return Ok(Identity::Unchecked);
+    }
+    let (base, candidate) = (dir.join("base/stdout"), dir.join("candidate/stdout"));
+    let Some(line) = first_difference(&base, &candidate)? else {
+        let size = base.metadata().with_context(|| format!("cannot look at {base}"))?.len();
+        return Ok(if size == 0 { Identity::Silent } else { Identity::Same });
+    };
+    // Is that the build's doing?
+    let again = dir.join("again");
+    run_once(request, workload, 0, &again, clock)?;
+    let name = &workload.name;
+    if first_difference(&base, &again.join("stdout"))?.is_some() {
+        bail!(
+            "`{name}` prints something else each time it runs, so it cannot be checked that both sides print the same; let it \
+             print no times and addresses, or say `--ignore-output` (in a stage: `ignore-output = true`)"
+        );
+    }
+    let (Line { number, base, candidate }, builds) = (line, (&request.base.name, &request.candidate.name));
+    bail!(
+        "`{name}` does not print the same with both; they differ first in line {number}:\n  {}: {base}\n  {}: {candidate}\nA build \
+         that gives other results is not compared; `--ignore-output` (in a stage: `ignore-output = true`) does it all the same",
+        builds.0,
+        builds.1
+    )
+}
+
+/// A line that is not the same in two files.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    pub number: usize,
+    pub base: String,
+    pub candidate: String,
+}
+
+/// The first line in which two files differ.
+pub fn first_difference(base: &Utf8Path, candidate: &Utf8Path) -> Result<Option<Line>> {
+    let open =
+        |path: &Utf8Path| anyhow::Ok(BufReader::new(File::open(path).with_context(|| format!("cannot read {path}"))?));
+    let next = |file: &mut BufReader<File>| -> Result<Vec<u8>> {
+        let mut part = Vec::new();
+        file.take(LONGEST_PART).read_until(b'\n', &mut part).context("cannot read what was printed")?;
+        Ok(part)
+    };
+    let (mut left, mut right) = (open(base)?, open(candidate)?);
+    let mut number = 1;
+    loop {
+        let (base, candidate) = (next(&mut left)?, next(&mut right)?);
+        if base != candidate {
+            return Ok(Some(Line { number, base: shown(&base, &candidate), candidate: shown(&candidate, &base) }));
+        }
+        if base.is_empty() {
+            return Ok(None);
+        }
+        number += usize::from(base.ends_with(b"\n"));
+    }
+}
+
+/// A line that is not the same on the other side.
+fn shown(line: &[u8], other: &[u8]) -> String {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    let text = String::from_utf8_lossy(&text[..text.len().min(LONGEST_LINE)]);
+    let text = text.escape_debug();
+    match line {
+        [] => "(no such line)".into(),
+        _ if line.len() > LONGEST_LINE => format!("{text}…"),
+        _ if other.starts_with(line) => format!("{text} (and no more)"),
+        _ => text.to_string(),
+    }
+}
+
+/// The files of a build, to tell whether a command starts what it is to measure: the kernel tells who opens a file (inotify), and
+/// nothing is started unopened.
+struct FileWatch(OwnedFd);
+
+impl FileWatch {
+    /// Watches a build from now on: the files beside its program, and of a toolchain its libraries, as a workload may run another
+    /// program of the build; the program alone where the other side stands in the same directory. None where the kernel
+    /// does not tell.
+    fn start(build: &Build, other: &Build) -> Option<FileWatch> {
+        // What a link leads to is opened there.
+        let real = |build: &Build| build.program().canonicalize_utf8().ok();
+        let (program, other) = (real(build)?, real(other)?);
+        let beside = program.parent().filter(|dir| Some(*dir) != other.parent());
+        let (bin, lib) = (build.path.join("bin"), build.path.join("lib"));
+        match (beside, build.kind) {
+            (None, _) => FileWatch::on(&[&program]),
+            (Some(dir), SideKind::Program) => FileWatch::on(&[dir]),
+            (Some(dir), SideKind::Toolchain) => FileWatch::on(&[dir, &bin, &lib]),
+        }
+    }
+
+    fn on(paths: &[&Utf8Path]) -> Option<FileWatch> {
+        let watched = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).and_then(|inotify| {
+            for path in paths.iter().filter(|path| path.exists()) {
+                inotify::add_watch(&inotify, path.as_std_path(), WatchFlags::OPEN)?;
+            }
+            Ok(inotify)
+        });
+        watched.inspect_err(|error| tracing::debug!("{paths:?} are not watched: {error}")).ok().map(FileWatch)
+    }
+
+    /// Whether a file was opened since. True as well where that cannot be found out any more.
+    fn were_opened(&self) -> bool {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&self.0, &mut buffer);
+        loop {
+            match reader.next() {
+                // Whoever lists a directory opens it.
+                Ok(event) if event.events().contains(ReadFlags::ISDIR) => {}
+                Ok(event) if event.events().intersects(ReadFlags::OPEN | ReadFlags::QUEUE_OVERFLOW) => return true,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
 }

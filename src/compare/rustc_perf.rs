@@ -9,55 +9,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use serde::Deserialize;
 
+use super::options::{Options, Profile, name as name_of};
 use super::request::{Build, Invocation, Workload};
 use crate::facts::Facts;
 use crate::fs::tree;
 use crate::toolchain::rustc_perf::{Crates, NO_WORKSPACE_ABOVE};
-
-/// The crates that are measured by default. People wrote them, they are no stress tests, and each takes seconds. rust-lang/rust does not
-/// train its releases with them, and no crate that it trains with depends on them.
-pub const DEFAULT_CRATES: [&str; 3] = ["helloworld", "inflate", "html5ever-*"];
-
-/// How a crate is built, as rustc-perf calls it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize, schemars::JsonSchema)]
-pub enum Profile {
-    /// `cargo check`
-    #[value(name = "Check")]
-    Check,
-    /// `cargo build`
-    #[value(name = "Debug")]
-    Debug,
-    /// `cargo build --release`
-    #[value(name = "Opt")]
-    Opt,
-}
-
-impl Profile {
-    /// As rustc-perf and the command line call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Profile::Check => "Check",
-            Profile::Debug => "Debug",
-            Profile::Opt => "Opt",
-        }
-    }
-}
-
-/// Which crates, built how.
-#[derive(Debug, Clone)]
-pub struct Selection {
-    /// A checkout of rustc-perf; never written to.
-    pub rustc_perf: Utf8PathBuf,
-    pub crates: Vec<String>,
-    pub profiles: Vec<Profile>,
-    /// What builds them: a path, or a name that is looked for in PATH.
-    pub cargo: Utf8PathBuf,
-    /// Settings for cargo, such as where vendored crates are.
-    pub cargo_config: Vec<String>,
-}
 
 /// What rustc-perf says of a crate.
 #[derive(Debug, Default, Deserialize)]
@@ -84,7 +43,8 @@ const LEFT_OUT: [&str; 5] = ["CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS", "RUSTC_WR
 /// # Errors
 /// When there is no such crate, or it cannot be built.
 pub fn workloads(
-    selection: &Selection,
+    options: &Options,
+    checkout: &Utf8Path,
     base: &Build,
     candidate: &Build,
     env: &BTreeMap<String, String>,
@@ -96,24 +56,24 @@ pub fn workloads(
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(&wrapper, mode).with_context(|| format!("cannot make {wrapper} executable"))?;
     let facts = Facts::live();
-    let known = Crates::of(&facts, &selection.rustc_perf);
+    let known = Crates::of(&facts, checkout);
     if known.names.is_empty() {
-        bail!("there are no crates in {}: it is no checkout of rustc-perf", selection.rustc_perf);
+        bail!("there are no crates in {checkout}: it is no checkout of rustc-perf");
     }
     let mut workloads = Vec::new();
     let mut seen = BTreeSet::new();
-    for name in &selection.crates {
-        let name = known.find(&facts, name).map_err(anyhow::Error::msg)?;
+    for name in options.crates() {
+        let name = known.find(&facts, &name).map_err(anyhow::Error::msg)?;
         if !seen.insert(name) {
             continue;
         }
         let source = known.path(name);
-        for profile in &selection.profiles {
-            let title = format!("{name} {}", profile.name());
+        for profile in options.perf_profiles() {
+            let title = format!("{name} {}", name_of(&profile));
             say(&format!("building the dependencies of {title}"));
             let prepared = |side: &Build, which: &str| -> Result<Invocation> {
-                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{}-{which}", profile.name()));
-                prepare(&source, *profile, side, selection, env, &dir, &wrapper)
+                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{}-{which}", name_of(&profile)));
+                prepare(&source, profile, side, options, env, &dir, &wrapper)
                     .with_context(|| format!("crate {title} with {}", side.name))
             };
             let (base, candidate) = (prepared(base, "base")?, prepared(candidate, "candidate")?);
@@ -132,7 +92,7 @@ fn prepare(
     source: &Utf8Path,
     profile: Profile,
     side: &Build,
-    selection: &Selection,
+    options: &Options,
     env: &BTreeMap<String, String>,
     dir: &Utf8Path,
     wrapper: &Utf8Path,
@@ -144,18 +104,19 @@ fn prepare(
     tree::copy(source, &copy)?;
 
     let manifest = copy.join(config.cargo_toml.as_deref().unwrap_or("Cargo.toml"));
-    let mut command = Command::new(&selection.cargo);
+    let cargo = options.cargo.as_deref().unwrap_or("cargo".into());
+    let mut command = Command::new(cargo);
     match profile {
         Profile::Check => command.arg("check"),
         Profile::Debug => command.arg("build"),
         Profile::Opt => command.args(["build", "--release"]),
     };
     command.arg("--manifest-path").arg(&manifest).arg("--target-dir").arg(&target);
-    command.args(selection.cargo_config.iter().flat_map(|setting| ["--config", setting.as_str()]));
-    let options = config.cargo_opts.unwrap_or_default();
-    let options: Vec<&str> = options.split_whitespace().collect();
-    let chosen = options.iter().any(|option| matches!(*option, "--lib" | "--bin"));
-    command.args(&options);
+    command.args(options.cargo_config.iter().flat_map(|setting| ["--config", setting.as_str()]));
+    let given = config.cargo_opts.unwrap_or_default();
+    let given: Vec<&str> = given.split_whitespace().collect();
+    let chosen = given.iter().any(|option| matches!(*option, "--lib" | "--bin"));
+    command.args(&given);
     if config.artifact.as_deref() == Some("library") && !chosen {
         command.arg("--lib");
     }
@@ -164,7 +125,7 @@ fn prepare(
     command.env("OPTBUILD_RECORD", &record).env("CARGO_INCREMENTAL", "0");
     // So that it is not built by the toolchain that rust-toolchain.toml or a proxy in PATH would choose.
     command.current_dir(&copy).stdin(Stdio::null());
-    let output = command.output().with_context(|| format!("cannot start {}", selection.cargo))?;
+    let output = command.output().with_context(|| format!("cannot start {cargo}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = said.lines().collect();

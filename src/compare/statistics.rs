@@ -16,6 +16,9 @@ pub const SIGNIFICANT: f64 = 0.01;
 /// With fewer runs a side there is no interval of a median, and hardly a difference that is significant.
 pub const LEAST_RUNS: usize = 6;
 
+/// A change of counts that is smaller than so many times the difference between two runs of the same program is none.
+const TIMES: f64 = 4.0;
+
 /// The runs of one side.
 pub fn sample(values: &[f64]) -> Sample {
     Sample { runs: values.len(), median: median(values), interval: interval(values), values: values.to_vec() }
@@ -124,4 +127,17 @@ pub fn verdict(base: &[f64], candidate: &[f64]) -> Verdict {
         std::cmp::Ordering::Greater if significant => Verdict::Worse,
         _ => Verdict::NoChange,
     }
+}
+
+/// By how much two runs of a side differ.
+pub fn spread(side: &Sample) -> f64 {
+    match side.values[..] {
+        [first, second] => (first - second).abs() / side.median.max(1.0),
+        _ => 0.0,
+    }
+}
+
+/// The change that two runs a side cannot tell from chance; 0 where all did the same.
+pub fn doubt(base: &Sample, candidate: &Sample) -> f64 {
+    TIMES * spread(base).max(spread(candidate))
 }

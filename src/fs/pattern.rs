@@ -1,9 +1,16 @@
-//! Outputs whose name holds the hash of their content: a path whose last component has a `*` becomes the one that matches.
+//! Patterns of file names.
+//!
+//! | pattern | matches |
+//! |---|---|
+//! | [`Patterns`], of sources and captures | `?`, `*` and `[ab]` within a name, `**` over any number of directories, `{a,b}` one of both; `\` takes a character as it is |
+//! | [`resolve`], of outputs whose name holds the hash of their content | one `*`, in the last component, and one file |
 //!
 //! Build tools do not notice a profile that changed under the same name, so its name has to change with it; when a plan is
 //! made it is not known yet.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -52,4 +59,43 @@ pub fn there(path: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// Patterns of paths, relative to some directory.
+#[derive(Debug, Default)]
+pub struct Patterns(Vec<String>);
+
+impl Patterns {
+    /// # Errors
+    /// One of them is not a pattern; says which, and what is wrong with it.
+    pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Patterns, String> {
+        let patterns: Vec<String> = patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect();
+        match patterns.iter().find_map(|pattern| unclosed(pattern).map(|bracket| (pattern, bracket))) {
+            Some((pattern, bracket)) => {
+                Err(format!("`{bracket}` is not closed in `{pattern}`; write `\\{bracket}` for the character itself"))
+            }
+            None => Ok(Patterns(patterns)),
+        }
+    }
+
+    /// Whether one of them matches a path.
+    pub fn match_path(&self, path: &Path) -> bool {
+        self.0.iter().any(|pattern| fast_glob::glob_match(pattern, path.as_os_str().as_bytes()))
+    }
+}
+
+/// The first bracket that has no end: the library takes such a pattern for one that matches nothing.
+fn unclosed(pattern: &str) -> Option<char> {
+    let mut open: Vec<char> = Vec::new();
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        match (character, open.last()) {
+            ('\\', _) => drop(characters.next()),
+            (']', Some('[')) | ('}', Some('{')) => drop(open.pop()),
+            (_, Some('[')) => {}
+            ('[' | '{', _) => open.push(character),
+            _ => {}
+        }
+    }
+    open.first().copied()
 }

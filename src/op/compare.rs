@@ -1,6 +1,5 @@
 //! `compare`: measures two builds for a stage, and writes the result as JSON, Markdown and text.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
@@ -9,7 +8,7 @@ use clap::Parser as _;
 
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
-use crate::compare::request::{Build, Request, Workload};
+use crate::compare::request::{Build, Request, Workload, environment, pairs};
 use crate::compare::result::Comparison;
 use crate::compare::{self, rustc_perf};
 use crate::event::Fact;
@@ -30,19 +29,10 @@ fn wrong(message: impl ToString) -> BadCommandLine {
     BadCommandLine { operation: "compare".into(), message: message.to_string() }
 }
 
-/// Pairs that are written as `NAME=VALUE`.
-fn pairs(texts: &[String]) -> Result<BTreeMap<String, String>, BadCommandLine> {
-    let pair = |text: &String| match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        _ => Err(wrong(format!("`{text}` is not NAME=VALUE"))),
-    };
-    texts.iter().map(pair).collect()
-}
-
 impl Compare {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
         let options = Measuring::try_parse_from(&self.options).map_err(wrong)?.options;
-        let result = self.measure(&options)?;
+        let result = self.measure(options.clone())?;
         let json = serde_json::to_string_pretty(&result).context("cannot write the result as JSON")?;
         let table = comparison::table(&result, Look::default());
         for (name, text) in [(JSON, json + "\n"), (MARKDOWN, comparison::markdown(&result)), (TABLE, table)] {
@@ -63,7 +53,7 @@ impl Compare {
         Ok(facts(&result))
     }
 
-    fn measure(&self, options: &Options) -> Result<Comparison> {
+    fn measure(&self, options: Options) -> Result<Comparison> {
         let base = build(&self.base_name, &self.base, &self.base_env)?;
         let candidate = build(&self.candidate_name, &self.candidate, &self.candidate_env)?;
         if base.kind != candidate.kind {
@@ -83,30 +73,22 @@ impl Compare {
                 bail!("the working directory {cwd} of workload `{}` does not exist, or is no directory", declared.name);
             }
             let mut env = env.clone();
-            env.extend(pairs(&declared.env)?);
+            env.extend(pairs(&declared.env).map_err(wrong)?);
             workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate));
         }
-        if let Some(selection) = options.selection(Utf8Path::new("/")) {
-            workloads.extend(rustc_perf::workloads(&selection, &base, &candidate, &env, &scratch, &mut say)?);
+        if let Some(checkout) = &options.rustc_perf {
+            workloads.extend(rustc_perf::workloads(&options, checkout, &base, &candidate, &env, &scratch, &mut say)?);
         }
         let sizes =
             self.size.chunks_exact(3).map(|size| (size[0].clone(), size[1].as_str().into(), size[2].as_str().into()));
         let sizes = sizes.collect();
-        let settings = options.settings(&scratch, Utf8Path::new("/proc/self/exe"));
-        compare::compare(&Request { base, candidate, workloads, sizes, settings }, &mut say)
+        compare::compare(&Request { base, candidate, workloads, sizes, options, scratch }, &mut say)
     }
-}
-
-/// This process's, which is the base environment of stages.
-fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
 }
 
 fn build(name: &str, path: &Utf8Path, env: &[String]) -> Result<Build> {
     let kind = Build::kind_of(path).map_err(anyhow::Error::msg)?;
-    Ok(Build { name: name.into(), path: path.to_owned(), kind, env: pairs(env)? })
+    Ok(Build { name: name.into(), path: path.to_owned(), kind, env: pairs(env).map_err(wrong)? })
 }
 
 /// The changes that judgements go by, in percent; 0 where nothing is better, none where nothing is known.

@@ -6,13 +6,13 @@
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
-use globset::{GlobBuilder, GlobSetBuilder};
 use walkdir::WalkDir;
 
 use crate::event::Fact;
-use crate::fs::{pattern, tree};
+use crate::fs::pattern::{self, Patterns};
+use crate::fs::tree;
 use crate::plan::ops::given::{Capture, CopyWorkspace, Same, Shadow};
 
 impl Capture {
@@ -22,18 +22,13 @@ impl Capture {
             let from = self.from.first().context("nothing to copy is named")?;
             bail!("there is no {}, which is declared as an output. {}", names.join(", nor "), beside(from));
         };
-        let mut linked = GlobSetBuilder::new();
-        for pattern in &self.link {
-            let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-            linked.add(glob.with_context(|| format!("`{pattern}` is not a pattern"))?);
-        }
-        let linked = linked.build().context("the patterns cannot be used together")?;
+        let linked = Patterns::new(&self.link).map_err(Error::msg)?;
         let root = from.canonicalize_utf8().with_context(|| format!("cannot find {from}"))?;
         let below = |path: &Utf8Path| path.strip_prefix(&root).map(Utf8Path::to_owned).unwrap_or_default();
         let takes = |path: &Utf8Path| !self.without.contains(&below(path));
         tree::copy_anew(from, &self.to, takes, |from, to, _| {
             // Refused across file systems, and beyond a number of links.
-            if linked.is_match(below(from)) && fs::hard_link(from, to).is_ok() {
+            if linked.match_path(below(from).as_std_path()) && fs::hard_link(from, to).is_ok() {
                 return Ok(());
             }
             tree::copy_file(from, to)

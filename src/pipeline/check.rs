@@ -1,18 +1,17 @@
-//! Whether the stages of a pipeline fit together: references, needs, workspaces, cycles.
+//! Whether the stages of a pipeline fit together: references, needs, workspaces, cycles; and in which order they can run.
 //!
-//! Unaware of what stages do, and of what is inside a text.
+//! Unaware of what stages do, of what is inside a text, and of what is up to date.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::ops::Range;
 
-use super::common::StartsFrom;
 use super::error::Problem;
-use super::graph;
-use super::kind::Kind;
+use super::kind::{Kind, StartsFrom};
 use super::substitute::{Found, Names};
 use super::text::OutputRef;
 use super::tree::{Node, Table};
-use super::{Common, Origin, Stage};
+use super::{Common, Origin, Pipeline, Stage};
 
 /// A stage on its way to a [`Stage`].
 pub(super) struct Draft {
@@ -104,7 +103,7 @@ fn reference(
 /// Checks `needs` and looks for cycles, and makes stages of the drafts. None if there is any problem.
 pub(super) fn assemble(
     drafts: Vec<Draft>,
-    declarations: impl Fn(&Draft) -> std::collections::BTreeMap<String, String>,
+    declarations: impl Fn(&Draft) -> BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<Stage>> {
     let index: HashMap<String, usize> = drafts.iter().enumerate().map(|(at, d)| (d.name.clone(), at)).collect();
@@ -229,10 +228,9 @@ fn report_cycle(drafts: &[Draft], edges: &[Vec<Edge>], problems: &mut Vec<Proble
         .enumerate()
         .map(|(from, edges)| edges.iter().filter(|edge| counts(from, edge)).map(|edge| edge.to).collect())
         .collect();
-    let Err(cycle) = graph::sort(&needs) else { return };
-    let mut ring: Vec<&str> = cycle.iter().map(|stage| drafts[*stage].name.as_str()).collect();
-    ring.extend(ring.first().copied());
-    let mut problem = Problem::new(format!("stages wait for each other in a circle: {}", ring.join(" -> ")));
+    let Err(cycle) = sort(&needs) else { return };
+    let stages = cycle.iter().map(|stage| drafts[*stage].name.clone()).collect();
+    let mut problem = Problem::new(Cycle { stages }.to_string());
     for (step, from) in cycle.iter().enumerate() {
         let to = cycle[(step + 1) % cycle.len()];
         if let Some(edge) = edges[*from].iter().find(|edge| edge.to == to) {
@@ -253,4 +251,124 @@ pub(super) fn stage_name(name: &str, at: &Range<usize>, names: &Names, problems:
             .mark(variable.at.clone(), "the variable");
         problems.push(problem.help("give one of them another name"));
     }
+}
+
+/// The stages of a pipeline and their dependencies. A fallback in a reference is a dependency like any other.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    names: Vec<String>,
+    /// What each stage depends on, directly.
+    needs: Vec<Vec<usize>>,
+    needed_by: Vec<Vec<usize>>,
+    /// Names.
+    order: Vec<String>,
+}
+
+/// Stages that wait for each other. [`load`](super::load) refuses them with the places in the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stages wait for each other in a circle: {}", ring(.stages))]
+pub struct Cycle {
+    /// Each depends on the next one, the last one on the first.
+    pub stages: Vec<String>,
+}
+
+fn ring(stages: &[String]) -> String {
+    let names: Vec<&str> = stages.iter().chain(stages.first()).map(String::as_str).collect();
+    names.join(" -> ")
+}
+
+impl Graph {
+    /// The graph of a pipeline.
+    ///
+    /// # Errors
+    /// Stages that depend on each other; never for a pipeline from [`load`](super::load).
+    pub fn new(pipeline: &Pipeline) -> Result<Graph, Cycle> {
+        let names: Vec<String> = pipeline.stages.iter().map(|stage| stage.common.name.clone()).collect();
+        let index: HashMap<&str, usize> = names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+        let needs: Vec<Vec<usize>> = pipeline
+            .stages
+            .iter()
+            .map(|stage| {
+                let names = stage.dependencies.iter().flatten();
+                let needs: BTreeSet<usize> = names.filter_map(|name| index.get(name.as_str()).copied()).collect();
+                needs.into_iter().collect()
+            })
+            .collect();
+        let mut needed_by = vec![Vec::new(); names.len()];
+        for (stage, needs) in needs.iter().enumerate() {
+            needs.iter().for_each(|need| needed_by[*need].push(stage));
+        }
+        let named = |stages: Vec<usize>| stages.into_iter().map(|stage| names[stage].clone()).collect();
+        let order = sort(&needs).map(named).map_err(|cycle| Cycle { stages: named(cycle) })?;
+        Ok(Graph { names, needs, needed_by, order })
+    }
+
+    /// All stages, each behind those it depends on; otherwise as they were declared. Those that are off are among them.
+    pub fn order(&self) -> &[String] {
+        &self.order
+    }
+
+    /// The stages that depend on a stage, directly or through others, in the order of [`Graph::order`]. Not the stage itself.
+    pub fn dependents(&self, stage: &str) -> Vec<String> {
+        self.reach(stage, &self.needed_by)
+    }
+
+    /// The stages that a stage depends on, directly or through others, in the order of [`Graph::order`]. Not the stage itself.
+    pub fn dependencies(&self, stage: &str) -> Vec<String> {
+        self.reach(stage, &self.needs)
+    }
+
+    fn reach(&self, from: &str, edges: &[Vec<usize>]) -> Vec<String> {
+        let Some(from) = self.names.iter().position(|name| name == from) else { return Vec::new() };
+        let mut reached = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(stage) = open.pop() {
+            open.extend(edges[stage].iter().copied().filter(|next| reached.insert(*next)));
+        }
+        reached.remove(&from);
+        let reached: BTreeSet<&str> = reached.into_iter().map(|stage| self.names[stage].as_str()).collect();
+        self.order.iter().filter(|name| reached.contains(name.as_str())).cloned().collect()
+    }
+}
+
+/// A topological order of `0..needs.len()`: at each place the smallest number whose needs all stand before it.
+///
+/// # Errors
+/// A cycle: each of its numbers needs the next one, the last one the first.
+fn sort(needs: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
+    let mut waiting_for: Vec<usize> = needs.iter().map(Vec::len).collect();
+    let mut needed_by = vec![Vec::new(); needs.len()];
+    for (node, needs) in needs.iter().enumerate() {
+        needs.iter().for_each(|need| needed_by[*need].push(node));
+    }
+    let ready = waiting_for.iter().enumerate().filter(|(_, count)| **count == 0);
+    let mut ready: BinaryHeap<Reverse<usize>> = ready.map(|(node, _)| Reverse(node)).collect();
+    let mut order = Vec::with_capacity(needs.len());
+    while let Some(Reverse(node)) = ready.pop() {
+        order.push(node);
+        for next in &needed_by[node] {
+            waiting_for[*next] -= 1;
+            if waiting_for[*next] == 0 {
+                ready.push(Reverse(*next));
+            }
+        }
+    }
+    match waiting_for.iter().position(|count| *count > 0) {
+        None => Ok(order),
+        Some(start) => Err(cycle(start, needs, &waiting_for)),
+    }
+}
+
+/// A cycle: what still waits needs something that still waits, so following that ends in one.
+fn cycle(start: usize, needs: &[Vec<usize>], waiting_for: &[usize]) -> Vec<usize> {
+    let mut path = vec![start];
+    let mut node = start;
+    while let Some(next) = needs[node].iter().copied().find(|next| waiting_for[*next] > 0) {
+        if let Some(begin) = path.iter().position(|seen| *seen == next) {
+            return path.split_off(begin);
+        }
+        path.push(next);
+        node = next;
+    }
+    path
 }

@@ -30,9 +30,10 @@ pub(super) fn structure(key: &str, node: &Node, shape: &Shape, problems: &mut Ve
         }
         Value::Integer(number) => {
             let (least, most) = shape.range();
-            if *number < least || *number > most {
-                let message = format!("`{key}` is a number from {least} to {most}");
-                problems.push(Problem::at(message, node.span.clone()));
+            if *number < least {
+                problems.push(Problem::at(format!("`{key}` is a number, at least {least}"), node.span.clone()));
+            } else if *number > most {
+                problems.push(Problem::at(format!("`{key}` is a number, at most {most}"), node.span.clone()));
             }
         }
         Value::String(_) | Value::Boolean(_) | Value::Other(_) => {}

@@ -1,4 +1,5 @@
-//! What a pipeline knows of kinds of stages: a table of their names and keys, and what is asked of a stage whatever its kind.
+//! What a pipeline knows of kinds of stages: a table of their names and keys, the keys that every stage takes, and what is asked of a stage
+//! whatever its kind.
 //!
 //! The kinds themselves, and their table, are in `crate::stage`. Unaware of what stages do.
 
@@ -7,19 +8,21 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use schemars::{Schema, SchemaGenerator};
+use bytesize::ByteSize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use super::decode;
 use super::error::Problem;
 use super::merge::kind_word;
-use super::reference::tables;
 use super::schema::{self as built, Shape};
 use super::text::{self, OutputRef, Piece, Text};
-use super::tree::{Node, Table, Value};
+use super::tree::{Node, Table};
 use super::value::{CommandLine, Words};
-use super::{Common, decode};
 
 /// The kinds that stages can have, and the schema that follows from them.
 pub struct Kinds {
@@ -52,7 +55,7 @@ pub fn schema(kinds: &'static Kinds) -> Schema {
 
 /// The tables of keys for the reference, as Markdown: of the file, of variables and tools, of every stage, and of each kind.
 pub fn reference(kinds: &'static Kinds) -> String {
-    tables(kinds.schema(), kinds.names())
+    built::tables(kinds.schema(), kinds.names())
 }
 
 /// A kind of stages.
@@ -210,11 +213,9 @@ fn kind(
         let problem = match table.get("kind") {
             None => Problem::at(format!("the stage{name} needs the key `kind`"), span.clone()),
             Some(node) => {
-                let message = match node.as_str() {
-                    Some(word) => format!("there is no kind of stage `{word}`"),
-                    None => format!("`kind` takes a string, not {}", node.what()),
-                };
-                Problem::at(message, node.span.clone())
+                let other = || format!("`kind` takes a string, not {}", node.what());
+                let message = node.as_str().map(|word| format!("there is no kind of stage `{word}`"));
+                Problem::at(message.unwrap_or_else(other), node.span.clone())
             }
         };
         problems.push(problem.suggest(word, kinds.names()));
@@ -260,14 +261,14 @@ impl Keys<'_> {
     /// Tells that something is wrong with the value of a key; `help` says what to do, or nothing.
     pub fn wrong(&mut self, key: &str, message: impl Into<String>, help: &str) {
         let at = self.table.get(key).map_or(self.at, |node| &node.span);
-        tell(self.problems, message.into(), at.clone(), help);
+        self.problems.push(Problem::at(message, at.clone()).help(help));
     }
 
     /// The same, with a key of an item in a list.
     pub fn wrong_in(&mut self, list: &str, index: usize, key: &str, message: impl Into<String>, help: &str) {
         let item = self.item(list, index);
         let at = item.and_then(|item| item.get(key)).or(item).map_or(self.at, |node| &node.span);
-        tell(self.problems, message.into(), at.clone(), help);
+        self.problems.push(Problem::at(message, at.clone()).help(help));
     }
 
     /// Tells of a wrong name, with the nearest valid one.
@@ -289,7 +290,7 @@ impl Keys<'_> {
                 _ => format!("`{name}` cannot be the name of an output: letters, digits, `-` and `_`"),
             };
             let at = entry_place(self.table.get("outputs"), name).unwrap_or(self.at);
-            tell(self.problems, message, at.clone(), "");
+            self.problems.push(Problem::at(message, at.clone()));
         }
     }
 
@@ -298,8 +299,11 @@ impl Keys<'_> {
         check_env(env, self.table.get(key), self.at, self.problems);
     }
 
-    /// Tells of names that workloads or tests (`what`) cannot have, and that there is none.
-    pub fn check_names<'n>(&mut self, list: &str, what: &str, names: impl Iterator<Item = &'n str>) {
+    /// Tells of names that workloads or tests (`what`) cannot have, and that there is none. None: some may be gone already.
+    pub fn check_names<'n>(&mut self, list: &str, what: &str, names: impl Iterator<Item = &'n str>) -> Option<()> {
+        if self.incomplete {
+            return None;
+        }
         let mut first: BTreeMap<&str, usize> = BTreeMap::new();
         let mut count = 0;
         for (index, name) in names.enumerate() {
@@ -322,6 +326,7 @@ impl Keys<'_> {
         if count == 0 && !written {
             self.wrong(list, format!("`{}` has no {what}", self.name), "there has to be at least one");
         }
+        Some(())
     }
 
     /// The same, of the `env` of an item in a list.
@@ -349,17 +354,9 @@ impl Keys<'_> {
     }
 }
 
-fn tell(problems: &mut Vec<Problem>, message: String, at: Range<usize>, help: &str) {
-    let problem = Problem::at(message, at);
-    problems.push(if help.is_empty() { problem } else { problem.help(help) });
-}
-
 /// Where the name of an entry in a table stands.
 fn entry_place<'n>(table: Option<&'n Node>, name: &str) -> Option<&'n Range<usize>> {
-    match &table?.value {
-        Value::Table(table) => table.entry(name).map(|entry| &entry.at),
-        _ => None,
-    }
+    table?.as_table()?.entry(name).map(|entry| &entry.at)
 }
 
 /// Tells of names that no variable of the environment can have.
@@ -377,4 +374,127 @@ pub(super) fn check_env(
 
 pub(super) fn is_env_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0'])
+}
+
+/// Keys of every `[[stage]]`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Common {
+    /// What the stage is called: in references (`${name.output}`), in `--from name`, in logs.
+    #[serde(deserialize_with = "super::value::plain")]
+    pub name: String,
+    /// What the stage does; decides which further keys it takes.
+    #[serde(deserialize_with = "super::value::plain")]
+    pub kind: String,
+    /// One sentence for `optbuild show` and the report. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::plain_option")]
+    pub description: Option<String>,
+    /// Stages that must be done before this one, besides those it refers to.
+    #[serde(default, deserialize_with = "super::value::plain_list")]
+    pub needs: Vec<String>,
+    /// Switches the stage off when false. Usually `when = "${variable}"`.
+    #[serde(default = "super::value::yes")]
+    pub when: bool,
+    /// Switches the stage off when true, whatever `when` says.
+    #[serde(default)]
+    pub unless: bool,
+    /// Files, directories or globs that the stage reads besides what its kind knows of. A change makes it run again.
+    #[serde(default)]
+    pub inputs: Vec<Text>,
+    /// Environment of its commands. In the fingerprint.
+    #[serde(default)]
+    pub env: BTreeMap<String, Text>,
+    /// Variables of the caller's environment that its commands see. In the fingerprint, with their values.
+    #[serde(default, deserialize_with = "super::value::plain_list")]
+    pub pass_env: Vec<String>,
+    /// How long one attempt of one command may run, as `90s`, `10m` or `2h 30m`. Longer is a failure. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::duration")]
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Duration>,
+    /// How long processes that a command leaves running have to end in good order, after SIGTERM: servers that write when they end. Then
+    /// they are killed. Default: 10s, as after Ctrl-C. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::duration")]
+    #[schemars(with = "Option<String>")]
+    pub grace: Option<Duration>,
+    /// How often a failed step is tried again. Never after an interrupt or a failed check. Not in the fingerprint.
+    #[serde(default)]
+    pub retries: u32,
+    /// Whether a failure of this stage stops the run. Not in the fingerprint.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Commands that must succeed on the result before it counts as done. A failing check is a failure of the stage.
+    #[serde(default)]
+    pub check: Vec<CommandLine>,
+    /// The name of a build directory that several stages share and change in turn.
+    #[serde(default, deserialize_with = "super::value::plain_option")]
+    pub workspace: Option<String>,
+    /// In which state of the workspace the stage can start.
+    #[serde(default)]
+    pub starts_from: StartsFrom,
+    /// How many of the run's `-j` slots the stage takes; also `${jobs}`. Default: all. Not in the fingerprint.
+    pub jobs: Option<u32>,
+    /// How much memory the stage takes, as `8 GiB`: it waits until others leave it that much, and `optbuild doctor` says where there is
+    /// less. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::size")]
+    #[schemars(with = "Option<String>")]
+    pub memory: Option<ByteSize>,
+    /// Nothing else runs beside the stage. For measurements.
+    #[serde(default)]
+    pub exclusive: bool,
+    /// Templates that the stage is laid on, each on the one before. What the stage says itself lies on all of them.
+    // Laid on them when the file is read; here so that the schema has it.
+    #[serde(default)]
+    #[schemars(with = "Option<super::schema::OneOrMore>")]
+    pub like: Vec<String>,
+    /// In a pipeline with `extends`: takes the stage of that name out.
+    #[serde(default)]
+    pub remove: bool,
+    /// In a pipeline with `extends`: the stage behind which a stage of a new name stands.
+    #[serde(default, deserialize_with = "super::value::plain_option")]
+    pub after: Option<String>,
+}
+
+/// What a failure of a stage means for the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// No new stage starts, the run fails.
+    #[default]
+    Stop,
+    /// The run goes on without this stage's outputs: a reference's fallback is used, a consumer without one is blocked.
+    Continue,
+}
+
+/// In which state a workspace must be for a stage to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartsFrom {
+    /// As the stage before it of the same workspace has left it.
+    #[default]
+    Predecessor,
+    /// As the stage before it has left it, or as the stages behind that one have left it since: they go on from its work, and what
+    /// they change, this stage changes anew.
+    Later,
+    /// In any state: the stage brings the workspace into the one it needs.
+    Any,
+}
+
+impl Common {
+    /// Tells what is wrong with the keys; `at` is where the stage's name stands.
+    pub(super) fn check(&self, table: &Table, at: &Range<usize>, problems: &mut Vec<Problem>) {
+        let place = |key: &str| table.get(key).map_or(at, |node: &Node| &node.span).clone();
+        if let Some(workspace) = &self.workspace
+            && let Some(message) = text::name_problem("workspace", workspace)
+        {
+            problems.push(Problem::at(message, place("workspace")));
+        }
+        if self.jobs == Some(0) {
+            problems.push(Problem::at("a stage takes at least one slot", place("jobs")));
+        }
+        check_env(&self.env, table.get("env"), at, problems);
+        for name in self.pass_env.iter().filter(|name| !is_env_name(name)) {
+            let message = format!("`{name}` cannot be the name of a variable of the environment");
+            problems.push(Problem::at(message, place("pass-env")));
+        }
+    }
 }

@@ -4,36 +4,32 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | read files and merge them | `read`, `merge` |
+//! | read files, merge them, lay stages on templates | here, `merge` |
 //! | give variables their values | `vars` |
-//! | lay stages on templates | `template` |
 //! | replace references | `substitute` |
 //! | check types, read keys | `decode`, and the file of each kind |
 //! | check that stages fit together | `check` |
 //!
 //! Each part collects problems and goes on as far as that makes sense.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
-use camino::{Utf8Component, Utf8Path};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
 use toml::de::DeTable;
 
 use super::check::{self, Draft};
 use super::decode;
-use super::error::{LoadError, Problem};
-use super::idle;
+use super::error::{self, LoadError, Problem, Sources};
 use super::kind::{Written, read_stage};
-use super::merge;
-use super::read::{Reader, normal, resolved};
+use super::merge::{self, Like, Templates};
 use super::schema::Shape;
-use super::source::Sources;
 use super::substitute::{Names, Owner, Substitution};
-use super::template::{Like, Templates};
 use super::text::{self, Piece, Text};
 use super::tree::{self, Entry, Node, Table, Value};
 use super::vars::{self, Variables};
-use super::{Kinds, LoadOptions, Origin, Pipeline, Stage, ToolDecl, VarValue};
+use super::{Kinds, LoadOptions, Origin, Pipeline, Stage, ToolDecl, VarValue, normal, resolved};
 
 /// Reads a pipeline file and those that it extends, gives variables their values, and checks everything that can be checked
 /// without looking at the machine.
@@ -99,7 +95,7 @@ impl Loader<'_> {
         let mut drafts = Vec::new();
         for (stage, likes) in stages.iter().zip(&likes) {
             let before = self.problems.len();
-            drafts.extend(self.draft(stage, &names, vars));
+            drafts.extend(self.draft(stage, &names, vars, templates.lacks(likes)));
             templates.blame(before, likes.iter(), self.problems);
         }
         let outputs = self.outputs(section("outputs"), &drafts, &names);
@@ -185,7 +181,8 @@ impl Loader<'_> {
         tools
     }
 
-    fn draft(&mut self, stage: &Node, names: &Names, vars: &Table) -> Option<Draft> {
+    /// A stage that lacks a template is not read: what it seems to need may stand there.
+    fn draft(&mut self, stage: &Node, names: &Names, vars: &Table, lacks: bool) -> Option<Draft> {
         let table = stage.as_table()?;
         let (name, at) = merge::stage_name(stage).unwrap_or(("", &stage.span));
         if table.get("name").and_then(Node::as_str).is_some() {
@@ -200,7 +197,8 @@ impl Loader<'_> {
         let mut substituted = Table { entries: fixed };
         substituted.entries.extend(open.entries);
         let written = Written { table, span: &stage.span, at, broken };
-        let decoded = read_stage(self.options.kinds, &substituted, &written, self.problems);
+        let kinds = self.options.kinds;
+        let decoded = if lacks { None } else { read_stage(kinds, &substituted, &written, self.problems) };
         let switch = |(key, off): (&str, bool)| {
             let text = Text::parse(table.get(key)?.as_str()?).ok()?;
             text.variables().first().map(|variable| format!("{variable}={off}"))
@@ -211,7 +209,7 @@ impl Loader<'_> {
             _ => None,
         };
         let variables = table.entries.iter().filter_map(variable).collect();
-        let uses = idle::uses([stage], vars, names.variables);
+        let uses = vars::uses([stage], vars, names.variables);
         let origin = Origin { off_with, variables, uses, ..Origin::default() };
         let text = toml::Table::from_iter([("stage".into(), toml::Value::Array(vec![stage.to_toml()]))]).to_string();
         Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, origin, text, decoded })
@@ -254,7 +252,7 @@ impl Loader<'_> {
 fn used(vars: &Table, sections: [&Table; 2], stages: &[Node], variables: &Variables) -> BTreeSet<String> {
     let switches = stages.iter().flat_map(|stage| ["when", "unless"].into_iter().filter_map(|key| stage.get(key)));
     let sections = sections.into_iter().flat_map(|section| section.entries.iter().map(|entry| &entry.node));
-    idle::uses(switches.chain(sections), vars, variables)
+    vars::uses(switches.chain(sections), vars, variables)
 }
 
 /// What the pipeline declares.
@@ -336,4 +334,120 @@ fn value(node: &Node) -> String {
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// More files than that are a mistake.
+const MOST_FILES: usize = 64;
+
+/// Reads a pipeline file and those that it extends into one tree. Unaware of what a pipeline is, except for `extends`.
+struct Reader<'a> {
+    sources: &'a mut Sources,
+    problems: &'a mut Vec<Problem>,
+    /// Paths are shown relative to it.
+    cwd: &'a Utf8Path,
+    /// Nothing is missing: every file could be read and parsed.
+    complete: bool,
+    /// Files that were read, with all that they extend.
+    done: HashMap<Utf8PathBuf, Option<Table>>,
+    /// Files that are being read, outermost first.
+    open: Vec<(Utf8PathBuf, String)>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(sources: &'a mut Sources, problems: &'a mut Vec<Problem>, cwd: &'a Utf8Path) -> Reader<'a> {
+        Reader { sources, problems, cwd, complete: true, done: HashMap::new(), open: Vec::new() }
+    }
+
+    /// Reads the file at an absolute path; `from` is where another file asks for it. None when that is impossible; then
+    /// there is a problem that says why.
+    fn file(&mut self, path: &Utf8Path, from: Option<Range<usize>>) -> Option<Table> {
+        let table = self.chain(path, from);
+        self.complete &= table.is_some();
+        table
+    }
+
+    fn chain(&mut self, path: &Utf8Path, from: Option<Range<usize>>) -> Option<Table> {
+        let path = &resolved(path);
+        let below = path.strip_prefix(self.cwd).ok().filter(|below| !below.as_str().is_empty());
+        let shown = below.unwrap_or(path).to_string();
+        let problem = |message: String| match from.clone() {
+            Some(span) => Problem::at(message, span),
+            None => Problem::new(message),
+        };
+        // What cannot be resolved cannot be read either, and reading says why.
+        let identity = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
+        if let Some(begin) = self.open.iter().position(|(open, _)| *open == identity) {
+            let mut ring: Vec<&str> = self.open[begin..].iter().map(|(_, shown)| shown.as_str()).collect();
+            ring.push(&shown);
+            self.problems.push(problem(format!("files extend each other in a circle: {}", ring.join(" -> "))));
+            return None;
+        }
+        if let Some(done) = self.done.get(&identity) {
+            return done.clone();
+        }
+        if self.sources.files.len() >= MOST_FILES {
+            self.problems.push(problem(format!("more than {MOST_FILES} files extend each other")));
+            return None;
+        }
+        let text = match error::read(path, &shown) {
+            Ok(text) => text,
+            Err(message) => {
+                let help = match from {
+                    _ if path.exists() => "",
+                    Some(_) => "a path in `extends` is relative to the directory of the file that it stands in",
+                    None => "`optbuild list` shows the pipelines that have a name",
+                };
+                self.problems.push(problem(message).help(help));
+                return None;
+            }
+        };
+        let file = self.sources.add(path.to_owned(), shown.clone(), text);
+        self.open.push((identity.clone(), shown));
+        let table = self.parse(file).map(|table| self.extend(file, table));
+        self.open.pop();
+        self.done.insert(identity, table.clone());
+        table
+    }
+
+    fn parse(&mut self, file: usize) -> Option<Table> {
+        let source = &self.sources.files[file];
+        let (tree, errors) = DeTable::parse_recoverable(&source.text);
+        for error in &errors {
+            let span = error.span().unwrap_or(0..0);
+            let span = span.start + source.base..span.end + source.base;
+            self.problems.push(Problem::at(format!("not valid TOML: {}", error.message()), span));
+        }
+        if !errors.is_empty() {
+            return None;
+        }
+        if tree.get_ref().is_empty() {
+            let message = if source.text.trim().is_empty() { "is empty" } else { "has nothing but comments" };
+            let message = format!("`{}` {message}", source.shown);
+            self.problems.push(Problem::new(message).help("a pipeline has at least one `[[stage]]`"));
+            return None;
+        }
+        Some(tree::table(tree.into_inner(), source.base))
+    }
+
+    /// Lays a file on those that it extends.
+    fn extend(&mut self, file: usize, mut table: Table) -> Table {
+        let Some(extends) = table.remove("extends") else {
+            return merge::files(Table::default(), table, self.problems);
+        };
+        let dir = self.sources.files[file].dir().to_owned();
+        let mut base = Table::default();
+        for name in extends.one_or_more() {
+            let Some(below) = name.as_str() else {
+                let message = format!("`extends` takes paths, not {}", name.what());
+                let problem = Problem::at(message, name.span.clone());
+                self.problems.push(problem.help("write it as `extends = \"base.toml\"`"));
+                continue;
+            };
+            let path = normal(&dir.join(below));
+            if let Some(below) = self.file(&path, Some(name.span.clone())) {
+                base = merge::files(base, below, self.problems);
+            }
+        }
+        merge::files(base, table, self.problems)
+    }
 }

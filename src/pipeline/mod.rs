@@ -4,22 +4,15 @@
 //! anything that was built before.
 
 mod check;
-pub mod common;
 mod decode;
 mod error;
-mod graph;
-mod idle;
 pub mod kind;
 mod load;
 mod merge;
-mod read;
-mod reference;
 mod schema;
 pub mod shipped;
-mod source;
 mod substitute;
 pub mod supply;
-mod template;
 pub mod text;
 mod tree;
 pub mod value;
@@ -32,17 +25,18 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use common::{Common, OnFailure, StartsFrom};
+pub use check::{Cycle, Graph};
 pub use error::{LoadError, nearest};
-pub use graph::{Cycle, Graph};
-pub use idle::Idle;
-pub use kind::{Answers, Gathers, Keys, Kind, KindEntry, Kinds, Need, Profiles, leading_output, reference, schema};
+pub use kind::{
+    Answers, Common, Gathers, Keys, Kind, KindEntry, Kinds, Need, OnFailure, Profiles, StartsFrom, leading_output,
+    reference, schema,
+};
 pub use load::{load, stage};
 pub use schema::{OneOrMore, VarType};
 pub use supply::{Supplied, SupplyError};
 pub use text::{OutputRef, Piece, Text};
 pub use value::{CommandLine, Words};
-pub use vars::env_name;
+pub use vars::{Idle, env_name};
 
 /// What a pipeline is loaded with, besides its file.
 pub struct LoadOptions<'a> {
@@ -200,6 +194,19 @@ impl Stage {
     }
 }
 
+/// A list has commas.
+impl std::fmt::Display for VarValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            VarValue::Bool(value) => value.fmt(f),
+            VarValue::Int(number) => number.fmt(f),
+            VarValue::String(text) => f.write_str(text),
+            VarValue::Path(path) => path.fmt(f),
+            VarValue::List(items) => f.write_str(&items.join(",")),
+        }
+    }
+}
+
 impl VarValue {
     /// The value for reports and journals. A secret's must not get there.
     pub fn to_json(&self) -> serde_json::Value {
@@ -218,4 +225,18 @@ impl Pipeline {
     pub fn stage(&self, name: &str) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.common.name == name)
     }
+}
+
+/// The path with its directory as it is, without symbolic links and `..`. The file itself may be a link: what stands beside
+/// the link belongs to it.
+fn resolved(path: &Utf8Path) -> Utf8PathBuf {
+    match (path.parent().and_then(|dir| dir.canonicalize_utf8().ok()), path.file_name()) {
+        (Some(dir), Some(name)) => dir.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// The path without `.` in it. `..` stays: before it there may be a symbolic link.
+fn normal(path: &Utf8Path) -> Utf8PathBuf {
+    path.components().collect()
 }

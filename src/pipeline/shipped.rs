@@ -9,9 +9,10 @@ use std::path::Path;
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, DirEntry, include_dir};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::error::{list as quoted, nearest};
+use super::tree::{self, Node, Table, Value};
 
 static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/pipelines");
 
@@ -134,8 +135,8 @@ pub fn utf8(path: &Path) -> Option<&Utf8Path> {
 }
 
 fn describe(name: &str, origin: String, text: &str, path: &Utf8Path, read: Read) -> Listed {
-    let (tree, _) = DeTable::parse_recoverable(text);
-    let description = tree.get_ref().get("description").and_then(|value| value.get_ref().as_str()).unwrap_or_default();
+    let tree = parsed(text);
+    let description = tree.get("description").and_then(Node::as_str).unwrap_or_default();
     let mut stages = BTreeSet::new();
     stage_names(text, path, read, DEEPEST, &mut stages);
     Listed { name: name.into(), origin, description: description.into(), stages: stages.len() }
@@ -147,37 +148,36 @@ type Read<'a> = &'a dyn Fn(&Utf8Path) -> Option<String>;
 /// Longer chains of pipelines that extend each other are circles.
 const DEEPEST: usize = 16;
 
+/// What a file says, as far as it can be read.
+fn parsed(text: &str) -> Table {
+    tree::table(DeTable::parse_recoverable(text).0.into_inner(), 0)
+}
+
 /// The stages of a pipeline file and of those that it extends.
 fn stage_names(text: &str, path: &Utf8Path, read: Read, deepest: usize, names: &mut BTreeSet<String>) {
-    let (tree, _) = DeTable::parse_recoverable(text);
-    let tree = tree.get_ref();
-    for extended in extended(tree).into_iter().filter(|_| deepest > 0) {
+    let tree = parsed(text);
+    for extended in extended(&tree).into_iter().filter(|_| deepest > 0) {
         let path = path.parent().unwrap_or(Utf8Path::new("")).join(extended);
         if let Some(text) = read(&path) {
             stage_names(&text, &path, read, deepest - 1, names);
         }
     }
-    let removed =
-        tree.get("remove").and_then(|value| value.get_ref().as_array()).into_iter().flat_map(|names| names.iter());
-    for name in removed.filter_map(|name| name.get_ref().as_str()) {
+    let array = |key: &str| tree.get(key).and_then(Node::as_array).unwrap_or_default();
+    for name in array("remove").iter().filter_map(Node::as_str) {
         names.remove(name);
     }
-    let stages =
-        tree.get("stage").and_then(|value| value.get_ref().as_array()).into_iter().flat_map(|array| array.iter());
-    for stage in stages.filter_map(|stage| stage.get_ref().as_table()) {
-        let name = stage.get("name").and_then(|name| name.get_ref().as_str()).unwrap_or_default();
-        match stage.get("remove").and_then(|remove| remove.get_ref().as_bool()) {
-            Some(true) => names.remove(name),
+    for stage in array("stage").iter().filter(|stage| stage.as_table().is_some()) {
+        let name = stage.get("name").and_then(Node::as_str).unwrap_or_default();
+        match stage.get("remove").map(|remove| &remove.value) {
+            Some(Value::Boolean(true)) => names.remove(name),
             _ => names.insert(name.into()),
         };
     }
 }
 
 /// The pipelines that a file names with `extends`.
-fn extended<'t>(tree: &'t DeTable<'_>) -> Vec<&'t str> {
-    let extends = tree.get("extends").map(|value| value.get_ref());
-    let several = extends.and_then(DeValue::as_array).into_iter().flat_map(|several| several.iter());
-    several.filter_map(|value| value.get_ref().as_str()).chain(extends.and_then(DeValue::as_str)).collect()
+fn extended(tree: &Table) -> Vec<&str> {
+    tree.get("extends").map(Node::one_or_more).unwrap_or_default().iter().filter_map(Node::as_str).collect()
 }
 
 /// Puts a pipeline with all that belongs to it into a directory named by its content, in one rename.
@@ -254,8 +254,7 @@ fn belongings(
         }
         _ => files.push((path, file.contents())),
     }
-    let (tree, _) = DeTable::parse_recoverable(file.contents_utf8().unwrap_or_default());
-    for name in extended(tree.get_ref()) {
+    for name in extended(&parsed(file.contents_utf8().unwrap_or_default())) {
         let below = inside(&path.parent().unwrap_or(Utf8Path::new("")).join(name));
         if let Some(file) = below.and_then(|below| root.get_file(below)) {
             belongings(root, file, seen, files);

@@ -8,13 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::error::Problem;
+use super::error::{Problem, Sources};
 use super::schema::Shape;
-use super::source::Sources;
 use super::text::{self, OutputRef, Piece, Text, TextError};
 use super::tree::{Entry, Node, Table, Value};
 use super::value::split_line;
-use super::vars::{Variables, scalar};
+use super::vars::Variables;
 use super::{VarValue, Variable};
 
 /// The names that a pipeline declares.
@@ -119,19 +118,12 @@ impl<'a> Substitution<'a> {
 
     /// Whether a value is `true`, by itself or by a variable.
     fn is_true(&self, node: &Node) -> bool {
-        match &node.value {
-            Value::Boolean(value) => *value,
-            _ => self.variable_alone(node).is_some_and(|variable| variable.value == VarValue::Bool(true)),
-        }
-    }
-
-    /// The variable that a string is a reference to and nothing else.
-    fn variable_alone(&self, node: &Node) -> Option<&'a Variable> {
-        self.names.variables.alone(node)
+        let variable = self.names.variables.alone(node);
+        node.value == Value::Boolean(true) || variable.is_some_and(|variable| variable.value == VarValue::Bool(true))
     }
 
     fn is_empty_variable(&self, node: &Node) -> bool {
-        self.variable_alone(node).is_some_and(|variable| match &variable.value {
+        self.names.variables.alone(node).is_some_and(|variable| match &variable.value {
             VarValue::String(text) => text.is_empty(),
             VarValue::Path(path) => path.as_str().is_empty(),
             _ => false,
@@ -159,7 +151,7 @@ impl<'a> Substitution<'a> {
 
     /// An element of an array: several, if it is a list alone.
     fn element(&mut self, item: &Node, shape: &Shape) -> Result<Vec<Node>, Broken> {
-        if let Some(Variable { value: VarValue::List(values), .. }) = self.variable_alone(item)
+        if let Some(Variable { value: VarValue::List(values), .. }) = self.names.variables.alone(item)
             && !shape.takes("array")
         {
             return Ok(strings(values, &item.span));
@@ -183,7 +175,7 @@ impl<'a> Substitution<'a> {
     }
 
     fn string(&mut self, source: &str, node: &Node, shape: &Shape) -> Result<Node, Broken> {
-        let typed = match self.variable_alone(node).map(|variable| &variable.value) {
+        let typed = match self.names.variables.alone(node).map(|variable| &variable.value) {
             Some(VarValue::Bool(value)) if shape.takes("boolean") => Some(Value::Boolean(*value)),
             Some(VarValue::Int(number)) if shape.takes("integer") => Some(Value::Integer(*number)),
             Some(VarValue::List(items)) if shape.takes("array") => Some(Value::Array(strings(items, &node.span))),
@@ -291,7 +283,7 @@ impl<'a> Substitution<'a> {
                 Err(Some(Box::new(problem)))
             }
             _ if variable.secret => Ok(vec![Piece::Var(name)]),
-            value => Ok(vec![Piece::Literal(scalar(value))]),
+            value => Ok(vec![Piece::Literal(value.to_string())]),
         }
     }
 }
@@ -332,8 +324,7 @@ impl Substitution<'_> {
         let Some(matrix) = template.remove("for") else { return Ok(vec![self.node(item, shape)?]) };
         let axes = self.axes(&matrix, &shape.key("for"))?;
         let count = axes.values().try_fold(1usize, |count, values| count.checked_mul(values.len()));
-        if count == Some(0) && is_variable(&matrix, &axes) {
-            self.emptied(&matrix, &axes);
+        if count == Some(0) && self.is_emptied(&matrix, &axes) {
             return Ok(Vec::new());
         }
         if count.is_none_or(|count| count == 0 || count > MOST) {
@@ -364,21 +355,22 @@ impl Substitution<'_> {
         Ok(out)
     }
 
-    /// Notes the variables of which the names without a value were to get one.
-    fn emptied(&mut self, matrix: &Node, axes: &BTreeMap<String, Vec<Text>>) {
+    /// Whether variables have left nothing of the names without a value. They are noted then.
+    fn is_emptied(&mut self, matrix: &Node, axes: &BTreeMap<String, Vec<Text>>) -> bool {
+        let mut texts = Vec::new();
         for (name, _) in axes.iter().filter(|(_, values)| values.is_empty()) {
-            let declared = matrix.as_table().and_then(|table| table.get(name));
-            let texts = declared.into_iter().flat_map(|node| match node.as_array() {
-                Some(items) => items.iter().collect(),
-                None => vec![node],
-            });
-            let texts = texts.filter_map(|node| Text::parse(node.as_str()?).ok());
-            for variable in texts.flat_map(|text| text.variables()) {
-                if !self.found.emptied.contains(&variable) {
-                    self.found.emptied.push(variable);
-                }
+            let Some(node) = matrix.get(name) else { return false };
+            if node.one_or_more().is_empty() {
+                return false;
+            }
+            texts.extend(node.one_or_more().iter().filter_map(|node| Text::parse(node.as_str()?).ok()));
+        }
+        for variable in texts.iter().flat_map(Text::variables) {
+            if !self.found.emptied.contains(&variable) {
+                self.found.emptied.push(variable);
             }
         }
+        true
     }
 
     /// The names with their values.
@@ -405,16 +397,6 @@ impl Substitution<'_> {
         }
         if self.problems.len() > before { Err(Broken) } else { Ok(axes) }
     }
-}
-
-/// Whether values were declared for every name, of which variables have left nothing.
-fn is_variable(matrix: &Node, axes: &BTreeMap<String, Vec<Text>>) -> bool {
-    let declared = |name: &str| match &matrix.as_table().and_then(|table| table.get(name)).map(|node| &node.value) {
-        Some(Value::Array(items)) => !items.is_empty(),
-        Some(Value::String(_)) => true,
-        _ => false,
-    };
-    axes.iter().filter(|(_, values)| values.is_empty()).all(|(name, _)| declared(name))
 }
 
 /// Every combination; the last name changes fastest.

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 
-use super::common::StartsFrom;
-use super::kind::{Profiles, leading_output};
-use super::text::Piece;
+use super::kind::{Profiles, StartsFrom, leading_output};
+use super::text::Text;
 use super::{Pipeline, Stage};
 
 /// A profile that a gather stage need not gather.
@@ -130,10 +129,7 @@ impl Pipeline {
         let on = || self.stages.iter().filter(|stage| stage.common.when);
         let needed: BTreeSet<&str> = on().flat_map(references).collect();
         let own = on().map(|stage| &stage.common.name).filter(|name| !needed.contains(name.as_str()));
-        let outputs = self.outputs.values().flat_map(|text| &text.pieces).flat_map(|piece| match piece {
-            Piece::Outputs(candidates) => candidates.as_slice(),
-            _ => &[],
-        });
+        let outputs = self.outputs.values().flat_map(Text::outputs).flatten();
         own.cloned().chain(outputs.map(|output| output.stage.clone())).collect()
     }
 

@@ -139,6 +139,15 @@ impl Text {
             _ => None,
         })
     }
+
+    /// The variables that it refers to, in their order.
+    pub fn variables(&self) -> Vec<String> {
+        let names = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Var(name) => Some(name.clone()),
+            _ => None,
+        });
+        names.collect()
+    }
 }
 
 /// What stands between `${` and `}`.
@@ -219,15 +228,6 @@ pub fn is_name(name: &str) -> bool {
 }
 
 impl Text {
-    /// The variables that it refers to, in their order.
-    pub fn variables(&self) -> Vec<String> {
-        let names = self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Var(name) => Some(name.clone()),
-            _ => None,
-        });
-        names.collect()
-    }
-
     /// The text in the form that [`Text::parse`] reads back as the very same pieces, the number of the file of a
     /// `${pipeline.dir}` included. No user can write that number: a pipeline file holds no NUL.
     pub(super) fn encode(&self) -> String {

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IntoDeserializer};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A value and its place.
@@ -80,6 +81,10 @@ impl Node {
             _ => None,
         }
     }
+    /// The elements; what is no array stands for one.
+    pub fn one_or_more(&self) -> &[Node] {
+        self.as_array().unwrap_or(std::slice::from_ref(self))
+    }
     /// The value of a key, if this is a table that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.as_table()?.get(key)
@@ -87,24 +92,19 @@ impl Node {
     /// Whether this or something in it stands at that place. A value that was merged from several files, or that comes from
     /// headers all over a file, does not enclose what is in it.
     pub fn holds(&self, span: &Range<usize>) -> bool {
-        self.span == *span
-            || match &self.value {
-                Value::Array(items) => items.iter().any(|node| node.holds(span)),
-                Value::Table(table) => table.entries.iter().any(|entry| entry.at == *span || entry.node.holds(span)),
-                _ => false,
-            }
+        self.any(&|place| place == span)
     }
     /// Whether a place lies in the text of this, or of something in it.
     pub fn encloses(&self, place: &Range<usize>) -> bool {
-        let within = |span: &Range<usize>| span.start <= place.start && place.end <= span.end;
-        within(&self.span)
-            || match &self.value {
-                Value::Array(items) => items.iter().any(|node| node.encloses(place)),
-                Value::Table(table) => {
-                    table.entries.iter().any(|entry| within(&entry.at) || entry.node.encloses(place))
-                }
-                _ => false,
-            }
+        self.any(&|span| span.start <= place.start && place.end <= span.end)
+    }
+    fn any(&self, is: &dyn Fn(&Range<usize>) -> bool) -> bool {
+        let within = match &self.value {
+            Value::Array(items) => items.iter().any(|node| node.any(is)),
+            Value::Table(table) => table.entries.iter().any(|entry| is(&entry.at) || entry.node.any(is)),
+            _ => false,
+        };
+        within || is(&self.span)
     }
     /// Without its place. What no key takes is a word for it.
     pub fn to_toml(&self) -> toml::Value {
@@ -134,24 +134,16 @@ impl Node {
 
 /// The tree of a parsed file, with its spans moved to where the file's offsets begin.
 pub(super) fn table(parsed: DeTable<'_>, base: usize) -> Table {
-    let moved = |span: Range<usize>| span.start + base..span.end + base;
-    let entries = parsed
-        .into_iter()
-        .map(|(key, value)| {
-            let at = moved(key.span());
-            let span = moved(value.span());
-            let value = match value.into_inner() {
-                DeValue::Table(inner) => Value::Table(table(inner, base)),
-                other => scalar_or_array(other, base),
-            };
-            Entry { key: key.into_inner().into_owned(), at, node: Node { span, value } }
-        })
-        .collect();
-    Table { entries }
+    let entries = parsed.into_iter().map(|(key, value)| {
+        let at = key.span().start + base..key.span().end + base;
+        Entry { key: key.into_inner().into_owned(), at, node: node(value, base) }
+    });
+    Table { entries: entries.collect() }
 }
 
-fn scalar_or_array(value: DeValue<'_>, base: usize) -> Value {
-    match value {
+fn node(parsed: Spanned<DeValue<'_>>, base: usize) -> Node {
+    let span = parsed.span().start + base..parsed.span().end + base;
+    let value = match parsed.into_inner() {
         DeValue::String(text) => Value::String(text.into_owned()),
         DeValue::Boolean(value) => Value::Boolean(value),
         DeValue::Integer(number) => {
@@ -162,16 +154,9 @@ fn scalar_or_array(value: DeValue<'_>, base: usize) -> Value {
         DeValue::Float(_) => Value::Other("a float"),
         DeValue::Datetime(_) => Value::Other("a date or time"),
         DeValue::Table(inner) => Value::Table(table(inner, base)),
-        DeValue::Array(items) => Value::Array(
-            items
-                .into_iter()
-                .map(|item| {
-                    let span = item.span();
-                    Node::new(span.start + base..span.end + base, scalar_or_array(item.into_inner(), base))
-                })
-                .collect(),
-        ),
-    }
+        DeValue::Array(items) => Value::Array(items.into_iter().map(|item| node(item, base)).collect()),
+    };
+    Node { span, value }
 }
 
 /// Why a tree does not decode, and the innermost value that is to blame.

@@ -10,6 +10,11 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::Text;
 
+/// What a switch is by default.
+pub fn yes() -> bool {
+    true
+}
+
 /// Reads `90s`, `10m`, `2h 30m`.
 pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = plain(deserializer)?;

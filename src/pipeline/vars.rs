@@ -1,21 +1,21 @@
 //! Variables: from `[vars]`, `--set` and the environment to values.
 //!
-//! The value is that of `--set`, else of the environment, else the default. Unaware of stages, and of what a variable is used for.
+//! The value is that of `--set`, else of the environment, else the default. Also finds what changes nothing: variables that were given a
+//! value which no stage that is on uses, and templates that no stage is like. What uses a variable is what the files say: once references
+//! are replaced, a value does not tell where it came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use indexmap::IndexMap;
 
 use super::decode;
-use super::error::{Problem, list};
+use super::error::{Problem, Sources, list};
 use super::merge::long;
-use super::read::normal;
 use super::schema::{Shape, VarType};
-use super::source::Sources;
 use super::text::{self, Piece, Text};
 use super::tree::{Node, Table, Value};
-use super::{LoadOptions, VarValue, Variable};
+use super::{LoadOptions, Pipeline, Stage, VarValue, Variable, normal};
 
 /// A variable that was declared.
 #[derive(Debug)]
@@ -90,9 +90,10 @@ pub(super) fn resolve(
         {
             let given = given.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             let of_caller = table.get("relative-to").and_then(Node::as_str) == Some("caller");
+            let (secret, at) = (is_true(&table, "secret"), &entry.at);
             let mut resolver =
-                Resolver { name: &name, vars, options, sources, earlier: &variables, of_caller, problems };
-            variable = resolver.variable(&table, given, &entry.at);
+                Resolver { name: &name, at, secret, vars, options, sources, earlier: &variables, of_caller, problems };
+            variable = resolver.variable(&table, given);
         }
         variables.declared.push(Declared { name, at: entry.at.clone(), variable });
     }
@@ -116,51 +117,53 @@ fn given<'a>(vars: &Table, set: &'a [String], problems: &mut Vec<Problem>) -> BT
     given
 }
 
+fn is_true(table: &Table, key: &str) -> bool {
+    matches!(table.get(key), Some(Node { value: Value::Boolean(true), .. }))
+}
+
 /// Finds the value of one variable.
 struct Resolver<'a> {
-    pub name: &'a str,
+    name: &'a str,
+    at: &'a Range<usize>,
+    secret: bool,
     /// All of `[vars]`.
-    pub vars: &'a Table,
-    pub options: &'a LoadOptions<'a>,
-    pub sources: &'a Sources,
+    vars: &'a Table,
+    options: &'a LoadOptions<'a>,
+    sources: &'a Sources,
     /// What stands before it.
-    pub earlier: &'a Variables,
+    earlier: &'a Variables,
     /// Relative paths are relative to where optbuild was called.
-    pub of_caller: bool,
-    pub problems: &'a mut Vec<Problem>,
+    of_caller: bool,
+    problems: &'a mut Vec<Problem>,
 }
 
 impl Resolver<'_> {
-    fn variable(&mut self, table: &Table, given: &[&str], at: &Range<usize>) -> Option<Variable> {
-        let flag = |key: &str| matches!(table.get(key), Some(Node { value: Value::Boolean(true), .. }));
-        let secret = flag("secret");
+    fn variable(&mut self, table: &Table, given: &[&str]) -> Option<Variable> {
+        let secret = self.secret;
         let kind = self.kind(table)?;
         if secret && !matches!(kind, VarType::String | VarType::Path) {
             let message = format!("`{}` is secret, so its type must be `string` or `path`", self.name);
-            self.problems.push(Problem::at(message, at.clone()));
+            self.problems.push(Problem::at(message, self.at.clone()));
             return None;
         }
-        let default = match table.get("default") {
-            Some(node) => Some((self.value(node, kind, secret)?, node.span.clone())),
-            None => None,
-        };
-        let choices = match table.get("choices") {
-            Some(node) => {
-                let element = if kind == VarType::List { VarType::String } else { kind };
-                let nodes = node.as_array().unwrap_or_default();
-                Some(nodes.iter().map(|node| self.value(node, element, secret)).collect::<Option<Vec<_>>>()?)
-            }
-            None => None,
-        };
-        let (value, origin) = self.choose(given, kind, secret, default, flag("required"), at)?;
-        self.check_choice(&value, choices.as_deref(), secret, &origin, at)?;
+        let declared = table.get("default");
+        let default = declared.map(|node| Some((self.value(node, kind)?, node.span.clone())));
+        let default = if default.is_some() { Some(default.flatten()?) } else { None };
+        let choices = table.get("choices").map(|node| {
+            let element = if kind == VarType::List { VarType::String } else { kind };
+            let nodes = node.as_array().unwrap_or_default();
+            nodes.iter().map(|node| Some(self.value(node, element)?.to_string())).collect::<Option<Vec<String>>>()
+        });
+        let choices = if choices.is_some() { Some(choices.flatten()?) } else { None };
+        let (value, origin) = self.choose(given, kind, default, is_true(table, "required"))?;
+        self.check_choice(&value, choices.as_deref(), &origin)?;
         let given = match origin {
             Origin::Caller(source) => Some(source),
             Origin::Default(_) => None,
         };
         let description = table.get("description").and_then(Node::as_str).unwrap_or_default().into();
-        let default = table.get("default").filter(|_| !secret).map(as_written);
-        let choices = choices.filter(|_| !secret).unwrap_or_default().iter().map(scalar).collect();
+        let default = declared.filter(|_| !secret).map(as_written);
+        let choices = choices.filter(|_| !secret).unwrap_or_default();
         Some(Variable { value, kind, default, choices, secret, given, description })
     }
 
@@ -187,10 +190,8 @@ impl Resolver<'_> {
         &mut self,
         given: &[&str],
         kind: VarType,
-        secret: bool,
         default: Option<(VarValue, Range<usize>)>,
         required: bool,
-        at: &Range<usize>,
     ) -> Option<(VarValue, Origin)> {
         let env = env_name(self.name);
         let from_env;
@@ -206,9 +207,9 @@ impl Resolver<'_> {
             return match self.convert(&texts, kind) {
                 Ok(value) => Some((value, Origin::Caller(source))),
                 Err(text) => {
-                    let shown = if secret { "…" } else { text };
+                    let shown = if self.secret { "…" } else { text };
                     let message = format!("`{source}={shown}`: `{}` is {}", self.name, of_type(kind));
-                    self.problems.push(Problem::new(message).mark(at.clone(), "declared here"));
+                    self.problems.push(Problem::new(message).mark(self.at.clone(), "declared here"));
                     None
                 }
             };
@@ -230,9 +231,9 @@ impl Resolver<'_> {
         if empty.is_none() {
             let message = format!("the variable `{}` has no value", self.name);
             let help = format!("set it with `--set {}=…` or in the environment as {env}", self.name);
-            self.problems.push(Problem::at(message, at.clone()).help(help));
+            self.problems.push(Problem::at(message, self.at.clone()).help(help));
         }
-        Some((empty?, Origin::Default(at.clone())))
+        Some((empty?, Origin::Default(self.at.clone())))
     }
 
     /// Reads what the caller gave.
@@ -251,33 +252,24 @@ impl Resolver<'_> {
         }
     }
 
-    fn check_choice(
-        &mut self,
-        value: &VarValue,
-        choices: Option<&[VarValue]>,
-        secret: bool,
-        origin: &Origin,
-        at: &Range<usize>,
-    ) -> Option<()> {
+    fn check_choice(&mut self, value: &VarValue, choices: Option<&[String]>, origin: &Origin) -> Option<()> {
         let Some(choices) = choices else { return Some(()) };
-        let choices: Vec<String> = choices.iter().map(scalar).collect();
         let elements = match value {
             VarValue::List(items) => items.clone(),
-            single => vec![scalar(single)],
+            single => vec![single.to_string()],
         };
         let valid: Vec<&str> = choices.iter().map(String::as_str).collect();
         let Some(wrong) = elements.iter().find(|element| !valid.contains(&element.as_str())) else { return Some(()) };
-        let shown = if secret { "the value".into() } else { format!("`{wrong}`") };
+        let shown = if self.secret { "the value".into() } else { format!("`{wrong}`") };
         let problem = match origin {
-            Origin::Caller(source) => {
-                Problem::new(format!("`{source}`: {shown} is not among the choices")).mark(at.clone(), "declared here")
-            }
+            Origin::Caller(source) => Problem::new(format!("`{source}`: {shown} is not among the choices"))
+                .mark(self.at.clone(), "declared here"),
             Origin::Default(span) => {
                 Problem::at(format!("{shown} is not among the choices of `{}`", self.name), span.clone())
             }
         };
         self.problems.push(match super::error::nearest_of(wrong, valid.iter().copied()) {
-            _ if secret => problem,
+            _ if self.secret => problem,
             Some(name) => problem.help(format!("did you mean `{name}`?")),
             None => problem.help(format!("the choices are {}", list(&valid))),
         });
@@ -297,7 +289,7 @@ type Wrong = (Problem, String);
 
 impl Resolver<'_> {
     /// Reads a default or a choice.
-    fn value(&mut self, node: &Node, kind: VarType, secret: bool) -> Option<VarValue> {
+    fn value(&mut self, node: &Node, kind: VarType) -> Option<VarValue> {
         if let Some(other) = self.earlier.alone(node) {
             let fits = matches!(
                 (&other.value, kind),
@@ -312,9 +304,9 @@ impl Resolver<'_> {
         match (&node.value, kind) {
             (Value::Boolean(value), VarType::Bool) => Some(VarValue::Bool(*value)),
             (Value::Integer(number), VarType::Int) => Some(VarValue::Int(*number)),
-            (Value::String(_), VarType::String) => self.text(node, kind, secret).map(VarValue::String),
+            (Value::String(_), VarType::String) => self.text(node, kind).map(VarValue::String),
             (Value::String(_), VarType::Path) => {
-                let path = self.text(node, kind, secret)?;
+                let path = self.text(node, kind)?;
                 let file = self.sources.files.get(self.sources.file_of(node.span.start))?;
                 let dir = if self.of_caller { self.options.cwd } else { file.dir() };
                 let path = if path.is_empty() { path.into() } else { normal(&dir.join(path)) };
@@ -325,7 +317,7 @@ impl Resolver<'_> {
                 for node in nodes {
                     match self.earlier.alone(node).map(|other| &other.value) {
                         Some(VarValue::List(spliced)) => items.extend(spliced.iter().cloned()),
-                        _ => items.push(self.text(node, kind, secret)?),
+                        _ => items.push(self.text(node, kind)?),
                     }
                 }
                 Some(VarValue::List(items))
@@ -339,11 +331,11 @@ impl Resolver<'_> {
     }
 
     /// A string with everything in it replaced. A path below one that is not given is not given either.
-    fn text(&mut self, node: &Node, kind: VarType, secret: bool) -> Option<String> {
+    fn text(&mut self, node: &Node, kind: VarType) -> Option<String> {
         let source = node.as_str()?;
         let dir = self.sources.files.get(self.sources.file_of(node.span.start))?.dir().as_str();
         let result = match Text::parse(source) {
-            Ok(text) => text.pieces.iter().map(|piece| self.piece(piece, dir, kind, secret)).collect(),
+            Ok(text) => text.pieces.iter().map(|piece| self.piece(piece, dir, kind)).collect(),
             Err(error) => {
                 let part = source.get(error.range).unwrap_or_default().to_string();
                 Err(Some((Problem::new(error.message), part)))
@@ -365,7 +357,7 @@ impl Resolver<'_> {
     }
 
     /// The text of a piece; none, if it is a path that is not given. An error without a problem was told elsewhere.
-    fn piece(&self, piece: &Piece, dir: &str, kind: VarType, secret: bool) -> Result<Option<String>, Option<Wrong>> {
+    fn piece(&self, piece: &Piece, dir: &str, kind: VarType) -> Result<Option<String>, Option<Wrong>> {
         let part = Text { pieces: vec![piece.clone()] }.to_string();
         let wrong = |message: &str, help: &str| Err(Some((Problem::new(message).help(help), part.clone())));
         match piece {
@@ -382,7 +374,7 @@ impl Resolver<'_> {
                 let Some(declared) = self.earlier.get(name) else { return Err(Some((self.not_before(name), part))) };
                 let other = declared.variable.as_ref().ok_or(None)?;
                 match &other.value {
-                    _ if other.secret && !secret => {
+                    _ if other.secret && !self.secret => {
                         wrong(&format!("`{name}` is secret"), "declare this one `secret = true` too")
                     }
                     VarValue::List(_) => {
@@ -392,7 +384,7 @@ impl Resolver<'_> {
                         wrong(&format!("`{name}` is a path"), "give this one the type `path` too")
                     }
                     VarValue::Path(path) if path.as_str().is_empty() => Ok(None),
-                    value => Ok(Some(scalar(value))),
+                    value => Ok(Some(value.to_string())),
                 }
             }
             _ => wrong(
@@ -471,13 +463,105 @@ fn of_type(kind: VarType) -> &'static str {
     }
 }
 
-/// The value as text. A list has none.
-pub(super) fn scalar(value: &VarValue) -> String {
-    match value {
-        VarValue::Bool(value) => value.to_string(),
-        VarValue::Int(number) => number.to_string(),
-        VarValue::String(text) => text.clone(),
-        VarValue::Path(path) => path.to_string(),
-        VarValue::List(items) => items.join(","),
+/// Something that is there for nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Idle {
+    /// A variable was set.
+    Variable {
+        /// What set it: `--set train-with`, or a variable of the environment.
+        given: String,
+        /// What keeps stages from using it, as it comes after "is", and which stages.
+        stages: Vec<(String, Vec<String>)>,
+    },
+    /// A template, by its name.
+    Template(String),
+}
+
+impl std::fmt::Display for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (given, stages) = match self {
+            Idle::Variable { given, stages } => (given, stages),
+            Idle::Template(name) => return write!(f, "no stage is like the template `{name}`"),
+        };
+        write!(f, "`{given}` changes nothing: ")?;
+        if stages.is_empty() {
+            return f.write_str("no stage uses it");
+        }
+        let group = |(why, names): &(String, Vec<String>)| {
+            let is = if names.len() == 1 { "is" } else { "are" };
+            format!("`{}`, which {is} {why}", names.join("`, `"))
+        };
+        write!(f, "it is for {}", stages.iter().map(group).collect::<Vec<_>>().join(", and for "))
+    }
+}
+
+impl Pipeline {
+    /// Finds them. What is supplied in the place of stages counts as well.
+    pub fn idle(&self) -> Vec<Idle> {
+        let set = self.vars.iter().filter(|(name, variable)| !self.used.contains(*name) && differs(variable));
+        let variables = set.filter_map(|(name, variable)| {
+            let given = variable.given.clone()?;
+            let mut stages: Vec<(String, Vec<String>)> = Vec::new();
+            for stage in self.stages.iter().filter(|stage| stage.origin.uses.contains(name)) {
+                let why = self.why_not(stage)?;
+                match stages.iter_mut().find(|(known, _)| *known == why) {
+                    Some((_, names)) => names.push(stage.common.name.clone()),
+                    None => stages.push((why, vec![stage.common.name.clone()])),
+                }
+            }
+            Some(Idle::Variable { given, stages })
+        });
+        variables.chain(self.unused_templates.iter().cloned().map(Idle::Template)).collect()
+    }
+
+    /// Why a stage uses none of its variables; none if it does.
+    fn why_not(&self, stage: &Stage) -> Option<String> {
+        if stage.spared || stage.supplied.is_some() {
+            return Some("not needed with `--profiles`".into());
+        }
+        let holds = |condition: &&String| {
+            let (name, wanted) = condition.split_once('=').unwrap_or_default();
+            self.vars.get(name).is_some_and(|variable| variable.value.to_string() == wanted)
+        };
+        let with: Vec<&str> = stage.origin.off_with.iter().filter(holds).map(String::as_str).collect();
+        let off = || if with.is_empty() { "off".into() } else { format!("off with `{}`", with.join("` and `")) };
+        (!stage.common.when).then(off)
+    }
+}
+
+/// Whether the value is another than it would be without being given.
+fn differs(variable: &Variable) -> bool {
+    let none = if variable.kind == VarType::Bool { "false" } else { "" };
+    variable.value.to_string() != variable.default.as_deref().unwrap_or(none)
+}
+
+/// The variables that these values refer to, and those that their defaults refer to, as far as they have them.
+pub(super) fn uses<'n>(
+    nodes: impl IntoIterator<Item = &'n Node>,
+    vars: &Table,
+    variables: &Variables,
+) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    nodes.into_iter().for_each(|node| add(node, &mut used));
+    let mut open: Vec<String> = used.iter().cloned().collect();
+    while let Some(name) = open.pop() {
+        let variable = variables.get(&name).and_then(|declared| declared.variable.as_ref());
+        let Some(node) = vars.get(&name).filter(|_| variable.is_some_and(|variable| variable.given.is_none())) else {
+            continue;
+        };
+        let mut more = BTreeSet::new();
+        add(node, &mut more);
+        open.extend(more.into_iter().filter(|name| used.insert(name.clone())));
+    }
+    used
+}
+
+/// Adds the variables that are referred to anywhere in a value.
+fn add(node: &Node, used: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::String(source) => used.extend(Text::parse(source).unwrap_or_default().variables()),
+        Value::Array(items) => items.iter().for_each(|item| add(item, used)),
+        Value::Table(table) => table.entries.iter().for_each(|entry| add(&entry.node, used)),
+        Value::Integer(_) | Value::Boolean(_) | Value::Other(_) => {}
     }
 }

@@ -3,16 +3,13 @@
 //! For reading, and for running where optbuild is not to be in between: one thing after the other, everything from the start,
 //! the first error ends it. Operations that plain tools cannot do call `optbuild op`. Unaware of kinds.
 
-mod prelude;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use self::prelude::one_line;
 use super::ops::{Op, ShellLine, ShellWord};
 use super::{Action, Arg, Command, Late, Part, Pool, StagePlan, Step, Symbol};
-use crate::pipeline::{OutputRef, Piece, Pipeline, Text, VarValue, env_name};
-use crate::text::shell::quote;
+use crate::pipeline::{OutputRef, Piece, Pipeline, Text, env_name};
+use crate::text::{self, shell::quote};
 
 /// The variables of the caller's environment that commands see, as `run::environment` names them.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +32,7 @@ pub fn script(pipeline: &Pipeline, plans: &[StagePlan], environment: Environment
         body.push_str("# What the pipeline is for.\n");
         body.push_str(&deliveries);
     }
-    let mut script = prelude::head(pipeline, environment, &body);
+    let mut script = head(pipeline, environment, &body);
     // In a function, so that bash has read all of it before anything runs: it may come through a pipe.
     script.push_str("main() {\n");
     script.push_str(&body);
@@ -63,13 +60,7 @@ fn delivered(pipeline: &Pipeline, plans: &[StagePlan], words: &Words, text: &Tex
             Piece::Literal(text) => Part::Literal(text.clone()),
             Piece::Outputs(candidates) => Part::Late(Late::Path(made(plans, candidates)?)),
             Piece::PipelineDir(file) => Part::Literal(pipeline.dirs.get(*file)?.to_string()),
-            Piece::Var(name) => match &pipeline.vars.get(name)?.value {
-                VarValue::String(value) => Part::Literal(value.clone()),
-                VarValue::Path(path) => Part::Literal(path.to_string()),
-                VarValue::Bool(value) => Part::Literal(value.to_string()),
-                VarValue::Int(value) => Part::Literal(value.to_string()),
-                VarValue::List(values) => Part::Literal(values.join(",")),
-            },
+            Piece::Var(name) => Part::Literal(pipeline.vars.get(name)?.value.to_string()),
             Piece::SelfOut | Piece::SelfBuild | Piece::Host | Piece::Jobs | Piece::Tool(_) => return None,
         };
         arg.parts.push(part);
@@ -170,7 +161,7 @@ fn pool(pool: &Pool, words: &Words) -> String {
             text.push_str(&self::step(step, words));
         }
         // The attempt's working directory may be the current one. A name of several parts is one of a directory here.
-        let name = unique(workload.name.replace('/', "_"), &mut taken);
+        let name = text::unique(&workload.name.replace('/', "_"), "_", &mut taken);
         let _ = writeln!(text, "cd \"$WORK\"; mv \"$attempt\" \"$committed\"/{}", quoted(&name));
     }
     text
@@ -190,7 +181,7 @@ impl Words {
                 let reference = OutputRef { stage: plan.stage.clone(), output: output.name.clone() };
                 // With a prefix: a stage may be called `PATH` or `0`.
                 let plain = format!("out_{}_{}", identifier(&plan.stage), identifier(&output.name));
-                variables.insert(reference, unique(plain, &mut taken));
+                variables.insert(reference, text::unique(&plain, "_", &mut taken));
             }
         }
         Words { variables }
@@ -270,17 +261,32 @@ fn symbol_variable(symbol: Symbol) -> &'static str {
     }
 }
 
-/// The name, or one with a number behind it that is not taken yet.
-fn unique(plain: String, taken: &mut BTreeSet<String>) -> String {
-    let mut unique = plain.clone();
-    let mut number = 1;
-    while !taken.insert(unique.clone()) {
-        number += 1;
-        unique = format!("{plain}_{number}");
-    }
-    unique
-}
-
 fn identifier(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// What every script begins with: options, directories, the environment of commands, and functions. Behind `#? CALL` stands a function
+/// that only scripts with such a call need.
+const PRELUDE: &str = include_str!("prelude.sh");
+
+fn head(pipeline: &Pipeline, environment: Environment, body: &str) -> String {
+    let mut text =
+        format!("#!/usr/bin/env bash\n# Pipeline {}, as `optbuild plan --shell` wrote it.\n", one_line(&pipeline.name));
+    pipeline.description.lines().for_each(|line| text.push_str(&format!("# {line}\n")));
+    let secret: Vec<String> = environment.secret.iter().map(|ending| format!("*{}", quoted(ending))).collect();
+    let never = if secret.is_empty() { String::new() } else { format!("    {}) ;;\n", secret.join(" | ")) };
+    let mut parts = PRELUDE.split("#? ");
+    let always = parts.next().unwrap_or_default().replace("    SECRET) ;;\n", &never);
+    text.push_str(&always.replace("BASE", &environment.base.join(" | ")));
+    for (call, function) in parts.filter_map(|part| part.split_once('\n')) {
+        if body.contains(&format!("{call} ")) {
+            text.push_str(function);
+        }
+    }
+    text
+}
+
+/// As a comment can hold it.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::paint::{Look, Tone};
-use super::table::{Cell, Grid, escape};
+use super::paint::{Cell, Grid, Look, Tone, escape};
 use crate::compare::result::{Comparison, Measured, Metric, Sample, Summary, Unit, Verdict, Workload};
 use crate::text;
 
@@ -59,13 +58,8 @@ pub fn markdown(comparison: &Comparison) -> String {
     let processor = if machine.processor.is_empty() { "an unknown processor" } else { &machine.processor };
     let made = [escape(processor), text::plural(machine.cores, "core"), format!("Linux {}", escape(&machine.kernel))];
     out.push_str("\n<details><summary>all metrics, with 95 % intervals of the medians</summary>\n\n");
-    out.push_str(&format!(
-        "{}\n{}, optbuild {}\n\n</details>\n",
-        details.markdown(),
-        made.join(", "),
-        comparison.optbuild
-    ));
-    out
+    let (details, made) = (details.markdown(), made.join(", "));
+    out + &format!("{details}\n{made}, optbuild {}\n\n</details>\n", comparison.optbuild)
 }
 
 /// A row for each workload, and below them what is said of all. Of some metrics both values are shown, of others the change alone.
@@ -85,9 +79,8 @@ fn grid(comparison: &Comparison, values: &[Metric], changes: &[Metric]) -> Grid 
     }
     for line in lines(comparison) {
         let cell = |metric| {
-            let (text, tone) =
-                comparison.summary_of(metric).map(|summary| summary_cell(line, summary)).unwrap_or_default();
-            tone.cell(text)
+            let found = comparison.summary_of(metric).map(|summary| summary_cell(line, summary));
+            found.map(|(text, tone)| tone.cell(text)).unwrap_or_default()
         };
         row(Tone::Bold.cell(line.title()), &|_| String::new(), &cell);
     }

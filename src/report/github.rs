@@ -11,7 +11,8 @@ use std::ops::Range;
 use anyhow::Context;
 use camino::Utf8PathBuf;
 
-use super::model::{Past, RunModel, past};
+use super::model::RunModel;
+use super::model::past::{self, Past};
 use super::summary::Again;
 use super::{Listener, markdown};
 use crate::event::Stamped;

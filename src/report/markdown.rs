@@ -2,8 +2,8 @@
 
 use super::comparison;
 use super::model::{Bolt, Compared, Failure, Outcome, Profile, Report, Run, Stage};
+use super::paint::{Grid, escape};
 use super::summary;
-use super::table::{Grid, escape};
 use crate::event::StageState;
 use crate::text;
 

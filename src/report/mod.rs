@@ -1,6 +1,6 @@
 //! Everything that a person or a CI system sees of a run: listeners of the runner's events, and renderers for subcommands.
 //!
-//! Knows events and records. Unaware of pipelines, of how stages are run, and of what a stage's kind means.
+//! Knows events, records, and what pipelines declare. Unaware of how stages are run, and of what a stage's kind means.
 
 pub mod comparison;
 pub mod console;
@@ -11,7 +11,6 @@ pub mod markdown;
 pub mod model;
 pub mod paint;
 pub mod summary;
-pub mod table;
 pub mod trace;
 
 use std::io::Write;
@@ -21,7 +20,8 @@ use anyhow::Context;
 use crate::event::Stamped;
 
 pub use console::{Console, ConsoleOptions, Mode, Verbosity};
-pub use model::{Past, RunModel};
+pub use model::RunModel;
+pub use model::past::Past;
 
 /// Something that is told of all that happens in a run, in order, on one thread.
 pub trait Listener {

@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::model::{Change, Outcome, Report, Stage, facts};
-use super::paint::{Look, Tone};
-use super::table::Grid;
+use super::paint::{Grid, Look, Tone};
 use crate::event::StageState;
 use crate::text;
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::model::{Report, Run, Stage, Step, StepKind};
+use super::model::{Report, Run, Stage, StepKind};
 
 /// Of the run as a whole; stages are counted from here on.
 const RUN: usize = 1;
@@ -49,7 +49,7 @@ fn add_stage(events: &mut Vec<Value>, pid: usize, stage: &Stage, run: &Run) {
         let tid = if step.kind == StepKind::Pool { 0 } else { STEPS + step.lane };
         lanes = lanes.max(tid);
         events.push(json!({
-            "ph": "X", "pid": pid, "tid": tid, "name": step.name, "cat": category(step),
+            "ph": "X", "pid": pid, "tid": tid, "name": step.name, "cat": step.kind,
             "ts": micros(step.start), "dur": micros(step.length(run.wall)),
             "args": {
                 "command": step.command, "log": step.log, "cpu": step.cpu(), "peak memory": step.peak_memory,
@@ -65,15 +65,6 @@ fn add_stage(events: &mut Vec<Value>, pid: usize, stage: &Stage, run: &Run) {
 fn name(events: &mut Vec<Value>, pid: usize, order: usize, name: &str) {
     events.push(json!({"ph": "M", "pid": pid, "name": "process_name", "args": {"name": name}}));
     events.push(json!({"ph": "M", "pid": pid, "name": "process_sort_index", "args": {"sort_index": order}}));
-}
-
-fn category(step: &Step) -> &'static str {
-    match step.kind {
-        StepKind::Step => "step",
-        StepKind::Pool => "pool",
-        StepKind::Workload => "workload",
-        StepKind::AroundWorkload => "around-workload",
-    }
 }
 
 fn micros(seconds: f64) -> f64 {

@@ -9,11 +9,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::workloads::{Workloads, env};
-use super::{Context, Declaration, PlanError, StageKind};
+use super::{Context, Declaration, PlanError, StageKind, Workloads, env};
 use crate::compare::limit::Limit;
-use crate::compare::request::{Counter, PLACEHOLDER};
-use crate::compare::rustc_perf::{DEFAULT_CRATES, Profile};
+use crate::compare::options::{self, Counter, DEFAULT_CRATES, Profile};
+use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::{Answers, CommandLine, Keys, Text, Words, leading_output, value};
 use crate::plan::ops::{self, ComparedWorkload, JSON, MARKDOWN, PlannedValues, TABLE};
 use crate::plan::{Arg, Output, Part, Step, Symbol};
@@ -115,6 +114,8 @@ pub struct SizePair {
     pub candidate: Text,
 }
 
+const OUTPUTS: [&str; 4] = ["out", "table", "json", "markdown"];
+
 /// Two builds, and what is run on both.
 #[derive(Debug)]
 pub struct Compare {
@@ -129,13 +130,9 @@ impl Declaration for CompareKeys {
     type Parsed = Compare;
 
     fn parse(mut self, keys: &mut Keys) -> Option<Compare> {
-        // Items are counted below, and some may be gone.
-        if !keys.is_complete() {
-            return None;
-        }
         let declared = std::mem::take(&mut self.workloads);
         if self.rustc_perf.is_none() || !declared.is_empty() {
-            keys.check_names("workloads", "workload", declared.iter().map(|workload| workload.name.as_str()));
+            keys.check_names("workloads", "workload", declared.iter().map(|workload| workload.name.as_str()))?;
         }
         keys.check_env("base-env", &self.base_env);
         keys.check_env("candidate-env", &self.candidate_env);
@@ -150,8 +147,7 @@ impl Declaration for CompareKeys {
 
 impl StageKind for Compare {
     fn answers(&self) -> Answers {
-        let outputs = ["out", "table", "json", "markdown"].map(String::from).to_vec();
-        Answers { outputs, measures: true, ..Answers::default() }
+        Answers { outputs: OUTPUTS.map(String::from).to_vec(), measures: true, ..Answers::default() }
     }
 
     fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
@@ -165,7 +161,7 @@ impl StageKind for Compare {
         for (name, files) in &kind.sizes {
             size.extend([name.as_str().into(), cx.arg(&files.base)?, cx.arg(&files.candidate)?]);
         }
-        let mut options = options(kind);
+        let mut options = measuring(kind);
         of_rustc_perf(kind, cx, &mut options)?;
         if kind.counter == Counter::Valgrind {
             cx.tool("valgrind");
@@ -177,6 +173,10 @@ impl StageKind for Compare {
             workloads.extend(workload(name, line, kind, cx)?.write());
         }
         let (out, scratch) = (Arg::from(Symbol::Out), Symbol::Scratch.into());
+        let paths = [out.clone()].into_iter().chain([TABLE, JSON, MARKDOWN].map(|name| out.clone().join(name)));
+        for (name, path) in OUTPUTS.into_iter().zip(paths) {
+            cx.plan.outputs.push(Output { name: name.into(), path, portable: false, show: name == "table" });
+        }
         let compare = ops::Compare {
             base,
             base_name,
@@ -185,17 +185,12 @@ impl StageKind for Compare {
             candidate_name,
             candidate_env,
             size,
-            out: out.clone(),
+            out,
             scratch,
             options,
             workloads,
         };
         cx.step(Step::op("compare", compare));
-        let files = [TABLE, JSON, MARKDOWN].map(|name| out.clone().join(name));
-        let paths = [out].into_iter().chain(files);
-        for (name, path) in ["out", "table", "json", "markdown"].into_iter().zip(paths) {
-            cx.plan.outputs.push(Output { name: name.into(), path, portable: false, show: name == "table" });
-        }
         Ok(())
     }
 
@@ -230,7 +225,7 @@ fn name(text: &Text, program: &Arg, cx: &Context) -> Result<String, PlanError> {
     Ok(format!("{}{below}", cx.chosen(candidates)?))
 }
 
-fn options(kind: &CompareKeys) -> Vec<Arg> {
+fn measuring(kind: &CompareKeys) -> Vec<Arg> {
     let mut args: Vec<Arg> = Vec::new();
     if let Some(budget) = kind.budget {
         args.extend(["--budget".into(), humantime::format_duration(budget).to_string().into()]);
@@ -238,13 +233,9 @@ fn options(kind: &CompareKeys) -> Vec<Arg> {
     if let Some(rounds) = kind.rounds {
         args.extend(["--rounds".into(), rounds.to_string().into()]);
     }
-    let counter = match kind.counter {
-        Counter::Auto => None,
-        Counter::Perf => Some("perf"),
-        Counter::Valgrind => Some("valgrind"),
-        Counter::None => Some("none"),
-    };
-    args.extend(counter.into_iter().flat_map(|counter| ["--counter".into(), counter.into()]));
+    if kind.counter != Counter::Auto {
+        args.extend(["--counter".into(), options::name(&kind.counter).into()]);
+    }
     args.extend(kind.ignore_output.then(|| "--ignore-output".into()));
     args.extend(kind.allow_failure.then(|| "--allow-failure".into()));
     for limit in &kind.fail_above {
@@ -286,7 +277,7 @@ fn of_rustc_perf(kind: &CompareKeys, cx: &mut Context, args: &mut Vec<Arg>) -> R
     for setting in &kind.cargo_config {
         args.extend(["--cargo-config".into(), cx.arg(setting)?]);
     }
-    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), profile.name().into()]));
+    args.extend(kind.profiles.iter().flat_map(|profile| ["--perf-profiles".into(), options::name(profile).into()]));
     Ok(())
 }
 

@@ -264,11 +264,7 @@ impl<'a> Context<'a> {
             VarValue::Path(path) if !variable.secret => {
                 return Ok(Part::Place { name: format!("variable {name}"), path: path.clone() });
             }
-            VarValue::Path(path) => path.to_string(),
-            VarValue::Bool(value) => value.to_string(),
-            VarValue::Int(value) => value.to_string(),
-            VarValue::String(value) => value.clone(),
-            VarValue::List(values) => values.join(","),
+            value => value.to_string(),
         };
         Ok(if variable.secret { Part::Secret { name: name.into(), value } } else { Part::Literal(value) })
     }

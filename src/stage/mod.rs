@@ -16,10 +16,9 @@ mod context;
 pub mod gather;
 pub mod rustc_perf;
 pub mod verify;
-pub mod workloads;
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use schemars::JsonSchema;
@@ -28,12 +27,13 @@ use serde::de::DeserializeOwned;
 
 use crate::facts::Facts;
 use crate::pipeline::{Answers, CommandLine, Keys, Kind, KindEntry, Kinds, Pipeline, Stage, Text};
+use crate::plan::ops::CheckProfileUse;
 use crate::plan::{Arg, Command, StagePlan};
+use crate::toolchain::Tool;
 
 pub use crate::plan::PlanError;
 pub use context::Context;
 use gather::Instrumented;
-use workloads::Workloads;
 
 /// The kinds, in the order of the reference: builds first.
 pub static KINDS: Kinds = Kinds::new(TABLE);
@@ -170,6 +170,35 @@ impl Pgo {
     }
 }
 
+/// The stage whose programs a profile is of, if it is one of a stage. Refuses one of another language.
+fn trained<'a>(key: &str, pgo: Option<&Pgo>, mine: Language, cx: &Context<'a>) -> Result<Option<&'a Stage>, PlanError> {
+    let Some(gathering) = pgo.and_then(Pgo::profile).map(|profile| cx.producer(profile)).transpose()?.flatten() else {
+        return Ok(None);
+    };
+    let stage = cx.trained_on(gathering)?;
+    let language = match stage.and_then(kind_of).and_then(StageKind::language).filter(|language| *language != mine) {
+        None => return Ok(stage),
+        Some(Language::C) => "C or C++",
+        Some(Language::Rust) => "Rust",
+    };
+    let name = stage.map_or("", |stage| stage.common.name.as_str());
+    let message =
+        format!("is of stage `{name}`, a program in {language}, whose functions have other names: nothing would match");
+    Err(cx.invalid(key, message))
+}
+
+/// Counts what a build found of its profile, where there is an `llvm-profdata` to count with.
+fn count_use(
+    profile: Option<Arg>,
+    profdata: Option<Tool>,
+    limit: Option<&Text>,
+    cx: &mut Context,
+) -> Result<(), PlanError> {
+    let Some(profile) = profile else { return Ok(()) };
+    let Some(tool) = cx.profile_reader(profdata) else { return Ok(()) };
+    cx.check_profile_use(CheckProfileUse::of_all(&profile, &tool), limit)
+}
+
 /// Link-time optimisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -206,4 +235,36 @@ pub fn plan(
     kind.plan(&mut cx)?;
     cx.checks()?;
     Ok(cx.plan)
+}
+
+/// Commands with `{program}` in them, and what a comparison stage says of its sides.
+#[derive(Debug, Default)]
+pub struct Workloads {
+    /// Names and commands. A working directory of the stage's own is any empty one.
+    pub commands: Vec<(String, Command)>,
+    pub base_env: BTreeMap<String, Arg>,
+    pub candidate_env: BTreeMap<String, Arg>,
+}
+
+/// The workloads of a stage of kind `compare` or `gather`.
+///
+/// # Errors
+/// When the stage is of another kind, or its commands do not run the program that it gathers from.
+pub fn workloads(
+    pipeline: &Pipeline,
+    facts: &Facts,
+    stage: &str,
+    unavailable: &BTreeSet<String>,
+) -> Result<Workloads, PlanError> {
+    let missing =
+        |message: &str| PlanError::Invalid { stage: stage.into(), key: "kind".into(), message: message.into() };
+    let Some(declared) = pipeline.stage(stage) else { return Err(missing("the pipeline has no stage of this name")) };
+    let mut cx = Context::new(pipeline, facts, declared, unavailable);
+    cx.common()?;
+    let found = kind_of(declared).map(|kind| kind.workloads(&mut cx)).transpose()?.flatten();
+    found.ok_or_else(|| missing("only stages of kind `compare` or `gather` have workloads"))
+}
+
+fn env(declared: &BTreeMap<String, Text>, cx: &mut Context) -> Result<BTreeMap<String, Arg>, PlanError> {
+    declared.iter().map(|(name, text)| Ok((name.clone(), cx.arg(text)?))).collect()
 }

@@ -185,16 +185,8 @@ fn program(text: Option<&Text>, name: &str, cx: &mut Context) -> Result<Arg, Pla
     if let Some(text) = text {
         return cx.program(text);
     }
-    match toolchain::rust::find(cx.facts, cx.pipeline, None) {
-        Ok(rust) => {
-            let path = if name == "cargo" { rust.cargo } else { rust.rustc };
-            Ok(cx.tool_at(name, path))
-        }
-        Err(gap) => {
-            cx.gap(gap.what, gap.remedy);
-            Ok(name.into())
-        }
-    }
+    let found = toolchain::rust::find(cx.facts, cx.pipeline, None);
+    Ok(cx.tool_or_gap(name, found.map(|rust| if name == "cargo" { rust.cargo } else { rust.rustc })))
 }
 
 /// Whether there is no checkout of rust-lang/rust, which is a gap of the plan then. `by` is the stage that names it.

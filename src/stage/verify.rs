@@ -58,16 +58,7 @@ pub struct Test {
 /// Commands that must succeed.
 #[derive(Debug)]
 pub struct Verify {
-    tests: Vec<Trial>,
-}
-
-/// A test whose command is one.
-#[derive(Debug)]
-struct Trial {
-    name: String,
-    line: CommandLine,
-    timeout: Option<Duration>,
-    same_as: Option<CommandLine>,
+    tests: Vec<(Test, CommandLine)>,
 }
 
 impl Declaration for VerifyKeys {
@@ -75,15 +66,11 @@ impl Declaration for VerifyKeys {
     type Parsed = Verify;
 
     fn parse(self, keys: &mut Keys) -> Option<Verify> {
-        // Items are counted below, and some may be gone.
-        if !keys.is_complete() {
-            return None;
-        }
-        keys.check_names("tests", "test", self.tests.iter().map(|test| test.name.as_str()));
+        keys.check_names("tests", "test", self.tests.iter().map(|test| test.name.as_str()))?;
         let mut tests = Vec::new();
-        for (index, Test { name, run, shell, env, cwd, timeout, same_as, .. }) in self.tests.into_iter().enumerate() {
-            let line = keys.command_of("tests", index, (run, shell, env, cwd));
-            tests.extend(line.map(|line| Trial { name, line, timeout, same_as }));
+        for (index, test) in self.tests.into_iter().enumerate() {
+            let line = (test.run.clone(), test.shell, test.env.clone(), test.cwd.clone());
+            tests.extend(keys.command_of("tests", index, line).map(|line| (test, line)));
         }
         Some(Verify { tests })
     }
@@ -99,10 +86,10 @@ impl StageKind for Verify {
             return Err(cx.invalid("tests", "there is nothing to run: name at least one test"));
         }
         let mut taken = BTreeSet::new();
-        for test in &self.tests {
+        for (test, line) in &self.tests {
             let name = file_name(&test.name, &mut taken);
             let left = Arg::from(Symbol::Out).join(&format!("{name}.txt"));
-            let command = printing(&test.line, &name, &left, cx)?;
+            let command = printing(line, &name, &left, cx)?;
             cx.step(Step::command(name.clone(), Command { timeout: test.timeout, ..command }));
             if let Some(line) = &test.same_as {
                 let base = file_name(&format!("{name}.base"), &mut taken);
@@ -129,11 +116,5 @@ fn file_name(name: &str, taken: &mut BTreeSet<String>) -> String {
     let plain: String = name.chars().map(fit).collect();
     let plain = plain.trim_start_matches('.');
     let plain = if plain.is_empty() { "test" } else { plain };
-    let mut unique = plain.to_string();
-    let mut number = 1;
-    while !taken.insert(unique.clone()) {
-        number += 1;
-        unique = format!("{plain}-{number}");
-    }
-    unique
+    crate::text::unique(plain, "-", taken)
 }

@@ -46,30 +46,8 @@ const PREDECESSOR: &str = "workspace.predecessor";
 /// Values up to this many bytes are kept as they are, so that an explanation can show them.
 const SHOWN: usize = 120;
 
-/// Keys that decide when and how often a stage runs, not what it makes; and those of which the rest of the fingerprint tells.
-const NOT_HASHED: [&str; 21] = [
-    "name",
-    "kind",
-    "description",
-    "jobs",
-    "memory",
-    "disk-space",
-    "timeout",
-    "retries",
-    "on-failure",
-    "when",
-    "unless",
-    "remove",
-    "after",
-    "exclusive",
-    "disk-budget",
-    "max-damaged",
-    "min-instrumented",
-    "min-total",
-    "min-functions",
-    "grace",
-    "role",
-];
+/// Keys of the declaration that the rest of the fingerprint tells of, and that only limit or name.
+const NOT_HASHED: [&str; 3] = ["kind", "disk-space", "role"];
 
 /// Why there is no fingerprint.
 #[derive(Debug, thiserror::Error)]

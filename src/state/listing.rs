@@ -29,9 +29,11 @@ pub type Without<'a> = &'a dyn Fn(&Path) -> bool;
 /// A file that git tracks may be in the list although it was deleted.
 pub fn tree(root: &Path, exclude: &[PathBuf], without: Without<'_>) -> Result<Vec<PathBuf>, ListError> {
     // A tree that lies within an excluded directory was asked for nevertheless.
-    let exclude: Vec<&PathBuf> = exclude.iter().filter(|path| !root.starts_with(path)).collect();
-    let mut names = Vec::new();
-    add(root, Path::new(""), in_work_tree(root), &exclude, without, &mut names)?;
+    let exclude = exclude.iter().filter(|path| !root.starts_with(path)).collect();
+    let mut tree = Tree { root, exclude, without, names: Vec::new() };
+    // Whether a directory above has a `.git` saves starting git where it has nothing to say.
+    tree.add(Path::new(""), root.ancestors().any(|directory| directory.join(".git").exists()))?;
+    let mut names = tree.names;
     // By bytes: paths themselves compare component by component, which takes long.
     names.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     // A file with conflicts is listed once per side.
@@ -39,40 +41,52 @@ pub fn tree(root: &Path, exclude: &[PathBuf], without: Without<'_>) -> Result<Ve
     Ok(names)
 }
 
-/// Adds the files of the directory `below` in `root`.
-fn add(
-    root: &Path,
-    below: &Path,
-    git: bool,
-    exclude: &[&PathBuf],
-    without: Without<'_>,
-    names: &mut Vec<PathBuf>,
-) -> Result<(), ListError> {
-    let directory = root.join(below);
-    let listed = if git { git_files(&directory)? } else { None };
-    // Nothing at all: git ignores the directory as a whole.
-    let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {
-        return walk(root, below, exclude, without, names);
-    };
-    let mut hidden = state_directories(&directory, &listed);
-    hidden.extend(exclude.iter().filter_map(|path| path.strip_prefix(&directory).ok()).map(Path::to_owned));
-    for Listed { name, repository } in listed {
-        if hidden.iter().any(|hidden| name.starts_with(hidden)) {
-            continue;
-        }
-        if repository {
-            // Without a `.git` it is a submodule that was not checked out, or whose files were put there by other means.
-            let git = directory.join(&name).join(".git").exists();
-            add(root, &below.join(name.components().as_path()), git, exclude, without, names)?;
-        } else {
-            let name = below.join(name);
-            let outer = name.ancestors().take_while(|outer| !outer.as_os_str().is_empty());
-            if !outer.into_iter().any(without) {
-                names.push(name);
+struct Tree<'a> {
+    root: &'a Path,
+    exclude: Vec<&'a PathBuf>,
+    without: Without<'a>,
+    names: Vec<PathBuf>,
+}
+
+impl Tree<'_> {
+    /// Adds the files of the directory `below` in the tree.
+    fn add(&mut self, below: &Path, git: bool) -> Result<(), ListError> {
+        let directory = self.root.join(below);
+        let listed = if git { git_files(&directory)? } else { None };
+        // Nothing at all: git ignores the directory as a whole.
+        let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {
+            return self.walk(&directory);
+        };
+        let mut hidden = state_directories(&directory, &listed);
+        hidden.extend(self.exclude.iter().filter_map(|path| path.strip_prefix(&directory).ok()).map(Path::to_owned));
+        for Listed { name, repository } in listed {
+            if hidden.iter().any(|hidden| name.starts_with(hidden)) {
+                continue;
+            }
+            if repository {
+                // Without a `.git` it is a submodule that was not checked out, or whose files were put there by other means.
+                let git = directory.join(&name).join(".git").exists();
+                self.add(&below.join(name.components().as_path()), git)?;
+            } else {
+                let name = below.join(name);
+                let mut outer = name.ancestors().take_while(|outer| !outer.as_os_str().is_empty());
+                if !outer.any(self.without) {
+                    self.names.push(name);
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// All files.
+    fn walk(&mut self, directory: &Path) -> Result<(), ListError> {
+        let is_out = |path: &Path| path.strip_prefix(self.root).is_ok_and(self.without);
+        for entry in files(directory, &self.exclude, &is_out, None) {
+            let entry = entry.map_err(io::Error::from)?;
+            self.names.extend(entry.path().strip_prefix(self.root).map(Path::to_owned));
+        }
+        Ok(())
+    }
 }
 
 /// A line of git's.
@@ -102,30 +116,19 @@ fn is_tracked(before_tab: &[u8]) -> bool {
     is(words.next(), 6..=6) && is(words.next(), 40..=64) && is(words.next(), 1..=1) && words.next().is_none()
 }
 
-/// Whether a directory above has a `.git`: saves starting git where it has nothing to say.
-fn in_work_tree(root: &Path) -> bool {
-    root.ancestors().any(|directory| directory.join(".git").exists())
+/// git in a directory, with what it prints.
+pub fn git(directory: &Path, args: &[&str]) -> duct::Expression {
+    // A checkout that belongs to somebody else is fine to look at, and no monitor is to be started for it.
+    let options = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false"];
+    let git = duct::cmd("git", options.iter().chain(args)).dir(directory).stdin_null().stdout_capture().unchecked();
+    // Set when optbuild is called from a hook; they would be about another repository.
+    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"].iter().fold(git, |git, name| git.env_remove(name))
 }
 
 /// What git says; none when there is no git, or it does not know of a repository here.
 fn git_files(directory: &Path) -> Result<Option<Vec<Listed>>, ListError> {
-    // The options: a checkout that belongs to somebody else is fine to list, and no monitor is to be started for it.
-    let git = duct::cmd!(
-        "git",
-        "-c",
-        "safe.directory=*",
-        "-c",
-        "core.fsmonitor=false",
-        "ls-files",
-        "-z",
-        "--stage",
-        "--others",
-        "--exclude-standard"
-    );
-    // Set when optbuild is called from a hook; they would be about another repository.
-    let git =
-        ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"].iter().fold(git, |git, name| git.env_remove(name));
-    let result = git.env("LC_ALL", "C").dir(directory).stdin_null().stdout_capture().stderr_capture().unchecked().run();
+    let args = ["ls-files", "-z", "--stage", "--others", "--exclude-standard"];
+    let result = git(directory, &args).env("LC_ALL", "C").stderr_capture().run();
     let output = match result {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound && directory.is_dir() => return Ok(None),
@@ -153,24 +156,6 @@ fn state_directories(directory: &Path, listed: &[Listed]) -> Vec<PathBuf> {
         .filter(|parent| !parent.as_os_str().is_empty() && layout::is_state_dir(&directory.join(parent)))
         .map(Path::to_owned)
         .collect()
-}
-
-/// All files.
-fn walk(
-    root: &Path,
-    below: &Path,
-    exclude: &[&PathBuf],
-    without: Without<'_>,
-    names: &mut Vec<PathBuf>,
-) -> Result<(), ListError> {
-    let is_out = |path: &Path| path.strip_prefix(root).is_ok_and(without);
-    for entry in files(&root.join(below), exclude, &is_out, None) {
-        let entry = entry.map_err(io::Error::from)?;
-        if let Ok(name) = entry.path().strip_prefix(root) {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(())
 }
 
 /// A state directory, or one that cargo builds in (<https://bford.info/cachedir/>): programs made what is in it, and nobody reads it

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::hash::Hasher;
 use super::listing::{self, ListError};
+use crate::fs::pattern::Patterns;
 use crate::plan::Source;
 use crate::sync::lock;
 
@@ -116,10 +116,6 @@ enum Trouble {
 }
 
 fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, Trouble> {
-    let refused = |path: &Path, cause: io::Error| {
-        let path = path.to_string_lossy().into_owned();
-        Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
-    };
     if source.glob {
         return glob(hasher, source, exclude);
     }
@@ -127,15 +123,14 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
     let root = match source.path.as_std_path().canonicalize() {
         Ok(root) => root,
         Err(error) if is_missing(&error) => return Ok(SourceHash::of_nothing("absent")),
-        Err(error) => return Err(refused(source.path.as_std_path(), error)),
+        Err(error) => return Err(refused(source, source.path.as_std_path(), error)),
     };
     let exclude = canonical(exclude);
-    let metadata = fs::metadata(&root).map_err(|error| refused(&root, error))?;
+    let metadata = fs::metadata(&root).map_err(|error| refused(source, &root, error))?;
     if metadata.is_dir() {
-        let without = without(source)?;
-        let names = listing::tree(&root, &exclude, &|name| without.is_match(name)).map_err(|error| match error {
-            ListError::Io(error) if is_missing(&error) => Trouble::Unstable(root.clone()),
-            ListError::Io(error) => refused(&root, error),
+        let without = patterns(source, &source.exclude)?;
+        let names = listing::tree(&root, &exclude, &|name| without.match_path(name)).map_err(|error| match error {
+            ListError::Io(error) => refused_or_gone(source, &root, error),
             ListError::Git { message, .. } => Trouble::Final(SourceError::Git {
                 name: source.name.clone(),
                 path: source.path.clone(),
@@ -144,57 +139,48 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
         })?;
         return combine("tree", hasher, source, &root, &names);
     }
-    let hash = hasher.file_with(&root, &metadata).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::Interrupted => Trouble::Unstable(root.clone()),
-        _ => refused(&root, error),
-    })?;
+    let hash = hasher.file_with(&root, &metadata).map_err(|error| refused_or_gone(source, &root, error))?;
     let mut all = start("file");
     all.update(if is_executable(&metadata) { b"x" } else { b"f" }).update(hash.as_bytes());
     Ok(SourceHash { hash: finish(&all), files: 1 })
 }
 
-/// What of a tree is not part of it.
-fn without(source: &Source) -> Result<GlobSet, Trouble> {
-    globs(source, &source.exclude)
+fn refused(source: &Source, path: &Path, cause: io::Error) -> Trouble {
+    let path = path.to_string_lossy().into_owned();
+    Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
 }
 
-fn globs<S: AsRef<str>>(source: &Source, patterns: &[S]) -> Result<GlobSet, Trouble> {
-    let refused = |error: globset::Error| {
-        let cause = error.kind().to_string();
-        Trouble::Final(SourceError::Pattern { name: source.name.clone(), path: source.path.clone(), cause })
-    };
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        set.add(GlobBuilder::new(pattern.as_ref()).literal_separator(true).build().map_err(refused)?);
+/// The same of something that was there a moment ago.
+fn refused_or_gone(source: &Source, path: &Path, cause: io::Error) -> Trouble {
+    match cause.kind() {
+        io::ErrorKind::Interrupted => Trouble::Unstable(path.to_owned()),
+        _ if is_missing(&cause) => Trouble::Unstable(path.to_owned()),
+        _ => refused(source, path, cause),
     }
-    set.build().map_err(refused)
+}
+
+fn patterns<S: AsRef<str>>(source: &Source, patterns: &[S]) -> Result<Patterns, Trouble> {
+    Patterns::new(patterns).map_err(|cause| {
+        Trouble::Final(SourceError::Pattern { name: source.name.clone(), path: source.path.clone(), cause })
+    })
 }
 
 /// Files that match a pattern. Directories do not; `dir/**` has the files of one.
 fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, Trouble> {
     let (prefix, pattern) = split_glob(&source.path);
-    let matcher = globs(source, &[pattern.as_str()])?;
+    let matcher = patterns(source, &[pattern.as_str()])?;
     let depth = (!pattern.as_str().contains("**")).then(|| pattern.components().count());
     let exclude = canonical(exclude);
     let exclude: Vec<&PathBuf> = exclude.iter().collect();
     let mut names = Vec::new();
     if prefix.is_dir() {
         for entry in listing::files(prefix.as_std_path(), &exclude, &|_| false, depth) {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    let path = error.path().unwrap_or(prefix.as_std_path()).to_owned();
-                    let cause = io::Error::from(error);
-                    return Err(if is_missing(&cause) {
-                        Trouble::Unstable(path)
-                    } else {
-                        let path = path.to_string_lossy().into_owned();
-                        Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
-                    });
-                }
-            };
+            let entry = entry.map_err(|error| {
+                let path = error.path().unwrap_or(prefix.as_std_path()).to_owned();
+                refused_or_gone(source, &path, error.into())
+            })?;
             match entry.path().strip_prefix(&prefix) {
-                Ok(name) if matcher.is_match(name) => names.push(name.to_owned()),
+                Ok(name) if matcher.match_path(name) => names.push(name.to_owned()),
                 _ => {}
             }
         }
@@ -237,15 +223,7 @@ fn combine(
     let mut all = start(what);
     let mut files = 0;
     for (name, leaf) in names.iter().zip(leaves) {
-        let leaf = leaf.map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::Interrupted => {
-                Trouble::Unstable(root.join(name))
-            }
-            _ => {
-                let path = root.join(name).to_string_lossy().into_owned();
-                Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
-            }
-        })?;
+        let leaf = leaf.map_err(|cause| refused_or_gone(source, &root.join(name), cause))?;
         let Some((kind, hash)) = leaf else { continue };
         let bytes = name.as_os_str().as_bytes();
         all.update(&[kind]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes).update(hash.as_bytes());

@@ -7,6 +7,7 @@ pub mod share;
 pub mod shell;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A length of time: `f64` seconds or a [`Duration`].
@@ -210,4 +211,11 @@ pub fn plain_line(line: &str) -> String {
 pub fn indent(text: &str, columns: usize) -> String {
     let space = " ".repeat(columns);
     text.lines().map(|line| format!("{space}{line}").trim_end().to_owned() + "\n").collect()
+}
+
+/// A name, or where it is taken the name with a number behind it. It is taken then.
+pub fn unique(plain: &str, between: &str, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{plain}{between}{number}"));
+    let mut names = std::iter::once(plain.to_owned()).chain(numbered);
+    names.find(|name| taken.insert(name.clone())).unwrap_or_default()
 }

@@ -7,16 +7,16 @@ use std::io::{BufWriter, Read};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{matchable, origin};
+use super::origin;
 use crate::cli::args::{LastRunArgs, ProfileExportArgs};
-use crate::cli::exit::Usage;
-use crate::cli::output::print;
+use crate::cli::exit::usage;
+use crate::cli::output::{print, tell};
 use crate::cli::project::{Project, current_dir};
 use crate::op::{self, ORIGIN};
 use crate::pipeline::Stage;
 use crate::profile::bundle::{self, Description, Entry, FORMAT, Manifest, Member};
 use crate::state::record::{Record, RecordOutcome};
-use crate::text;
+use crate::{text, toolchain};
 
 /// The output of a gather stage.
 const PROFILE: &str = "profile";
@@ -45,12 +45,10 @@ pub(super) fn export(args: &ProfileExportArgs) -> Result<u8> {
     if entries.is_empty() {
         let what = if without.is_empty() { "it has no gather stages" } else { "none of its gather stages has run" };
         let name = &project.pipeline.name;
-        return Err(
-            Usage(format!("there are no profiles of pipeline `{name}` in {}: {what}", project.layout.root())).into()
-        );
+        return Err(usage!("there are no profiles of pipeline `{name}` in {}: {what}", project.layout.root()));
     }
     if !without.is_empty() {
-        super::super::output::tell(&format!("without the profiles of {}, which have not run", without.join(", ")));
+        tell(&format!("without the profiles of {}, which have not run", without.join(", ")));
     }
     let manifest = Manifest {
         format: FORMAT,
@@ -137,7 +135,7 @@ fn entry(
     let origin = origin::of(project, stage, record, kind)?;
     let mut matchable = None;
     if let Some(binary) = &origin.path
-        && let Some(yaml) = matchable::make(project, binary, &path, &work.join(format!("{role}.yaml")))?
+        && let Some(yaml) = self::matchable(project, binary, &path, &work.join(format!("{role}.yaml")))?
     {
         let file = format!("profiles/{role}.yaml");
         matchable = Some(member(&file, &yaml)?);
@@ -192,4 +190,37 @@ fn listing(manifest: &Manifest, output: &Utf8Path, bytes: u64) -> String {
     }
     lines.push_str(&format!("{output}: {}\n", text::size(bytes)));
     lines
+}
+
+/// Has llvm-bolt write a profile as YAML, BOLT's other format. None, and it is said why: it cannot.
+///
+/// The text that processes write (`.fdata`) names functions and offsets, which are of use for the very same code only. The YAML has
+/// hashes of functions and blocks as well, by which `llvm-bolt -infer-stale-profile` finds them again in other code; with the text
+/// that option does nothing. Only llvm-bolt can write it, and it needs the binary that the profile is of.
+fn matchable(
+    project: &Project,
+    binary: &Utf8Path,
+    profile: &Utf8Path,
+    output: &Utf8Path,
+) -> Result<Option<Utf8PathBuf>> {
+    let (Some(dir), Some(name)) = (binary.parent(), binary.file_name()) else { return Ok(None) };
+    let without = |why: &str| {
+        tell(&format!("without the form of {profile} that llvm-bolt can match with other code: {why}"));
+        Ok(None)
+    };
+    let tool = match toolchain::locate(&project.facts, &project.pipeline, "llvm-bolt") {
+        Ok(tool) => tool,
+        Err(gap) => return without(&gap.what),
+    };
+    // The name is written into the file; the directory, which is another one on each machine, is not.
+    let args = [name, "-data", profile.as_str(), "-w", output.as_str(), "-o", "/dev/null"];
+    let run = duct::cmd(tool.as_str(), args).dir(dir).stdin_null().stdout_null().stderr_capture().unchecked().run();
+    match run {
+        Ok(ended) if ended.status.success() && output.exists() => Ok(Some(output.to_owned())),
+        Ok(ended) => {
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            without(&format!("{tool} failed ({}) {}", ended.status, said.lines().last().unwrap_or_default()))
+        }
+        Err(error) => without(&format!("{tool} cannot be run: {error}")),
+    }
 }

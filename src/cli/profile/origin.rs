@@ -1,18 +1,24 @@
-//! Where a profile comes from: the sources, the tools and the files that were instrumented, as far as records and the machine say.
+//! Where profiles come from: the sources, the tools and the files that were instrumented, as far as records and the machine say; and
+//! `--profiles`, a bundle in the place of gather stages.
+//!
+//! Compares what a bundle says of its sources with those here. What becomes of the stages is `pipeline::supply`'s business.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::pipeline::{OutputRef, Piece, Stage, Text, VarValue, leading_output};
-use crate::profile::bundle::{Binary, Source};
+use crate::cli::exit::{Usage, usage};
+use crate::pipeline::{Graph, OutputRef, Piece, Stage, Supplied, Text, VarValue, leading_output};
+use crate::profile::bundle::{self, Binary, Bundle, Entry, Limits, Member, Source};
 use crate::profile::elf::Binary as Sections;
 use crate::profile::elf::Identity;
 use crate::profile::{self, Format};
 use crate::run::project::Project;
 use crate::stage::{StageKind, kind_of};
 use crate::state::fingerprint;
+use crate::state::listing;
 use crate::state::record::{Record, RecordOutcome};
 use crate::toolchain::version;
 
@@ -21,7 +27,7 @@ use crate::toolchain::version;
 ///
 /// # Errors
 /// A source cannot be read.
-pub(in crate::cli) fn sources(project: &Project, gather: &str) -> Result<Vec<Source>> {
+fn sources(project: &Project, gather: &str) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for stage in builds(project, gather) {
         let name = &stage.common.name;
@@ -67,11 +73,7 @@ fn revision(path: &Utf8Path) -> Option<String> {
 
 /// What git prints in a directory; none if it fails.
 fn git(dir: &Utf8Path, words: &[&str]) -> Option<String> {
-    // A checkout may belong to somebody else; the variables are set when optbuild is called from a hook.
-    let git = duct::cmd("git", ["-c", "safe.directory=*"].iter().chain(words));
-    let git =
-        git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE").env_remove("GIT_PREFIX");
-    let ended = git.dir(dir).stdin_null().stdout_capture().stderr_null().unchecked().run().ok()?;
+    let ended = listing::git(dir.as_std_path(), words).stderr_null().run().ok()?;
     if ended.status.success() { String::from_utf8(ended.stdout).ok() } else { None }
 }
 
@@ -171,7 +173,7 @@ fn place(project: &Project, text: &Text, find: Find) -> Option<Utf8PathBuf> {
 ///
 /// # Errors
 /// A source or a record cannot be read.
-pub(in crate::cli) fn instrumented(project: &Project, gather: &str) -> Result<Option<Utf8PathBuf>> {
+fn instrumented(project: &Project, gather: &str) -> Result<Option<Utf8PathBuf>> {
     let (Some(state), Some(stage)) = (&project.state, project.pipeline.stage(gather)) else { return Ok(None) };
     let Some(kind) = &stage.kind.answers.gathers else { return Ok(None) };
     let here = sources(project, gather)?;
@@ -262,4 +264,95 @@ fn binaries(path: &Utf8Path, format: Format) -> Result<Vec<Binary>> {
 fn binary(path: &Utf8Path) -> Result<Option<Binary>> {
     let file = path.file_name().unwrap_or_default().to_string();
     Ok(Identity::read(path)?.map(|Identity { build_id, code }| Binary { file, build_id, code }))
+}
+
+/// Puts the profiles of a bundle in the place of the gather stages with their roles. `here`: the plan is for this machine, so
+/// that sources can be compared.
+///
+/// # Errors
+/// The bundle is not taken, or fits no stage.
+pub(in crate::cli) fn supply(project: &mut Project, path: &Utf8Path, allow_stale: bool, here: bool) -> Result<()> {
+    let bundle = open(path)?;
+    let path = &path.canonicalize_utf8().with_context(|| format!("cannot find the bundle {path}"))?;
+    let roles = project.pipeline.roles();
+    let unused = bundle.profiles.iter().map(|entry| &entry.role).filter(|role| !roles.contains_key(*role));
+    for role in unused {
+        tracing::info!("{path} has a profile with role `{role}`, which no gather stage of the pipeline has");
+    }
+    let mut profiles = Vec::new();
+    for entry in &bundle.profiles {
+        let mut profile = supplied(entry, path, allow_stale);
+        if let Some(stage) = roles.get(&entry.role).filter(|_| here) {
+            profile.notes = differences(project, stage, &bundle, entry)?;
+            profile.instrumented = instrumented(project, stage)?;
+        }
+        profiles.push(profile);
+    }
+    let pipeline = &mut project.pipeline;
+    pipeline.supply(profiles).map_err(|error| Usage(format!("the bundle {path} does not fit: {error}")))?;
+    project.graph = Graph::new(pipeline).map_err(|cycle| Usage(cycle.to_string()))?;
+    Ok(())
+}
+
+/// Reads a bundle.
+fn open(path: &Utf8Path) -> Result<Bundle> {
+    let input = File::open(path).with_context(|| {
+        format!("cannot open {path}, which profiles are to be taken from (`--profiles`, perhaps of the last run)")
+    })?;
+    let read = bundle::read(input, &Limits::default(), None);
+    read.map_err(|error| usage!("the bundle {path} is not taken: {error}"))
+}
+
+fn supplied(entry: &Entry, path: &Utf8Path, allow_stale: bool) -> Supplied {
+    let rewritten = entry.rewritten.as_ref();
+    let matchable = entry.matchable.clone().filter(|_| allow_stale);
+    let is_matchable = matchable.is_some();
+    let plain = || Member { file: entry.file.clone(), bytes: entry.bytes, blake3: entry.blake3.clone() };
+    let Member { file, bytes, blake3 } = matchable.unwrap_or_else(plain);
+    Supplied {
+        role: entry.role.clone(),
+        bundle: path.to_owned(),
+        member: file,
+        matchable: is_matchable,
+        bolt: entry.kind == Format::Fdata,
+        version: entry.version,
+        bytes,
+        hash: blake3.to_ascii_lowercase(),
+        build_id: rewritten.and_then(|file| file.build_id.clone()),
+        code: rewritten.map(|file| file.code.clone()),
+        instrumented: None,
+        allow_stale,
+        notes: Vec::new(),
+    }
+}
+
+/// What is to be said of the sources of a profile: a sentence for each tree that is another one here.
+fn differences(project: &Project, stage: &str, bundle: &Bundle, entry: &Entry) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for here in sources(project, stage)? {
+        let of_rust = match &bundle.origin {
+            bundle::Origin::Rust { commit: Some(commit), .. } => Some(commit),
+            _ => None,
+        };
+        let there = entry.sources.iter().find(|there| there.stage == here.stage && there.name == here.name);
+        let differs = match (there, of_rust) {
+            (Some(there), _) if there.hash != here.hash => Some(there.revision.clone()),
+            (None, Some(commit)) if here.revision.as_ref().is_some_and(|revision| !revision.contains(commit)) => {
+                Some(Some(commit.clone()))
+            }
+            _ => None,
+        };
+        if let Some(revision) = differs {
+            let shown = |revision: Option<String>| revision.unwrap_or_else(|| "no revision known".into());
+            notes.push(format!(
+                "the profile `{}` was gathered on another `{}` of stage `{}` ({}) than there is here ({})",
+                entry.role,
+                here.name,
+                here.stage,
+                shown(revision),
+                shown(here.revision)
+            ));
+        }
+    }
+    Ok(notes)
 }

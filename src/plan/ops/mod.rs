@@ -16,7 +16,6 @@
 //! stands beside the declaration; its lines may use the functions that `shell.rs` begins every script with. What operations do is in
 //! `crate::op`.
 
-mod bolt;
 mod compare;
 mod files;
 mod profiles;
@@ -27,14 +26,12 @@ use std::str::FromStr;
 
 use super::{Arg, Part, Symbol};
 
-pub use bolt::planned::*;
 pub use compare::{ComparedWorkload, JSON, MARKDOWN, TABLE, planned::*};
 pub use files::planned::*;
 pub use profiles::planned::*;
 
 /// The operations as their processes have them.
 pub mod given {
-    pub use super::bolt::given::*;
     pub use super::compare::given::*;
     pub use super::files::given::*;
     pub use super::profiles::given::*;
@@ -66,15 +63,9 @@ pub enum ShellWord {
     Arg(Arg),
 }
 
-impl From<&str> for ShellWord {
-    fn from(text: &str) -> ShellWord {
+impl<T: Into<String>> From<T> for ShellWord {
+    fn from(text: T) -> ShellWord {
         ShellWord::Raw(text.into())
-    }
-}
-
-impl From<String> for ShellWord {
-    fn from(text: String) -> ShellWord {
-        ShellWord::Raw(text)
     }
 }
 
@@ -163,19 +154,20 @@ pub trait Kind {
     fn read<V: Values>(given: &[Vec<String>]) -> Result<Self::Held<V>, String>;
 }
 
-pub struct One<T>(PhantomData<T>);
-pub struct Limit<T>(PhantomData<T>);
+pub struct One<T, const LIMIT: bool = false>(PhantomData<T>);
+pub type Limit<T> = One<T, true>;
 pub struct Known<T>(PhantomData<T>);
 pub struct Maybe<T>(PhantomData<T>);
 pub struct Many<T, const LEAST: usize = 0, const VALUES: usize = 1>(PhantomData<T>);
 pub struct Flag;
 pub type Words = Many<String, 0, { usize::MAX }>;
 
-impl<T: Value> Kind for One<T> {
+impl<T: Value, const LIMIT: bool> Kind for One<T, LIMIT> {
     type Held<V: Values> = V::Of<T>;
 
     fn write<V: Values>(held: &V::Of<T>) -> Vec<Vec<Arg>> {
-        vec![vec![V::write(held)]]
+        let arg = V::write(held);
+        vec![vec![if LIMIT { Arg::part(Part::Limit(arg.to_string())) } else { arg }]]
     }
 
     fn read<V: Values>(given: &[Vec<String>]) -> Result<V::Of<T>, String> {
@@ -184,18 +176,6 @@ impl<T: Value> Kind for One<T> {
             [values] => V::read(values.first().map_or("", String::as_str)),
             _ => Err(" is given more than once".into()),
         }
-    }
-}
-
-impl<T: Value> Kind for Limit<T> {
-    type Held<V: Values> = V::Of<T>;
-
-    fn write<V: Values>(held: &V::Of<T>) -> Vec<Vec<Arg>> {
-        vec![vec![Arg::part(Part::Limit(V::write(held).to_string()))]]
-    }
-
-    fn read<V: Values>(given: &[Vec<String>]) -> Result<V::Of<T>, String> {
-        One::<T>::read::<V>(given)
     }
 }
 

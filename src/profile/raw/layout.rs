@@ -154,27 +154,32 @@ pub(in crate::profile) fn damaged(why: impl Into<String>) -> Refusal {
 }
 
 /// The bytes that begin at this place. Zeros if they are not all there.
+#[inline]
 fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let found = at.checked_add(N).and_then(|end| bytes.get(at..end));
     found.and_then(|found| found.try_into().ok()).unwrap_or([0; N])
 }
 
 /// The 64-bit number that begins at this byte. Zero beyond the end.
+#[inline]
 pub(in crate::profile) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes_at(bytes, at))
 }
 
 /// The same of 32 bits.
+#[inline]
 pub(in crate::profile) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes_at(bytes, at))
 }
 
 /// The same of 16 bits.
+#[inline]
 pub(in crate::profile) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(bytes_at(bytes, at))
 }
 
 /// How many bytes are missing to a multiple of eight.
+#[inline]
 pub(in crate::profile) fn padding(bytes: usize) -> usize {
     bytes.wrapping_neg() % 8
 }

@@ -319,9 +319,8 @@ fn compare_records<const WORDS: usize, const BYTES: usize>(
     let distance = slide.unwrap_or_default();
     let (mut differs, mut uniform) = (0, true);
     for (their, our) in pairs() {
-        let words = their.as_chunks::<8>().0.iter().zip(our.as_chunks::<8>().0).zip(&mask);
-        for ((their, our), mask) in words {
-            differs |= (u64::from_le_bytes(*their) ^ u64::from_le_bytes(*our)) & mask;
+        for (word, mask) in mask.iter().enumerate() {
+            differs |= (u64_at(their, word * 8) ^ u64_at(our, word * 8)) & mask;
         }
         let (their, our) = (address(their), address(our));
         let none = their == 0 && our == 0;

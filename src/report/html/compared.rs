@@ -2,7 +2,6 @@
 
 use maud::{Markup, html};
 
-use super::parts;
 use crate::compare::result::{Budget, Comparison, Measured, Metric, Sample, Summary, Verdict};
 use crate::report::comparison::{Line, is_measured, summary_cell, value};
 use crate::report::model::{Compared, Report};
@@ -34,7 +33,7 @@ fn comparison(compared: &Compared) -> Markup {
             (summary(result))
             details open[result.workloads.len() <= 8] {
                 summary { (text::plural(result.workloads.len(), "workload")) }
-                (parts::table(&columns, &html! {
+                (super::table(&columns, &html! {
                     @for workload in &result.workloads {
                         tr {
                             td { (workload.name) }
@@ -70,8 +69,8 @@ fn comparison(compared: &Compared) -> Markup {
 fn budget(budget: &Budget) -> Markup {
     html! {
         p.dim.budget {
-            "Budget: " (parts::seconds(budget.allowed)) " allowed, " (parts::seconds(budget.planned)) " planned, "
-            (parts::seconds(budget.used)) " used."
+            "Budget: " (super::seconds(budget.allowed)) " allowed, " (super::seconds(budget.planned)) " planned, "
+            (super::seconds(budget.used)) " used."
         }
     }
 }
@@ -79,7 +78,7 @@ fn budget(budget: &Budget) -> Markup {
 fn summary(result: &Comparison) -> Markup {
     let unknown = result.summary.iter().any(|summary| summary.unknown > 0);
     let columns = ["", ">mean", ">best", ">worst", ">better", ">same", ">worse", ">unknown"];
-    parts::table(
+    super::table(
         &columns[..columns.len() - usize::from(!unknown)],
         &html! {
             @for summary in &result.summary {
@@ -109,7 +108,7 @@ fn extreme(line: Line, summary: &Summary, workload: Option<&str>) -> Markup {
 
 /// A row for each metric, below the name of the workload: as narrow as can be.
 fn intervals(result: &Comparison) -> Markup {
-    parts::scrolled(
+    super::scrolled(
         None,
         &["metric", ">base", ">candidate", ">change", ">p"],
         &html! {
@@ -146,12 +145,12 @@ fn median(of: &Measured, sample: &Sample) -> Markup {
 }
 
 fn sizes(result: &Comparison) -> Markup {
-    parts::table(
+    super::table(
         &["file", ">base", ">candidate", ">change"],
         &html! {
             @for size in &result.sizes {
                 tr {
-                    td { (size.name) } td.num { (parts::bytes(size.base)) } td.num { (parts::bytes(size.candidate)) }
+                    td { (size.name) } td.num { (super::bytes(size.base)) } td.num { (super::bytes(size.candidate)) }
                     td.num { @if let Some(change) = size.change { (relative(change)) } }
                 }
             }

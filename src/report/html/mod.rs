@@ -4,15 +4,14 @@
 //! other one run, should something of a log ever be taken for markup. Unaware of where the file is put.
 
 pub mod compared;
-mod parts;
-mod profiles;
 mod stages;
-mod waterfall;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::model::Report;
-use crate::event::StageState;
+use super::model::{Outcome, Report, Run};
+use super::paint::Tone;
+use super::summary;
+use crate::event::{Fact, StageState};
 use crate::text;
 
 const STYLE: &str = include_str!("style.css");
@@ -38,10 +37,10 @@ fn page(report: &Report, json: &str, nonce: &str) -> Markup {
     let sections = [
         ("failures", "Failures", failures(report)),
         ("comparison", "Did it help?", compared::section(report)),
-        ("timeline", "Timeline", waterfall::section(report)),
+        ("timeline", "Timeline", stages::waterfall(report)),
         ("stages", "Stages", stages::table(report)),
-        ("profiles", "Profiles", profiles::profiles(report)),
-        ("bolt", "BOLT", profiles::bolt(report)),
+        ("profiles", "Profiles", stages::profiles(report)),
+        ("bolt", "BOLT", stages::bolt(report)),
         ("outputs", "Outputs", stages::outputs(report)),
         ("details", "Steps and commands", stages::details(report)),
         ("run", "This run", about(report)),
@@ -56,7 +55,7 @@ fn page(report: &Report, json: &str, nonce: &str) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content=(format!("optbuild {}", report.run.optbuild));
-                title { (report.run.pipeline) ": " (parts::outcome_of(&report.run)) " · optbuild" }
+                title { (report.run.pipeline) ": " (outcome_of(&report.run)) " · optbuild" }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
@@ -88,18 +87,18 @@ fn header(report: &Report) -> Markup {
     let fresh = report.with(&[StageState::UpToDate]).len();
     html! {
         header {
-            h1 { (run.pipeline) " " span class=(format!("pill {}", parts::outcome_tone(run.outcome))) { (parts::outcome_of(run)) } }
+            h1 { (run.pipeline) " " span class=(format!("pill {}", outcome_tone(run.outcome))) { (outcome_of(run)) } }
             p.verdict { (run.verdict) }
             p.dim { "Run " code { (run.id) } ", begun " time datetime=(run.started) { (started) " UTC" } }
             dl.tiles {
-                (tile("wall time", &parts::seconds(run.wall), "wall"))
-                (tile("CPU time", &parts::seconds(run.cpu), "cpu"))
+                (tile("wall time", &seconds(run.wall), "wall"))
+                (tile("CPU time", &seconds(run.cpu), "cpu"))
                 (tile("busy cores", &html! { data value=(cores(report)) { (format!("{:.1}", cores(report))) } }, "cores"))
-                (tile("largest process", &parts::bytes(run.peak_memory), "peak"))
+                (tile("largest process", &bytes(run.peak_memory), "peak"))
                 @if run.saved > 0.0 {
-                    (tile(&format!("saved: {} up to date", text::plural(fresh, "stage")), &parts::seconds(run.saved), "saved"))
+                    (tile(&format!("saved: {} up to date", text::plural(fresh, "stage")), &seconds(run.saved), "saved"))
                 }
-                @if run.hashing > 0.0 { (tile("hashing and syncing", &parts::seconds(run.hashing), "hashing")) }
+                @if run.hashing > 0.0 { (tile("hashing and syncing", &seconds(run.hashing), "hashing")) }
             }
         }
     }
@@ -119,7 +118,7 @@ fn failures(report: &Report) -> Option<Markup> {
     Some(html! {
         @for (stage, failure) in failed() {
             div.failure {
-                h3 { (stage.name) " " (parts::state(stage.state, report.run.running)) }
+                h3 { (stage.name) " " (state(stage.state, report.run.running)) }
                 p {
                     @if !failure.step.is_empty() { b { (failure.step) } ": " }
                     (failure.what)
@@ -152,11 +151,144 @@ fn about(report: &Report) -> Option<Markup> {
         }
         @if !report.tools.is_empty() {
             h3 { "Tools" }
-            (parts::table(&["tool", "version", "path", "stages"], &html! {
+            (table(&["tool", "version", "path", "stages"], &html! {
                 @for tool in &report.tools {
                     tr { td { (tool.name) } td { (tool.version) } td { code { (tool.path) } } td.dim { (tool.stages.join(", ")) } }
                 }
             }))
         }
     })
+}
+
+// What several sections are made of. A number stands in a `data` element that has it unrounded.
+
+fn seconds(value: f64) -> Markup {
+    html! { data value=(value) { (text::duration(value)) } }
+}
+
+fn bytes(value: u64) -> Markup {
+    html! { data value=(value) { (text::size(value)) } }
+}
+
+fn count(value: u64) -> Markup {
+    html! { data value=(value) { (text::count(value)) } }
+}
+
+/// A noun behind a number.
+fn noun(number: u64, noun: &str) -> String {
+    format!("{noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A number with the unit that an operation gave it.
+fn quantity(value: f64, unit: &str) -> Markup {
+    html! { data value=(value) { (text::quantity(value, unit)) } }
+}
+
+/// A change where more is worse.
+fn change(before: f64, after: f64) -> Markup {
+    let percent = text::percent_change(before, after);
+    let tone = match percent.as_str() {
+        "" | "±0 %" => "same",
+        _ if after > before => "worse",
+        _ => "better",
+    };
+    html! { @if !percent.is_empty() { span class=(tone) { (percent) } } }
+}
+
+/// A bar for a share of something.
+fn bar(part: f64, whole: f64) -> Markup {
+    let share = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) * 100.0 } else { 0.0 };
+    html! { span.bar aria-hidden="true" { i style=(format!("width:{share:.2}%")) {} } }
+}
+
+/// A line through values, oldest first; nothing for fewer than two.
+fn sparkline(values: &[f64]) -> Markup {
+    let (least, most) =
+        values.iter().fold((f64::MAX, f64::MIN), |(least, most), value| (least.min(*value), most.max(*value)));
+    let last = values.len().saturating_sub(1).max(1) as f64;
+    let point = |(index, value): (usize, &f64)| {
+        let y = if most > least { 14.0 - 12.0 * (value - least) / (most - least) } else { 8.0 };
+        format!("{:.1},{y:.1}", index as f64 / last * 60.0)
+    };
+    let points: Vec<String> = values.iter().enumerate().map(point).collect();
+    html! {
+        @if values.len() > 1 {
+            svg.spark viewBox="-1 0 62 16" width="62" height="16" aria-hidden="true" { polyline points=(points.join(" ")) {} }
+        }
+    }
+}
+
+/// A status with its colour. `running`: the run is under way.
+fn state(state: StageState, running: bool) -> Markup {
+    html! { span class=(format!("pill {}", tone(state))) { (state.words(running)) } }
+}
+
+/// The class of a state.
+fn tone(state: StageState) -> &'static str {
+    match summary::tone(state) {
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+        Tone::Warn => "warn",
+        _ => "dim",
+    }
+}
+
+/// What became of a run, up to now.
+fn outcome_of(run: &Run) -> &'static str {
+    if run.running { "still running" } else { outcome(run.outcome) }
+}
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Failed => "failed",
+        Outcome::Interrupted => "interrupted",
+        Outcome::Unfinished => "not finished",
+    }
+}
+
+fn outcome_tone(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "good",
+        Outcome::Failed => "bad",
+        Outcome::Interrupted | Outcome::Unfinished => "warn",
+    }
+}
+
+/// A table that can be moved sideways where it is wider than the screen. Names of columns of numbers begin with `>`; without names
+/// there is no head.
+fn table(columns: &[&str], rows: &Markup) -> Markup {
+    scrolled(None, columns, &html! { tbody { (rows) } })
+}
+
+/// The same of a body that has a class, or of several.
+fn scrolled(class: Option<&str>, columns: &[&str], bodies: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" {
+            table class=[class] {
+                @if !columns.is_empty() {
+                    thead {
+                        tr {
+                            @for column in columns {
+                                @match column.strip_prefix('>') { Some(name) => th.num { (name) }, None => th { (column) } }
+                            }
+                        }
+                    }
+                }
+                (bodies)
+            }
+        }
+    }
+}
+
+/// Names with what they stand for.
+fn facts(facts: &[Fact]) -> Markup {
+    html! {
+        dl.pairs {
+            @for fact in facts {
+                dt { (fact.name.replace('-', " ")) span.dim { " (" (fact.step) ")" } }
+                dd { (quantity(fact.value, &fact.unit)) }
+            }
+        }
+    }
 }

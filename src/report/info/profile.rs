@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use super::Look;
-use crate::report::paint::Tone;
-use crate::report::table::Grid;
+use crate::report::paint::{Grid, Tone};
 use crate::text;
 
 /// What is in a profile.

@@ -5,7 +5,6 @@
 
 pub mod diff;
 pub mod facts;
-mod finish;
 mod fold;
 pub mod past;
 pub mod timeline;
@@ -21,7 +20,6 @@ use crate::event::{self, Fact, StageState};
 
 pub use facts::{Bolt, Count, Estimate, Hot, Inner, Profile, WorkloadProfile};
 pub use fold::RunModel;
-pub use past::Past;
 pub use timeline::Timeline;
 
 /// Changes when a reader of an older report would misunderstand one.

@@ -27,12 +27,16 @@ struct Entry {
     origin: Origin,
 }
 
-/// Who says so; later ones override earlier ones, except what the stage needs, which nothing may contradict.
+/// Who made a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
+    /// The user's own file.
     User,
+    /// optbuild, where no one else has said anything.
     Default,
+    /// `config` of the stage. It replaces the user's, with a note.
     Stage,
+    /// A key of the stage. Whoever says otherwise is refused.
     Needed,
 }
 

@@ -1,10 +1,9 @@
 //! `kind = "cargo"`: builds programs of a package, or of a crate in the registry.
 //!
-//! Decides on the command; how rustc's flags get past cargo's configuration is in [`config`], what a manifest belongs to
-//! in [`manifest`]. Unaware of how profiles come about.
+//! Decides on the command; how rustc's flags get past cargo's configuration, and what a manifest belongs to, is in [`config`]. Unaware of
+//! how profiles come about.
 
 mod config;
-mod manifest;
 
 use std::num::NonZeroU32;
 
@@ -14,9 +13,9 @@ use serde::Deserialize;
 
 use super::bolt::keeps_relocations;
 use super::gather::Instrumented;
-use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, kind_as, kind_of};
+use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, count_use, kind_as, trained};
 use crate::pipeline::{Answers, CommandLine, Keys, Profiles, Stage, Text, text, value};
-use crate::plan::ops::{Capture, CheckProfileUse};
+use crate::plan::ops::Capture;
 use crate::plan::{Arg, Command, Output, Part, Step, Symbol};
 use crate::toolchain::llvm;
 use crate::toolchain::rust::{self, Rust};
@@ -148,11 +147,7 @@ impl StageKind for Cargo {
         let command = build.command(argv, &flags, cx)?;
         cx.step(Step::command("build", command));
         build.outputs(cx);
-        let Some(profile) = &used else { return Ok(()) };
-        match cx.profile_reader(profdata) {
-            Some(tool) => cx.check_profile_use(CheckProfileUse::of_all(profile, &tool), self.max_unprofiled.as_ref()),
-            None => Ok(()),
-        }
+        count_use(used, profdata, self.max_unprofiled.as_ref(), cx)
     }
 
     fn below_out(&self, output: &str, _: &mut Context) -> Option<String> {
@@ -296,7 +291,7 @@ fn harness(kind: &Cargo, stage: &Stage, line: &CommandLine, cx: &mut Context) ->
 
 fn package(kind: &Cargo, cx: &mut Context) -> Result<Package, PlanError> {
     match (&kind.manifest, &kind.krate) {
-        (Some(text), None) => manifest::package(text, cx),
+        (Some(text), None) => config::package(text, cx),
         (None, Some(text)) => {
             let krate = cx.arg(text)?;
             if kind.package.is_some() {
@@ -383,11 +378,8 @@ fn lld_directory(rust: Option<&Rust>, cx: &mut Context) -> Option<Utf8PathBuf> {
 /// Features, lock file and where dependencies come from.
 fn selection(kind: &Cargo, package: &Package, cx: &mut Context, argv: &mut Vec<Arg>) -> Result<(), PlanError> {
     if !kind.features.is_empty() {
-        let mut features = Arg::default();
-        for (index, text) in kind.features.iter().enumerate() {
-            features = features.with(if index > 0 { "," } else { "" }).with(cx.arg(text)?);
-        }
-        argv.extend(["--features".into(), features]);
+        let features = kind.features.iter().map(|text| cx.arg(text)).collect::<Result<Vec<Arg>, _>>()?;
+        argv.extend(["--features".into(), Arg::list(",", features)]);
     }
     if kind.no_default_features {
         argv.push("--no-default-features".into());
@@ -434,16 +426,7 @@ fn profile_settings(kind: &Cargo, profile: &Arg, argv: &mut Vec<Arg>) {
 /// What counts is what cargo hashes into `-C metadata`: package, features, target, and all of the profile, but not rustflags
 /// (`compute_metadata` in cargo's `build_runner/compilation_files.rs`; seen with cargo 1.95 in what `cargo build -v` prints).
 fn check_trained(kind: &Cargo, cx: &Context) -> Result<(), PlanError> {
-    let Some(profile) = kind.pgo.as_ref().and_then(Pgo::profile) else { return Ok(()) };
-    let Some(gathering) = cx.producer(profile)? else { return Ok(()) };
-    let Some(stage) = cx.trained_on(gathering)? else { return Ok(()) };
-    if kind_of(stage).and_then(StageKind::language) == Some(Language::C) {
-        let message = format!(
-            "is of stage `{}`, a program in C or C++, whose functions have other names: nothing would match",
-            stage.common.name
-        );
-        return Err(cx.invalid("pgo", message));
-    }
+    let Some(stage) = trained("pgo", kind.pgo.as_ref(), Language::Rust, cx)? else { return Ok(()) };
     let Some(trained) = kind_as::<Cargo>(stage) else { return Ok(()) };
     let Some(key) = difference(kind, trained) else { return Ok(()) };
     let message = format!(

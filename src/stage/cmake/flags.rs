@@ -152,18 +152,6 @@ fn quoted(flag: &str, path: Arg) -> Arg {
     Arg::from(format!("{flag}'")).with(path).with("'")
 }
 
-/// Flags in one string.
-pub(super) fn joined(flags: &[Arg]) -> Arg {
-    let mut all = Arg::default();
-    for (index, flag) in flags.iter().enumerate() {
-        if index > 0 {
-            all = all.with(" ");
-        }
-        all = all.with(flag.clone());
-    }
-    all
-}
-
 /// The C and the C++ compiler.
 pub(super) struct Compilers {
     pub c: Arg,

@@ -14,9 +14,9 @@ use serde::Deserialize;
 use super::bolt::keeps_relocations;
 use super::command::below_own_directory;
 use super::gather::Instrumented;
-use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, kind_as, kind_of};
+use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, count_use, kind_as, trained};
 use crate::pipeline::{Answers, Keys, Need, Profiles, Stage, Text};
-use crate::plan::ops::{Capture, CheckProfileUse};
+use crate::plan::ops::Capture;
 use crate::plan::{Arg, Command, Gap, Output, Part, Step, Symbol};
 use crate::toolchain::llvm;
 
@@ -41,7 +41,7 @@ pub struct Cmake {
     pub targets: Vec<Text>,
     /// Whether `cmake --install` into `${self.out}` follows. Default: yes; `outputs` are then paths in `${self.out}`, else in
     /// the build directory, from where they are captured.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::pipeline::value::yes")]
     pub install: bool,
     /// Profile-guided optimisation: `"generate"` or `{ use = "${gather.profile}" }`.
     pub pgo: Option<Pgo>,
@@ -88,10 +88,6 @@ pub enum Icf {
     /// Only functions whose address is not compared.
     Safe,
     All,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Declaration for Cmake {
@@ -183,11 +179,7 @@ impl StageKind for Cmake {
             step(self, cx, "install", argv);
         }
         outputs(self, cx)?;
-        let Some(profile) = &flags.profile else { return Ok(()) };
-        match cx.profile_reader(profdata) {
-            Some(tool) => cx.check_profile_use(CheckProfileUse::of_all(profile, &tool), self.max_unprofiled.as_ref()),
-            None => Ok(()),
-        }
+        count_use(flags.profile, profdata, self.max_unprofiled.as_ref(), cx)
     }
 
     fn below_out(&self, output: &str, _: &mut Context) -> Option<String> {
@@ -321,8 +313,7 @@ fn definitions(kind: &Cmake, flags: &Flags, cx: &mut Context, configure: &mut Ve
             None => env.get(environment).cloned(),
         };
         let given = given.filter(|flags| !flags.symbolic().is_empty());
-        let all: Vec<Arg> = given.into_iter().chain(flags.iter().cloned()).collect();
-        define(configure, variable, flags::joined(&all));
+        define(configure, variable, Arg::list(" ", given.into_iter().chain(flags.iter().cloned())));
     }
     Ok(())
 }
@@ -383,16 +374,8 @@ fn outputs(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
 /// difference is nothing to refuse: it is said, and what it costs is counted after the build.
 fn check_trained(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
     for (key, pgo) in [("pgo", &kind.pgo), ("cs-pgo", &kind.cs_pgo)] {
-        let Some(profile) = pgo.as_ref().and_then(Pgo::profile) else { continue };
-        let Some(gathering) = cx.producer(profile)? else { continue };
-        let Some(stage) = cx.trained_on(gathering)? else { continue };
+        let Some(stage) = trained(key, pgo.as_ref(), Language::C, cx)? else { continue };
         let name = &stage.common.name;
-        if kind_of(stage).and_then(StageKind::language) == Some(Language::Rust) {
-            let message = format!(
-                "is of stage `{name}`, a program in Rust, whose functions have other names: nothing would match"
-            );
-            return Err(cx.invalid(key, message));
-        }
         let different = kind_as::<Cmake>(stage).map(|trained| differences(kind, trained)).unwrap_or_default();
         if !different.is_empty() {
             let different: Vec<String> = different.iter().map(|key| format!("`{key}`")).collect();

@@ -41,10 +41,10 @@ pub struct Slots {
 
 impl<'a> Instrumented<'a> {
     pub(super) fn find(kind: &Gather, cx: &mut Context<'a>) -> Result<Instrumented<'a>, PlanError> {
-        let path = cx.arg(&kind.instrumented)?;
-        let producer = cx.producer(&kind.instrumented)?;
+        let path = cx.arg(&kind.keys.instrumented)?;
+        let producer = cx.producer(&kind.keys.instrumented)?;
         let mut build = Instrumented { format: Format::Profdata, path, slots: None, first_level: None, producer };
-        if kind.method == Method::Sampling {
+        if kind.keys.method == Method::Sampling {
             build.format = Format::Fdata;
             return Ok(build);
         }
@@ -81,7 +81,7 @@ impl<'a> Instrumented<'a> {
 
     /// What the declaration says of a build of LLVM's instrumentation that is not there.
     pub(super) fn declared(kind: &Gather, cx: &Context<'a>) -> Instrumented<'a> {
-        let first = leading_output(&kind.instrumented).and_then(<[OutputRef]>::first);
+        let first = leading_output(&kind.keys.instrumented).and_then(<[OutputRef]>::first);
         let producer = first.and_then(|output| cx.pipeline.stage(&output.stage));
         Instrumented { format: Format::Profdata, path: Arg::default(), slots: None, first_level: None, producer }
     }
@@ -91,7 +91,7 @@ impl<'a> Instrumented<'a> {
         if self.format == Format::Fdata {
             return Ok(cx.tool("merge-fdata"));
         }
-        if let Some(text) = &kind.profdata {
+        if let Some(text) = &kind.keys.profdata {
             return tool_or_path(text, cx);
         }
         match self.producer.and_then(|stage| Some((stage, kind_of(stage)?))) {

@@ -14,8 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rustc_perf::Training;
-use super::workloads::Workloads;
-use super::{Context, Declaration, PlanError, StageKind};
+use super::{Context, Declaration, PlanError, StageKind, Workloads};
 use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied, Text, Words, text, value};
 use crate::plan::ops::{
@@ -124,15 +123,8 @@ pub enum Method {
 /// Workloads, and the build that they run.
 #[derive(Debug)]
 pub struct Gather {
-    instrumented: Text,
-    method: Method,
-    profdata: Option<Text>,
-    disk_budget: Option<ByteSize>,
-    max_damaged: Option<f64>,
-    min_instrumented: Option<f64>,
-    min_total: Option<f64>,
-    min_functions: Option<f64>,
-    role: Option<String>,
+    /// Without the workloads.
+    keys: GatherKeys,
     workloads: Vec<Job>,
 }
 
@@ -156,36 +148,19 @@ impl Declaration for GatherKeys {
     const NAME: &'static str = "gather";
     type Parsed = Gather;
 
-    fn parse(self, keys: &mut Keys) -> Option<Gather> {
-        // Items are counted below, and some may be gone.
-        if !keys.is_complete() {
-            return None;
-        }
-        keys.check_names("workloads", "workload", self.workloads.iter().map(|workload| workload.name.as_str()));
+    fn parse(mut self, keys: &mut Keys) -> Option<Gather> {
+        keys.check_names("workloads", "workload", self.workloads.iter().map(|workload| workload.name.as_str()))?;
         if let Some(role) = self.role.as_ref().filter(|role| !text::is_name(role)) {
             let message = format!("`{role}` cannot be a role: letters, digits, `-` and `_`, a letter or digit first");
             keys.wrong("role", message, "it stands in file names");
         }
         let mut workloads = Vec::new();
-        for (index, workload) in self.workloads.into_iter().enumerate() {
+        for (index, workload) in std::mem::take(&mut self.workloads).into_iter().enumerate() {
             let (name, timeout, keep_profiles) = (workload.name.clone(), workload.timeout, workload.keep_profiles);
             let work = workload.work(index, keys);
             workloads.extend(work.map(|work| Job { name, work, timeout, keep_profiles }));
         }
-        let GatherKeys { instrumented, method, profdata, disk_budget, max_damaged, role, .. } = self;
-        let GatherKeys { min_instrumented, min_total, min_functions, .. } = self;
-        Some(Gather {
-            instrumented,
-            method,
-            profdata,
-            disk_budget,
-            max_damaged,
-            min_instrumented,
-            min_total,
-            min_functions,
-            role,
-            workloads,
-        })
+        Some(Gather { keys: self, workloads })
     }
 }
 
@@ -230,8 +205,8 @@ impl Workload {
 
 impl StageKind for Gather {
     fn answers(&self) -> Answers {
-        let sampled = self.method == Method::Sampling;
-        let gathers = Gathers { role: self.role.clone(), instrumented: self.instrumented.clone(), sampled };
+        let sampled = self.keys.method == Method::Sampling;
+        let gathers = Gathers { role: self.keys.role.clone(), instrumented: self.keys.instrumented.clone(), sampled };
         let needs = sampled.then_some(Need::BranchRecords).into_iter().collect();
         Answers { outputs: vec!["profile".into()], gathers: Some(gathers), needs, ..Answers::default() }
     }
@@ -247,13 +222,13 @@ impl StageKind for Gather {
         let format = build.format;
         let tool = build.merge_tool(self, cx)?;
 
-        let budget = self.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
-        if self.method == Method::Instrumentation {
+        let budget = self.keys.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
+        if self.keys.method == Method::Instrumentation {
             let (dir, bytes, key) = (Symbol::Attempt.into(), budget.to_string().into(), Some("disk-budget".into()));
             cx.step(Step::op("check-space", CheckSpace { dir, bytes, key }));
             cx.step(Step::op("check-instrumented", CheckInstrumented { format, path: build.path.clone() }));
             self.count_instrumented(&build, cx)?;
-        } else if self.min_instrumented.is_some() {
+        } else if self.keys.min_instrumented.is_some() {
             return Err(cx.invalid("min-instrumented", "nothing is instrumented where `method` is `sampling`"));
         }
         let (mut prepare, mut commit) = (Vec::new(), Vec::new());
@@ -279,7 +254,7 @@ impl StageKind for Gather {
         }
         let mut workloads = Vec::new();
         for (declared, name, mut command) in commands {
-            match (&build.slots, self.method) {
+            match (&build.slots, self.keys.method) {
                 (_, Method::Sampling) => record(&mut command, cx),
                 (Some(slots), _) => slots.rewrite(&mut command),
                 (None, _) => {
@@ -296,16 +271,16 @@ impl StageKind for Gather {
 
         let mut merge = Vec::new();
         let raw = Arg::from(Symbol::Attempt).join(RAW);
-        let slots = build.slots.as_ref().filter(|_| self.method == Method::Instrumentation);
+        let slots = build.slots.as_ref().filter(|_| self.keys.method == Method::Instrumentation);
         if let Some(slots) = slots {
             let path_file = slots.path_file();
             prepare.push(Step::op("clear-slot", ClearSlot { path_file: path_file.clone() }));
             merge.push(Step::op("collect", Collect { path_file, to: raw.clone() }));
         }
-        if self.method == Method::Sampling {
+        if self.keys.method == Method::Sampling {
             commit.push(convert(&build.path, cx));
         }
-        let max_damaged = Arg::from(format!("{}%", self.max_damaged.unwrap_or(MAX_DAMAGED)));
+        let max_damaged = Arg::from(format!("{}%", self.keys.max_damaged.unwrap_or(MAX_DAMAGED)));
         let profile = Arg::from(Symbol::Attempt).join(&format!("{PROFILE}.{}", format.merged_extension()));
         let attempt = Merge {
             format,
@@ -321,7 +296,7 @@ impl StageKind for Gather {
             max_damaged: max_damaged.clone(),
         };
         merge.push(Step::op("merge", attempt));
-        let companion = match self.method {
+        let companion = match self.keys.method {
             Method::Instrumentation => {
                 let slots = slots.map(Slots::all);
                 let (tool, committed) = (tool.clone(), Symbol::Committed.into());
@@ -369,7 +344,7 @@ impl StageKind for Gather {
     /// What stands for the instrumented program is [`PLACEHOLDER`], as it may be in the declaration, too.
     fn workloads(&self, cx: &mut Context) -> Result<Option<Workloads>, PlanError> {
         let producer = |word: &Text, cx: &Context| Some(cx.producer(word).ok()??.common.name.clone());
-        let trained = cx.producer(&self.instrumented)?.map(|stage| stage.common.name.clone());
+        let trained = cx.producer(&self.keys.instrumented)?.map(|stage| stage.common.name.clone());
         let mut all = Workloads::default();
         for job in &self.workloads {
             let key = format!("workloads.{}", job.name);
@@ -383,7 +358,7 @@ impl StageKind for Gather {
                 let Some(program) = program.filter(|_| !line.shell) else {
                     let message = format!(
                         "it runs neither `{PLACEHOLDER}` nor `{}`, so no other build can take its place",
-                        self.instrumented
+                        self.keys.instrumented
                     );
                     return Err(cx.invalid(&key, message));
                 };
@@ -400,9 +375,9 @@ impl Gather {
     fn count_instrumented(&self, build: &Instrumented, cx: &mut Context) -> Result<(), PlanError> {
         if build.format == Format::Fdata {
             let message = "it counts what a compiler has instrumented, and this build is instrumented by llvm-bolt";
-            return if self.min_instrumented.is_some() { Err(cx.invalid("min-instrumented", message)) } else { Ok(()) };
+            return if self.keys.min_instrumented.is_some() { Err(cx.invalid("min-instrumented", message)) } else { Ok(()) };
         }
-        let min_instrumented = format!("{}%", self.min_instrumented.unwrap_or(0.0)).into();
+        let min_instrumented = format!("{}%", self.keys.min_instrumented.unwrap_or(0.0)).into();
         let count = CountInstrumented { path: build.path.clone(), min_instrumented };
         cx.plan.guards.push(Step::op("count-instrumented", count));
         Ok(())
@@ -414,8 +389,8 @@ impl Gather {
         let check = CheckLast {
             now: Symbol::Reported.into(),
             last: Symbol::ReportedLast.into(),
-            min_total: share(self.min_total),
-            min_functions: share(self.min_functions),
+            min_total: share(self.keys.min_total),
+            min_functions: share(self.keys.min_functions),
         };
         Step::op("check-last", check)
     }
@@ -450,11 +425,11 @@ fn command(
         return Ok(command);
     }
     let mut command = cx.command_line(line)?;
-    let program = cx.arg(&kind.instrumented)?;
+    let program = cx.arg(&kind.keys.instrumented)?;
     for arg in command.argv.iter_mut().chain(command.env.values_mut()) {
         let (replaced, found) = std::mem::take(arg).replaced(PLACEHOLDER, &program);
-        if found && names_a_directory(&kind.instrumented) {
-            let message = format!("`{PLACEHOLDER}` is one program, and `{}` a directory", kind.instrumented);
+        if found && names_a_directory(&kind.keys.instrumented) {
+            let message = format!("`{PLACEHOLDER}` is one program, and `{}` a directory", kind.keys.instrumented);
             return Err(cx.invalid(&key, message));
         }
         *arg = replaced;

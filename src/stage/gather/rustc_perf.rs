@@ -66,7 +66,7 @@ pub(super) fn expand(
         Some(text) => cx.program(text)?,
         None => {
             let exe = if cx.facts.host().contains("windows") { ".exe" } else { "" };
-            cx.arg(&gather.instrumented)?.join(&format!("bin/rustc{exe}"))
+            cx.arg(&gather.keys.instrumented)?.join(&format!("bin/rustc{exe}"))
         }
     };
     let mut commands = Vec::new();
@@ -216,11 +216,8 @@ impl Shared<'_> {
 
 /// Values with commas between them.
 fn joined(texts: &[Text], default: &str, cx: &mut Context) -> Result<Arg, PlanError> {
-    let mut all = Arg::default();
-    for (index, text) in texts.iter().enumerate() {
-        all = all.with(if index > 0 { "," } else { "" }).with(cx.arg(text)?);
-    }
-    Ok(if texts.is_empty() { default.into() } else { all.joined() })
+    let all = texts.iter().map(|text| cx.arg(text)).collect::<Result<Vec<Arg>, _>>()?;
+    Ok(if texts.is_empty() { default.into() } else { Arg::list(",", all).joined() })
 }
 
 /// libcore is large, is compiled alone, and is what every program contains.

@@ -10,10 +10,10 @@ use optbuild::compare::Clock;
 use optbuild::compare::counting::{
     Count, Counted, Counting, Effort, Job, LEAST, Outcome, Pace, RUNS, measured, summary,
 };
-use optbuild::compare::first_run::FirstRun;
 use optbuild::compare::probe::Ended;
 use optbuild::compare::request::{Invocation, Workload};
 use optbuild::compare::result::{Identity, Verdict};
+use optbuild::compare::rounds::FirstRun;
 use optbuild::compare::statistics::sample;
 
 /// A clock that only counting moves, and a valgrind that takes as long as its pace says.

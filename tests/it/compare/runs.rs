@@ -4,10 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use camino::Utf8Path;
-use optbuild::compare::first_run::first_difference;
-use optbuild::compare::processor::{Counters, counter};
+use optbuild::compare::probe::{Counters, counter};
 use optbuild::compare::result::Metric;
-use optbuild::compare::rounds::Processors;
+use optbuild::compare::rounds::{Processors, first_difference};
 use optbuild::proc::used_by_children;
 use perf_event::events::Software;
 

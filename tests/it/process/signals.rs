@@ -4,12 +4,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use crate::support::dispositions::AS_HANDED_DOWN;
 use crate::support::processes::{HANG, eventually, signal, state};
 use optbuild::proc::signals;
 use rustix::process::Signal;
 
 /// Set for the copies of this test program that handle signals.
-const ROLE: &str = "OPTBUILD_TEST_SIGNALS";
+const ROLE: &str = AS_HANDED_DOWN;
 
 /// Not a test: prints what it is told.
 #[test]

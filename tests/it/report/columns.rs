@@ -2,7 +2,7 @@
 
 use optbuild::report::console::screen::{Line, lay_out};
 use optbuild::report::paint::Paint;
-use optbuild::report::table::{Grid, wrap};
+use optbuild::report::paint::{Grid, wrap};
 use optbuild::text;
 
 #[test]

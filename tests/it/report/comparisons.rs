@@ -2,7 +2,8 @@
 
 use super::support::*;
 use optbuild::event;
-use optbuild::report::model::{Past, Report};
+use optbuild::report::Past;
+use optbuild::report::model::Report;
 use optbuild::report::{html, markdown};
 use serde_json::Value;
 

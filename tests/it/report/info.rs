@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use optbuild::pipeline::shipped::Listed;
+use optbuild::pipeline::{Answers, Kind, Pipeline, Stage, Text, ToolDecl, VarType, VarValue, Variable};
 use optbuild::report::info::*;
 use optbuild::report::paint::Paint;
+use optbuild::stage::KINDS;
 use optbuild::state::fingerprint::{Change, Difference};
 use optbuild::toolchain::doctor::{DoctorRow, Status};
 
@@ -11,52 +14,61 @@ fn look(width: usize) -> Look {
     Look { width, paint: Paint::PLAIN }
 }
 
-fn pipeline() -> PipelineInfo {
-    let var = |name: &str, kind: &str, default: Option<&str>, description: &str| VarInfo {
-        name: name.into(),
-        kind: kind.into(),
+fn stage(name: &str, kind: &'static str, depends_on: &[&str], description: &str) -> Stage {
+    let mut stage = optbuild::pipeline::stage("name = 'x'\nkind = 'command'\nrun = 'true'", &KINDS).unwrap();
+    stage.common.name = name.into();
+    stage.common.description = Some(description.into());
+    stage.kind = Kind::new(kind, Answers::default(), ());
+    let alternatives = |names: &&str| names.split(" | ").map(str::to_owned).collect();
+    stage.dependencies = depends_on.iter().map(alternatives).collect();
+    stage
+}
+
+fn pipeline() -> Pipeline {
+    let var = |kind, default: Option<&str>, description: &str| Variable {
+        value: VarValue::Bool(false),
+        kind,
         default: default.map(str::to_owned),
+        choices: Vec::new(),
+        secret: false,
+        given: None,
         description: description.into(),
-        ..VarInfo::default()
     };
-    let stage = |name: &str, kind: &str, depends_on: &[&str], description: &str| StageInfo {
-        name: name.into(),
-        kind: kind.into(),
-        depends_on: depends_on.iter().map(|&stage| stage.to_owned()).collect(),
-        description: description.into(),
-        off: false,
+    let lto = var(VarType::String, Some("thin"), "Link-time optimisation.");
+    let vars = [
+        ("lto", Variable { choices: vec!["off".into(), "thin".into()], ..lto }),
+        ("llvm", var(VarType::Path, Some(""), "Where LLVM is.")),
+        ("source", var(VarType::Path, None, "")),
+        ("token", Variable { secret: true, ..var(VarType::String, Some("hunter2"), "") }),
+    ];
+    let tool = |version: Option<&str>, optional| ToolDecl {
+        version: version.map(str::to_owned),
+        optional,
+        ..ToolDecl::default()
     };
-    PipelineInfo {
+    let tools = [("clang", tool(Some(">=19"), false)), ("ccache", tool(None, true))];
+    let mut shell = stage("shell", "cargo", &["lib", "lib-gather | lib"], "");
+    shell.common.when = false;
+    Pipeline {
         name: "demo".into(),
         description: "SQLite, optimised.".into(),
-        origin: "shipped with optbuild".into(),
-        vars: vec![
-            VarInfo {
-                choices: vec!["off".into(), "thin".into()],
-                ..var("lto", "string", Some("thin"), "Link-time optimisation.")
-            },
-            var("llvm", "path", Some(""), "Where LLVM is."),
-            var("source", "path", None, ""),
-            VarInfo { secret: true, ..var("token", "string", Some("hunter2"), "") },
-        ],
-        tools: vec![
-            ToolInfo { name: "clang".into(), requirement: ">=19".into(), optional: false },
-            ToolInfo { name: "ccache".into(), optional: true, ..ToolInfo::default() },
-        ],
+        file: "shipped with optbuild".into(),
+        vars: vars.map(|(name, var)| (name.to_owned(), var)).into_iter().collect(),
+        tools: tools.map(|(name, tool)| (name.to_owned(), tool)).into_iter().collect(),
         stages: vec![
             stage("lib", "cmake", &[], "The library, instrumented."),
             stage("lib-gather", "gather", &["lib"], "Its profiles."),
-            StageInfo { off: true, ..stage("shell", "cargo", &["lib", "lib-gather | lib"], "") },
+            shell,
         ],
-        outputs: vec![("lib/libsqlite3.so".into(), "${lib.out}/lib/libsqlite3.so".into())],
-        profiles: Vec::new(),
+        outputs: [("lib/libsqlite3.so".to_owned(), Text::parse("${lib.out}/lib/libsqlite3.so").unwrap())].into(),
+        ..Pipeline::default()
     }
 }
 
 #[test]
 fn a_pipeline() {
     assert_eq!(
-        pipeline_table(&pipeline(), look(100)),
+        pipeline_table(&pipeline(), &[], look(100)),
         "\
 demo
 SQLite, optimised.
@@ -89,12 +101,12 @@ Outputs
 
 #[test]
 fn long_descriptions_wrap_in_their_column() {
-    let mut info = PipelineInfo { stages: pipeline().stages, ..PipelineInfo::default() };
-    info.name = "x".into();
+    let mut info = Pipeline { name: "x".into(), stages: pipeline().stages, ..Pipeline::default() };
     info.stages.truncate(2);
-    info.stages[0].description = "The library as it comes, instrumented so that each process writes a profile.".into();
+    let description = "The library as it comes, instrumented so that each process writes a profile.";
+    info.stages[0].common.description = Some(description.into());
     assert_eq!(
-        pipeline_table(&info, look(60)),
+        pipeline_table(&info, &[], look(60)),
         "\
 x
 
@@ -110,7 +122,7 @@ Stages
 
 #[test]
 fn a_list() {
-    let row = |name: &str, stages, description: &str| ListRow {
+    let row = |name: &str, stages, description: &str| Listed {
         name: name.into(),
         origin: "shipped".into(),
         stages,
@@ -271,23 +283,12 @@ lib-gather depends on it
     assert!(explain_text(&sources, look(100)).contains("\nsources differ: the build directory is kept, "));
 }
 
-fn graph() -> Graph {
-    let node = |name: &str, kind: &str, workspace: Option<&str>, off| GraphNode {
-        name: name.into(),
-        kind: kind.into(),
-        workspace: workspace.map(str::to_owned),
-        off,
-    };
-    let edge = |from: &str, to: &str, fallback| GraphEdge { from: from.into(), to: to.into(), fallback };
-    Graph {
-        name: "de\"mo".into(),
-        nodes: vec![
-            node("lib", "cmake", Some("build"), false),
-            node("end", "cargo", None, false),
-            node("bolt", "bolt", Some("build"), true),
-        ],
-        edges: vec![edge("lib", "end", false), edge("bolt", "end", true), edge("gone", "end", false)],
-    }
+fn graph() -> Pipeline {
+    let [mut lib, mut bolt] = [stage("lib", "cmake", &[], ""), stage("bolt", "bolt", &[], "")];
+    [lib.common.workspace, bolt.common.workspace] = [Some("build".into()), Some("build".into())];
+    bolt.common.when = false;
+    let end = stage("end", "cargo", &["lib | bolt", "gone"], "");
+    Pipeline { name: "de\"mo".into(), stages: vec![lib, end, bolt], ..Pipeline::default() }
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use super::support::*;
 use optbuild::event::{self, Event, StageState, Stamped, ToolVersion, TreeSample};
+use optbuild::report::Past;
 use optbuild::report::info::{Look, diff_table};
 use optbuild::report::model::diff::{Diff, Quantity, Verdict};
-use optbuild::report::model::{Outcome, Past, Report, Stage, StepKind};
+use optbuild::report::model::{Outcome, Report, Stage, StepKind};
 use optbuild::report::{RunModel, html, markdown, trace};
 
 fn sampled(stage: &str, step: &str, cpu: f64, memory: u64) -> Event {

@@ -2,7 +2,8 @@
 
 use super::support::*;
 use optbuild::event::{Event, Outcome, StageState, Stamped};
-use optbuild::report::model::{Past, Report};
+use optbuild::report::Past;
+use optbuild::report::model::Report;
 use optbuild::report::paint::{Look, Paint};
 use optbuild::report::summary::{self, Again, verdict};
 use optbuild::report::{Json, Listener, RunModel, github::StepSummary, markdown};

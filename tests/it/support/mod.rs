@@ -4,6 +4,7 @@
 //! is tested.
 
 pub mod dir;
+pub mod dispositions;
 pub mod kill;
 pub mod needs;
 pub mod processes;

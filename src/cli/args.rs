@@ -1,18 +1,11 @@
 //! The command line: every flag is described here once; help, man pages and completions are made from it.
 
-mod looking;
-mod tools;
-
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
+use crate::compare::options::Options;
 use crate::run::select::Request;
-
-pub use looking::{
-    ArtifactsArgs, HistoryArgs, HistoryCommand, HistoryDiffArgs, LastRunArgs, LogsArgs, ReportArgs, ReportFormat,
-    StageArgs, StatusArgs,
-};
-pub use tools::{CompareArgs, MergeArgs, Profile, ProfileDiffArgs, ProfileExportArgs, ProfileForm, ProfileShowArgs};
+use crate::text::share::Share;
 
 /// Runs optimised builds (PGO, BOLT, LTO) as resumable pipelines.
 #[derive(Debug, Parser)]
@@ -103,7 +96,7 @@ pub enum Command {
 }
 
 /// Which pipeline, with which variables, kept where.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct PipelineArgs {
     /// A pipeline file, or the name of a shipped pipeline or of one in ./pipelines
     #[arg(value_name = "NAME|FILE")]
@@ -228,7 +221,7 @@ pub struct ResumeArgs {
     pub execution: ExecutionArgs,
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct PlanArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
@@ -254,15 +247,7 @@ pub struct PlanArgs {
 impl PlanArgs {
     /// The plan as text, for this machine.
     pub fn of(pipeline: &PipelineArgs, selection: &SelectionArgs) -> PlanArgs {
-        PlanArgs {
-            pipeline: pipeline.clone(),
-            selection: selection.clone(),
-            shell: false,
-            dot: false,
-            mermaid: false,
-            facts: None,
-            record_facts: None,
-        }
+        PlanArgs { pipeline: pipeline.clone(), selection: selection.clone(), ..PlanArgs::default() }
     }
 }
 
@@ -302,4 +287,266 @@ pub struct GcArgs {
     /// The state directory [default: .optbuild here or in a directory above]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<Utf8PathBuf>,
+}
+
+/// For commands that look at what a run left: by default the pipeline and the variables of the last run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LastRunArgs {
+    /// The pipeline [default: that of the last run]
+    #[arg(short, long, value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StageArgs {
+    /// Name of the stage
+    pub stage: String,
+    #[command(flatten)]
+    pub last: LastRunArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// The pipeline [default: that of the last run]
+    #[arg(value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ArtifactsArgs {
+    /// Only this stage's
+    pub stage: Option<String>,
+    #[command(flatten)]
+    pub last: LastRunArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// Name of the stage
+    pub stage: String,
+    /// Only the log of this step, or of this workload of a gather stage
+    pub step: Option<String>,
+    /// Go on as the log grows, until the stage ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The state directory [default: .optbuild here or in a directory above]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// Which run: its name or a part of it, or `last~1` for the one before the last [default: last]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// The file to write; `-` is standard output [default: for HTML report.html in the run's own directory, else standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<Utf8PathBuf>,
+    /// In which form [default: as the file's name says, else html]
+    #[arg(long, value_enum)]
+    pub format: Option<ReportFormat>,
+    /// Also write a trace for Perfetto (ui.perfetto.dev) or Chrome; without -o and --format nothing else
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<Utf8PathBuf>,
+    /// Print the JSON Schema of the JSON form
+    #[arg(long, conflicts_with_all = ["run", "output", "format", "trace"])]
+    pub schema: bool,
+    /// The state directory [default: .optbuild here or in a directory above]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<Utf8PathBuf>,
+}
+
+/// The forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReportFormat {
+    /// One file that needs no other, and no network
+    Html,
+    Md,
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct HistoryArgs {
+    #[command(subcommand)]
+    pub command: Option<HistoryCommand>,
+    /// Show no more than the last N
+    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    pub number: usize,
+    #[command(flatten)]
+    pub common: HistoryCommon,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct HistoryCommon {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The state directory [default: .optbuild here or in a directory above]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum HistoryCommand {
+    /// Show what became slower or larger, and faster or smaller, from one run to another
+    Diff(HistoryDiffArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct HistoryDiffArgs {
+    /// The earlier run: its name or a part of it, or `last~N` [default: the one before the last of the same pipeline]
+    #[arg(value_name = "A")]
+    pub from: Option<String>,
+    /// The later one
+    #[arg(value_name = "B", default_value = "last")]
+    pub to: String,
+    /// Also show what differs by no more than one run differs from the next
+    #[arg(short, long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub common: HistoryCommon,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct MergeArgs {
+    /// Files, or directories with all below them: raw or merged profiles of LLVM, or profiles of BOLT
+    #[arg(required_unless_present = "weighted_input")]
+    pub input: Vec<Utf8PathBuf>,
+    /// A file or directory whose counts count N times; may be given more than once
+    #[arg(long, value_name = "N,FILE", value_parser = weighted)]
+    pub weighted_input: Vec<(u64, Utf8PathBuf)>,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Utf8PathBuf,
+    /// How many threads [default: the cores that this process may use]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// The share of damaged profiles above which nothing is written
+    #[arg(long, value_name = "SHARE", default_value = "1%")]
+    pub max_damaged: Share,
+    /// The llvm-profdata to merge with: of the LLVM whose compiler will read the result [default: the first one found that reads the inputs: in PATH, then the newest of /usr/lib/llvm-*]
+    #[arg(long, value_name = "TOOL")]
+    pub profdata: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub struct CompareArgs {
+    /// What is compared with: a program, a toolchain (a directory with bin/rustc), or an output of a stage, as `demo:shell-plain.sqlsh`
+    #[arg(value_name = "BASE", required_unless_present = "schema")]
+    pub base: Option<String>,
+    /// What is compared
+    #[arg(value_name = "CANDIDATE", required_unless_present = "schema")]
+    pub candidate: Option<String>,
+    /// A command to measure, with `{program}` where the two differ; may be given more than once
+    #[arg(long, value_name = "NAME=COMMAND", help_heading = "What is run")]
+    pub workload: Vec<String>,
+    /// The workloads of a stage of kind `compare` or `gather`
+    #[arg(long, value_name = "PIPELINE:STAGE", help_heading = "What is run")]
+    pub workloads: Vec<String>,
+    /// One command to measure, with `{program}` where the two differ
+    #[arg(last = true, value_name = "COMMAND", help_heading = "What is run")]
+    pub command: Vec<String>,
+    /// Environment of the base alone; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub base_env: Vec<String>,
+    /// Environment of the candidate alone; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub candidate_env: Vec<String>,
+    #[command(flatten)]
+    pub options: Options,
+    /// Print the whole result as JSON
+    #[arg(long, group = "comparison-form", help_heading = "In which form")]
+    pub json: bool,
+    /// Print the table as Markdown, to paste into a pull request
+    #[arg(long, group = "comparison-form", help_heading = "In which form")]
+    pub markdown: bool,
+    /// Print the JSON Schema of what --json prints, and measure nothing
+    #[arg(long, group = "comparison-form", help_heading = "In which form")]
+    pub schema: bool,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  optbuild compare old/rg target/release/rg -- {program} -c pattern corpus
+  optbuild compare old/rg new/rg --workload 'count={program} -c foo corpus' --workload 'list={program} --files'
+  optbuild compare demo:shell-plain.sqlsh demo:shell.sqlsh --workloads demo:compare
+  optbuild compare stage2-old stage2-new --rustc-perf ~/rustc-perf --fail-above 1%";
+
+/// Reads `N,FILE`.
+fn weighted(text: &str) -> Result<(u64, Utf8PathBuf), String> {
+    let parts = text.split_once(',').and_then(|(weight, path)| Some((weight.trim().parse::<u64>().ok()?, path)));
+    let good = parts.filter(|(weight, path)| *weight > 0 && !path.is_empty());
+    good.map(|(weight, path)| (weight, path.into())).ok_or_else(|| "a weighted input is written as `3,FILE`".into())
+}
+
+/// What is done with profiles.
+#[derive(Debug, Subcommand)]
+pub enum Profile {
+    /// Show what is in a profile: its kind and version, who reads it, functions and counts
+    Show(ProfileShowArgs),
+    /// Compare two profiles: how far they overlap, and which functions changed most
+    Diff(ProfileDiffArgs),
+    /// Pack the merged profiles of a pipeline into a bundle, for `run --profiles` elsewhere
+    Export(ProfileExportArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ProfileExportArgs {
+    /// The pipeline [default: that of the last run]
+    #[arg(value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// The file to write, usually NAME.tar.zst
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Utf8PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ProfileShowArgs {
+    /// A raw or merged profile of LLVM, a profile of BOLT, or the output of a stage of the last run
+    #[arg(value_name = "FILE|STAGE.OUTPUT")]
+    pub profile: String,
+    #[command(flatten)]
+    pub form: ProfileForm,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ProfileDiffArgs {
+    /// The profile to compare with: a file, or the output of a stage of the last run
+    #[arg(value_name = "FILE|STAGE.OUTPUT")]
+    pub base: String,
+    /// The other profile, of the same kind
+    #[arg(value_name = "FILE|STAGE.OUTPUT")]
+    pub other: String,
+    #[command(flatten)]
+    pub form: ProfileForm,
+}
+
+/// How profiles are shown.
+#[derive(Debug, Clone, Args)]
+pub struct ProfileForm {
+    /// How many functions to list
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The llvm-profdata that reads the profile [default: one that fits its version]
+    #[arg(long, value_name = "TOOL")]
+    pub profdata: Option<Utf8PathBuf>,
 }

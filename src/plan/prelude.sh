@@ -1,0 +1,84 @@
+#
+# Usage: bash SCRIPT DIRECTORY. The outputs stand in DIRECTORY in the end. All of it is built from the start, one thing after
+# the other, in DIRECTORY/.work (or $WORK); the first error ends it. JOBS is the number of processors to use.
+set -euo pipefail
+
+[ $# = 1 ] || { echo "usage: bash $0 DIRECTORY" >&2; exit 2; }
+mkdir -p "$1"
+OUT=$(cd "$1" && pwd)
+WORK=${WORK:-$OUT/.work}
+jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
+slot=0
+
+fail() { echo "error: $*" >&2; exit 1; }
+
+# Commands see this much of the environment, and what stands before them.
+base=()
+while IFS= read -r name; do
+  case $name in
+    SECRET) ;;
+    BASE) base+=("$name=${!name}") ;;
+  esac
+done < <(compgen -e)
+run() { env -i "${base[@]}" "$@" < /dev/null; }
+
+# Begins a stage: its name, and the name of a build directory that it shares, if it does.
+stage() {
+  echo "== $1" >&2
+  local dir=$WORK/stages/$1
+  build=$dir/build out=$dir/out scratch=$dir/scratch committed=$dir/committed
+  [ $# = 1 ] || build=$WORK/workspaces/$2
+  rm -rf "$out" "$scratch" "$committed"
+  mkdir -p "$build" "$out" "$scratch" "$committed"
+}
+
+# Where the next command runs.
+inside() { mkdir -p "$1" && cd "$1"; }
+
+#? capture
+# Copies a result out of a build directory; a link to a file is followed.
+capture() {
+  test -e "$1" || fail "there is no $1, which is declared as an output"
+  rm -rf "$2"
+  mkdir -p "$(dirname "$2")"
+  if [ -d "$1" ]; then mkdir "$2" && cp -a "$1/." "$2/"; else cp -pL "$1" "$2"; fi
+}
+
+#? deliver
+# Puts an output into the directory of the first argument.
+deliver() {
+  local to=$OUT/$2
+  rm -rf "$to"
+  mkdir -p "$(dirname "$to")"
+  if [ -d "$1" ]; then mkdir "$to" && cp -a "$1/." "$to/"; else cp -pL "$1" "$to"; fi
+}
+
+#? has_section
+# Whether a file, or a file below a directory, has a section of this name.
+has_section() {
+  local file
+  while IFS= read -r -d '' file; do
+    if readelf -SW "$file" 2> /dev/null | grep -F " $1 " > /dev/null; then return 0; fi
+  done < <(find -L "$2" -type f -print0)
+  return 1
+}
+command -v readelf > /dev/null || fail 'readelf (package binutils) is not installed'
+
+#? only
+# The one file that a pattern matches.
+only() {
+  [ $# = 1 ] && [ -e "$1" ] || fail "not exactly one file: $*"
+  printf '%s\n' "$1"
+}
+
+#? content_hash
+# A hash of the content of a file or a directory.
+content_hash() {
+  (cd "$(dirname "$1")" && find "$(basename "$1")" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-20)
+}
+
+#? "$OPTBUILD" op
+# For what no plain tool does.
+OPTBUILD=${OPTBUILD:-optbuild}
+command -v "$OPTBUILD" > /dev/null || fail 'optbuild is not in PATH; set OPTBUILD to its path'
+
