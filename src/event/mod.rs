@@ -174,6 +174,8 @@ pub enum Event {
 /// - `inner/NAME`, in `s`: how long a step of a build tool inside of this step took
 /// - `dyno-before/NAME`, `dyno-after/NAME`: llvm-bolt's estimates of what is executed
 /// - `bolt/NAME`: what llvm-bolt found and did
+/// - `workload/NAME`: a workload that took part in a profile, and in `counts` the sum of what it counted, where that is known
+/// - `warning/SENTENCE`: what a person has to know, because what was made may be worth less than it seems
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
     /// Empty as an operation writes it: the runner knows which step it runs.
@@ -184,6 +186,9 @@ pub struct Fact {
     /// A noun in the plural, `bytes`, `s` or `%`; empty where the name says what is counted.
     pub unit: String,
 }
+
+/// Begins the names of facts that are sentences.
+const WARNING: &str = "warning/";
 
 impl Fact {
     pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Fact {
@@ -206,6 +211,16 @@ impl Fact {
     /// A share from 0 to 1.
     pub fn percent(name: impl Into<String>, share: f64) -> Fact {
         Fact::new(name, share * 100.0, "%")
+    }
+
+    /// A sentence for people: what was made may be worth less than it seems.
+    pub fn warning(sentence: impl std::fmt::Display) -> Fact {
+        Fact::number(format!("{WARNING}{sentence}"), 1.0)
+    }
+
+    /// The sentence, if it is a warning.
+    pub fn warned(&self) -> Option<&str> {
+        self.name.strip_prefix(WARNING)
     }
 
     /// The same fact of a step.

@@ -4,6 +4,7 @@
 
 pub mod bolt;
 pub mod choice;
+pub mod damage;
 mod died;
 pub(crate) mod engine;
 mod halves;
@@ -26,10 +27,14 @@ use crate::plan::RAN;
 use crate::plan::ops::given::Merge;
 use crate::profile::raw::{Input, Reason, Spoiled};
 use crate::profile::{self, Format, ProfileFile};
+use crate::text::share::Share;
 use work::Work;
 
 /// How many digits of its content's hash stand in the name of a merged profile: 80 bits.
 pub(super) const HASH_DIGITS: usize = 20;
+
+/// Damage that is accepted is told of above this.
+const WORTH_A_WARNING: Share = Share::percent(1.0);
 
 impl Merge {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
@@ -44,8 +49,11 @@ impl Merge {
         let found = self.find()?;
         let bytes: u64 = found.iter().map(|file| file.bytes).sum();
         let mut files: Vec<Input> = found.iter().map(|file| (file.path.clone(), 1)).collect();
+        let mut facts = Vec::new();
         if self.merged {
-            files.extend(self.sums(&work)?.into_iter().map(|file| (file, 1)));
+            let (sums, warnings) = self.sums(&work)?;
+            files.extend(sums.into_iter().map(|file| (file, 1)));
+            facts = warnings;
         }
         if files.is_empty() {
             let ran = std::env::var(RAN).unwrap_or_default();
@@ -76,11 +84,9 @@ impl Merge {
         for (path, spoiled) in &outcome.spoiled {
             tools::pass_on(&format!("{path}: {spoiled}\n"));
         }
-        let mut facts = if self.merged {
-            Vec::new()
-        } else {
-            vec![Fact::count("raw-profiles", found.len(), "files"), Fact::bytes("raw-bytes", bytes)]
-        };
+        if !self.merged {
+            facts.extend([Fact::count("raw-profiles", found.len(), "files"), Fact::bytes("raw-bytes", bytes)]);
+        }
         facts.push(Fact::count("functions", functions, "functions"));
         if outcome.empty > 0 {
             facts.push(Fact::count("empty-profiles", outcome.empty, "files"));
@@ -135,28 +141,34 @@ impl Merge {
         places.join(", ")
     }
 
-    /// What was merged while workloads ran, as files. Fails if too many profiles were damaged.
-    fn sums(&self, work: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
-        let mut files = Vec::new();
+    /// What was merged while workloads ran, as files, and what is to be said of it. Fails if too much was damaged.
+    fn sums(&self, work: &Utf8Path) -> Result<(Vec<Utf8PathBuf>, Vec<Fact>)> {
+        let (mut files, mut warnings) = (Vec::new(), Vec::new());
         for (number, dir) in self.input.iter().enumerate() {
             let parts = store::Parts::find(dir)?;
             let counts = parts.counts;
-            if !self.max_damaged.covers(counts.damaged, counts.files) {
+            let damage = counts.damage;
+            if !damage.is_within(self.max_damaged) {
                 let reasons = first_reasons(dir)?;
                 bail!(
-                    "{} of {} profiles are damaged, more than {} of them; they are in the directories `quarantine` below {dir}, \
-                     each with its reason in a file beside it:{reasons}\n  Processes that were killed while they wrote and full disks \
-                     leave such files. `max-damaged` in the stage sets how many are accepted",
-                    counts.damaged,
-                    counts.files,
+                    "{}; no more than {} may be. They are in the directories `quarantine` below {dir}, each with its reason in a \
+                     file beside it:{reasons}\n  Processes that were killed while they wrote and full disks leave such files. \
+                     `max-damaged` in the stage sets how much is accepted: then `optbuild resume` only merges",
+                    damage.words(counts.files),
                     self.max_damaged
                 );
+            }
+            if !damage.is_within(WORTH_A_WARNING) {
+                warnings.push(Fact::warning(format!(
+                    "{}, and left out: what they counted is missing",
+                    damage.words(counts.files)
+                )));
             }
             let work = work.join(format!("sums-{number}"));
             fs::create_dir(&work).with_context(|| format!("cannot make the directory {work}"))?;
             files.extend(parts.files(self.format, &work)?);
         }
-        Ok(files)
+        Ok((files, warnings))
     }
 }
 

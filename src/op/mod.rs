@@ -10,6 +10,8 @@ pub mod bolt_statistics;
 mod build;
 mod compare;
 pub mod files;
+mod instrumented;
+mod last;
 mod logs;
 pub mod merge;
 mod place;
@@ -25,6 +27,7 @@ use crate::event::Fact;
 use crate::plan::ops::{Argument, BadCommandLine, Operation, given};
 use crate::stdio;
 
+pub use last::figures;
 pub use profiles::ORIGIN;
 
 /// An operation.
@@ -51,7 +54,7 @@ macro_rules! entries {
 
 /// All operations.
 pub const ALL: &[Entry] = entries![
-    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckProfileUse CheckInstrumented
+    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckLast CheckProfileUse CheckInstrumented CountInstrumented
     CheckBoltInput CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot Collect
     Capture Shadow CopyWorkspace Same PutInPlace Restore
     ClearIfChanged Metrics CheckSpace CheckLto

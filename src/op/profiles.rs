@@ -11,6 +11,7 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
+use super::last::took_part;
 use super::merge::HASH_DIGITS;
 use super::merge::choice;
 use super::merge::tools::{Level, list, statistics};
@@ -329,6 +330,9 @@ impl TakeProfile {
         let output = dir.join(format!("{}-{hash}.{}", self.name, self.extension));
         tree::set_mode_of_profile(&partial)?;
         fs::rename(&partial, &output).with_context(|| format!("cannot write {output}"))?;
-        Ok(vec![Fact::bytes("profile-bytes", entry.bytes)])
+        let workloads = entry.figures.iter().flat_map(|figures| &figures.workloads);
+        let mut facts: Vec<Fact> = workloads.map(|(name, counted)| took_part(name, *counted)).collect();
+        facts.push(Fact::bytes("profile-bytes", entry.bytes));
+        Ok(facts)
     }
 }

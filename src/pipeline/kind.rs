@@ -408,6 +408,11 @@ pub struct Common {
     #[serde(default, deserialize_with = "super::value::size")]
     #[schemars(with = "Option<String>")]
     pub max_log: Option<ByteSize>,
+    /// How long processes that a command leaves running have to end in good order, after SIGTERM: servers that write when they end. Then
+    /// they are killed. Default: 10s, as after Ctrl-C. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::duration")]
+    #[schemars(with = "Option<String>")]
+    pub grace: Option<Duration>,
     /// How often a failed step is tried again. Never after an interrupt or a failed check. Not in the fingerprint.
     #[serde(default)]
     pub retries: u32,

@@ -281,7 +281,7 @@ fn default_name(path: &Utf8Path) -> String {
 }
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 15] = [
+const LEFT_OUT: [&str; 19] = [
     "name",
     "description",
     "when",
@@ -297,6 +297,10 @@ const LEFT_OUT: [&str; 15] = [
     "remove",
     "disk-budget",
     "max-damaged",
+    "min-instrumented",
+    "min-total",
+    "min-functions",
+    "grace",
 ];
 
 /// The keys of a stage whose variables are replaced, except paths and secrets, which stay references.

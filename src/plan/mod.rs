@@ -3,6 +3,7 @@
 //! A plan can be printed, written as a shell script, hashed, and run here or elsewhere. It knows neither kinds nor how
 //! anything is executed.
 
+pub mod census;
 pub mod companion;
 pub mod ops;
 pub mod shell;
@@ -232,6 +233,13 @@ impl StagePlan {
 }
 
 impl Step {
+    /// Whether an argument of it names this place.
+    pub fn names(&self, symbol: Symbol) -> bool {
+        let mut found = false;
+        self.each_arg(&mut |arg| found |= arg.parts.contains(&Part::Symbol(symbol)));
+        found
+    }
+
     fn each_arg<'a>(&'a self, visit: &mut dyn FnMut(&'a Arg)) {
         match &self.action {
             Action::Command(command) => command.each_arg(visit),
@@ -323,6 +331,10 @@ pub enum Symbol {
     Committed,
     /// The directory of the logs of the stage.
     Logs,
+    /// A file with what operations of the stage have reported so far; for a step that comes after them.
+    Reported,
+    /// The same of the last time when the stage was done, whatever it was made from then; there is none before the first time.
+    ReportedLast,
     /// optbuild itself.
     Optbuild,
 }
@@ -348,6 +360,8 @@ impl Symbol {
             Symbol::Slot => "slot",
             Symbol::Committed => "committed",
             Symbol::Logs => "logs",
+            Symbol::Reported => "reported",
+            Symbol::ReportedLast => "reported-last",
             Symbol::Optbuild => "optbuild",
         }
     }

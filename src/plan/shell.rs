@@ -287,8 +287,8 @@ fn symbol_variable(symbol: Symbol) -> &'static str {
         Symbol::Attempt => "attempt",
         Symbol::Slot => "slot",
         Symbol::Committed => "committed",
-        // Steps that read logs are for reports, which a script does not make.
-        Symbol::Logs => "scratch",
+        // Steps that read logs, or what was reported, are for reports, which a script does not make.
+        Symbol::Logs | Symbol::Reported | Symbol::ReportedLast => "scratch",
         Symbol::Optbuild => "OPTBUILD",
     }
 }

@@ -26,7 +26,10 @@ use super::raw::layout::u64_at;
 use crate::fs::whole::never_written;
 
 /// Calls `with` for an ELF file. None: it is another file.
-fn open<T>(path: &Utf8Path, with: impl FnOnce(&object::File<&ReadCache<File>>) -> Result<T>) -> Result<Option<T>> {
+pub(super) fn open<T>(
+    path: &Utf8Path,
+    with: impl FnOnce(&object::File<&ReadCache<File>>) -> Result<T>,
+) -> Result<Option<T>> {
     let mut magic = Vec::new();
     let file = File::open(path).with_context(|| format!("cannot open {path}"))?;
     (&file).take(4).read_to_end(&mut magic).with_context(|| format!("cannot read {path}"))?;
@@ -168,7 +171,7 @@ pub type FunctionIdentity = (u64, u64);
 const RECORD_SIZES: [usize; 3] = [72, 64, 48];
 
 /// Object files have records and symbols as well, but are in no process.
-fn is_in_no_process(path: &Utf8Path) -> bool {
+pub(super) fn is_in_no_process(path: &Utf8Path) -> bool {
     matches!(path.extension(), Some("o" | "a" | "rlib" | "rmeta"))
 }
 

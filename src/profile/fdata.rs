@@ -107,6 +107,13 @@ pub fn branches<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str, u64)) 
     }
 }
 
+/// The sum of the counts of all branches.
+pub fn total(text: &str) -> u128 {
+    let mut total = 0;
+    branches(text, |_, _, count| total += u128::from(count));
+    total
+}
+
 /// The symbol of a function: BOLT adds `/1` or `/FILE/1` to names that are not unique.
 pub fn symbol(name: &str) -> &str {
     name.split_once('/').map_or(name, |(symbol, _)| symbol)

@@ -9,7 +9,9 @@
 //! | `fdata` | BOLT's profiles, which are text |
 //! | `listing`, `warnings` | what llvm-profdata and compilers print |
 //! | `figures`, `names` | counts and functions of any profile |
+//! | `gathered` | how much is in a gathered profile, against another one |
 //! | `elf` | the programs that profiles are of |
+//! | `instrumented` | which functions of a program the compiler has instrumented |
 //! | `bundle/` | profiles in one archive |
 //! | `watch/` | profiles that appear while programs run |
 //!
@@ -19,8 +21,10 @@ pub mod bundle;
 pub mod elf;
 pub mod fdata;
 pub mod figures;
+pub mod gathered;
 pub mod header;
 pub mod indexed;
+pub mod instrumented;
 pub mod kind;
 pub mod listing;
 pub mod names;

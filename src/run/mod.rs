@@ -14,6 +14,7 @@ pub mod process;
 pub mod project;
 pub mod publish;
 pub mod repeats;
+mod reported;
 pub mod resolve;
 pub mod sampler;
 pub mod scheduler;

@@ -242,7 +242,7 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         };
         let id = companion.attempt(runner, name, self.slot, dir, ran.into())?;
-        let ended = companion.beside(runner, &StepId::workload(name), &workload.command, resolver, id);
+        let ended = companion.beside(runner, &StepId::workload(name), &workload.command, resolver, (id, dir));
         // It was ended because of the companion, or its profiles would not count anyhow.
         if let Some(failure) = companion.failure(runner, name, id) {
             // It has to let go of the directory before that is removed.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::control::GRACE;
 use super::process::Launch;
 use crate::pipeline::OutputRef;
 use crate::plan::{Arg, Command, Filling, Late, Part, Symbol};
@@ -82,6 +83,8 @@ impl Resolver {
             stdin: None,
             stdout,
             stderr: log.to_owned(),
+            grace: GRACE,
+            census: None,
         })
     }
 

@@ -11,9 +11,10 @@ use anyhow::{Context as _, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::control::Control;
+use super::control::{Control, GRACE};
 use super::decide::Work;
 use super::pool;
+use super::reported;
 use super::resolve::Resolver;
 use super::step::{Events, StepError, StepRunner, failure};
 use crate::event::{Event, Fact, Failure, Outcome, OutputInfo};
@@ -83,6 +84,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         timeout: stage.common.timeout,
         max_log: stage.common.max_log.map(|size| size.as_u64()),
         retries: stage.common.retries,
+        grace: stage.common.grace.unwrap_or(GRACE),
         slots,
         facts: Mutex::default(),
         log_number: AtomicU32::new(1),
@@ -176,6 +178,10 @@ impl Execution<'_> {
     /// Runs a step to its end. A command that fails is tried again so many times.
     fn step(&self, step: &Step, resolver: &Resolver, retries: u32) -> Result<(), StepError> {
         let (runner, id, began) = (self.runner, StepId::step(&step.name), Instant::now());
+        if let Some(file) = resolver.symbols.get(&Symbol::Reported).filter(|_| step.names(Symbol::Reported)) {
+            let written = reported::write(file.as_str().into(), &lock(&runner.facts));
+            written.map_err(|error| runner.broken_machine(&id, error.to_string()))?;
+        }
         let mut attempt = 1;
         let result = loop {
             let result = match &step.action {
@@ -207,6 +213,7 @@ impl Execution<'_> {
         let layout = state.layout();
         let name = &self.stage.common.name;
         let id = self.fingerprint().id();
+        reported::keep(state, &self.work.plan, name)?;
         state.remove_record(&id)?;
         let workspace = self.stage.common.workspace.as_deref();
         if let Some(workspace) = workspace {
@@ -243,6 +250,8 @@ impl Execution<'_> {
             (Symbol::Attempt, attempts.to_string()),
             (Symbol::Committed, layout.committed(name).to_string()),
             (Symbol::Logs, self.runner.logs.to_string()),
+            (Symbol::Reported, scratch.join("reported.json").to_string()),
+            (Symbol::ReportedLast, layout.reported(name).to_string()),
             (Symbol::Optbuild, self.shared.optbuild.to_string()),
         ]);
         Ok(Resolver { symbols, outputs: self.work.input_paths.clone(), base_env: self.shared.base_env.clone() })

@@ -48,6 +48,8 @@ pub struct StepRunner {
     /// How much a command may write to its log, in bytes.
     pub max_log: Option<u64>,
     pub retries: u32,
+    /// How long what commands leave running has to end in good order.
+    pub grace: Duration,
     /// Slots that the stage has.
     pub slots: usize,
     /// What operations reported.
@@ -141,6 +143,14 @@ pub(super) struct Pipes {
     pub stdout: Utf8PathBuf,
 }
 
+/// What a command may have besides its log.
+#[derive(Debug, Default)]
+pub(super) struct Around<'a> {
+    pub pipes: Option<&'a Pipes>,
+    /// Where its processes are listed.
+    pub census: Option<Utf8PathBuf>,
+}
+
 impl StepRunner {
     /// Runs a command once.
     pub(super) fn command(&self, name: &StepId, command: &Command, resolver: &Resolver) -> Result<(), StepError> {
@@ -156,18 +166,18 @@ impl StepRunner {
         resolver: &Resolver,
         of_machine: impl Fn(&Exit) -> bool,
     ) -> Result<(), StepError> {
-        let begun = self.begin(name, command, shown, resolver, None)?;
+        let begun = self.begin(name, command, shown, resolver, Around::default())?;
         self.end(name, command, begun, of_machine)
     }
 
-    /// Starts a command, whose input and output may be pipes.
+    /// Starts a command.
     pub(super) fn begin(
         &self,
         name: &StepId,
         command: &Command,
         shown: &Command,
         resolver: &Resolver,
-        pipes: Option<&Pipes>,
+        around: Around,
     ) -> Result<Begun, StepError> {
         let number = self.log_number.fetch_add(1, Ordering::SeqCst);
         let log = self.logs.join(format!("{number:02}-{}.log", file_name(&name.to_string())));
@@ -175,7 +185,9 @@ impl StepRunner {
         let mut launch = resolver.launch(command, &log).map_err(resolve_error)?;
         let shown = resolver.pasteable(shown).map_err(resolve_error)?;
         self.prepare(name, command, &launch)?;
-        if let Some(pipes) = pipes {
+        launch.grace = self.grace;
+        launch.census = around.census;
+        if let Some(pipes) = around.pipes {
             launch.stdin = Some(pipes.stdin.clone());
             launch.stdout = pipes.stdout.clone();
         }
@@ -217,7 +229,19 @@ impl StepRunner {
         let too_much = self.close_log(name, command, watch);
         let outcome = self.ended(name, &exit, exit.success() && !timed_out && too_much.is_none(), exit.usage);
         if !exit.left_behind.is_empty() {
-            self.note(format!("{name} left processes running, which were ended: {}", exit.left_behind.join(", ")));
+            let killed = match exit.killed.as_slice() {
+                [] => String::new(),
+                killed => {
+                    let (grace, names) = (crate::text::duration(self.grace), killed.join(", "));
+                    format!(
+                        "; SIGTERM did not end these within {grace}, and they were killed: {names} (`grace` sets the time)"
+                    )
+                }
+            };
+            self.note(format!(
+                "{name} left processes running, which were ended: {}{killed}",
+                exit.left_behind.join(", ")
+            ));
         }
         let failed = |what: String, environment: bool| Err(begun.failed(name, what, environment));
         match (outcome, too_much) {

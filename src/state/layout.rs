@@ -17,6 +17,7 @@
 //!   stages/STAGE/scratch         emptied when the stage begins
 //!   stages/STAGE/attempts/…      attempts of workloads under way
 //!   stages/STAGE/bisect/F/…      tries of `optbuild bisect`, by the stage's fingerprint
+//!   stages/STAGE/reported.json    what its operations reported when it was last done
 //!   stages/STAGE/committed/…     workloads that count; .sum-N of them is one sum of many
 //!   outputs/STAGE/FINGERPRINT    ${self.out}
 //!   workspaces/NAME, NAME.json   shared build directories, and which stage left them last
@@ -83,6 +84,8 @@ places! {
     build_state(stage) format!("stages/{stage}/build.json");
     scratch(stage) format!("stages/{stage}/scratch");
     attempts(stage) format!("stages/{stage}/attempts");
+    /// What operations of the stage reported when it was last done.
+    reported(stage) format!("stages/{stage}/reported.json");
     committed(stage) format!("stages/{stage}/committed");
     bisect(stage) format!("stages/{stage}/bisect");
     outputs() "outputs";

@@ -141,6 +141,20 @@ pub fn plural(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", count(number as u64))
 }
 
+/// How many names [`few`] has.
+const FEW: usize = 5;
+
+/// The first of some names: `a, b, c, d, e and 12 more`.
+pub fn few<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    let mut names = names.into_iter();
+    let first: Vec<S> = names.by_ref().take(FEW).collect();
+    let first = first.iter().map(S::as_ref).collect::<Vec<&str>>().join(", ");
+    match names.count() {
+        0 => first,
+        more => format!("{first} and {} more", count(more as u64)),
+    }
+}
+
 /// A number with its unit: bytes as a size, `s` as a duration, whole numbers with separators.
 pub fn quantity(value: f64, unit: &str) -> String {
     let whole = value.fract() == 0.0 && (0.0..1e15).contains(&value);

@@ -54,6 +54,7 @@ mod op {
     mod choice;
     mod died;
     mod files;
+    mod instrumented;
     mod merge;
     mod merge_fdata;
     mod place;
@@ -89,6 +90,7 @@ mod plan {
 }
 mod proc;
 mod process {
+    mod census;
     mod runner;
     mod signals;
     mod start;
@@ -198,7 +200,9 @@ mod stream {
     mod damage;
     mod gather;
     mod pids;
+    mod silent;
     mod store;
+    mod thinner;
 }
 mod text;
 mod toolchain {

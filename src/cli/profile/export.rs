@@ -14,7 +14,7 @@ use crate::cli::exit::usage;
 use crate::cli::output::{print, tell};
 use crate::cli::project::{Project, current_dir};
 use crate::fs::disk;
-use crate::op::ORIGIN;
+use crate::op::{self, ORIGIN};
 use crate::pipeline::Stage;
 use crate::profile::bundle::{self, Description, Entry, FORMAT, Manifest, Member};
 use crate::state::record::{Record, RecordOutcome};
@@ -117,6 +117,7 @@ fn entry(
         context_sensitive,
         bytes,
         blake3,
+        figures: op::figures(&record.facts),
         sources: Vec::new(),
         tools: BTreeMap::new(),
         instrumented: Vec::new(),

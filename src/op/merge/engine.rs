@@ -2,10 +2,14 @@
 //!
 //! Says which files were damaged; what becomes of them is the caller's business. Unaware of where files come from.
 
+use std::collections::HashSet;
+use std::fs;
+
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
 use super::bolt;
+use super::damage::Damage;
 use super::own::OwnWriter;
 use super::tools::{self, Job, Order};
 use crate::profile::header::Header;
@@ -143,26 +147,41 @@ pub(in crate::op) fn check_content(files: usize, empty: usize, damaged: &[Reason
 }
 
 fn check_share(order: &Order, damaged: &[Reason]) -> Result<()> {
-    let (bad, all) = (damaged.len(), order.files.len());
-    let too_many = !order.limit.covers(bad as u64, all as u64);
-    if too_many && let Some((_, wrong)) = damaged.iter().find(|(_, reason)| tools::of_wrong_version(reason)) {
-        bail!("{bad} of {all} profiles: {wrong}");
+    if damaged.is_empty() {
+        return Ok(());
     }
-    if too_many && let Some((path, reason)) = damaged.iter().find(|(_, reason)| raw::is_of_two_kinds(reason)) {
+    let bad: HashSet<&Utf8PathBuf> = damaged.iter().map(|(path, _)| path).collect();
+    let mut damage = Damage::default();
+    for (path, _) in order.files {
+        let counted = match bad.contains(path) {
+            true => damage.add(path),
+            false => fs::metadata(path).map(|found| match found.len() {
+                0 => {}
+                bytes => damage.add_good(bytes),
+            }),
+        };
+        counted.with_context(|| format!("cannot read {path}"))?;
+    }
+    if damage.is_within(order.limit) {
+        return Ok(());
+    }
+    let (bad, all) = (damaged.len(), order.files.len());
+    if let Some((path, reason)) = damaged.iter().find(|(_, reason)| raw::is_of_two_kinds(reason)) {
         bail!(
             "{bad} of {all} profiles do not fit to the others, as {path}: {reason}\n  They are of builds with different flags: look \
              which programs wrote them, and merge one kind at a time"
         );
     }
-    if too_many {
-        bail!(
-            "{bad} of {all} profiles are damaged, more than {} of them:{}\n  Processes that were killed while they wrote and \
-             full disks leave such files. `--max-damaged` sets how many are accepted",
-            order.limit,
-            first_few(damaged)
-        );
+    if let Some((_, wrong)) = damaged.iter().find(|(_, reason)| tools::of_wrong_version(reason)) {
+        bail!("{bad} of {all} profiles: {wrong}");
     }
-    Ok(())
+    bail!(
+        "{}; no more than {} may be:{}\n  Processes that were killed while they wrote and full disks leave such files. \
+         `--max-damaged` sets how much is accepted",
+        damage.words(all as u64),
+        order.limit,
+        first_few(damaged)
+    );
 }
 
 /// The first few, a line each.

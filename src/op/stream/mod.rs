@@ -6,6 +6,7 @@
 mod attempt;
 pub mod budget;
 mod partial;
+pub mod silent;
 pub mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

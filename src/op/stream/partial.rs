@@ -10,8 +10,10 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Shared;
+use super::silent::{Silent, Writers};
 use super::store::{self, Counts};
 use crate::event::Fact;
+use crate::op::last;
 use crate::op::merge::tools::{self, Job};
 use crate::op::merge::{self, merge_with_tool};
 use crate::profile::header::{Header, HeaderKind};
@@ -47,6 +49,7 @@ pub(super) struct Partial {
     damaged: Vec<Reason>,
     /// Of the first few profiles with impossible counts.
     spoiled: Vec<Spoiled>,
+    writers: Writers,
     /// Bytes of damaged files that are kept, until the attempt counts.
     kept: u64,
 }
@@ -73,6 +76,7 @@ impl Partial {
             counts: Counts::default(),
             damaged: Vec::new(),
             spoiled: Vec::new(),
+            writers: Writers::default(),
             kept: 0,
         }
     }
@@ -84,6 +88,7 @@ impl Partial {
     pub fn add(&mut self, files: Vec<TakenFile>, fast: bool) -> Result<()> {
         self.counts.files += files.len() as u64;
         self.counts.bytes += files.iter().map(|file| file.bytes).sum::<u64>();
+        files.iter().for_each(|file| self.writers.add(&file.name));
         let (mut good, mut wrong_version) = (Vec::new(), None);
         for file in files {
             if file.written {
@@ -231,6 +236,7 @@ impl Partial {
 
     fn done(&mut self, file: &TakenFile) -> Result<()> {
         self.counts.merged += 1;
+        self.counts.damage.add_good(file.bytes);
         self.delete(file)
     }
 
@@ -248,6 +254,7 @@ impl Partial {
     fn set_aside(&mut self, file: &TakenFile, reason: &str) -> Result<()> {
         self.counts.damaged += 1;
         stdio::say(&format!("set aside: {}: {reason}", file.name));
+        self.counts.damage.add(&file.path).with_context(|| format!("cannot read {}", file.path))?;
         if self.shared.room.take(file.bytes) {
             self.kept += file.bytes;
         } else {
@@ -259,19 +266,22 @@ impl Partial {
         Ok(())
     }
 
-    /// Merges what is left, and writes the sum to a directory.
+    /// Merges what is left, and writes the sum to a directory. `processes`: a list of those that the workload started.
     ///
     /// # Errors
     /// There is nothing to sum up, or what [`Partial::flush`] says.
-    pub fn finish(mut self, to: &Utf8Path, command: &str) -> Result<Vec<Fact>> {
+    pub fn finish(mut self, to: &Utf8Path, processes: &Utf8Path, workload: &str, command: &str) -> Result<Vec<Fact>> {
         self.flush()?;
-        let counts = self.counts;
+        let (counts, format) = (self.counts, self.shared.args.format);
+        let silent = Silent::find(processes, &self.writers, format)?;
         if counts.files == 0 {
-            bail!(merge::nothing_written(self.shared.args.format, self.root.as_str(), command));
+            let seen = if silent.count() > 0 { format!("\n  {}", silent.words()) } else { String::new() };
+            bail!("{}{seen}", merge::nothing_written(format, self.root.as_str(), command));
         }
         if counts.merged == 0 {
             merge::check_content(counts.files as usize, counts.empty as usize, &self.damaged)?;
         }
+        let counted = self.counted()?;
         fs::create_dir_all(to).with_context(|| format!("cannot make the directory {to}"))?;
         if self.sum.files() > 0 {
             self.sum.save(&to.join(store::SAVED))?;
@@ -284,7 +294,21 @@ impl Partial {
         self.kept = 0;
         let mut facts = counts.facts();
         facts.extend(merge::left_out(self.spoiled.iter()));
+        facts.push(last::took_part(workload, counted));
+        facts.extend(silent.facts(format));
         Ok(facts)
+    }
+
+    /// The sum of all counts. None: the tool has merged some of them.
+    fn counted(&self) -> Result<Option<u64>> {
+        let total = match (&self.rest, self.shared.args.format) {
+            (None, _) => self.sum.total(),
+            (Some(rest), Format::Fdata) => {
+                fdata::total(&fs::read_to_string(rest).with_context(|| format!("cannot read {rest}"))?)
+            }
+            (Some(_), Format::Profdata) => return Ok(None),
+        };
+        Ok(Some(u64::try_from(total).unwrap_or(u64::MAX)))
     }
 }
 

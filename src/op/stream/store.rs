@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Fact;
 use crate::fs::{disk, whole};
+use crate::op::merge::damage::Damage;
 use crate::op::merge::engine::merge_with_tool;
 use crate::op::merge::tools::Job;
 use crate::profile::Format;
@@ -39,6 +40,9 @@ pub struct Counts {
     pub damaged: u64,
     /// Merged without some functions.
     pub spoiled: u64,
+    /// What is lost with those that are damaged.
+    #[serde(default)]
+    pub damage: Damage,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -58,13 +62,14 @@ impl Counts {
     }
 
     fn add(&mut self, other: Counts) {
-        let Counts { files, bytes, merged, empty, damaged, spoiled } = other;
+        let Counts { files, bytes, merged, empty, damaged, spoiled, damage } = other;
         self.files += files;
         self.bytes += bytes;
         self.merged += merged;
         self.empty += empty;
         self.damaged += damaged;
         self.spoiled += spoiled;
+        self.damage.join(damage);
     }
 
     pub fn facts(self) -> Vec<Fact> {

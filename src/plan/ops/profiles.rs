@@ -104,6 +104,19 @@ operations! {
         any_program: Flag = "--any-program",
     }
 
+    // A script has no last time.
+    /// Holds a gathered profile against the last one of its stage.
+    "check-last" CheckLast, in a script nothing {
+        /// What operations of the stage have reported.
+        now: One<Utf8PathBuf> = "--now",
+        /// The same of the last time. There may be no such file.
+        last: One<Utf8PathBuf> = "--last",
+        /// The share of the last profile's counts below which this fails.
+        min_total: Limit<Share> = "--min-total" or "0%",
+        /// The same of functions that were run.
+        min_functions: Limit<Share> = "--min-functions" or "0%",
+    }
+
     // Who runs a script sees the compiler's warnings.
     /// Counts the functions of a build that have no profile, and refuses a build that has hardly any with one.
     "check-profile-use" CheckProfileUse, in a script nothing {
@@ -127,6 +140,15 @@ operations! {
         /// Only looks whether the profile is of these sources: the share of functions with counts of other code, among those that are
         /// in the profile, above which this fails, as it does above `--max-unprofiled`.
         max_mismatched: Maybe<Share> = "--max-mismatched",
+    }
+
+    // Before the steps of a stage; a script has none.
+    /// Counts the functions of an instrumented build that the compiler has instrumented, and names those that it has not.
+    "count-instrumented" CountInstrumented, in a script nothing {
+        /// A linked file, or a directory. The file's name can have a `*` that one file matches.
+        path: One<Utf8PathBuf> = "PATH",
+        /// The share of instrumented functions below which this fails.
+        min_instrumented: Limit<Share> = "--min-instrumented" or "0%",
     }
 
     /// Checks that a build is going to write profiles.

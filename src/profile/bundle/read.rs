@@ -176,6 +176,7 @@ fn profile_of_rust(
         instrumented: Vec::new(),
         rewritten: None,
         matchable: None,
+        figures: None,
     })
 }
 

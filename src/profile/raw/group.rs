@@ -350,6 +350,11 @@ impl Counters {
         Ok(result)
     }
 
+    /// The sum of all.
+    pub fn total(&self) -> u128 {
+        self.chunks.iter().map(|chunk| lock(chunk).iter().map(|sum| u128::from(*sum)).sum::<u128>()).sum()
+    }
+
     /// Adds to the bound, if no sum can become too large by that.
     fn reserve(&self, more: Option<u64>) -> bool {
         let fits = |bound: u64| bound.checked_add(more?).filter(|bound| *bound <= LARGEST_COUNT);

@@ -162,6 +162,11 @@ impl Sum {
         self.groups.iter().map(|group| group.files).sum()
     }
 
+    /// The sum of all counts.
+    pub fn total(&self) -> u128 {
+        self.groups.iter().map(|group| group.counters.total()).sum()
+    }
+
     /// Adds files, in so many threads. Returns what became of each, in their order.
     ///
     /// # Errors

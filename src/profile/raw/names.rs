@@ -79,6 +79,11 @@ impl Names {
         self.known.get(&hash).and_then(|range| self.text.get(range.clone()))
     }
 
+    /// All of them, in no order that means anything.
+    pub fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.known.values().filter_map(|range| self.text.get(range.clone()))
+    }
+
     /// How long they are together.
     pub fn bytes(&self) -> usize {
         self.text.len()

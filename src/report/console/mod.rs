@@ -330,6 +330,10 @@ impl Console {
                 let marked = paint.warn(&format!("! {stage}: {text}"));
                 self.timed(stamped, &if terminal { marked } else { format!("{stage}: warning: {text}") })
             }
+            Event::Fact { stage, fact } if let Some(sentence) = fact.warned().filter(|_| !self.quiet()) => {
+                let workload = fact.step.workload.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+                self.in_stage(stamped, stage, &paint.warn(&format!("warning: {workload}{sentence}")))
+            }
             Event::StepStarted { stage, step, command, .. } => {
                 let pooled = self.run.stage(stage).is_some_and(|stage| stage.open_pool().is_some());
                 if self.verbose() {

@@ -2,6 +2,7 @@
 //!
 //! Unaware of stages and steps, and of what a command is for.
 
+mod census;
 mod protocol;
 pub(crate) mod spawn;
 pub mod supervisor;
@@ -200,7 +201,7 @@ impl State {
         let mut progress = self.lock();
         let lost = || {
             let usage = Usage { wall: progress.clock.elapsed().as_secs_f64(), ..Usage::default() };
-            Exit { status: ExitKind::Lost, usage, left_behind: Vec::new() }
+            Exit { status: ExitKind::Lost, usage, left_behind: Vec::new(), killed: Vec::new() }
         };
         progress.exit = Some(exit.unwrap_or_else(lost));
         drop(progress);

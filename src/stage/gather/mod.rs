@@ -18,7 +18,8 @@ use super::{Context, Declaration, PlanError, StageKind, Workloads};
 use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied, Text, Words, text, value};
 use crate::plan::ops::{
-    CheckGathered, CheckInstrumented, CheckSpace, ClearSlot, Collect, Merge, StreamMerge, TakeProfile,
+    CheckGathered, CheckInstrumented, CheckLast, CheckSpace, ClearSlot, Collect, CountInstrumented, Merge, StreamMerge,
+    TakeProfile,
 };
 use crate::plan::{
     Action, Arg, Command, Companion, KnownLine, Output, Part, Pool, Step, Symbol, Unfit, Workload as Planned,
@@ -46,11 +47,25 @@ pub struct GatherKeys {
     #[serde(default, deserialize_with = "value::size")]
     #[schemars(with = "Option<String>")]
     pub disk_budget: Option<ByteSize>,
-    /// The share of damaged raw profiles (cut off, filled with zeros, of another format) above which the stage fails. Up to it they
-    /// are set aside, with their reasons. Not in the fingerprint. Default: `1%`.
+    /// The share of damaged raw profiles (cut off, filled with zeros, of another format) above which the stage fails: of their bytes, with
+    /// those that were cut off. Up to it they are set aside, with their reasons. Not in the fingerprint. Default: `1%`.
     #[serde(default, deserialize_with = "value::percent")]
     #[schemars(with = "Option<String>")]
     pub max_damaged: Option<f64>,
+    /// The share of the functions of the instrumented build that must be instrumented, as `95%`; below it the stage fails before
+    /// anything runs. Not in the fingerprint. Default: none; below 95 % there is a warning.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_instrumented: Option<f64>,
+    /// The share of the counts of the last profile of this stage that the new one must have, as `50%`; below it the stage fails. Not in
+    /// the fingerprint. Default: none; below 50 % there is a warning.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_total: Option<f64>,
+    /// The same of the functions that were run. Not in the fingerprint. Default: none; below 90 % there is a warning.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_functions: Option<f64>,
     /// What the profile is for, as bundles of profiles call it: `llvm-pgo`, `LLVM-bolt`. Not in the fingerprint. Default: the
     /// stage's name.
     #[serde(default, deserialize_with = "value::plain_option")]
@@ -222,6 +237,9 @@ impl StageKind for Gather {
             let (dir, bytes, key) = (Symbol::Attempt.into(), budget.to_string().into(), Some("disk-budget".into()));
             cx.step(Step::op("check-space", CheckSpace { dir, bytes, key }));
             cx.step(Step::op("check-instrumented", CheckInstrumented { format, path: build.path.clone() }));
+            self.count_instrumented(&build, cx)?;
+        } else if self.keys.min_instrumented.is_some() {
+            return Err(cx.invalid("min-instrumented", "nothing is instrumented where `method` is `sampling`"));
         }
         let (mut prepare, mut commit) = (Vec::new(), Vec::new());
         let (mut commands, mut collector) = (Vec::new(), None);
@@ -337,6 +355,7 @@ impl StageKind for Gather {
         let check =
             CheckGathered { format, profile, tool, instrumented, min_of_the_build: None, tool_of_build, any_program };
         cx.step(Step::op("check-gathered", check));
+        cx.plan.proofs.push(self.check_last());
         cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
         Ok(())
     }
@@ -367,6 +386,32 @@ impl StageKind for Gather {
             all.commands.push((job.name.clone(), cx.command_line(&line)?));
         }
         Ok(Some(all))
+    }
+}
+
+impl Gather {
+    /// Tells what is not instrumented before anything is trained. llvm-bolt itself says which functions it could not instrument.
+    fn count_instrumented(&self, build: &Instrumented, cx: &mut Context) -> Result<(), PlanError> {
+        if build.format == Format::Fdata {
+            let message = "it counts what a compiler has instrumented, and this build is instrumented by llvm-bolt";
+            return if self.keys.min_instrumented.is_some() { Err(cx.invalid("min-instrumented", message)) } else { Ok(()) };
+        }
+        let min_instrumented = format!("{}%", self.keys.min_instrumented.unwrap_or(0.0)).into();
+        let count = CountInstrumented { path: build.path.clone(), min_instrumented };
+        cx.plan.guards.push(Step::op("count-instrumented", count));
+        Ok(())
+    }
+
+    /// Holds what was gathered against the last time.
+    fn check_last(&self) -> Step {
+        let share = |key: Option<f64>| Arg::from(format!("{}%", key.unwrap_or(0.0)));
+        let check = CheckLast {
+            now: Symbol::Reported.into(),
+            last: Symbol::ReportedLast.into(),
+            min_total: share(self.keys.min_total),
+            min_functions: share(self.keys.min_functions),
+        };
+        Step::op("check-last", check)
     }
 }
 
@@ -456,6 +501,7 @@ fn take(supplied: &Supplied, kind: &Gather, cx: &mut Context) -> Result<(), Plan
         let profile = path.clone();
         let check = CheckGathered { format, profile, tool, instrumented, min_of_the_build, tool_of_build, any_program };
         cx.plan.proofs.push(Step::op("check-profile", check));
+        cx.plan.proofs.push(kind.check_last());
     }
     cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
     cx.plan.notes.extend(supplied.notes.iter().cloned());
