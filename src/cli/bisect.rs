@@ -21,7 +21,6 @@ use crate::pipeline::Stage;
 use crate::profile::names::demangle;
 use crate::run::control::Control;
 use crate::run::decide::{Judge, Verdict, Work, survey};
-use crate::run::process;
 use crate::run::select::{Request, select};
 use crate::run::session;
 use crate::run::trial::{NotTried, Trials};
@@ -53,9 +52,8 @@ pub fn bisect(args: &BisectArgs) -> Result<u8> {
             format!("`{option}` among the options of stage `{name}` names the functions that llvm-bolt works on");
         return Err(Usage(format!("{what}; take it out, and `bisect` finds those to leave out")).into());
     }
-    let _lock = session::lock(&state, format!("optbuild bisect {name}"))?;
+    let lock = session::lock(&state, format!("optbuild bisect {name}"))?;
     let root = project.layout.bisect(name);
-    process::end_survivors(&root, &[])?;
     let tries = open(&root, &work)?;
     project.save_caches();
 
@@ -68,6 +66,7 @@ pub fn bisect(args: &BisectArgs) -> Result<u8> {
             control,
             optbuild: run::own_program()?,
             supervisor: run::SUPERVISOR.into(),
+            marks: lock.marks(),
             state: project.layout.root().to_owned(),
             inputs: work.input_paths.clone(),
             timeout: stage.common.timeout,

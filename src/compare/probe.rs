@@ -92,7 +92,11 @@ impl Order {
     pub fn new(invocation: &Invocation, into: &Utf8Path, count: bool, limit: f64) -> Order {
         let Invocation { argv, env, cwd } = invocation.clone();
         let (stdout, stderr) = (into.join("stdout"), into.join("stderr"));
-        Order { launch: Launch { argv, env, cwd, stdin: None, stdout, stderr }, count, limit }
+        Order {
+            launch: Launch { argv, env, cwd, stdin: None, stdout, stderr, grace: Duration::ZERO, census: None },
+            count,
+            limit,
+        }
     }
 
     /// Runs it in a process of its own.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 use crate::pipeline::OutputRef;
-use crate::text::script::{self, Piece, Unfit};
+use crate::text::script::{self, Piece};
 
 pub use companion::Companion;
 pub use ops::Op;
@@ -442,7 +442,10 @@ impl Arg {
     ///
     /// # Errors
     /// That of the function, or a script cannot hold a value.
-    pub fn fill<E: From<Unfit>>(&self, mut value: impl FnMut(&Part) -> Result<Filling, E>) -> Result<String, E> {
+    pub fn fill<E: From<script::Unfit>>(
+        &self,
+        mut value: impl FnMut(&Part) -> Result<Filling, E>,
+    ) -> Result<String, E> {
         let mut fillings = Vec::new();
         for part in &self.parts {
             fillings.push(match part {
@@ -493,7 +496,7 @@ impl std::fmt::Display for Part {
 
 impl std::fmt::Display for Arg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let filled = self.fill::<Unfit>(|part| {
+        let filled = self.fill::<script::Unfit>(|part| {
             Ok(match part {
                 Part::Tool { path, .. } | Part::Place { path, .. } => Filling::Value(path.to_string()),
                 other => Filling::Mark(other.to_string()),

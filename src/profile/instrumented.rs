@@ -19,8 +19,8 @@ use camino::Utf8Path;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 use super::elf;
-use super::indexed::names::Names;
 use super::names::{demangle, is_rust, linkage_name, original_name};
+use super::raw::names::Names;
 
 /// The functions of a linked file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

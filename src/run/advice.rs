@@ -5,7 +5,7 @@
 use camino::Utf8Path;
 
 use super::resolve::{self, Resolver};
-use super::step::{StepError, StepRunner};
+use super::step::{Around, StepError, StepRunner};
 use crate::event::Failure;
 use crate::names::StepId;
 use crate::plan::{Action, Advice, Command, Op, Step};
@@ -42,7 +42,9 @@ impl StepRunner {
     fn said(&self, id: &StepId, op: &Op, resolver: &Resolver) -> String {
         let name = StepId::step(&format!("{id}-advice"));
         let command = Command { argv: op.command_line(), cwd: resolve::scratch(resolver), ..Command::default() };
-        let Ok(begun) = self.begin(&name, &command, &command, resolver, None) else { return String::new() };
+        let Ok(begun) = self.begin(&name, &command, &command, resolver, Around::default()) else {
+            return String::new();
+        };
         let log = begun.log.clone();
         match self.end(&name, &command, begun, |_| false) {
             Ok(()) => one_line(&log),

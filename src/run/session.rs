@@ -126,6 +126,13 @@ pub fn lock(state: &State, command: String) -> Result<Locked> {
     Ok(Locked { mark, _lock: lock })
 }
 
+impl Locked {
+    /// By which commands are found to be of this state directory: the value of [`STATE_VARIABLE`].
+    pub fn marks(&self) -> String {
+        process::marks(&self.mark)
+    }
+}
+
 impl<'a> Session<'a> {
     /// Takes the lock. `words`: as in [`Options`].
     ///
@@ -161,7 +168,7 @@ impl<'a> Session<'a> {
         let events = Events(sender);
         let mut base_env = environment::current();
         base_env.insert(RUN_VARIABLE.into(), project.layout.run(&run).into_string());
-        base_env.insert(STATE_VARIABLE.into(), process::marks(&self.lock.mark));
+        base_env.insert(STATE_VARIABLE.into(), self.lock.marks());
         let shared = Shared {
             state: Arc::clone(&self.state),
             sources: Arc::clone(&project.sources),

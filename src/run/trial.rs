@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::control::Control;
+use super::control::{Control, GRACE};
 use super::environment;
 use super::pool;
-use super::process::RUN_VARIABLE;
+use super::process::{RUN_VARIABLE, STATE_VARIABLE};
 use super::resolve::Resolver;
 use super::step::{Events, StepError, StepRunner};
 use crate::event::Failure;
@@ -30,6 +30,8 @@ pub struct Trials {
     /// This program, which runs its operations, and the one that supervises commands.
     pub optbuild: Utf8PathBuf,
     pub supervisor: Utf8PathBuf,
+    /// The value of [`STATE_VARIABLE`] for commands.
+    pub marks: String,
     /// The state directory, in which the tries are.
     pub state: Utf8PathBuf,
     /// Outputs of other stages: path and hash.
@@ -102,6 +104,7 @@ impl Trials {
         }
         let mut base_env = environment::current();
         base_env.insert(RUN_VARIABLE.into(), places.dir.to_string());
+        base_env.insert(STATE_VARIABLE.into(), self.marks.clone());
         let resolver = Resolver { symbols, outputs: self.inputs.clone(), base_env };
         // What is sent finds nobody.
         let (sender, _) = channel();
@@ -113,11 +116,14 @@ impl Trials {
             state: self.state.clone(),
             logs: places.logs(),
             timeout: self.timeout,
+            max_log: None,
+            grace: GRACE,
             retries: 0,
             slots: self.slots,
             facts: Mutex::default(),
             log_number: AtomicU32::new(1),
             busy: Mutex::new(0.0),
+            known: Mutex::default(),
         };
         for step in steps {
             match one(&runner, step, &resolver) {

@@ -394,7 +394,11 @@ impl Gather {
     fn count_instrumented(&self, build: &Instrumented, cx: &mut Context) -> Result<(), PlanError> {
         if build.format == Format::Fdata {
             let message = "it counts what a compiler has instrumented, and this build is instrumented by llvm-bolt";
-            return if self.keys.min_instrumented.is_some() { Err(cx.invalid("min-instrumented", message)) } else { Ok(()) };
+            return if self.keys.min_instrumented.is_some() {
+                Err(cx.invalid("min-instrumented", message))
+            } else {
+                Ok(())
+            };
         }
         let min_instrumented = format!("{}%", self.keys.min_instrumented.unwrap_or(0.0)).into();
         let count = CountInstrumented { path: build.path.clone(), min_instrumented };
