@@ -168,8 +168,7 @@ fn linkers(xpy: &Xpy, config: &Config, cx: &mut Context) {
 /// An LLVM that stands outside, of which x.py is to pack a `rust-lld`. It took the `lld` beside `llvm-config` for that until rust 1.87.
 /// From then on it builds none, which versions before 1.91 say when they pack, after all else is built.
 fn rust_lld(xpy: &Xpy, setting: &str, cx: &mut Context) {
-    let without =
-        format!("take `{setting}` out, or have the checkout's own LLVM built ({})", cx.how_to_set("llvm", "in-tree"));
+    let without = format!("take `{setting}` out, or build with the checkout's own LLVM (`llvm = \"in-tree\"`)");
     if xpy.checkout.version.as_ref().is_none_or(|version| (version.major, version.minor) >= (1, 88)) {
         let what =
             format!("`{setting}` asks for rust-lld, which x.py does not build where LLVM stands outside (`llvm`)");

@@ -144,6 +144,9 @@ impl StageKind for Cmake {
 
         let mut configure = vec![cmake.clone(), "-S".into(), source, "-B".into(), Symbol::Build.into()];
         let ninja = generator(self, cx, &mut configure)?;
+        if ninja.is_none() {
+            cx.plan.unfit.push(UNFIT_FOR_MAKE);
+        }
         let build_type = match &self.build_type {
             Some(text) => cx.arg(text)?,
             None => "Release".into(),
@@ -241,6 +244,9 @@ const UNFIT: [Unfit; 4] = [
     Unfit { text: "\"", because: "CMake writes it into its files as the end of a string" },
     Unfit { text: "\n", because: "CMake takes it for the end of a line" },
 ];
+
+/// The same for other generators than Ninja.
+const UNFIT_FOR_MAKE: Unfit = Unfit { text: "#", because: "make takes it for the beginning of a comment" };
 
 /// Names that flags with the path of a profile cannot have: CMake puts flags into lines of a shell and of ninja as they are.
 const UNFIT_FOR_PROFILES: [Unfit; 2] = [

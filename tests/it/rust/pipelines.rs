@@ -211,8 +211,9 @@ fn rustdoc_clippy_and_cargo_too() {
     assert!(!functions("rustc-profile").contains("main:"), "{}", functions("rustc-profile"));
 
     // Each is trained on what was built of it.
-    rust.sh("printf 'name = \"without\"\\nextends = \"linux-x86_64-tools\"\\n[[stage]]\\nname = \"rustc-instrumented\"\\npaths = \
-             [\"library/std\", \"src/tools/rustdoc\", \"src/tools/cargo\"]\\n' > without.toml");
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/linux-x86_64-tools.toml");
+    let built = "[[stage]]\nname = \"rustc-instrumented\"\npaths = [\"library/std\", \"src/tools/rustdoc\", \"src/tools/cargo\"]\n";
+    std::fs::write(rust.path("without.toml"), format!("name = \"without\"\nextends = \"{tools}\"\n{built}")).unwrap();
     let mut without = rust;
     without.pipeline = "without.toml";
     without
