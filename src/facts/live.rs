@@ -30,7 +30,7 @@ pub(super) fn output(dir: Option<&Utf8Path>, argv: &[&str]) -> Result<Option<Str
     if let Some(dir) = dir {
         command = command.dir(dir);
     }
-    let command = command.stdin_null().stdout_capture().stderr_capture();
+    let command = command.stdin_null();
     let output = match probe::ask(&command, PATIENCE) {
         Ok(output) if output.status.success() => output,
         Ok(_) => return Ok(None),

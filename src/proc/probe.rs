@@ -9,12 +9,14 @@
 //!
 //! What may be of the moment is tried again. Unaware of what is asked and of what the answer is for.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 use std::thread::sleep;
 use std::time::Duration;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGXCPU};
 
@@ -55,7 +57,7 @@ impl NoAnswer {
     }
 }
 
-/// Runs a command to its end. Its output must be captured already, and its standard input be set.
+/// Runs a command to its end. Its standard input must be set.
 ///
 /// # Errors
 /// It came to no end of its own.
@@ -74,16 +76,38 @@ pub fn ask(command: &duct::Expression, patience: Duration) -> Result<Output, NoA
 }
 
 fn once(command: &duct::Expression, patience: Duration) -> Result<Output, NoAnswer> {
-    let handle = command.start().map_err(NoAnswer::NotStarted)?;
-    let Some(output) = handle.wait_timeout(patience).map_err(NoAnswer::NotStarted)?.cloned() else {
+    let run = || {
+        let (stdout, stderr) = (memory()?, memory()?);
+        let handle = command.stdout_file(stdout.try_clone()?).stderr_file(stderr.try_clone()?).start()?;
+        let ended = handle.wait_timeout(patience)?.cloned();
+        io::Result::Ok((handle, ended, stdout, stderr))
+    };
+    let (handle, ended, stdout, stderr) = run().map_err(NoAnswer::NotStarted)?;
+    let Some(Output { status, .. }) = ended else {
         // What cannot be killed has ended by now.
         let _ = handle.kill();
         return Err(NoAnswer::TooLate(patience));
     };
-    match (output.status.signal(), output.status.code()) {
+    match (status.signal(), status.code()) {
         (Some(signal), _) => Err(NoAnswer::Signal(signal)),
         (None, Some(code @ (126 | 127))) => Err(NoAnswer::NotRun(code)),
         (None, Some(code @ 129..=159)) => Err(NoAnswer::Signal(code - 128)),
-        _ => Ok(output),
+        _ => {
+            let whole = |file| whole(file).map_err(NoAnswer::NotStarted);
+            Ok(Output { status, stdout: whole(stdout)?, stderr: whole(stderr)? })
+        }
     }
+}
+
+/// Where a command prints to. A pipe would take a thread that reads it, and there may be no room for one.
+fn memory() -> io::Result<File> {
+    Ok(File::from(memfd_create("optbuild-probe", MemfdFlags::CLOEXEC)?))
+}
+
+/// What was printed.
+fn whole(mut file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -184,7 +184,7 @@ fn dev(metadata: &fs::Metadata) -> u64 {
 }
 
 fn sysroot(rustc: &Path) -> Result<PathBuf, String> {
-    let command = duct::cmd!(rustc, "--print", "sysroot").stdin_null().stdout_capture().stderr_capture();
+    let command = duct::cmd!(rustc, "--print", "sysroot").stdin_null();
     match probe::ask(&command, PATIENCE) {
         Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim_end().into()),
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_string()),
@@ -196,7 +196,7 @@ fn sysroot(rustc: &Path) -> Result<PathBuf, String> {
 /// The error says why it gave no answer.
 fn version(program: &Path) -> Result<String, String> {
     let command = duct::cmd!(program, "--version").env("LC_ALL", "C").stdin_null();
-    match probe::ask(&command.stdout_capture().stderr_to_stdout(), PATIENCE) {
+    match probe::ask(&command.stderr_to_stdout(), PATIENCE) {
         Ok(output) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         Err(reason @ NoAnswer::NotStarted(_)) if !reason.is_of_the_moment() => Ok(String::new()),
         Err(reason) => Err(reason.to_string()),
@@ -221,7 +221,7 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>, String> {
         return Ok(Vec::new());
     }
     let command = duct::cmd!(program).env("LD_TRACE_LOADED_OBJECTS", "1").stdin_null();
-    let output = probe::ask(&command.stdout_capture().stderr_null(), PATIENCE).map_err(|reason| reason.to_string())?;
+    let output = probe::ask(&command.stderr_null(), PATIENCE).map_err(|reason| reason.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut libraries = Vec::new();
     for (name, found) in text.lines().filter_map(|line| line.trim().split_once(" => ")) {

@@ -14,7 +14,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use rayon::prelude::*;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::proc;
@@ -97,7 +96,7 @@ pub fn end_survivors(mark: &str) -> Result<(), StillAlive> {
 /// Living processes of runs, and of each whether a supervisor is there that ends it.
 fn left(mark: &str) -> Vec<(Proc, bool)> {
     // Of each run the first thing, and there may be a thousand.
-    let marked: BTreeSet<i32> = proc::pids().into_par_iter().filter(|pid| belongs(*pid, mark)).collect();
+    let marked: BTreeSet<i32> = proc::pids().into_iter().filter(|pid| belongs(*pid, mark)).collect();
     if marked.is_empty() {
         return Vec::new();
     }

@@ -293,7 +293,7 @@ fn bombs() {
             .contains("33554432 bytes, more than the limit of 1048576")
     );
     let rust = [member("reproducible-artifacts-1-t/x", b'0', &zeros), end()];
-    assert!(refused(&rust).contains("it unpacks to more than the limit of 8388608 bytes"));
+    assert!(refused(&rust).contains("33554432 bytes, more than the limit of 16777216"));
     let role = [member("reproducible-artifacts-1-t/reproducible-artifacts/a.profdata", b'0', &zeros), end()];
     assert!(refused(&role).contains("more than the limit of 1048576"));
     assert!(
