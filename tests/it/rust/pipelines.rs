@@ -294,7 +294,7 @@ fn a_gather_stage_resumes_at_the_crate() {
     let ran = rust.optbuild(&["resume", "-j", "1"]).ok().says("workload perf-match-stress done (2/4)");
     assert!(!ran.text.contains("workload perf-externs"), "{}", ran.text);
     // What all of the stage's workloads wrote is counted: two crates with 3 profiles times 4 scenarios, and libcore twice.
-    ran.says("4 workloads, 26 raw profiles");
+    ran.says("4 workloads, 1 instrumented function, 26 raw profiles");
 }
 
 /// The directory of the state may lie in the checkout, which is a cargo workspace.
