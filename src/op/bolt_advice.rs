@@ -19,6 +19,7 @@ use super::logs;
 use crate::event::Fact;
 use crate::plan::ops::given::BoltAdvice;
 use crate::profile::{elf, fdata};
+use crate::stdio;
 use crate::text::bolt_names::{Blamed, skip_option};
 
 /// No more of a log is read.
@@ -39,7 +40,7 @@ impl BoltAdvice {
         elf::symbols(&self.file, |name| _ = functions.insert(name.to_owned()))?;
         let (names, crashed) = read(&log, &functions)?;
         if let Some(advice) = self.advice(&names, crashed) {
-            eprintln!("{advice}");
+            stdio::say(&advice.to_string());
         }
         Ok(Vec::new())
     }

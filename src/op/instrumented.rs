@@ -15,6 +15,7 @@ use crate::profile;
 use crate::profile::elf::Binary;
 use crate::profile::figures::share;
 use crate::profile::instrumented::{Functions, functions};
+use crate::stdio;
 use crate::text;
 use crate::text::share::Share;
 
@@ -42,7 +43,7 @@ impl CountInstrumented {
             return Ok(Vec::new());
         }
         for name in all.others.iter().take(LOGGED) {
-            eprintln!("not instrumented: {name}");
+            stdio::say(&format!("not instrumented: {name}"));
         }
         let instrumented = share(all.instrumented, total);
         let what = || {

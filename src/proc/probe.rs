@@ -31,8 +31,8 @@ pub enum NoAnswer {
     NotStarted(io::Error),
     #[error("was ended by {}", signal_name(*.0))]
     Signal(i32),
-    #[error("exited with status {0}: it, or a library of it, cannot be run")]
-    NotRun(i32),
+    #[error("exited with status {status}: it, or a library of it, cannot be run")]
+    NotRun { status: i32, said: String },
     #[error("did not answer within {} seconds", .0.as_secs())]
     TooLate(Duration),
 }
@@ -51,7 +51,7 @@ impl NoAnswer {
                 short.iter().any(|short| error.raw_os_error() == Some(short.raw_os_error()))
             }
             NoAnswer::Signal(signal) => [SIGKILL, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU].contains(signal),
-            NoAnswer::NotRun(_) => false,
+            NoAnswer::NotRun { .. } => false,
             NoAnswer::TooLate(_) => true,
         }
     }
@@ -90,7 +90,10 @@ fn once(command: &duct::Expression, patience: Duration) -> Result<Output, NoAnsw
     };
     match (status.signal(), status.code()) {
         (Some(signal), _) => Err(NoAnswer::Signal(signal)),
-        (None, Some(code @ (126 | 127))) => Err(NoAnswer::NotRun(code)),
+        (None, Some(status @ (126 | 127))) => {
+            let said = whole(stdout).map_err(NoAnswer::NotStarted)?;
+            Err(NoAnswer::NotRun { status, said: String::from_utf8_lossy(&said).into_owned() })
+        }
         (None, Some(code @ 129..=159)) => Err(NoAnswer::Signal(code - 128)),
         _ => {
             let whole = |file| whole(file).map_err(NoAnswer::NotStarted);

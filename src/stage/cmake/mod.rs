@@ -174,7 +174,7 @@ impl StageKind for Cmake {
             }
         }
 
-        let profdata = flags.profile.as_ref().and_then(|_| compilers.path.as_deref());
+        let profdata = flags.profile.as_ref().and(compilers.path.as_deref());
         let profdata = profdata.and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
         if let Some(profile) = &flags.profile {
             cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), profdata.clone())?;
