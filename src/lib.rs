@@ -17,6 +17,7 @@
 //! - [`state`]: all that is on disk between runs
 //! - [`compare`]: two builds measured against each other
 //! - [`report`]: listeners of events, and tables
+//! - [`bisect`]: which functions llvm-bolt breaks
 //! - [`cli`]: the subcommands
 //!
 //! `docs/design.md` has the reasons.
@@ -28,9 +29,14 @@
     clippy::panic,
     clippy::unreachable,
     clippy::todo,
-    clippy::unimplemented
+    clippy::unimplemented,
+    // Those macros panic where nothing can be written: `stdio` prints.
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::dbg_macro
 )]
 
+pub mod bisect;
 pub mod cli;
 pub mod compare;
 pub mod event;
@@ -46,6 +52,7 @@ pub mod report;
 pub mod run;
 pub mod stage;
 pub mod state;
+pub mod stdio;
 pub mod sync;
 pub mod text;
 pub mod toolchain;

@@ -56,6 +56,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Merge the profiles of many processes into one
     Merge(MergeArgs),
+    /// Find the functions that llvm-bolt breaks: when a `check` of a bolt stage fails, or llvm-bolt itself
+    Bisect(BisectArgs),
     /// Measure two builds against each other: programs, toolchains, or outputs of stages
     Compare(CompareArgs),
     /// Look at profiles
@@ -131,41 +133,6 @@ pub struct Settings {
     pub allow_stale_profiles: bool,
 }
 
-/// Which stages.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Which stages")]
-pub struct SelectionArgs {
-    /// Run this stage and all that depends on it, whatever their records say
-    #[arg(long, value_name = "STAGE")]
-    pub from: Vec<String>,
-    /// Run this stage and what it needs, and stop there
-    #[arg(long, value_name = "STAGE")]
-    pub until: Vec<String>,
-    /// Run this stage alone, whatever its record says
-    #[arg(long, value_name = "STAGE", conflicts_with_all = ["from", "until"])]
-    pub only: Vec<String>,
-    /// Do not run this stage: use its recorded outputs, or what the pipeline names instead of them
-    #[arg(long, value_name = "STAGE")]
-    pub skip: Vec<String>,
-    /// Run every selected stage whatever its record says
-    #[arg(long)]
-    pub force: bool,
-    /// Like --force, in empty build directories
-    #[arg(long)]
-    pub fresh: bool,
-    /// Use outputs of stages outside of the selection although they are out of date
-    #[arg(long)]
-    pub accept_stale: bool,
-}
-
-impl SelectionArgs {
-    /// The flags as a request.
-    pub fn request(&self) -> Request {
-        let SelectionArgs { from, until, only, skip, force, fresh, accept_stale } = self.clone();
-        Request { from, until, only, skip, force, fresh, accept_stale }
-    }
-}
-
 /// How a run goes about it.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "How")]
@@ -201,7 +168,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
     #[command(flatten)]
-    pub selection: SelectionArgs,
+    pub selection: Request,
     #[command(flatten)]
     pub execution: ExecutionArgs,
     /// Run nothing: show what would be done, as `plan` does
@@ -226,7 +193,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
     #[command(flatten)]
-    pub selection: SelectionArgs,
+    pub selection: Request,
     /// Write the pipeline, up to the stages of --until, as a bash script, which takes the output directory as its argument
     #[arg(long, group = "form", help_heading = "In which form")]
     pub shell: bool,
@@ -246,7 +213,7 @@ pub struct PlanArgs {
 
 impl PlanArgs {
     /// The plan as text, for this machine.
-    pub fn of(pipeline: &PipelineArgs, selection: &SelectionArgs) -> PlanArgs {
+    pub fn of(pipeline: &PipelineArgs, selection: &Request) -> PlanArgs {
         PlanArgs { pipeline: pipeline.clone(), selection: selection.clone(), ..PlanArgs::default() }
     }
 }
@@ -478,6 +445,30 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub settings: Settings,
 }
+
+#[derive(Debug, Clone, Args)]
+#[command(allow_missing_positional = true, after_help = BISECT_HELP)]
+pub struct BisectArgs {
+    /// The pipeline [default: that of the last run]
+    #[arg(value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    /// The stage, of kind `bolt`; what it is made from must be up to date
+    #[arg(value_name = "STAGE", required = true)]
+    pub stage: String,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Use outputs of the stages before it although they are out of date
+    #[arg(long)]
+    pub accept_stale: bool,
+}
+
+const BISECT_HELP: &str = "\
+It runs the stage with some functions left out, again and again, and prints the line for the pipeline that leaves out those that are to
+blame. Of 1,000 functions, one is found with about 17 tries. The tries are kept: a search that was stopped goes on where it was.
+
+Examples:
+  optbuild bisect final                  the stage `final` of the last run
+  optbuild bisect pipeline.toml final";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:

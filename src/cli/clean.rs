@@ -8,12 +8,12 @@ use super::exit::usage;
 use super::output::tell;
 use super::project::{Mode, existing_state, open_state};
 use crate::fs::disk;
-use crate::run::session;
-use crate::state::store::{Lock, State};
+use crate::run::session::{self, Locked};
+use crate::state::store::State;
 use crate::state::{build_dir, gc, workspace};
 use crate::text;
 
-fn open(state_dir: Option<&Utf8Path>, command: &str) -> Result<(std::sync::Arc<State>, Lock)> {
+fn open(state_dir: Option<&Utf8Path>, command: &str) -> Result<(std::sync::Arc<State>, Locked)> {
     let layout = existing_state(state_dir)?;
     let Some(state) = open_state(&layout, Mode::Look)? else {
         return Err(usage!("there is no state directory {}", layout.root()));

@@ -19,9 +19,11 @@ use crate::compare::result::{Comparison, SideKind};
 use crate::compare::{self, rustc_perf};
 use crate::pipeline::OutputRef;
 use crate::plan::{Arg, Command, Late, Part, Symbol};
+use crate::proc::start;
 use crate::report::comparison::{markdown, table};
 use crate::run::resolve::Resolver;
 use crate::stage;
+use crate::text::script::Unfit;
 
 type Env = BTreeMap<String, String>;
 
@@ -58,10 +60,10 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
     let mut lines = commands(args)?;
     let (mut base_env, mut candidate_env) = (Env::new(), Env::new());
     for (number, name) in args.workloads.iter().enumerate() {
-        let stage = stage_workloads(name, &args.settings, &dir.join(format!("cwd-{number}")))?;
-        lines.extend(stage.workloads);
-        base_env.extend(stage.base_env);
-        candidate_env.extend(stage.candidate_env);
+        let (workloads, base, candidate) = stage_workloads(name, &args.settings, &dir.join(format!("cwd-{number}")))?;
+        lines.extend(workloads);
+        base_env.extend(base);
+        candidate_env.extend(candidate);
     }
     base_env.extend(pairs(&args.base_env).map_err(Usage)?);
     candidate_env.extend(pairs(&args.candidate_env).map_err(Usage)?);
@@ -76,7 +78,7 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
         let env = env.iter().chain(&line.env).map(|(name, value)| (name.clone(), value.clone())).collect();
         Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &base, &candidate)
     };
-    let mut workloads: Vec<Workload> = lines.iter().map(on_both).collect();
+    let mut workloads = lines.iter().map(on_both).collect::<Result<Vec<Workload>, Unfit>>()?;
     let options = args.options.clone();
     if let Some(checkout) = options.rustc_perf.as_ref().map(|checkout| cwd.join(checkout)) {
         workloads.extend(rustc_perf::workloads(&options, &checkout, &base, &candidate, &env, &dir, &mut say)?);
@@ -157,13 +159,13 @@ fn check(args: &CompareArgs, lines: &[CommandLine], base: &Build, candidate: &Bu
 /// A process that a signal ends does not remove its temporary directory by itself.
 fn remove_when_interrupted(dir: Utf8PathBuf) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("signals cannot be handled")?;
-    std::thread::spawn(move || {
+    start::thread("signals", move || {
         if signals.forever().next().is_some() {
             // What is measured at this moment is ended once this process is gone, and may go on writing until then.
             let _ = std::fs::remove_dir_all(&dir);
             std::process::exit(INTERRUPTED.into());
         }
-    });
+    })?;
     Ok(())
 }
 
@@ -204,18 +206,12 @@ fn made(project: &Project, pipeline: &str, output: &OutputRef) -> Result<(Utf8Pa
     }
 }
 
-/// The workloads of a stage, and the environments that a comparison stage gives its sides.
-struct StageWorkloads {
-    workloads: Vec<CommandLine>,
-    base_env: Env,
-    candidate_env: Env,
-}
-
-/// The workloads of `PIPELINE:STAGE`. Those that run in a directory of the stage's own get one below `scratch`.
+/// The workloads of `PIPELINE:STAGE`, and the environments that a comparison stage gives its sides. Workloads that run in a directory of
+/// the stage's own get one below `scratch`.
 ///
 /// # Errors
 /// When there is no such stage, it has no workloads, or they need what has not been made.
-fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Result<StageWorkloads> {
+fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Result<(Vec<CommandLine>, Env, Env)> {
     let Some((pipeline, stage)) = name.rsplit_once(':') else {
         return Err(usage!("`{name}` names no stage: write `--workloads PIPELINE:STAGE`"));
     };
@@ -252,7 +248,7 @@ fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Resul
         let words = command.argv.iter().map(text).collect::<Result<Vec<String>, _>>()?;
         workloads.push(CommandLine { name: title.clone(), words, env: env(&command.env)?, cwd: Some(cwd) });
     }
-    Ok(StageWorkloads { workloads, base_env: env(&planned.base_env)?, candidate_env: env(&planned.candidate_env)? })
+    Ok((workloads, env(&planned.base_env)?, env(&planned.candidate_env)?))
 }
 
 fn args_of(command: &Command) -> impl Iterator<Item = &Arg> {

@@ -31,12 +31,17 @@ pub fn doctor(args: &DoctorArgs) -> Result<u8> {
 
 fn look(args: &DoctorArgs) -> Result<Vec<DoctorRow>> {
     let Some(pipeline) = &args.pipeline else {
-        return Ok(doctor::doctor(&Facts::live(), None, &[]));
+        let facts = Facts::live();
+        let rows = doctor::doctor(&facts, None, &[]);
+        facts.check()?;
+        return Ok(rows);
     };
     let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone() };
     let project = Project::open(&args, Mode::Look)?;
     let plans = plans(&project)?;
-    Ok(doctor::doctor(&project.facts, Some(&project.pipeline as &Pipeline), &plans))
+    let rows = doctor::doctor(&project.facts, Some(&project.pipeline as &Pipeline), &plans);
+    project.facts.check()?;
+    Ok(rows)
 }
 
 fn plans(project: &Project) -> Result<Vec<StagePlan>> {

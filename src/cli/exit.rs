@@ -1,8 +1,11 @@
 //! Exit codes, and the errors that decide them. They are documented in `optbuild --help` and in `docs/guide.md`.
 
+use crate::facts::Unanswered;
 use crate::fs::disk::DiskError;
+use crate::proc::start::NoThread;
 use crate::run::decide::CannotBegin;
 use crate::run::process::StillAlive;
+use crate::run::trial::NotTried;
 use crate::state::fingerprint::FingerprintError;
 use crate::state::manifest;
 use crate::state::sources::SourceError;
@@ -53,7 +56,18 @@ pub fn code(error: &anyhow::Error) -> u8 {
         {
             return USAGE;
         }
-        if cause.is::<Machine>() || cause.is::<StateError>() || cause.is::<StillAlive>() || cause.is::<DiskError>() {
+        if let Some(not_tried) = cause.downcast_ref::<NotTried>() {
+            return if matches!(not_tried, NotTried::Interrupted) { INTERRUPTED } else { MACHINE };
+        }
+        if cause.is::<Machine>()
+            || cause.is::<NoThread>()
+            || cause.is::<StateError>()
+            || cause.is::<StillAlive>()
+            || cause.is::<DiskError>()
+        {
+            return MACHINE;
+        }
+        if cause.is::<Unanswered>() {
             return MACHINE;
         }
         if let Some(cannot) = cause.downcast_ref::<CannotBegin>() {
@@ -65,8 +79,10 @@ pub fn code(error: &anyhow::Error) -> u8 {
             Some(FingerprintError::Source(source)) => Some(source),
             None => cause.downcast_ref::<SourceError>(),
         };
-        if matches!(source, Some(SourceError::Read { .. })) {
-            return MACHINE;
+        match source {
+            Some(SourceError::Read { .. }) => return MACHINE,
+            Some(SourceError::Pattern { .. } | SourceError::MadeUp { .. }) => return USAGE,
+            _ => {}
         }
     }
     if manifest::is_to_blame(error) { MACHINE } else { FAILED }

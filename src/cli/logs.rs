@@ -1,6 +1,6 @@
 //! `optbuild logs`: what the commands of a stage printed in its last run.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -15,6 +15,8 @@ use crate::names::RunId;
 use crate::state::journal;
 use crate::state::layout::Layout;
 
+/// So much of a log is in memory at once.
+const BLOCK: usize = 1 << 16;
 /// How often a growing log is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -26,7 +28,7 @@ pub fn logs(args: &LogsArgs) -> Result<u8> {
     loop {
         let (events, _) = journal::read_without_samples(&layout.journal(&run))?;
         // Read before the logs: what is written after it is shown in the next round.
-        let ended = !args.follow || has_ended(&events, &args.stage);
+        let ended = !args.follow || has_ended(&layout, &events, &args.stage);
         for (step, log) in steps(&events, &args.stage) {
             if args.step.as_ref().is_some_and(|wanted| *wanted != step) {
                 continue;
@@ -70,21 +72,29 @@ fn steps(events: &[Stamped], wanted: &str) -> Vec<(String, Utf8PathBuf)> {
 }
 
 /// The stage is done, or the run that it belongs to is.
-fn has_ended(events: &[Stamped], wanted: &str) -> bool {
+fn has_ended(layout: &Layout, events: &[Stamped], wanted: &str) -> bool {
     let finished =
         events.iter().any(|stamped| matches!(&stamped.event, Event::StageFinished { stage, .. } if stage == wanted));
-    finished || !journal::is_under_way(events)
+    finished || !journal::is_under_way(layout, events)
 }
 
 /// Prints a log from a position on, and returns its end.
 fn show(log: &Utf8Path, from: u64, heading: Option<&str>) -> Result<u64> {
     let mut file = std::fs::File::open(log).with_context(|| format!("cannot read {log}"))?;
     file.seek(SeekFrom::Start(from))?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text).with_context(|| format!("cannot read {log}"))?;
     if let Some(step) = heading {
         print(&format!("==> {step} ({log})\n"))?;
     }
-    pass_on(&text)?;
-    Ok(from + text.len() as u64)
+    let (mut block, mut at) = (vec![0; BLOCK], from);
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok(at),
+            Ok(length) => {
+                pass_on(&block[..length])?;
+                at += length as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot read {log}")),
+        }
+    }
 }

@@ -17,9 +17,10 @@ use crate::op::merge::tools::Order;
 use crate::op::merge::work::{Output, Work};
 use crate::profile::header::{Header, HeaderKind};
 use crate::profile::raw::Input;
+use crate::profile::raw::layout::LONGEST_HEADER;
 use crate::profile::{self, Format};
 use crate::text;
-use crate::toolchain::formats;
+use crate::toolchain::{formats, rust};
 
 /// `optbuild merge`
 pub fn merge(args: &MergeArgs) -> Result<u8> {
@@ -122,8 +123,8 @@ fn reader(files: &[Input], work: &Utf8Path) -> Result<Utf8PathBuf> {
         // Of the header alone a tool says the same about the version, and reads no more.
         *probe = work.join(format!("probe-{version}"));
         let mut head = Vec::new();
-        let read = File::open(*path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut head));
-        head.resize(HEADER, 0);
+        let read = File::open(*path).and_then(|file| file.take(LONGEST_HEADER as u64).read_to_end(&mut head));
+        head.resize(LONGEST_HEADER, 0);
         read.and_then(|_| fs::write(&*probe, head))
             .with_context(|| format!("cannot copy the header of {path} to {probe}"))?;
     }
@@ -151,20 +152,19 @@ fn reader(files: &[Input], work: &Utf8Path) -> Result<Utf8PathBuf> {
     let names: String = versions.iter().map(name).collect();
     Err(Machine(format!(
         "no llvm-profdata on this machine reads these profiles:{names}\n  Each LLVM reads one version of raw profiles. Install the \
-         LLVM that compiled the program, or name its tool with --profdata"
+         LLVM that compiled the program, or name its tool with --profdata. A Rust toolchain of rustup has it as a component: `rustup component \
+         add llvm-tools`"
     ))
     .into())
 }
 
-/// No header of raw profiles is longer.
-const HEADER: usize = 128;
-
-/// All tools of a name: in PATH, then with the number of its LLVM, the newest first.
+/// All tools of a name: in PATH, then with the number of its LLVM, the newest first, then those of Rust toolchains.
 fn candidates(name: &'static str) -> impl Iterator<Item = Utf8PathBuf> {
     let facts = Facts::live();
     let numbered =
         (13..=35).rev().flat_map(move |major| [format!("{name}-{major}"), format!("/usr/lib/llvm-{major}/bin/{name}")]);
-    std::iter::once(name.to_string()).chain(numbered).filter_map(move |program| facts.program(&program))
+    let of_rust = rust::llvm_tools(&facts, name);
+    std::iter::once(name.to_string()).chain(numbered).filter_map(move |program| facts.program(&program)).chain(of_rust)
 }
 
 /// What is said where there is no tool.

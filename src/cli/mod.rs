@@ -2,6 +2,7 @@
 //! print by `output.rs` alone.
 
 pub mod args;
+mod bisect;
 mod clean;
 mod compare;
 mod doctor;
@@ -54,7 +55,10 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<u8> {
     // A comparison has a temporary directory, which somebody has to remove.
-    if !matches!(command, Command::Run(_) | Command::Resume(_) | Command::Compare(_) | Command::Op { .. }) {
+    if !matches!(
+        command,
+        Command::Run(_) | Command::Resume(_) | Command::Compare(_) | Command::Bisect(_) | Command::Op { .. }
+    ) {
         crate::proc::signals::end_on_broken_pipe()?;
     }
     match command {
@@ -74,6 +78,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Profile { profile: command } => profile::profile(&command),
         Command::Clean(args) => clean::clean(&args),
         Command::Gc(args) => clean::gc(&args),
+        Command::Bisect(args) => bisect::bisect(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Schema => print_schema(&crate::pipeline::schema(&crate::stage::KINDS)),
         Command::Completions { shell } => completions(shell),

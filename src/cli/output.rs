@@ -1,18 +1,20 @@
-//! The one place that prints: results to standard output, everything for a person to standard error.
+//! What commands print: results to standard output, everything for a person to standard error.
 
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
+use super::exit::Machine;
 use crate::report::info::Look;
 use crate::report::paint::Paint;
+use crate::stdio;
 
 /// Writes a result to standard output.
 ///
 /// # Errors
-/// It cannot be written. A closed pipe ends the program before that.
+/// It cannot be written. That its reader has gone is none.
 pub fn print(text: &str) -> Result<()> {
-    print_bytes(text.as_bytes(), &mut anstream::stdout().lock())
+    stdio::print(text).map_err(unwritten)
 }
 
 /// Writes what another program has printed, as it is.
@@ -20,16 +22,17 @@ pub fn print(text: &str) -> Result<()> {
 /// # Errors
 /// As [`print`].
 pub fn pass_on(bytes: &[u8]) -> Result<()> {
-    print_bytes(bytes, &mut std::io::stdout().lock())
+    stdio::pass_on(bytes).map_err(unwritten)
 }
 
-fn print_bytes(bytes: &[u8], to: &mut dyn std::io::Write) -> Result<()> {
-    to.write_all(bytes).and_then(|()| to.flush()).context("cannot write to standard output")
+/// Nobody gets the result: that is the fault of the machine.
+pub fn unwritten(error: std::io::Error) -> anyhow::Error {
+    Machine(format!("cannot write to standard output: {error}")).into()
 }
 
 /// Says something to a person. One whose terminal is gone cannot be told; the exit code remains.
 pub fn tell(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    stdio::say(text);
 }
 
 /// Says that the program fails, and why.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 
-use super::args::{PlanArgs, SelectionArgs};
+use super::args::PlanArgs;
 use super::exit::{Machine, usage};
 use super::output::{print, tell};
 use super::project::{Mode, Project, current_dir};
@@ -13,7 +13,7 @@ use crate::plan::{Action, Command, Gap, Op, Pool, StagePlan, Step, shell};
 use crate::report::info::{graph_dot, graph_mermaid};
 use crate::run::decide::{CannotBegin, Judge, Survey, Verdict, survey};
 use crate::run::environment;
-use crate::run::select::{Selection, select};
+use crate::run::select::{Request, Selection, select};
 use crate::text;
 use crate::text::shell::quote;
 
@@ -26,7 +26,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
         print(&if args.dot { graph_dot(&project.pipeline) } else { graph_mermaid(&project.pipeline) })?;
         return Ok(0);
     }
-    let selection = select(&project.pipeline, &project.graph, &args.selection.request())?;
+    let selection = select(&project.pipeline, &project.graph, &args.selection)?;
     if args.shell {
         print(&script(&project, &selection)?)?;
         return save_facts(args, &project);
@@ -48,7 +48,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
 
 /// Refuses what selects stages where it has no meaning, instead of overlooking it.
 fn forms(args: &PlanArgs) -> Result<()> {
-    let SelectionArgs { from, until, only, skip, force, fresh, accept_stale } = &args.selection;
+    let Request { from, until, only, skip, force, fresh, accept_stale } = &args.selection;
     let records = [from, only, skip].iter().any(|stages| !stages.is_empty()) || *force || *fresh || *accept_stale;
     let what = match () {
         () if args.dot || args.mermaid => "`--dot` and `--mermaid` draw all stages: nothing that selects some",

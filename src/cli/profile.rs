@@ -16,7 +16,10 @@ use super::exit::{Machine, Usage, usage};
 use super::output::look;
 use super::project::{Mode, existing_state, open_state};
 use super::show;
+use crate::event::Fact;
 use crate::facts::Facts;
+use crate::fs::whole;
+use crate::op;
 use crate::op::merge::tools::{self, Level};
 use crate::pipeline::nearest;
 use crate::profile::fdata;
@@ -40,6 +43,8 @@ struct Subject {
     path: Utf8PathBuf,
     bytes: u64,
     format: Format,
+    /// Of a stage's output: the workloads that took part, if that is recorded.
+    workloads: Option<Vec<String>>,
 }
 
 /// What it is.
@@ -53,7 +58,7 @@ enum Format {
 impl Subject {
     /// Finds it.
     fn find(name: &str, how: &ProfileForm) -> Result<Subject> {
-        let path = path_of(name)?;
+        let (path, facts) = path_of(name)?;
         let refused = |why: &str| Usage(format!("{path} is {why}"));
         if path.is_dir() {
             return Err(refused("a directory; name one profile, or add many up with `optbuild merge`").into());
@@ -67,13 +72,15 @@ impl Subject {
             }
             // A profile of BOLT has no header; its lines tell.
             None => {
-                let text = String::from_utf8(fs::read(&path).with_context(cannot)?).ok();
+                let text = String::from_utf8(whole::read(&path).with_context(cannot)?).ok();
                 let text = text.filter(|text| fdata::functions(text) > 0);
                 let none = "no profile: it begins neither as those of LLVM do, nor has it lines of BOLT";
                 Format::Bolt(text.ok_or_else(|| refused(none))?)
             }
         };
-        Ok(Subject { path, bytes, format })
+        let workloads = op::figures(&facts).map(|figures| figures.workloads.into_keys().collect::<Vec<String>>());
+        let workloads = workloads.filter(|names| !names.is_empty());
+        Ok(Subject { path, bytes, format, workloads })
     }
 }
 
@@ -85,11 +92,11 @@ fn tool(header: Header, how: &ProfileForm) -> Result<Utf8PathBuf> {
     found.map(|tool| tool.path).map_err(|gap| Machine(format!("{}; {}", gap.what, gap.remedy)).into())
 }
 
-/// A file of that name, or else the output of that stage of the last run.
-fn path_of(name: &str) -> Result<Utf8PathBuf> {
+/// A file of that name, or else the output of that stage of the last run, and what the stage reported.
+fn path_of(name: &str) -> Result<(Utf8PathBuf, Vec<Fact>)> {
     let path = Utf8PathBuf::from(name);
     if path.exists() {
-        return Ok(path);
+        return Ok((path, Vec::new()));
     }
     let Some((stage, output)) = name.split_once('.').filter(|_| !name.contains('/')) else {
         return Err(usage!("there is no file {name}"));
@@ -105,7 +112,7 @@ fn path_of(name: &str) -> Result<Utf8PathBuf> {
         let nearest = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         missing(format!("stage `{stage}` has no output `{output}`{nearest}"))
     })?;
-    Ok(layout.root().join(&found.path))
+    Ok((layout.root().join(&found.path), record.facts))
 }
 
 /// `optbuild profile show`
@@ -194,8 +201,14 @@ fn diff(args: &ProfileDiffArgs) -> Result<u8> {
         base: base.path.to_string(),
         other: other.path.to_string(),
         overlap: found.overlap * 100.0,
+        base_total_count: a.total().to_string(),
+        other_total_count: b.total().to_string(),
         base_functions: a.functions(),
         other_functions: b.functions(),
+        base_functions_run: a.functions_run(),
+        other_functions_run: b.functions_run(),
+        base_workloads: base.workloads,
+        other_workloads: other.workloads,
         same_functions: found.same,
         lost_base: found.lost_base * 100.0,
         lost_other: found.lost_other * 100.0,

@@ -50,8 +50,7 @@ impl Project {
     /// The same with paths on the command line relative to `cwd`. With `facts`, it is planned with those in a file instead of
     /// those of this machine.
     pub fn open_in(cwd: &Utf8Path, args: &PipelineArgs, mode: Mode, facts: Option<&Utf8Path>) -> Result<Project> {
-        let root = state_root(&args.pipeline, args.settings.state_dir.as_deref(), cwd);
-        let layout = Layout::new(root);
+        let layout = state_of(&args.pipeline, args.settings.state_dir.as_deref(), cwd);
         let file = find_pipeline(&args.pipeline, cwd, mode, &layout)?;
         let here = facts.is_none();
         let facts = match facts {
@@ -110,7 +109,7 @@ fn last_run_args(settings: &Settings) -> Result<(Utf8PathBuf, PipelineArgs)> {
         pipeline.settings.allow_stale_profiles = settings.allow_stale_profiles;
     }
     pipeline.settings.set.extend(settings.set.iter().cloned());
-    pipeline.settings.state_dir = Some(layout.root().to_owned());
+    pipeline.settings.state_dir = Some(layout.named().to_owned());
     Ok((last.cwd, pipeline))
 }
 
@@ -121,20 +120,12 @@ pub fn current_dir() -> Result<Utf8PathBuf> {
 }
 
 /// The one that is asked for, else beside the pipeline file, or in the working directory for a pipeline that is given by name.
-pub fn state_root(pipeline: &str, state_dir: Option<&Utf8Path>, cwd: &Utf8Path) -> Utf8PathBuf {
-    let root = match state_dir {
+pub fn state_of(pipeline: &str, state_dir: Option<&Utf8Path>, cwd: &Utf8Path) -> Layout {
+    Layout::at(&match state_dir {
         Some(dir) => cwd.join(dir),
-        None if shipped::is_path(pipeline, cwd) => match cwd.join(pipeline).parent() {
-            Some(dir) => dir.join(STATE_DIR),
-            None => cwd.join(STATE_DIR),
-        },
+        None if shipped::is_path(pipeline, cwd) => cwd.join(pipeline).parent().unwrap_or(cwd).join(STATE_DIR),
         None => cwd.join(STATE_DIR),
-    };
-    // A path with `..` in it and one without must be the same to fingerprints and excludes.
-    match root.parent().and_then(|parent| parent.canonicalize_utf8().ok()) {
-        Some(parent) => parent.join(root.file_name().unwrap_or(STATE_DIR)),
-        None => root,
-    }
+    })
 }
 
 /// The state directory of commands that name no pipeline: here, or in a directory above.
@@ -145,7 +136,7 @@ pub fn existing_state(state_dir: Option<&Utf8Path>) -> Result<Layout> {
         if !root.is_dir() {
             return Err(usage!("there is no state directory {root}"));
         }
-        return Ok(Layout::new(root));
+        return Ok(Layout::at(&root));
     }
     nearest_state(&cwd).ok_or_else(|| {
         let what = format!("there is no {STATE_DIR} in {cwd} or above it: nothing was run here");
@@ -155,7 +146,8 @@ pub fn existing_state(state_dir: Option<&Utf8Path>) -> Result<Layout> {
 
 /// The state directory in a directory or above it.
 pub fn nearest_state(dir: &Utf8Path) -> Option<Layout> {
-    dir.ancestors().map(|dir| Layout::new(dir.join(STATE_DIR))).find(|layout| layout.marker().exists())
+    let mut named = dir.ancestors().map(|dir| dir.join(STATE_DIR));
+    named.find(|named| Layout::new(named).marker().exists()).map(|named| Layout::at(&named))
 }
 
 /// Opens the state directory.

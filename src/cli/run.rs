@@ -1,6 +1,7 @@
 //! `optbuild run` and `optbuild resume`, and who is told of a run: people and CI systems. The journal has its events already.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::facts::{Facts, Memory};
 use crate::names::StageName;
 use crate::pipeline::shipped;
 use crate::proc::signals::{self, Signal};
+use crate::proc::start;
 use crate::report::console::LastLine;
 use crate::report::github::StepSummary;
 use crate::report::model::past;
@@ -31,7 +33,7 @@ use crate::state::layout::Layout;
 use crate::text::shell::quote;
 
 /// This program by a path that stays good when its file is replaced while a run is under way.
-const SUPERVISOR: &str = "/proc/self/exe";
+pub(super) const SUPERVISOR: &str = "/proc/self/exe";
 
 /// `optbuild run`
 pub fn run(args: &RunArgs) -> Result<u8> {
@@ -54,7 +56,7 @@ pub fn resume(args: &ResumeArgs) -> Result<u8> {
     let here = project::current_dir()?;
     let mut run = last.args;
     run.pipeline.settings.set.extend(args.set.iter().cloned());
-    run.pipeline.settings.state_dir = Some(layout.root().to_owned());
+    run.pipeline.settings.state_dir = Some(layout.named().to_owned());
     run.execution = merge(run.execution, &args.execution, &here);
     // Of this run as well, for a `resume` that continues it.
     let mut words = last.words;
@@ -123,14 +125,10 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
 }
 
 fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options> {
-    // It supervises commands and runs operations.
-    let path = std::env::current_exe().context("optbuild cannot find its own program file")?;
-    let optbuild = Utf8PathBuf::from_path_buf(path);
-    let optbuild = optbuild.map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
     Ok(Options {
         words: without_secrets(project, &origin.words),
         cwd: origin.cwd.clone(),
-        request: args.selection.request(),
+        request: args.selection.clone(),
         still_forced: origin.still_forced.clone(),
         budget: budget(&args.execution, &project.facts),
         policy: match (args.execution.keep_going, args.execution.fail_fast) {
@@ -139,17 +137,26 @@ fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options
             _ => FailurePolicy::Finish,
         },
         out: args.execution.out.as_ref().map(|out| origin.cwd.join(out)),
-        optbuild,
+        optbuild: own_program()?,
         supervisor: SUPERVISOR.into(),
     })
 }
 
+/// The file of this program: it supervises commands and runs operations.
+pub(super) fn own_program() -> Result<Utf8PathBuf> {
+    let path = std::env::current_exe().map_err(|error| {
+        let proc = if Utf8Path::new(SUPERVISOR).exists() { "" } else { "; /proc is not mounted, which a run needs" };
+        Machine(format!("optbuild cannot find its own program file: {error}{proc}"))
+    })?;
+    Utf8PathBuf::from_path_buf(path).map_err(|path| Machine(format!("{} is not UTF-8", path.display())).into())
+}
+
 /// From here on signals end or pause the run instead of this process. As long as the run has not begun there is nothing to put
 /// in order: an interrupt exits.
-fn obey_signals(control: &Arc<Control>) -> Result<()> {
+pub(super) fn obey_signals(control: &Arc<Control>) -> Result<()> {
     let received = signals::install().context("signals cannot be handled")?;
     let control = Arc::clone(control);
-    std::thread::spawn(move || {
+    start::thread("interrupts", move || {
         for signal in received {
             match signal {
                 Signal::Interrupt(_) if !control.has_begun() => std::process::exit(INTERRUPTED.into()),
@@ -165,7 +172,7 @@ fn obey_signals(control: &Arc<Control>) -> Result<()> {
                 Signal::Continue => control.pause(false),
             }
         }
-    });
+    })?;
     Ok(())
 }
 
@@ -224,14 +231,14 @@ fn again(args: &RunArgs, project: &Project, origin: &Origin) -> Again {
     let named = &args.pipeline.pipeline;
     // In another directory the same words would name another file.
     let named = if here != begun && shipped::is_path(named, begun) { project.pipeline.file.as_str() } else { named };
-    let root = project.layout.root();
-    let option = format!(" --state-dir {}", from_here(root));
+    let state = project.layout.named();
+    let option = format!(" --state-dir {}", from_here(state));
     let mut resume = "optbuild resume".to_owned();
-    if project::nearest_state(here).is_none_or(|layout| layout.root() != root) {
+    if project::nearest_state(here).is_none_or(|layout| layout.named() != state) {
         resume.push_str(&option);
     }
     let mut run = format!("optbuild run {}", quote(named));
-    if project::state_root(named, None, here) != root {
+    if project::state_of(named, None, here).named() != state {
         run.push_str(&option);
     }
     let settings = &args.pipeline.settings;
@@ -246,6 +253,11 @@ fn again(args: &RunArgs, project: &Project, origin: &Origin) -> Again {
         run.push_str(&format!(" --out {}", from_here(&begun.join(out))));
     }
     Again { resume, run }
+}
+
+fn has_gone(error: &anyhow::Error) -> bool {
+    let mut kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.any(|kind| kind == io::ErrorKind::BrokenPipe)
 }
 
 /// Those whom a run tells of itself. One that fails is not asked again. The first failure counts, unless it is that of the terminal
@@ -302,8 +314,11 @@ impl Listener for Audience {
         self.console.take_if(|console| console.event(stamped).is_err());
         warn_of(self.summary.as_mut().map_or(Ok(()), |summary| summary.event(stamped)));
         if let Some(Err(error)) = self.json.as_mut().map(|json| json.event(stamped)) {
-            self.failure.get_or_insert(error);
             self.json = None;
+            // A reader who has gone has what it wanted.
+            if !has_gone(&error) {
+                self.failure.get_or_insert(Machine(format!("{error:#}")).into());
+            }
         }
     }
 

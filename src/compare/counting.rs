@@ -29,6 +29,7 @@ use super::result::{Measured, Metric, Sample, Verdict};
 use super::rounds::FirstRun;
 use super::statistics::{change, doubt, sample, spread};
 use crate::fs::disk;
+use crate::proc::start;
 use crate::text;
 
 /// What counts, for people.
@@ -409,9 +410,15 @@ pub fn with_valgrind<'a>(
             Outcome { count, took: began.elapsed().as_secs_f64() }
         };
         std::thread::scope(|scope| {
-            let threads: Vec<_> = jobs.iter().map(|job| scope.spawn(move || count(job))).collect();
-            let ended = |_| Outcome { count: Err("the thread that counted ended".into()), took: 0.0 };
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(ended)).collect()
+            let start = |job| start::scoped(scope, "counter", move || count(job));
+            let threads: Vec<_> = jobs.iter().map(start).collect();
+            let not = |why: String| Outcome { count: Err(why), took: 0.0 };
+            let ended = |_| not("the thread that counted ended".into());
+            let outcomes = threads.into_iter().map(|thread| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(ended),
+                Err(error) => not(error.to_string()),
+            });
+            outcomes.collect()
         })
     }
 }
@@ -427,8 +434,7 @@ fn under_valgrind(request: &Request, valgrind: &Utf8Path, job: Job, limit: Durat
     argv.push(format!("--cachegrind-out-file={dir}/%p.counts"));
     argv.extend(invocation.argv.iter().cloned());
     let simulated = Invocation { argv, ..invocation.clone() };
-    let order = Order { limit: Some(limit.as_secs_f64()), ..Order::new(&simulated, &dir, false) };
-    let reading = order.run()?;
+    let reading = Order::new(&simulated, &dir, false, limit.as_secs_f64()).run()?;
     let instructions = match reading.ended {
         Ended::TooLate | Ended::NotMeasured(_) => 0.0,
         _ => total(&dir)?,

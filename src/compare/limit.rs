@@ -87,42 +87,40 @@ impl Limit {
             let metric = self.metric.unwrap_or_else(|| comparison.headline());
             let measured = workload.metric(metric);
             let measured = measured.or_else(|| workload.metric(Metric::WallTime).filter(|_| self.metric.is_none()));
-            match measured {
-                Some(measured) => self.judge(&workload.name, measured, &mut answer),
-                None => answer.unknown.push(self.unknown(&workload.name, &format!("{}: not measured", metric.title()))),
-            }
+            let unknown = match measured {
+                Some(measured) => self.judge(&workload.name, measured, &mut answer.worse),
+                None => Some(format!("{}: not measured", metric.title())),
+            };
+            let name = &workload.name;
+            let unknown = unknown.map(|why| format!("`--fail-above {self}` cannot be answered for `{name}`: {why}"));
+            answer.unknown.extend(unknown);
         }
         answer
     }
 
-    fn judge(&self, name: &str, measured: &Measured, answer: &mut Answer) {
+    /// Adds to `worse`, or says why there is no answer.
+    fn judge(&self, name: &str, measured: &Measured, worse: &mut Vec<String>) -> Option<String> {
         let (title, limit) = (measured.metric.title(), self.above * 100.0);
         match (measured.verdict, measured.change) {
             (Verdict::Worse, Some(change)) if change > self.above => {
-                let change = crate::text::change(change);
-                answer.worse.push(format!("`{name}`: {title} {change}, more than {limit}%"));
+                worse.push(format!("`{name}`: {title} {}, more than {limit}%", crate::text::change(change)));
+                None
             }
             (Verdict::Worse, None) => {
-                answer.worse.push(format!("`{name}`: {title}: 0 with the base and more with the candidate"));
+                worse.push(format!("`{name}`: {title}: 0 with the base and more with the candidate"));
+                None
             }
             (Verdict::Unknown, _) if measured.candidate.runs < LEAST_RUNS && measured.p_value.is_some() => {
                 let runs = measured.candidate.runs.min(measured.base.runs);
-                answer
-                    .unknown
-                    .push(self.unknown(name, &format!("{title}: {runs} of at least {LEAST_RUNS} runs a side")));
+                Some(format!("{title}: {runs} of at least {LEAST_RUNS} runs a side"))
             }
-            (Verdict::Unknown, _) => answer.unknown.push(self.unknown(name, &format!("{title}: 0 with the base"))),
+            (Verdict::Unknown, _) => Some(format!("{title}: 0 with the base")),
             (Verdict::NoChange, _) if doubt(measured) > self.above => {
                 let doubt = crate::text::change(doubt(measured));
-                let why = format!("{title}: no change is known to within {}", doubt.replace('+', "±"));
-                answer.unknown.push(self.unknown(name, &why));
+                Some(format!("{title}: no change is known to within {}", doubt.replace('+', "±")))
             }
-            (Verdict::Better | Verdict::NoChange | Verdict::Worse, _) => {}
+            (Verdict::Better | Verdict::NoChange | Verdict::Worse, _) => None,
         }
-    }
-
-    fn unknown(&self, name: &str, why: &str) -> String {
-        format!("`--fail-above {self}` cannot be answered for `{name}`: {why}")
     }
 }
 

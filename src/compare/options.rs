@@ -25,7 +25,7 @@ pub struct Options {
     #[arg(long, value_name = "SHARE", default_value = PRECISION)]
     pub precision: crate::text::share::Share,
     /// At most so many runs of a workload on each side
-    #[arg(long, value_name = "N", default_value_t = ROUNDS, value_parser = at_least_one())]
+    #[arg(long, value_name = "N", default_value_t = ROUNDS, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub rounds: usize,
     /// How instructions are counted
     #[arg(long, value_enum, default_value = "auto")]
@@ -54,10 +54,6 @@ pub struct Options {
     /// A setting for cargo where they are built (`cargo --config`), such as where vendored crates are; may be given more than once
     #[arg(long, value_name = "SETTING", requires = "rustc_perf", help_heading = "What is run")]
     pub cargo_config: Vec<String>,
-}
-
-fn at_least_one() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
 }
 
 impl Options {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use perf_event::events::{Event, Hardware};
 use perf_event::{Builder, Counter, ReadFormat};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::Invocation;
 use super::result::Metric;
-use crate::proc::{self, tree};
+use crate::proc::{self, start, tree};
 use crate::run::process::{Launch, spawn};
 use crate::sync::lock;
 
@@ -39,15 +39,11 @@ const OPTBUILD: &str = "/proc/self/exe";
 /// What is to be run. What was printed before into the files is replaced.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Order {
-    pub argv: Vec<String>,
-    pub env: BTreeMap<String, String>,
-    pub cwd: Utf8PathBuf,
-    pub stdout: Utf8PathBuf,
-    pub stderr: Utf8PathBuf,
+    pub launch: Launch,
     /// Reads the processor's counters.
     pub count: bool,
     /// In seconds; the command is killed with all that it started when it takes longer.
-    pub limit: Option<f64>,
+    pub limit: f64,
 }
 
 /// What one run was like.
@@ -93,15 +89,23 @@ impl Ended {
 
 impl Order {
     /// A command that prints into `stdout` and `stderr` of a directory.
-    pub fn new(invocation: &Invocation, into: &Utf8Path, count: bool) -> Order {
+    pub fn new(invocation: &Invocation, into: &Utf8Path, count: bool, limit: f64) -> Order {
+        let Invocation { argv, env, cwd } = invocation.clone();
+        let (stdout, stderr) = (into.join("stdout"), into.join("stderr"));
         Order {
-            argv: invocation.argv.clone(),
-            env: invocation.env.clone(),
-            cwd: invocation.cwd.clone(),
-            stdout: into.join("stdout"),
-            stderr: into.join("stderr"),
+            launch: Launch {
+                argv,
+                env,
+                cwd,
+                stdin: None,
+                stdout,
+                stderr,
+                grace: Duration::ZERO,
+                census: None,
+                leave: None,
+            },
             count,
-            limit: None,
+            limit,
         }
     }
 
@@ -144,24 +148,15 @@ fn measured() -> Result<Reading> {
     let mut text = String::new();
     std::io::stdin().lock().read_line(&mut text).context("cannot read what to run")?;
     let order: Order = serde_json::from_str(&text).context("cannot read what to run")?;
-    for file in [&order.stdout, &order.stderr] {
+    for file in [&order.launch.stdout, &order.launch.stderr] {
         std::fs::write(file, "").with_context(|| format!("cannot write {file}"))?;
     }
-    let launch = Launch {
-        argv: order.argv,
-        env: order.env,
-        cwd: order.cwd,
-        stdin: None,
-        stdout: order.stdout,
-        stderr: order.stderr,
-        leave: None,
-    };
-    let counters = if order.count { Counters::open()? } else { Counters::none() };
-    let watch = Watch::start(order.limit)?;
+    let counters = if order.count { Counters::open()? } else { Counters { open: Vec::new() } };
+    let late = watch_over(order.limit)?;
     let began = Instant::now();
-    let status = spawn::spawn(&launch)?.wait().context("cannot wait for the command")?;
+    let status = spawn::spawn(&order.launch)?.wait().context("cannot wait for the command")?;
     let wall = began.elapsed();
-    if watch.was_late() {
+    if *lock(&late) {
         return Ok(Reading { ended: Ended::TooLate, metrics: BTreeMap::new() });
     }
     let mut metrics = counters.read()?;
@@ -190,35 +185,20 @@ fn account(metrics: &mut BTreeMap<Metric, f64>) -> Result<()> {
     Ok(())
 }
 
-/// Watches over what this process starts from here on.
-#[derive(Debug)]
-struct Watch {
-    late: Arc<Mutex<bool>>,
-}
-
-impl Watch {
-    /// `limit` is in seconds from here on.
-    ///
-    /// # Errors
-    /// When the system does not let this process watch.
-    fn start(limit: Option<f64>) -> Result<Watch> {
-        // Whose parent has ended becomes a child of this process, and is found.
-        set_child_subreaper(Some(getpid())).context("cannot become a subreaper")?;
-        let end = limit.and_then(|limit| Instant::now().checked_add(Duration::try_from_secs_f64(limit).ok()?));
-        let late = Arc::new(Mutex::new(false));
-        let noted = Arc::clone(&late);
-        // Beside the thread that waits for the command, so that its end is not noticed later for there being a limit.
-        std::thread::Builder::new()
-            .name("watch".into())
-            .spawn(move || watch(&noted, end))
-            .context("no thread to watch what is measured")?;
-        Ok(Watch { late })
-    }
-
-    /// Whether what was started took too long, and has been ended.
-    fn was_late(&self) -> bool {
-        *lock(&self.late)
-    }
+/// Watches over what this process starts from here on, for so many seconds. Whether it took too long, and has been ended.
+///
+/// # Errors
+/// When the system does not let this process watch.
+fn watch_over(limit: f64) -> Result<Arc<Mutex<bool>>> {
+    // Whose parent has ended becomes a child of this process, and is found.
+    set_child_subreaper(Some(getpid())).context("cannot become a subreaper")?;
+    let limit = Duration::try_from_secs_f64(limit).ok();
+    let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let late = Arc::new(Mutex::new(false));
+    let noted = Arc::clone(&late);
+    // Beside the thread that waits for the command, so that its end is not noticed later for there being a limit.
+    start::thread("watch", move || watch(&noted, end)).context("nothing watches what is measured")?;
+    Ok(late)
 }
 
 /// Whoever asks whether it was late waits until the tree has been ended; when the caller has gone, for good.
@@ -275,10 +255,6 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub fn none() -> Counters {
-        Counters { open: Vec::new() }
-    }
-
     /// Those that the processor has; instructions at least.
     ///
     /// # Errors

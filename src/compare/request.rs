@@ -8,6 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::options::Options;
 use super::result::SideKind;
+use crate::plan::SHELL;
+use crate::text::script::{self, Piece, Unfit};
 
 /// What stands for the program of a side in the words of a command.
 pub const PLACEHOLDER: &str = "{program}";
@@ -120,6 +122,9 @@ impl Build {
 
 impl Workload {
     /// A command that is the same on both sides but for the program and the environment of the sides.
+    ///
+    /// # Errors
+    /// It is a script, which cannot hold the path of the program.
     pub fn new(
         name: &str,
         words: &[String],
@@ -127,23 +132,40 @@ impl Workload {
         cwd: &Utf8Path,
         base: &Build,
         candidate: &Build,
-    ) -> Workload {
-        let on = |side: &Build| {
-            let replaced = |text: &String| text.replace(PLACEHOLDER, side.program().as_str());
+    ) -> Result<Workload, Unfit> {
+        let script = words.starts_with(&SHELL.map(String::from)).then_some(SHELL.len());
+        let on = |side: &Build| -> Result<Invocation, Unfit> {
+            let program = side.program();
+            let replaced = |text: &String| text.replace(PLACEHOLDER, program.as_str());
             let mut all: BTreeMap<_, _> = env.iter().map(|(name, value)| (name.clone(), replaced(value))).collect();
             all.extend(side.env.clone());
-            Invocation { argv: words.iter().map(replaced).collect(), env: all, cwd: cwd.to_owned() }
+            let words = words.iter().enumerate().map(|(index, word)| match script {
+                Some(at) if at == index => in_script(word, program.as_str()),
+                _ => Ok(replaced(word)),
+            });
+            Ok(Invocation { argv: words.collect::<Result<_, _>>()?, env: all, cwd: cwd.to_owned() })
         };
         let quoted = words.iter().map(|word| match shlex::try_quote(word) {
             _ if word == PLACEHOLDER => word.clone(),
             Ok(quoted) => quoted.into_owned(),
             Err(_) => word.clone(),
         });
-        Workload {
+        Ok(Workload {
             name: name.into(),
             command: quoted.collect::<Vec<_>>().join(" "),
-            base: on(base),
-            candidate: on(candidate),
-        }
+            base: on(base)?,
+            candidate: on(candidate)?,
+        })
     }
+}
+
+/// A script with the program in the place of [`PLACEHOLDER`], as the shell needs it there.
+fn in_script(script: &str, program: &str) -> Result<String, Unfit> {
+    let value = Piece::Value { text: program, name: program };
+    let mut pieces = Vec::new();
+    for (index, text) in script.split(PLACEHOLDER).enumerate() {
+        pieces.extend((index > 0).then_some(value));
+        pieces.push(Piece::Text(text));
+    }
+    script::join(&pieces)
 }

@@ -5,7 +5,7 @@
 //! machine (clocks, temperature, other programs) falls on both. Also says what else the machine did meanwhile, from the kernel's own
 //! account of its processors. Unaware of what the numbers mean.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -21,6 +21,7 @@ use super::request::{Build, PLACEHOLDER, Request, Workload};
 use super::result::{self, Identity, Metric, SideKind};
 use super::statistics::{LEAST_RUNS, uncertainty};
 use crate::fs::disk;
+use crate::run::tail;
 use crate::text;
 
 /// A run that takes so many times as long as the first one did hangs, whatever else the machine does.
@@ -116,8 +117,7 @@ fn once(
     let dir = request.scratch.join("run");
     disk::make_empty_dir(&dir)?;
     let limit = clock.limit();
-    let order = Order { limit: Some(limit), ..Order::new(invocation, &dir, count) };
-    let reading = order.run()?;
+    let reading = Order::new(invocation, &dir, count, limit).run()?;
     if reading.ended == Ended::TooLate && limit < HANGS * first.wall[side] {
         return Ok(None);
     }
@@ -197,6 +197,7 @@ pub fn spread(workloads: &[result::Workload]) -> Vec<String> {
 /// How much of what a program printed is shown.
 const LONGEST_LINE: usize = 200;
 const LAST_LINES: usize = 10;
+const LONGEST_SAID: usize = 2000;
 /// Output is compared line by line. Of a longer line, so many bytes at a time.
 const LONGEST_PART: u64 = 1 << 20;
 
@@ -239,7 +240,7 @@ fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path,
     disk::make_empty_dir(dir)?;
     let ((invocation, build), (_, other)) = (request.on(workload, side), request.on(workload, 1 - side));
     let limit = clock.limit();
-    let order = Order { limit: Some(limit), ..Order::new(invocation, dir, false) };
+    let order = Order::new(invocation, dir, false, limit);
     // Builds that differ by their environment may be measured with any program.
     let files = if build.env == other.env { FileWatch::start(build, other) } else { None };
     let reading = order.run()?;
@@ -262,16 +263,14 @@ fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path,
         }
         ended => {
             let may = if matches!(ended, Ended::Code(_)) { "; if it may, say so (`--allow-failure`)" } else { "" };
-            bail!("`{name}` {} with {build}{may}{}", ended.describe(), last_lines(&order.stderr))
+            bail!("`{name}` {} with {build}{may}{}", ended.describe(), last_lines(&order.launch.stderr))
         }
     }
 }
 
 fn last_lines(file: &Utf8Path) -> String {
-    let said = fs::read(file).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    let lines: Vec<&str> = said.lines().collect();
-    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    let lines = tail::last_lines(file, LAST_LINES).unwrap_or_default();
+    let last: Vec<_> = lines.iter().map(|line| text::shorten(line, LONGEST_SAID)).collect();
     if last.is_empty() { String::new() } else { format!(". It said:\n  {}", last.join("\n  ")) }
 }
 

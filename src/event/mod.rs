@@ -90,7 +90,14 @@ pub enum Event {
         stage: StageName,
         text: String,
     },
-    /// A supervisor was started for a command: what a later run must end if this one is killed.
+    /// Something that the user should see even if everything goes well.
+    Warning {
+        stage: StageName,
+        /// What it is about: the last of several about the same counts.
+        about: String,
+        text: String,
+    },
+    /// A supervisor was started for a command.
     ProcessStarted {
         stage: StageName,
         #[serde(flatten)]
@@ -167,6 +174,7 @@ pub enum Event {
 /// - `inner/NAME`, in `s`: how long a step of a build tool inside of this step took
 /// - `dyno-before/NAME`, `dyno-after/NAME`: llvm-bolt's estimates of what is executed
 /// - `bolt/NAME`: what llvm-bolt found and did
+/// - `workload/NAME`: a workload that took part in a profile, and in `counts` the sum of what it counted, where that is known
 /// - `warning/SENTENCE`: what a person has to know, because what was made may be worth less than it seems
 /// - `note/SENTENCE`: no fact, but how an operation sends an [`Event::Note`]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

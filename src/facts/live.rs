@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::proc::probe;
+
 /// A tool that prints its help needs milliseconds; one that waits for something must not hold up a plan.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,24 +22,25 @@ pub(super) fn program(name: &str) -> Option<Utf8PathBuf> {
     Utf8PathBuf::from_path_buf(which::which(name).ok()?).ok()
 }
 
-pub(super) fn output(dir: Option<&Utf8Path>, argv: &[&str]) -> Option<String> {
-    let (program, args) = argv.split_first()?;
+/// What a command prints if it succeeds. The error says why that is not known, and another time it may be.
+pub(super) fn output(dir: Option<&Utf8Path>, argv: &[&str]) -> Result<Option<String>, String> {
+    let Some((program, args)) = argv.split_first() else { return Ok(None) };
     // Messages are parsed, so they must not be translated.
     let mut command = duct::cmd(*program, args).env("LC_ALL", "C").env_remove("LANGUAGE");
     if let Some(dir) = dir {
         command = command.dir(dir);
     }
-    let handle = command.stdin_null().stdout_capture().stderr_capture().unchecked().start().ok()?;
-    let Some(output) = handle.wait_timeout(PATIENCE).ok()? else {
-        handle.kill().ok()?;
-        return None;
+    let command = command.stdin_null();
+    let output = match probe::ask(&command, PATIENCE) {
+        Ok(output) if output.status.success() => output,
+        Ok(_) => return Ok(None),
+        Err(reason) if reason.is_of_the_moment() => return Err(reason.to_string()),
+        // The program is like that.
+        Err(_) => return Ok(None),
     };
-    if !output.status.success() {
-        return None;
-    }
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
-    Some(text)
+    Ok(Some(text))
 }
 
 pub(super) fn list(dir: &Utf8Path) -> Vec<String> {

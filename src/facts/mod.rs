@@ -15,6 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::fs::disk::DiskError;
+use crate::fs::whole;
 use cache::OutputCache;
 
 /// Answers about the world.
@@ -24,6 +25,19 @@ pub struct Facts {
     live: bool,
     /// What commands printed in earlier runs.
     cache: Option<Mutex<OutputCache>>,
+    /// Command lines that gave no answer, and why.
+    unanswered: Mutex<BTreeMap<String, String>>,
+}
+
+/// A question that this machine did not answer at this moment. What is planned without the answer would be another plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{command}` {reason}, and what it prints decides what is to be done. Nothing was begun or kept for it: run again; if memory \
+     is short, end something else or lower `-j`"
+)]
+pub struct Unanswered {
+    pub command: String,
+    pub reason: String,
 }
 
 /// What was asked, and the answer. `None`: there is no such thing.
@@ -122,8 +136,8 @@ impl Facts {
         self.ask(|answers| &mut answers.programs, name.into(), || live::program(name))
     }
 
-    /// What a command prints, standard output before standard error. `None` if it cannot be started, fails, or takes longer
-    /// than half a minute.
+    /// What a command prints, standard output before standard error. `None` if it cannot be started, fails, or gives no answer,
+    /// which [`Facts::check`] tells.
     pub fn output(&self, argv: &[&str]) -> Option<String> {
         self.command_output(None, argv)
     }
@@ -138,19 +152,36 @@ impl Facts {
         if let Some(dir) = dir {
             line = format!("cd {} && {line}", shlex::try_quote(dir.as_str()).ok()?);
         }
+        let look = || {
+            live::output(dir, argv).unwrap_or_else(|reason| {
+                self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone(), reason);
+                None
+            })
+        };
         self.ask(
             |answers| &mut answers.outputs,
             line.clone(),
             || match &self.cache {
-                Some(cache) => OutputCache::output(cache, &line, argv[0], || live::output(dir, argv)),
-                None => live::output(dir, argv),
+                Some(cache) => OutputCache::output(cache, &line, argv[0], look),
+                None => look(),
             },
         )
     }
 
+    /// Whether every question got an answer. That a program is not there, or fails, is one.
+    ///
+    /// # Errors
+    /// A program was killed while it answered, or did not end.
+    pub fn check(&self) -> Result<(), Unanswered> {
+        match self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).iter().next() {
+            Some((command, reason)) => Err(Unanswered { command: command.clone(), reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// The text of a file.
     pub fn read(&self, path: &Utf8Path) -> Option<String> {
-        self.ask(|answers| &mut answers.files, path.into(), || std::fs::read_to_string(path).ok())
+        self.ask(|answers| &mut answers.files, path.into(), || whole::read_text(path).ok())
     }
 
     /// Whether there is something at a path.

@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use walkdir::WalkDir;
 
+use super::whole;
+
 /// Names of files that are being written. Left over after a kill; [`sweep`] removes them.
 const ASIDE: &str = ".tmp-";
 /// Names of what is being deleted. Left over after a kill; [`sweep`] removes them.
@@ -35,10 +37,10 @@ pub struct DiskError {
     pub cause: io::Error,
 }
 
-/// Whether it is the disk or the user's rights, and not what was asked of them.
+/// Whether it is the disk, the memory or the user's rights, and not what was asked of them.
 pub fn refuses(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    let kinds = [FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
+    use io::ErrorKind::{FileTooLarge, OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kinds = [FileTooLarge, OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
     kinds.contains(&error.kind()) || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
@@ -167,7 +169,11 @@ pub fn remove_tree(path: &Utf8Path) -> Result<(), DiskError> {
         Err(error) => return Err(error).at("remove", path),
     };
     if !kind.is_dir() {
-        return fs::remove_file(path).at("remove", path);
+        return match fs::remove_file(path) {
+            // Whoever wrote it has put it in place meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.at("remove", path),
+        };
     }
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -191,6 +197,9 @@ fn open_up(path: &Utf8Path) {
 }
 
 /// Removes a tree so that a kill in the middle leaves nothing of it under its name.
+///
+/// The directory of an image, in the lower layer of an overlay, cannot be renamed. It is removed where it is, so a kill can leave a part
+/// of it. Whatever says that the tree is whole has to be gone before.
 pub fn discard(path: &Utf8Path) -> Result<(), DiskError> {
     match fs::symlink_metadata(path) {
         Ok(_) => {}
@@ -211,6 +220,9 @@ pub fn discard(path: &Utf8Path) -> Result<(), DiskError> {
     if let Err(error) = renamed {
         // Nothing is in it.
         let _ = fs::remove_dir(&aside);
+        if error.kind() == io::ErrorKind::CrossesDevices {
+            return remove_tree(path);
+        }
         return Err(error).at("remove", path);
     }
     remove_tree(&aside)
@@ -246,7 +258,7 @@ pub fn rename_durably(from: &Utf8Path, to: &Utf8Path) -> Result<(), DiskError> {
 
 /// The text of a file, or nothing if there is none.
 pub fn read_if_there(path: &Utf8Path) -> Result<Option<Vec<u8>>, DiskError> {
-    match fs::read(path) {
+    match whole::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).at("read", path),

@@ -3,7 +3,9 @@
 //! Unaware of what the files mean.
 
 pub mod disk;
+pub mod path;
 pub mod pattern;
 pub mod replace;
 pub mod stat;
 pub mod tree;
+pub mod whole;

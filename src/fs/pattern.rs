@@ -41,8 +41,7 @@ pub fn resolve(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
 /// # Errors
 /// The directory cannot be read.
 pub fn there(path: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
-    let (Some(dir), Some((before, after))) = (path.parent(), path.file_name().and_then(|name| name.split_once('*')))
-    else {
+    let (Some(dir), Some(pattern), true) = (path.parent(), path.file_name(), is_pattern(path)) else {
         return Ok(Vec::from_iter(path.symlink_metadata().is_ok().then(|| path.to_owned())));
     };
     let entries = match dir.read_dir_utf8() {
@@ -53,12 +52,21 @@ pub fn there(path: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        let name = entry.file_name();
-        if name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after) {
+        if matches(pattern, entry.file_name()) {
             found.push(entry.into_path());
         }
     }
     Ok(found)
+}
+
+/// Whether a pattern matches the name of a file.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((before, after)) => {
+            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+        }
+        None => name == pattern,
+    }
 }
 
 /// Patterns of paths, relative to some directory.

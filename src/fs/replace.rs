@@ -5,9 +5,10 @@
 //! | nothing, or a file that a file replaces | one rename |
 //! | anything else | both exchange their names; then the old one is removed |
 //! | the same, where the file system cannot exchange names | the old one is renamed aside, then the new one into its place |
+//! | the same, where the old one is a directory of a lower layer of an overlay, which has no name to change | a copy of the old one is put aside, the old one is removed, then the new one is renamed into its place |
 //!
-//! In the last case a kill between the renames leaves nothing in the place, until [`sweep`] renames the old one back. Unaware of what
-//! the files mean.
+//! In the last two cases a kill leaves nothing in the place, or a part of the old one, until [`sweep`] renames back what was put aside.
+//! Unaware of what the files mean.
 
 use std::fs;
 use std::io;
@@ -24,6 +25,8 @@ use super::tree;
 /// # Errors
 /// When it cannot be copied, or not be put there.
 pub fn replace(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    // What lies aside says what the place is.
+    sweep(to)?;
     let copy = beside(to, NEW);
     if let Err(error) = tree::copy(from, &copy) {
         // Where the disk is full, half a copy takes the rest of the space.
@@ -38,17 +41,23 @@ pub fn replace(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
 /// # Errors
 /// When something cannot be removed or renamed.
 pub fn sweep(to: &Utf8Path) -> Result<()> {
-    let old = beside(to, OLD);
-    if old.symlink_metadata().is_ok() && to.symlink_metadata().is_err() {
+    let (old, new) = (beside(to, OLD), beside(to, NEW));
+    let is_there = |path: &Utf8Path| path.symlink_metadata().is_ok();
+    // As long as there is a new one, it has not come into its place: what stands there is a part of the old one.
+    if is_there(&old) && (is_there(&new) || !is_there(to)) {
+        tree::remove(to)?;
         rename(&old, to)?;
     }
     tree::remove(&old)?;
-    tree::remove(&beside(to, NEW))
+    tree::remove(&beside(to, PART))?;
+    tree::remove(&new)
 }
 
 /// Names beside the place, which do not change, so that what a kill leaves is found. After an exchange the old one has the name of the new.
 pub const NEW: &str = ".optbuild-";
 const OLD: &str = ".optbuild~";
+/// A copy of the old one that is being made.
+const PART: &str = ".optbuild+";
 
 /// A name beside the place.
 pub fn beside(to: &Utf8Path, prefix: &str) -> Utf8PathBuf {
@@ -73,8 +82,19 @@ pub fn put(
         }
         Err(error) if error.kind() == io::ErrorKind::Unsupported || error.kind() == io::ErrorKind::InvalidInput => {
             let old = beside(to, OLD);
-            tree::remove(&old)?;
             rename(to, &old)?;
+            reached()?;
+            rename(new, to)?;
+            reached()?;
+            tree::remove(&old)
+        }
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            let (old, part) = (beside(to, OLD), beside(to, PART));
+            tree::copy(to, &part)?;
+            reached()?;
+            rename(&part, &old)?;
+            reached()?;
+            tree::remove(to)?;
             reached()?;
             rename(new, to)?;
             reached()?;

@@ -48,6 +48,6 @@ pub fn now() -> i64 {
 }
 
 /// Of a file's time stamp.
-pub fn nanoseconds(seconds: i64, fraction: i64) -> i64 {
+fn nanoseconds(seconds: i64, fraction: i64) -> i64 {
     seconds.saturating_mul(SECOND).saturating_add(fraction)
 }

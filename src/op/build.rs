@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, Result, bail};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSection};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use walkdir::WalkDir;
 use crate::event::Fact;
 use crate::fs::{disk, pattern, tree};
 use crate::plan::ops::given::{CheckLto, CheckSpace, ClearIfChanged, Metrics};
+use crate::stdio;
 use crate::text;
 
 impl ClearIfChanged {
@@ -32,16 +33,14 @@ impl ClearIfChanged {
         if before.as_deref() == Some(options.as_bytes()) {
             return Ok(Vec::new());
         }
-        let mut there = Vec::new();
-        for path in &self.clear {
-            there.extend(pattern::there(path).with_context(|| format!("cannot look for {path}"))?);
-        }
+        let there = all_there(&self.clear)?;
+        self.check_names(&there)?;
         if let (Some(before), true) = (&before, !there.is_empty()) {
             let before = String::from_utf8_lossy(before);
             let gone = before.lines().filter(|line| !options.lines().any(|option| option == *line));
-            gone.for_each(|line| eprintln!("was built with {line}"));
+            gone.for_each(|line| stdio::say(&format!("was built with {line}")));
             let new = options.lines().filter(|option| !before.lines().any(|line| line == *option));
-            new.for_each(|line| eprintln!("is built with {line}"));
+            new.for_each(|line| stdio::say(&format!("is built with {line}")));
         }
         // First the note goes: without one, whatever is there is removed.
         disk::remove_durably(&self.stamp)?;
@@ -51,6 +50,45 @@ impl ClearIfChanged {
         disk::write_durably(&self.stamp, options.as_bytes())?;
         Ok(if there.is_empty() { Vec::new() } else { vec![Fact::number("directories-cleared", there.len() as f64)] })
     }
+}
+
+impl ClearIfChanged {
+    /// Refuses a build whose directories have other names than known: what is to be removed would stay, and nobody would notice.
+    ///
+    /// Nothing to remove is no proof of that: what was removed before a kill is gone already. What stays beside it tells.
+    fn check_names(&self, there: &[Utf8PathBuf]) -> Result<()> {
+        let known = all_there(&self.beside)?;
+        for built in &self.built {
+            let (Some(dir), Some(pattern)) = (built.parent(), built.file_name()) else { continue };
+            if there.iter().chain(&known).any(|path| path.starts_with(dir)) || !dir.exists() {
+                continue;
+            }
+            for entry in WalkDir::new(dir) {
+                let entry = entry.with_context(|| format!("cannot look for {built}"))?;
+                if pattern::matches(pattern, &entry.file_name().to_string_lossy()) {
+                    let clear: Vec<&str> =
+                        self.clear.iter().filter(|path| path.starts_with(dir)).map(|path| path.as_str()).collect();
+                    bail!(
+                        "{} was built with other options, and what makes the build tool build it again is not where it is looked \
+                         for ({}): this build tool arranges its directory in a way that optbuild does not know. Remove {dir}, which \
+                         is built again then",
+                        entry.path().display(),
+                        clear.join(", ")
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All that some patterns match.
+fn all_there(patterns: &[Utf8PathBuf]) -> Result<Vec<Utf8PathBuf>> {
+    let mut there = Vec::new();
+    for path in patterns {
+        there.extend(pattern::there(path).with_context(|| format!("cannot look for {path}"))?);
+    }
+    Ok(there)
 }
 
 /// A hash of all files below a directory: names, sizes, times of modification.

@@ -16,6 +16,7 @@ use crate::plan::ops::given::Compare;
 use crate::plan::ops::{BadCommandLine, ComparedWorkload, GivenValues, JSON, MARKDOWN, TABLE};
 use crate::report::comparison;
 use crate::report::info::Look;
+use crate::stdio;
 
 /// Options that the command line has in common with `optbuild compare`.
 #[derive(clap::Parser)]
@@ -42,7 +43,7 @@ impl Compare {
         let Answer { worse, unknown } = options.answer(&result);
         if !worse.is_empty() || !unknown.is_empty() {
             // A stage that fails has no outputs. Its log has what was measured.
-            eprintln!("\n{}", comparison::table(&result, Look::default()));
+            stdio::say(&format!("\n{}", comparison::table(&result, Look::default())));
         }
         if !worse.is_empty() {
             bail!("{} is worse than {}: {}", self.candidate_name, self.base_name, [worse, unknown].concat().join("; "));
@@ -62,7 +63,7 @@ impl Compare {
         let scratch = self.scratch.join("measuring");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {scratch}"))?;
         let env = environment();
-        let mut say = |line: &str| eprintln!("{line}");
+        let mut say = stdio::say;
         let mut workloads = Vec::new();
         for declared in ComparedWorkload::<GivenValues>::read(&self.workloads).map_err(wrong)? {
             let own = || self.scratch.join(format!("workload-{}", workloads.len()));
@@ -74,7 +75,7 @@ impl Compare {
             }
             let mut env = env.clone();
             env.extend(pairs(&declared.env).map_err(wrong)?);
-            workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate));
+            workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate)?);
         }
         if let Some(checkout) = &options.rustc_perf {
             workloads.extend(rustc_perf::workloads(&options, checkout, &base, &candidate, &env, &scratch, &mut say)?);

@@ -3,13 +3,18 @@
 //! Knows where to look, and where damaged files are put; how counts are added is the engine's and the tools' business.
 
 pub mod bolt;
+pub mod choice;
+pub mod damage;
+mod died;
 pub(crate) mod engine;
+mod halves;
 pub mod own;
 pub mod tools;
 pub(crate) mod work;
 
 pub(super) use engine::{check_content, is_harmless, merge_with_tool};
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
@@ -17,15 +22,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::stream::store;
 use crate::event::Fact;
-use crate::fs::tree;
+use crate::fs::{tree, whole};
 use crate::plan::RAN;
 use crate::plan::ops::given::Merge;
-use crate::profile::raw::{Input, Reason};
+use crate::profile::raw::{Input, Reason, Spoiled};
 use crate::profile::{self, Format, ProfileFile};
+use crate::text::share::Share;
 use work::Work;
 
 /// How many digits of its content's hash stand in the name of a merged profile: 80 bits.
 pub(super) const HASH_DIGITS: usize = 20;
+
+/// Damage that is accepted is told of above this.
+const WORTH_A_WARNING: Share = Share::percent(1.0);
 
 impl Merge {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
@@ -34,13 +43,17 @@ impl Merge {
             (None, Some(dir)) => dir,
             (None, None) => bail!("one of --output and --output-dir is needed"),
         };
+        let tool = &choice::fitting(&self.tool, self.of_build.as_deref())?;
         let work = Work::within(dir)?;
         let partial = work.join("merged");
         let found = self.find()?;
         let bytes: u64 = found.iter().map(|file| file.bytes).sum();
         let mut files: Vec<Input> = found.iter().map(|file| (file.path.clone(), 1)).collect();
+        let mut facts = Vec::new();
         if self.merged {
-            files.extend(self.sums(&work)?.into_iter().map(|file| (file, 1)));
+            let (sums, warnings) = self.sums(&work)?;
+            files.extend(sums.into_iter().map(|file| (file, 1)));
+            facts = warnings;
         }
         if files.is_empty() {
             let ran = std::env::var(RAN).unwrap_or_default();
@@ -51,7 +64,7 @@ impl Merge {
         }
         let order = tools::Order {
             format: self.format,
-            tool: &self.tool,
+            tool,
             files: &files,
             with: &self.with,
             threads: self.threads,
@@ -60,7 +73,7 @@ impl Merge {
             limit: self.max_damaged,
         };
         let outcome = engine::merge(&order).with_context(|| format!("cannot merge what is below {}", self.places()))?;
-        let functions = tools::functions(self.format, &self.tool, &partial)?;
+        let functions = tools::functions(self.format, tool, &partial)?;
         self.put(&partial)?;
         if self.consume {
             quarantine(&dir.join("quarantine"), &outcome.damaged)?;
@@ -68,20 +81,19 @@ impl Merge {
             self.delete(found.iter().filter(|file| !bad(&file.path)))?;
         }
 
-        for (path, reason) in &outcome.spoiled {
-            tools::pass_on(&format!("{path}: {reason}\n"));
+        for (path, spoiled) in &outcome.spoiled {
+            tools::pass_on(&format!("{path}: {spoiled}\n"));
         }
-        let mut facts = if self.merged {
-            Vec::new()
-        } else {
-            vec![Fact::count("raw-profiles", found.len(), "files"), Fact::bytes("raw-bytes", bytes)]
-        };
+        if !self.merged {
+            facts.extend([Fact::count("raw-profiles", found.len(), "files"), Fact::bytes("raw-bytes", bytes)]);
+        }
         facts.push(Fact::count("functions", functions, "functions"));
         if outcome.empty > 0 {
             facts.push(Fact::count("empty-profiles", outcome.empty, "files"));
         }
         if !outcome.spoiled.is_empty() {
             facts.push(Fact::count("profiles-with-impossible-counts", outcome.spoiled.len(), "files"));
+            facts.extend(left_out(outcome.spoiled.iter().map(|(_, spoiled)| spoiled)));
         }
         if !outcome.damaged.is_empty() {
             facts.push(Fact::count("damaged-profiles", outcome.damaged.len(), "files"));
@@ -129,28 +141,50 @@ impl Merge {
         places.join(", ")
     }
 
-    /// What was merged while workloads ran, as files. Fails if too many profiles were damaged.
-    fn sums(&self, work: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
-        let mut files = Vec::new();
+    /// What was merged while workloads ran, as files, and what is to be said of it. Fails if too much was damaged.
+    fn sums(&self, work: &Utf8Path) -> Result<(Vec<Utf8PathBuf>, Vec<Fact>)> {
+        let (mut files, mut warnings) = (Vec::new(), Vec::new());
         for (number, dir) in self.input.iter().enumerate() {
             let parts = store::Parts::find(dir)?;
             let counts = parts.counts;
-            if !self.max_damaged.covers(counts.damaged, counts.files) {
+            let damage = counts.damage;
+            if !damage.is_within(self.max_damaged) {
+                let reasons = first_reasons(dir)?;
                 bail!(
-                    "{} of {} profiles are damaged, more than {} of them; they are in the directories `quarantine` below {dir}, \
-                     each with its reason in a file beside it\n  Processes that were killed while they wrote and full disks \
-                     leave such files. `max-damaged` in the stage sets how many are accepted",
-                    counts.damaged,
-                    counts.files,
+                    "{}; no more than {} may be. They are in the directories `quarantine` below {dir}, each with its reason in a \
+                     file beside it:{reasons}\n  Processes that were killed while they wrote and full disks leave such files. \
+                     `max-damaged` in the stage sets how much is accepted: then `optbuild resume` only merges",
+                    damage.words(counts.files),
                     self.max_damaged
                 );
+            }
+            if !damage.is_within(WORTH_A_WARNING) {
+                warnings.push(Fact::warning(format!(
+                    "{}, and left out: what they counted is missing",
+                    damage.words(counts.files)
+                )));
             }
             let work = work.join(format!("sums-{number}"));
             fs::create_dir(&work).with_context(|| format!("cannot make the directory {work}"))?;
             files.extend(parts.files(self.format, &work)?);
         }
-        Ok(files)
+        Ok((files, warnings))
     }
+}
+
+/// So many functions that were left out are facts.
+const NAMED: usize = 10;
+
+/// The functions that were left out of profiles, each with the largest of its impossible counts.
+pub(super) fn left_out<'a>(spoiled: impl Iterator<Item = &'a Spoiled>) -> Vec<Fact> {
+    let mut largest: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, count) in spoiled.flat_map(|spoiled| &spoiled.named) {
+        if largest.len() < NAMED || largest.contains_key(name.as_str()) {
+            let known = largest.entry(name).or_default();
+            *known = (*known).max(*count);
+        }
+    }
+    largest.into_iter().map(|(name, count)| Fact::number(format!("left-out/{name}"), count as f64)).collect()
 }
 
 /// Why nothing may have been written, for a person. `places` is where it was looked, `ran` the command.
@@ -173,6 +207,17 @@ pub(super) fn nothing_written(format: Format, places: &str, ran: &str) -> String
         Format::Fdata => causes.push("the library that llvm-bolt instrumented was not the one that was loaded"),
     }
     format!("{what}{ran}\n  looked in: {places}\n  usual causes:\n  - {}", causes.join("\n  - "))
+}
+
+/// The first few reasons of files that were set aside below a directory, a line each.
+fn first_reasons(dir: &Utf8Path) -> Result<String> {
+    let notes = profile::find(dir, |path| path.extension() == Some("reason"));
+    let mut lines = String::new();
+    for note in notes.with_context(|| format!("cannot look into {dir}"))?.into_iter().take(5) {
+        let text = whole::read_text(&note.path).with_context(|| format!("cannot read {}", note.path))?;
+        lines.push_str(&format!("\n  - {}", text.trim_end()));
+    }
+    Ok(lines)
 }
 
 /// Moves damaged files into a directory, each with its reason beside it.

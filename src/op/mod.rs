@@ -5,6 +5,7 @@
 //! `plan::ops`. Unaware of stages and records.
 
 pub mod bolt;
+mod bolt_advice;
 mod bolt_debug;
 mod bolt_input;
 mod bolt_result;
@@ -12,6 +13,8 @@ pub mod bolt_statistics;
 mod build;
 mod compare;
 pub mod files;
+mod instrumented;
+mod last;
 mod logs;
 pub mod merge;
 mod place;
@@ -20,13 +23,14 @@ mod profiles;
 pub mod stream;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use anyhow::{Context, Result};
 
 use crate::event::Fact;
 use crate::plan::ops::{Argument, BadCommandLine, Operation, given};
+use crate::stdio;
 
+pub use last::figures;
 pub use profiles::ORIGIN;
 
 /// An operation.
@@ -53,8 +57,9 @@ macro_rules! entries {
 
 /// All operations.
 pub const ALL: &[Entry] = entries![
-    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckProfileUse CheckInstrumented
-    CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics StripLike ClearSlot Collect
+    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckLast CheckProfileUse CheckInstrumented CountInstrumented
+    CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
+    Collect
     Capture Shadow CopyWorkspace Same PutInPlace Restore
     ClearIfChanged Metrics CheckSpace CheckLto
     Compare
@@ -74,7 +79,7 @@ pub fn run(words: &[String]) -> Result<()> {
             text.push('\n');
         }
     }
-    std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to standard output")
+    stdio::pass_on(text.as_bytes()).context("cannot write to standard output")
 }
 
 /// Does the operation that the words say, and returns what it counted.

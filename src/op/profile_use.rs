@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,10 +14,14 @@ use super::merge::tools::{Level, list};
 use crate::event::Fact;
 use crate::fs::pattern;
 use crate::plan::ops::given::CheckProfileUse;
-use crate::profile::names::{is_rust, linkage_name, original_name};
+use crate::profile::names::{demangle, is_rust, linkage_name, original_name};
 use crate::profile::warnings::Warnings;
 use crate::profile::{self, elf, figures};
+use crate::text;
 use crate::text::share::Share;
+
+/// What is looked at of a line of a log, in bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// In the directory `keep`.
 const KEPT: &str = "optbuild-profile-warnings";
@@ -28,10 +32,15 @@ struct Found {
     with: u64,
     without: u64,
     mismatched: u64,
+    /// The names of those without a profile.
+    names: Vec<String>,
 }
 
 /// The share of functions without a profile above which a build is refused, unless its stage says.
 const MAX_UNPROFILED: Share = Share::percent(90.0);
+
+/// Functions without a profile are named above this share.
+const WORTH_A_WARNING: Share = Share::percent(25.0);
 
 impl CheckProfileUse {
     fn max_unprofiled(&self) -> Share {
@@ -54,11 +63,13 @@ impl CheckProfileUse {
                 found.mismatched += 1;
             } else if is_in(&warnings.missing) && is_rust(symbol) {
                 // A local function is in the profile under its codegen unit, which may be another one.
+                found.names.push(demangle(symbol));
                 found.without += 1;
             } else if is_in(&known) {
                 // Of several local functions with one name, some may be missing.
                 found.with += 1;
             } else if is_in(&warnings.missing) {
+                found.names.push(demangle(symbol));
                 found.without += 1;
             }
         }
@@ -73,6 +84,15 @@ impl CheckProfileUse {
             facts.push(Fact::number("functions-in-program", all as f64));
             facts.push(Fact::number("functions-with-profile", found.with as f64));
             facts.push(Fact::percent("without-profile", figures::share(all - found.with, all)));
+        }
+        if figures::share(found.without, all) > WORTH_A_WARNING.value() {
+            found.names.sort();
+            facts.push(Fact::warning(format!(
+                "{} of {} in the program have no profile: {}; they were not instrumented, or no workload ran a program that they are in",
+                text::count(found.without),
+                text::plural(all as usize, "function"),
+                text::few(&found.names)
+            )));
         }
         facts.push(Fact::number("functions-without-profile", warnings.missing.len() as f64));
         facts.push(Fact::number("mismatched-functions", warnings.mismatched_functions() as f64));
@@ -181,7 +201,9 @@ impl CheckProfileUse {
             let file = fs::File::open(&log).with_context(|| format!("cannot read the log {log}"))?;
             let mut lines = BufReader::new(file);
             let mut line = Vec::new();
-            while lines.read_until(b'\n', &mut line).with_context(|| format!("cannot read the log {log}"))? > 0 {
+            // No warning is longer, and a line may have no end.
+            let mut next = |line: &mut Vec<u8>| lines.by_ref().take(LONGEST).read_until(b'\n', line);
+            while next(&mut line).with_context(|| format!("cannot read the log {log}"))? > 0 {
                 warnings.add_line(&String::from_utf8_lossy(&line));
                 line.clear();
             }

@@ -2,7 +2,7 @@
 //! come out of a bundle.
 //!
 //! A compiler that cannot read a profile warns at most and builds without it. That a profile belongs to a build is decided by names and
-//! shapes of functions, not by build ids: not every linker writes those, and a build that is installed or stripped keeps its records.
+//! shapes of functions: not every linker writes build ids. Where there are some on both sides, they tell that a program did not run at all.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -11,10 +11,12 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
+use super::last::took_part;
 use super::merge::HASH_DIGITS;
+use super::merge::choice;
 use super::merge::tools::{Level, list, statistics};
 use crate::event::Fact;
-use crate::fs::{pattern, tree};
+use crate::fs::{pattern, tree, whole};
 use crate::plan::ops::given::{CheckGathered, CheckInstrumented, CheckProfile, TakeProfile};
 use crate::profile::bundle::{self, Limits, Wanted};
 use crate::profile::elf::{self, Binary, FunctionIdentity};
@@ -23,6 +25,7 @@ use crate::profile::header::{Header, HeaderKind};
 use crate::profile::listing::Function;
 use crate::profile::names::{demangle, name_hash};
 use crate::profile::{self, Format, fdata};
+use crate::stdio;
 use crate::toolchain::formats;
 
 impl CheckProfile {
@@ -73,7 +76,7 @@ impl CheckProfile {
     }
 
     fn bolt(&self, profile: &Utf8Path) -> Result<Vec<Fact>> {
-        let text = fs::read_to_string(profile).with_context(|| format!("cannot read the profile {profile}"))?;
+        let text = whole::read_text(profile).with_context(|| format!("cannot read the profile {profile}"))?;
         let functions = fdata::functions(&text);
         if functions == 0 {
             bail!("{profile} has no functions; the instrumented code was never executed");
@@ -109,6 +112,7 @@ impl CheckGathered {
             bail!("{profile} is not a merged profile: it does not begin as llvm-profdata's do")
         };
         let Some(tool) = &self.tool else { bail!("--tool is needed for merged profiles of LLVM") };
+        let tool = &choice::fitting(tool, self.instrumented.as_deref().filter(|_| self.tool_of_build))?;
         let mut statistics = Statistics::default();
         let mut identities: HashSet<FunctionIdentity> = HashSet::new();
         let mut hottest = Hottest::new(HOTTEST);
@@ -119,7 +123,7 @@ impl CheckGathered {
         };
         // Instrumented for the second level, a program has no records of the first one.
         let level = if header.context_sensitive { Level::ContextSensitive } else { Level::First };
-        list(tool, profile, level, &mut each)?;
+        let rest = list(tool, profile, level, &mut each)?;
         if statistics.functions == 0 {
             bail!("{profile} has no functions; the programs that were run have no instrumented code");
         }
@@ -138,8 +142,40 @@ impl CheckGathered {
             facts.push(Fact::new("read-by-LLVM", major as f64, "and newer"));
         }
         facts.extend(self.share_of_build(identities)?.map(|share| Fact::percent("of-the-build", share)));
+        self.check_ran(&rest.binary_ids)?;
         facts.extend(hot(hottest));
         Ok(facts)
+    }
+
+    /// Whether a program of the build is among those that wrote the profile, by build ids. Where either has none, that is not known.
+    fn check_ran(&self, wrote: &[String]) -> Result<()> {
+        let Some(build) = self.instrumented.as_ref().filter(|_| !self.any_program) else { return Ok(()) };
+        if wrote.is_empty() || self.min_of_the_build.is_some() {
+            return Ok(());
+        }
+        let mut archives = false;
+        let own = each_file(build, |file| {
+            archives |= matches!(file.extension(), Some("a" | "rlib"));
+            elf::making(file)
+        })?;
+        let ids: Option<Vec<&str>> = own.iter().map(|making| making.build_id.as_deref()).collect();
+        // What is in a static library is in programs that may be linked anywhere.
+        let Some(ids) = ids.filter(|ids| !archives && !ids.is_empty()) else { return Ok(()) };
+        if ids.iter().any(|id| wrote.iter().any(|wrote| wrote == id)) {
+            return Ok(());
+        }
+        let few = |ids: &[&str]| {
+            let more = if ids.len() > 3 { ", …" } else { "" };
+            format!("{}{more}", ids.iter().take(3).copied().collect::<Vec<_>>().join(", "))
+        };
+        let wrote: Vec<&str> = wrote.iter().map(String::as_str).collect();
+        bail!(
+            "{build} did not run: its build id ({}) is not among those of the programs that wrote the profile ({}). The workloads \
+             run another build, as one that was left in another directory: look at their command lines, at PATH, LD_LIBRARY_PATH and \
+             `ldd`. If they are to run other programs than this one, name those with `instrumented`, which can be a directory",
+            few(&ids),
+            few(&wrote)
+        )
     }
 
     /// Which part of the functions the instrumented build has. None: it is not known.
@@ -173,16 +209,16 @@ impl CheckGathered {
             );
         }
         if !wanted.is_empty() {
-            eprintln!(
+            stdio::say(&format!(
                 "{} of the {all} functions of the profile are not in {build}, but in other programs",
                 wanted.len()
-            );
+            ));
         }
         Ok(Some(known))
     }
 
     fn bolt(&self, profile: &Utf8Path) -> Result<Vec<Fact>> {
-        let text = fs::read_to_string(profile).with_context(|| format!("cannot read {profile}"))?;
+        let text = whole::read_text(profile).with_context(|| format!("cannot read {profile}"))?;
         let (functions, statistics) = fdata::statistics(&text);
         if functions.is_empty() {
             bail!("{profile} has no functions; the instrumented code was never executed");
@@ -294,6 +330,9 @@ impl TakeProfile {
         let output = dir.join(format!("{}-{hash}.{}", self.name, self.extension));
         tree::set_mode_of_profile(&partial)?;
         fs::rename(&partial, &output).with_context(|| format!("cannot write {output}"))?;
-        Ok(vec![Fact::bytes("profile-bytes", entry.bytes)])
+        let workloads = entry.figures.iter().flat_map(|figures| &figures.workloads);
+        let mut facts: Vec<Fact> = workloads.map(|(name, counted)| took_part(name, *counted)).collect();
+        facts.push(Fact::bytes("profile-bytes", entry.bytes));
+        Ok(facts)
     }
 }

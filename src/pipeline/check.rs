@@ -107,46 +107,57 @@ pub(super) fn assemble(
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<Stage>> {
     let index: HashMap<String, usize> = drafts.iter().enumerate().map(|(at, d)| (d.name.clone(), at)).collect();
-    let mut edges: Vec<Vec<Edge>> = Vec::new();
-    let mut links = Vec::new();
-    for (at, draft) in drafts.iter().enumerate() {
-        let (own, link) = link(at, draft, &drafts, &index, problems);
-        edges.push(own);
-        links.push(link);
-    }
+    let links = drafts.iter().enumerate().map(|(at, draft)| link(at, draft, &drafts, &index, problems));
+    let (edges, links): (Vec<Vec<Edge>>, Vec<Vec<Vec<String>>>) = links.unzip();
     report_cycle(&drafts, &edges, problems);
     roles(&drafts, problems);
     if !problems.is_empty() {
         return None;
     }
-    let stages = drafts.into_iter().zip(links).map(|(draft, link)| {
-        let Link { dependencies, predecessor, follows_only } = link;
+    let stages = drafts.into_iter().zip(links).map(|(draft, dependencies)| {
         let declaration = declarations(&draft);
         let path_vars = draft.found.paths.into_iter().collect();
         let origin = Origin { emptied: draft.found.emptied, ..draft.origin };
         let (common, kind) = draft.decoded?;
         let text = draft.text;
-        let stage = Stage::new(common, kind);
-        Some(Stage { dependencies, declaration, text, path_vars, origin, predecessor, follows_only, ..stage })
+        Some(Stage { dependencies, declaration, text, path_vars, origin, ..Stage::new(common, kind) })
     });
-    stages.collect()
+    let mut stages: Vec<Stage> = stages.collect::<Option<_>>()?;
+    connect(&mut stages);
+    Some(stages)
 }
 
-/// What a stage depends on; see [`Stage`].
-struct Link {
-    dependencies: Vec<Vec<String>>,
-    predecessor: Option<String>,
-    follows_only: bool,
+/// Finds the stage before each in its workspace, and makes it a dependency; anew, where some have been switched off.
+pub(super) fn connect(stages: &mut [Stage]) {
+    let mut last: BTreeMap<String, String> = BTreeMap::new();
+    for stage in stages {
+        let Some(workspace) = stage.common.workspace.clone().filter(|_| stage.common.when) else { continue };
+        if stage.common.starts_from != StartsFrom::Any {
+            let before = last.get(&workspace).cloned();
+            if before != stage.predecessor {
+                if let Some(old) = stage.predecessor.take().filter(|_| stage.follows_only) {
+                    stage.dependencies.retain(|names| *names != [old.clone()]);
+                }
+                let group: Vec<String> = before.iter().cloned().collect();
+                stage.follows_only = !group.is_empty() && !stage.dependencies.contains(&group);
+                if stage.follows_only {
+                    stage.dependencies.push(group);
+                }
+                stage.predecessor = before;
+            }
+        }
+        last.insert(workspace, stage.common.name.clone());
+    }
 }
 
-/// What a stage depends on.
+/// Why a stage comes after others, and the groups of alternatives that it depends on, without the stage before it in its workspace.
 fn link(
     at: usize,
     draft: &Draft,
     drafts: &[Draft],
     index: &HashMap<String, usize>,
     problems: &mut Vec<Problem>,
-) -> (Vec<Edge>, Link) {
+) -> (Vec<Edge>, Vec<Vec<String>>) {
     let mut edges = Vec::new();
     let mut dependencies: Vec<Vec<String>> = Vec::new();
     let on = |name: &str| index.get(name).copied().filter(|at| drafts[*at].on);
@@ -179,11 +190,9 @@ fn link(
             depend(vec![need.to_string()]);
         }
     }
-    let (mut predecessor, mut follows_only) = (None, false);
-    let Some((common, _)) = &draft.decoded else {
-        return (edges, Link { dependencies, predecessor, follows_only });
-    };
-    if let Some(workspace) = common.workspace.as_ref().filter(|_| draft.on && common.starts_from != StartsFrom::Any) {
+    let common = draft.decoded.as_ref().map(|(common, _)| common);
+    let common = common.filter(|common| draft.on && common.starts_from != StartsFrom::Any);
+    if let Some(workspace) = common.and_then(|common| common.workspace.as_ref()) {
         let shares = |other: &&Draft| {
             other.on && other.decoded.as_ref().is_some_and(|(common, _)| common.workspace.as_ref() == Some(workspace))
         };
@@ -191,14 +200,9 @@ fn link(
             let place = draft.table.get("workspace").map_or_else(|| draft.at.clone(), |node| node.span.clone());
             let why = format!("shares a workspace with `{}`, which stands before it", before.name);
             edges.extend(index.get(&before.name).map(|to| Edge { to: *to, why, at: place }));
-            follows_only = !dependencies.contains(&vec![before.name.clone()]);
-            if follows_only {
-                dependencies.push(vec![before.name.clone()]);
-            }
-            predecessor = Some(before.name.clone());
         }
     }
-    (edges, Link { dependencies, predecessor, follows_only })
+    (edges, dependencies)
 }
 
 /// In a bundle, a role stands for one profile.
@@ -242,9 +246,7 @@ fn report_cycle(drafts: &[Draft], edges: &[Vec<Edge>], problems: &mut Vec<Proble
 
 /// Checks the name of a stage, and that it is not a variable's.
 pub(super) fn stage_name(name: &str, at: &Range<usize>, names: &Names, problems: &mut Vec<Problem>) {
-    if let Some(message) = super::text::name_problem("stage", name) {
-        problems.push(Problem::at(message, at.clone()));
-    }
+    problems.extend(Problem::of_name("stage", name, at));
     if let Some(variable) = names.variables.get(name) {
         let problem = Problem::new(format!("`{name}` is both a variable and a stage"))
             .mark(at.clone(), "the stage")
@@ -259,7 +261,6 @@ pub struct Graph {
     names: Vec<String>,
     /// What each stage depends on, directly.
     needs: Vec<Vec<usize>>,
-    needed_by: Vec<Vec<usize>>,
     /// Names.
     order: Vec<String>,
 }
@@ -294,13 +295,9 @@ impl Graph {
                 needs.into_iter().collect()
             })
             .collect();
-        let mut needed_by = vec![Vec::new(); names.len()];
-        for (stage, needs) in needs.iter().enumerate() {
-            needs.iter().for_each(|need| needed_by[*need].push(stage));
-        }
         let named = |stages: Vec<usize>| stages.into_iter().map(|stage| names[stage].clone()).collect();
         let order = sort(&needs).map(named).map_err(|cycle| Cycle { stages: named(cycle) })?;
-        Ok(Graph { names, needs, needed_by, order })
+        Ok(Graph { names, needs, order })
     }
 
     /// All stages, each behind those it depends on; otherwise as they were declared. Those that are off are among them.
@@ -310,22 +307,18 @@ impl Graph {
 
     /// The stages that depend on a stage, directly or through others, in the order of [`Graph::order`]. Not the stage itself.
     pub fn dependents(&self, stage: &str) -> Vec<String> {
-        self.reach(stage, &self.needed_by)
+        let depends = |name: &&String| self.dependencies(name).iter().any(|need| need == stage);
+        self.order.iter().filter(depends).cloned().collect()
     }
 
     /// The stages that a stage depends on, directly or through others, in the order of [`Graph::order`]. Not the stage itself.
     pub fn dependencies(&self, stage: &str) -> Vec<String> {
-        self.reach(stage, &self.needs)
-    }
-
-    fn reach(&self, from: &str, edges: &[Vec<usize>]) -> Vec<String> {
-        let Some(from) = self.names.iter().position(|name| name == from) else { return Vec::new() };
+        let Some(from) = self.names.iter().position(|name| name == stage) else { return Vec::new() };
         let mut reached = BTreeSet::new();
         let mut open = vec![from];
         while let Some(stage) = open.pop() {
-            open.extend(edges[stage].iter().copied().filter(|next| reached.insert(*next)));
+            open.extend(self.needs[stage].iter().copied().filter(|next| reached.insert(*next)));
         }
-        reached.remove(&from);
         let reached: BTreeSet<&str> = reached.into_iter().map(|stage| self.names[stage].as_str()).collect();
         self.order.iter().filter(|name| reached.contains(name.as_str())).cloned().collect()
     }

@@ -1,7 +1,8 @@
 //! What is wrong with a pipeline, shown with the lines of its files; and the text of these files.
 //!
 //! All files share one range of offsets, so that a tree that was merged from several files still tells of every value where it
-//! stands. Knows how a problem is told: message, places, help. Unaware of what can be wrong, and of what the files say.
+//! stands. Knows how a problem is told: message, places, help. Unaware of what can be wrong, except with
+//! names, and of what the files say.
 
 use std::borrow::Cow;
 use std::io::Read as _;
@@ -10,6 +11,8 @@ use std::ops::Range;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use camino::{Utf8Path, Utf8PathBuf};
+
+use super::text::{RESERVED, is_name};
 
 /// How many problems are shown.
 const MOST: usize = 200;
@@ -44,6 +47,22 @@ impl Problem {
 
     pub fn at(message: impl Into<String>, span: Range<usize>) -> Problem {
         Problem::new(message).mark(span, "")
+    }
+
+    /// Why something (`what`: variable, stage, …) cannot have this name, if so. A name is also fit for a file name.
+    pub fn of_name(what: &str, name: &str, at: &Range<usize>) -> Option<Problem> {
+        const LONGEST: usize = 100;
+        let message = if RESERVED.contains(&name) {
+            let reserved = RESERVED.map(|name| format!("`{name}`")).join(", ");
+            format!("no {what} can be called `{name}`: {reserved} have a meaning of their own")
+        } else if name.len() > LONGEST {
+            format!("the name of this {what} is longer than {LONGEST} characters")
+        } else if !is_name(name) {
+            format!("`{name}` cannot be the name of a {what}: letters, digits, `-` and `_`, a letter or digit first")
+        } else {
+            return None;
+        };
+        Some(Problem::at(message, at.clone()))
     }
 
     /// Adds a place.
@@ -279,7 +298,7 @@ pub(super) fn read(path: &Utf8Path, shown: &str) -> Result<String, String> {
     if bytes.len() as u64 > LARGEST {
         return Err(format!("`{shown}` is larger than {} MiB, too large for a pipeline file", LARGEST >> 20));
     }
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(&error.as_bytes()[..at]);
         let line = before.matches('\n').count() + 1;
@@ -288,5 +307,7 @@ pub(super) fn read(path: &Utf8Path, shown: &str) -> Result<String, String> {
         format!(
             "`{shown}` is not UTF-8 text: the byte 0x{byte:02x} at line {line}, column {column} does not belong there"
         )
-    })
+    })?;
+    // An editor of another system ends lines so; a shell would take the `\r` for a part of a word.
+    Ok(text.replace("\r\n", "\n"))
 }

@@ -35,7 +35,8 @@ impl Kinds {
         Kinds { entries, schema: OnceLock::new() }
     }
 
-    pub(super) fn schema(&'static self) -> &'static Json {
+    /// The schema that files are checked against once references are replaced.
+    pub fn schema(&'static self) -> &'static Json {
         self.schema.get_or_init(|| built::build(self.entries.iter().map(|entry| (entry.name, entry.schema))))
     }
 
@@ -51,11 +52,6 @@ impl Kinds {
 /// The JSON Schema of a pipeline file.
 pub fn schema(kinds: &'static Kinds) -> Schema {
     built::of_files(kinds.schema())
-}
-
-/// The tables of keys for the reference, as Markdown: of the file, of variables and tools, of every stage, and of each kind.
-pub fn reference(kinds: &'static Kinds) -> String {
-    built::tables(kinds.schema(), kinds.names())
 }
 
 /// A kind of stages.
@@ -239,7 +235,7 @@ pub struct Keys<'a> {
     pub(super) incomplete: bool,
 }
 
-impl Keys<'_> {
+impl<'a> Keys<'a> {
     /// The kind's keys as a type, without those of which a problem was told. None: one that must be there is among them.
     pub fn decode<D: DeserializeOwned>(&mut self) -> Option<D> {
         let before = self.problems.len();
@@ -277,7 +273,7 @@ impl Keys<'_> {
         self.problems.push(Problem::at(message, at.clone()).suggest(wrong, valid));
     }
 
-    fn item(&self, list: &str, index: usize) -> Option<&Node> {
+    fn item(&self, list: &str, index: usize) -> Option<&'a Node> {
         self.table.get(list).and_then(Node::as_array)?.get(index)
     }
 
@@ -296,7 +292,7 @@ impl Keys<'_> {
 
     /// Tells of names that no variable of the environment can have.
     pub fn check_env(&mut self, key: &str, env: &BTreeMap<String, Text>) {
-        check_env(env, self.table.get(key), self.at, self.problems);
+        check_env(env.keys(), self.table.get(key), self.at, self.problems);
     }
 
     /// Tells of names that workloads or tests (`what`) cannot have, and that there is none. None: some may be gone already.
@@ -331,8 +327,8 @@ impl Keys<'_> {
 
     /// The same, of the `env` of an item in a list.
     pub fn check_env_of(&mut self, list: &str, index: usize, env: &BTreeMap<String, Text>) {
-        let node = self.table.get(list).and_then(Node::as_array).and_then(|items| items.get(index)?.get("env"));
-        check_env(env, node, self.at, self.problems);
+        let node = self.item(list, index).and_then(|item| item.get("env"));
+        check_env(env.keys(), node, self.at, self.problems);
     }
 
     /// The command that an item of a list has in its keys `run`, `shell`, `env` and `cwd`.
@@ -360,20 +356,16 @@ fn entry_place<'n>(table: Option<&'n Node>, name: &str) -> Option<&'n Range<usiz
 }
 
 /// Tells of names that no variable of the environment can have.
-pub(super) fn check_env(
-    env: &BTreeMap<String, Text>,
+fn check_env<'n>(
+    names: impl IntoIterator<Item = &'n String>,
     node: Option<&Node>,
     at: &Range<usize>,
     problems: &mut Vec<Problem>,
 ) {
-    for name in env.keys().filter(|name| !is_env_name(name)) {
+    for name in names.into_iter().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
         let at = entry_place(node, name).unwrap_or(at);
         problems.push(Problem::at(format!("`{name}` cannot be the name of a variable of the environment"), at.clone()));
     }
-}
-
-pub(super) fn is_env_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['=', '\0'])
 }
 
 /// Keys of every `[[stage]]`.
@@ -411,6 +403,16 @@ pub struct Common {
     #[serde(default, deserialize_with = "super::value::duration")]
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Duration>,
+    /// How much one command may write to its log, as `2 GiB`. More is a failure that names the line, if it is one line again and again.
+    /// Of a log that becomes larger than 1 GiB (of a workload: 256 MiB), the first and the last 64 MiB are kept. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::size")]
+    #[schemars(with = "Option<String>")]
+    pub max_log: Option<ByteSize>,
+    /// How long processes that a command leaves running have to end in good order, after SIGTERM: servers that write when they end. Then
+    /// they are killed. Default: 10s, as after Ctrl-C. Not in the fingerprint.
+    #[serde(default, deserialize_with = "super::value::duration")]
+    #[schemars(with = "Option<String>")]
+    pub grace: Option<Duration>,
     /// How often a failed step is tried again. Never after an interrupt or a failed check. Not in the fingerprint.
     #[serde(default)]
     pub retries: u32,
@@ -478,18 +480,12 @@ impl Common {
     /// Tells what is wrong with the keys; `at` is where the stage's name stands.
     pub(super) fn check(&self, table: &Table, at: &Range<usize>, problems: &mut Vec<Problem>) {
         let place = |key: &str| table.get(key).map_or(at, |node: &Node| &node.span).clone();
-        if let Some(workspace) = &self.workspace
-            && let Some(message) = text::name_problem("workspace", workspace)
-        {
-            problems.push(Problem::at(message, place("workspace")));
-        }
+        let workspace = self.workspace.as_ref();
+        problems.extend(workspace.and_then(|name| Problem::of_name("workspace", name, &place("workspace"))));
         if self.jobs == Some(0) {
             problems.push(Problem::at("a stage takes at least one slot", place("jobs")));
         }
-        check_env(&self.env, table.get("env"), at, problems);
-        for name in self.pass_env.iter().filter(|name| !is_env_name(name)) {
-            let message = format!("`{name}` cannot be the name of a variable of the environment");
-            problems.push(Problem::at(message, place("pass-env")));
-        }
+        check_env(self.env.keys(), table.get("env"), at, problems);
+        check_env(&self.pass_env, None, &place("pass-env"), problems);
     }
 }

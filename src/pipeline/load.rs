@@ -23,6 +23,7 @@ use super::check::{self, Draft};
 use super::decode;
 use super::error::{self, LoadError, Problem, Sources};
 use super::kind::{Written, read_stage};
+use super::limit;
 use super::merge::{self, Like, Templates};
 use super::schema::Shape;
 use super::substitute::{Names, Owner, Substitution};
@@ -151,11 +152,8 @@ impl Loader<'_> {
                 }
             }
         }
-        if let Some(name) = tree.get("name")
-            && let Some(message) = name.as_str().and_then(|word| text::name_problem("pipeline", word))
-        {
-            self.problems.push(Problem::at(message, name.span.clone()));
-        }
+        let name = tree.get("name").and_then(|name| Problem::of_name("pipeline", name.as_str()?, &name.span));
+        self.problems.extend(name);
         let none = tree.get("stage").is_none_or(|stages| stages.as_array().is_some_and(<[Node]>::is_empty));
         if none && self.problems.is_empty() {
             let message = "the pipeline has no stages";
@@ -283,13 +281,14 @@ fn default_name(path: &Utf8Path) -> String {
 }
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 14] = [
+const LEFT_OUT: [&str; 19] = [
     "name",
     "description",
     "when",
     "unless",
     "jobs",
     "timeout",
+    "max-log",
     "retries",
     "on-failure",
     "memory",
@@ -298,6 +297,10 @@ const LEFT_OUT: [&str; 14] = [
     "remove",
     "disk-budget",
     "max-damaged",
+    "min-instrumented",
+    "min-total",
+    "min-functions",
+    "grace",
 ];
 
 /// The keys of a stage whose variables are replaced, except paths and secrets, which stay references.
@@ -347,11 +350,15 @@ struct Reader<'a> {
     done: HashMap<Utf8PathBuf, Option<Table>>,
     /// Files that are being read, outermost first.
     open: Vec<(Utf8PathBuf, String)>,
+    /// How many there are in these files.
+    stages: usize,
+    variables: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(sources: &'a mut Sources, problems: &'a mut Vec<Problem>, cwd: &'a Utf8Path) -> Reader<'a> {
-        Reader { sources, problems, cwd, complete: true, done: HashMap::new(), open: Vec::new() }
+        let (done, open) = (HashMap::new(), Vec::new());
+        Reader { sources, problems, cwd, complete: true, done, open, stages: 0, variables: 0 }
     }
 
     /// Reads the file at an absolute path; `from` is where another file asks for it. None when that is impossible; then
@@ -422,7 +429,28 @@ impl<'a> Reader<'a> {
             self.problems.push(Problem::new(message).help("a pipeline has at least one `[[stage]]`"));
             return None;
         }
-        Some(tree::table(tree.into_inner(), source.base))
+        let table = tree::table(tree.into_inner(), source.base);
+        self.count(&table)?;
+        Some(table)
+    }
+
+    /// Counts what is in a file, together with those that were read before: merging looks at each for each.
+    fn count(&mut self, table: &Table) -> Option<()> {
+        let counts = [(&mut self.stages, "stage", limit::STAGES), (&mut self.variables, "vars", limit::VARIABLES)];
+        for (count, key, limit) in counts {
+            *count += match table.get(key).map(|node| &node.value) {
+                Some(Value::Array(items)) => items.len(),
+                Some(Value::Table(table)) => table.entries.len(),
+                _ => 0,
+            };
+            if *count > limit {
+                let what = if key == "stage" { "stages" } else { "variables" };
+                self.problems
+                    .push(Problem::new(format!("the pipeline has {count} {what}, more than the limit of {limit}")));
+                return None;
+            }
+        }
+        Some(())
     }
 
     /// Lays a file on those that it extends.

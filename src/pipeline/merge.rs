@@ -18,7 +18,6 @@ use serde_json::Value as Json;
 
 use super::error::{Mark, Problem};
 use super::schema::Shape;
-use super::text;
 use super::tree::{Entry, Node, Table, Value};
 
 /// `over` laid on `base`.
@@ -205,9 +204,7 @@ impl Templates {
     pub fn new(section: Option<&Node>, schema: &'static Json, problems: &mut Vec<Problem>) -> Templates {
         let mut table = section.and_then(Node::as_table).cloned().unwrap_or_default();
         for entry in &mut table.entries {
-            if let Some(message) = text::name_problem("template", &entry.key) {
-                problems.push(Problem::at(message, entry.at.clone()));
-            }
+            problems.extend(Problem::of_name("template", &entry.key, &entry.at));
             let Value::Table(template) = &mut entry.node.value else { continue };
             if let Some(like) = template.remove("like") {
                 let message = format!("the template `{}` cannot be like another one", entry.key);

@@ -7,6 +7,7 @@ mod check;
 mod decode;
 mod error;
 pub mod kind;
+mod limit;
 mod load;
 mod merge;
 mod schema;
@@ -29,7 +30,7 @@ pub use check::{Cycle, Graph};
 pub use error::{LoadError, nearest};
 pub use kind::{
     Answers, Common, Gathers, Keys, Kind, KindEntry, Kinds, Need, OnFailure, Profiles, StartsFrom, leading_output,
-    reference, schema,
+    schema,
 };
 pub use load::{load, stage};
 pub use schema::{OneOrMore, VarType};
@@ -203,19 +204,6 @@ impl std::fmt::Display for VarValue {
             VarValue::String(text) => f.write_str(text),
             VarValue::Path(path) => path.fmt(f),
             VarValue::List(items) => f.write_str(&items.join(",")),
-        }
-    }
-}
-
-impl VarValue {
-    /// The value for reports and journals. A secret's must not get there.
-    pub fn to_json(&self) -> serde_json::Value {
-        match self {
-            VarValue::Bool(value) => (*value).into(),
-            VarValue::Int(number) => (*number).into(),
-            VarValue::String(text) => text.as_str().into(),
-            VarValue::Path(path) => path.as_str().into(),
-            VarValue::List(items) => items.clone().into(),
         }
     }
 }

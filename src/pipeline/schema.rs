@@ -1,21 +1,19 @@
 //! The JSON Schema of a pipeline file, for editors, for the reference, and for checking files against it.
 //!
 //! Made from the types that stages are decoded into and their doc comments; unaware of any file. [`Shape`] is what it says of one
-//! place in a file: which types it takes, which keys. The tables of the reference are made from it as well; the text around them is in
-//! `docs/pipeline-reference.md`.
+//! place in a file: which types it takes, which keys. A test makes the tables of `docs/pipeline-reference.md` from it as well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::text::RESERVED;
-use super::tree::{self, Node};
+use super::tree::Node;
 use super::{Common, Text, ToolDecl};
 
 /// What a reference that stands alone looks like: it can take the place of a value of any type.
-pub(super) const REFERENCE: &str = r"^\$\{[^}]+\}$";
+const REFERENCE: &str = r"^\$\{[^}]+\}$";
 
 /// The definition of a stage that only changes one of the same name.
 const CHANGE: &str = "change-of-stage";
@@ -78,7 +76,6 @@ struct VarDecl {
     /// to variables before it and, in a path, to `${pipeline.dir}`. Without it the variable is empty, or false.
     default: Option<Plain>,
     /// What a relative path in `default` is relative to. Default: `file`.
-    #[serde(rename = "relative-to")]
     relative_to: Option<RelativeTo>,
     /// One sentence for `optbuild show`.
     description: Option<String>,
@@ -340,8 +337,6 @@ impl Shape {
         let alternatives = schema["anyOf"].as_array().or(schema["oneOf"].as_array());
         match alternatives {
             Some(alternatives) => alternatives.iter().for_each(|alternative| self.add(alternative)),
-            // References have been replaced where a shape is asked.
-            None if schema["pattern"] == REFERENCE => {}
             None => self.alternatives.push(schema),
         }
     }
@@ -407,13 +402,7 @@ impl Shape {
     pub fn expected(&self) -> String {
         let mut names: Vec<&str> = Vec::new();
         for name in self.alternatives.iter().flat_map(|schema| types(schema)) {
-            let name = match name {
-                "object" => "a table",
-                "integer" => "an integer",
-                "array" => "an array",
-                "boolean" => "a boolean",
-                _ => "a string",
-            };
+            let name = TYPES.iter().find(|(json, _)| *json == name).map_or("a string", |(_, words)| *words);
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -434,144 +423,16 @@ fn types(schema: &'static Value) -> impl Iterator<Item = &'static str> {
     single.into_iter().chain(several).chain(constant)
 }
 
-/// The JSON type of a value; none for what no key takes.
-pub(super) fn type_of(node: &Node) -> Option<&'static str> {
-    match &node.value {
-        tree::Value::String(_) => Some("string"),
-        tree::Value::Integer(_) => Some("integer"),
-        tree::Value::Boolean(_) => Some("boolean"),
-        tree::Value::Array(_) => Some("array"),
-        tree::Value::Table(_) => Some("object"),
-        tree::Value::Other(_) => None,
-    }
-}
-
-/// Definitions that are tables of their own in the reference, and how they are called there.
-const TABLES: [(&str, &str); 6] = [
-    ("Workload", "workload"),
-    ("Training", "training"),
-    ("Test", "test"),
-    ("MeasuredWorkload", "workload"),
-    ("SizePair", "pair of files"),
-    ("CommandTable", "command"),
+/// The JSON types that keys take, and what [`Node::what`] calls them.
+const TYPES: [(&str, &str); 5] = [
+    ("string", "a string"),
+    ("integer", "an integer"),
+    ("boolean", "a boolean"),
+    ("array", "an array"),
+    ("object", "a table"),
 ];
 
-/// The tables of keys: of the file, of variables and tools, of every stage, and of each kind.
-pub(super) fn tables(root: &'static Value, kinds: impl Iterator<Item = &'static str>) -> String {
-    let defs = &root["$defs"];
-    let mut tables = Tables { defs, out: String::new() };
-    tables.section(2, "The file", root, &[]);
-    tables.section(3, "A variable, in `[vars]`", &defs["VarDecl"], &[]);
-    tables.section(3, "A tool, in `[tools]`", &defs["ToolDecl"], &[]);
-    tables.section(2, "Every stage", &defs["Common"], &[]);
-    let common: Vec<&str> = keys(&defs["Common"]);
-    for kind in kinds {
-        let stage = &defs[format!("{kind}-stage")];
-        tables.section(2, &format!("`kind = \"{kind}\"`"), stage, &common);
-        let mut said = stage["properties"].to_string();
-        for (name, title) in &TABLES[..5] {
-            if said.contains(&format!("#/$defs/{name}\"")) {
-                said.push_str(&defs[*name].to_string());
-                tables.section(3, &format!("A {title}"), &defs[*name], &[]);
-            }
-        }
-    }
-    tables.section(2, "A command as a table", &defs["CommandTable"], &[]);
-    tables.out
-}
-
-/// What is written so far.
-struct Tables {
-    /// The definitions of the schema.
-    defs: &'static Value,
-    out: String,
-}
-
-fn keys(schema: &'static Value) -> Vec<&'static str> {
-    schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect()
-}
-
-impl Tables {
-    /// A heading, the description, and a table of the keys that are not left out.
-    fn section(&mut self, level: usize, title: &str, schema: &'static Value, left_out: &[&str]) {
-        let required: Vec<&str> =
-            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let description = prose(schema);
-        let heading = "#".repeat(level);
-        // Writing to a string cannot fail.
-        let _ = write!(self.out, "{heading} {title}\n\n{description}\n\n| key | value | meaning |\n|---|---|---|\n");
-        for (key, value) in schema["properties"].as_object().into_iter().flatten() {
-            if left_out.contains(&key.as_str()) {
-                continue;
-            }
-            let need = if required.contains(&key.as_str()) { ", required" } else { "" };
-            let row = format!("| `{key}` | {}{need} | {} |", cell(&self.values(value)), cell(&prose(value)));
-            let _ = writeln!(self.out, "{row}");
-        }
-        self.out.push('\n');
-    }
-
-    /// What values a place takes.
-    fn values(&self, schema: &'static Value) -> String {
-        if let Some(name) = schema["$ref"].as_str().and_then(|target| target.strip_prefix("#/$defs/")) {
-            return match name {
-                "CommandLine" | "Words" => "command".into(),
-                _ => match TABLES.iter().find(|(table, _)| *table == name) {
-                    Some((_, title)) => (*title).into(),
-                    None if name == "VarDecl" || name == "ToolDecl" => "table".into(),
-                    None => self.values(&self.defs[name]),
-                },
-            };
-        }
-        if let Some(alternatives) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
-            let mut kinds: Vec<String> = Vec::new();
-            for alternative in alternatives.iter().filter(|alternative| alternative["pattern"] != REFERENCE) {
-                let kind = self.values(alternative);
-                if !kinds.contains(&kind) {
-                    kinds.push(kind);
-                }
-            }
-            return kinds.join(" or ");
-        }
-        if let Some(word) = schema["const"].as_str() {
-            return format!("`\"{word}\"`");
-        }
-        if let Some(words) = schema["enum"].as_array() {
-            let words: Vec<String> =
-                words.iter().filter_map(Value::as_str).map(|word| format!("`\"{word}\"`")).collect();
-            return words.join(" or ");
-        }
-        match schema["type"].as_str() {
-            Some("array") if schema["items"]["anyOf"].is_array() => "array of tables".into(),
-            Some("array") => several("array", &self.values(&schema["items"])),
-            Some("object") if schema["additionalProperties"].is_object() => {
-                several("table", &self.values(&schema["additionalProperties"]))
-            }
-            Some("object") if schema["properties"].is_null() => "table".into(),
-            Some("object") => {
-                let keys: Vec<String> = keys(schema).iter().map(|key| format!("{key} = …")).collect();
-                format!("`{{ {} }}`", keys.join(", "))
-            }
-            Some(other) => other.into(),
-            None => "any".into(),
-        }
-    }
-}
-
-/// The doc comment as one paragraph.
-fn prose(schema: &Value) -> String {
-    schema["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Fit for a cell of a table.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
-}
-
-fn several(what: &str, kind: &str) -> String {
-    match kind.split_once(' ') {
-        _ if kind.contains(" or ") => format!("{what}, each value {kind}"),
-        Some((first, rest)) => format!("{what} of {first}s {rest}"),
-        None => format!("{what} of {kind}s"),
-    }
+/// The JSON type of a value; none for what no key takes.
+pub(super) fn type_of(node: &Node) -> Option<&'static str> {
+    TYPES.iter().find(|(_, words)| *words == node.what()).map(|(json, _)| *json)
 }

@@ -12,7 +12,8 @@ use include_dir::{Dir, DirEntry, include_dir};
 use toml::de::DeTable;
 
 use super::error::{list as quoted, nearest};
-use super::tree::{self, Node, Table, Value};
+use super::merge;
+use super::tree::{self, Node, Table};
 
 static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/pipelines");
 
@@ -72,8 +73,10 @@ pub fn list(cwd: &Utf8Path) -> Vec<Listed> {
             && !listed.iter().any(|listed| listed.name == name)
         {
             let read = |path: &Utf8Path| EMBEDDED.get_file(inside(path)?)?.contents_utf8().map(String::from);
-            let (text, path) =
-                (file.contents_utf8().unwrap_or_default(), utf8(file.path()).unwrap_or(Utf8Path::new(FILE)));
+            let (text, path) = (
+                file.contents_utf8().unwrap_or_default(),
+                Utf8Path::from_path(file.path()).unwrap_or(Utf8Path::new(FILE)),
+            );
             listed.push(describe(name, "shipped".into(), text, path, &read));
         }
     }
@@ -124,22 +127,19 @@ type Root = &'static Dir<'static>;
 /// A pipeline among what is embedded: its name, and its own file.
 fn shipped(entry: &'static DirEntry<'static>) -> Option<(&'static str, &'static File)> {
     match entry {
-        DirEntry::Dir(dir) => Some((utf8(dir.path())?.as_str(), EMBEDDED.get_file(dir.path().join(FILE))?)),
-        DirEntry::File(file) => Some((utf8(file.path())?.as_str().strip_suffix(".toml")?, file)),
+        DirEntry::Dir(dir) => {
+            Some((Utf8Path::from_path(dir.path())?.as_str(), EMBEDDED.get_file(dir.path().join(FILE))?))
+        }
+        DirEntry::File(file) => Some((Utf8Path::from_path(file.path())?.as_str().strip_suffix(".toml")?, file)),
     }
 }
 
-/// The path, if it is UTF-8.
-pub fn utf8(path: &Path) -> Option<&Utf8Path> {
-    Utf8Path::from_path(path)
-}
-
 fn describe(name: &str, origin: String, text: &str, path: &Utf8Path, read: Read) -> Listed {
-    let tree = parsed(text);
-    let description = tree.get("description").and_then(Node::as_str).unwrap_or_default();
-    let mut stages = BTreeSet::new();
-    stage_names(text, path, read, DEEPEST, &mut stages);
-    Listed { name: name.into(), origin, description: description.into(), stages: stages.len() }
+    let (own, tree) = (parsed(text), merged(text, path, read, DEEPEST));
+    let description = own.get("description").and_then(Node::as_str).unwrap_or_default();
+    let stages = tree.get("stage").and_then(Node::as_array).unwrap_or_default();
+    let stages = stages.iter().filter(|stage| stage.as_table().is_some()).count();
+    Listed { name: name.into(), origin, description: description.into(), stages }
 }
 
 /// Gives the text of a pipeline file.
@@ -153,26 +153,16 @@ fn parsed(text: &str) -> Table {
     tree::table(DeTable::parse_recoverable(text).0.into_inner(), 0)
 }
 
-/// The stages of a pipeline file and of those that it extends.
-fn stage_names(text: &str, path: &Utf8Path, read: Read, deepest: usize, names: &mut BTreeSet<String>) {
-    let tree = parsed(text);
+/// A pipeline file laid on those that it extends, whatever is wrong with it.
+fn merged(text: &str, path: &Utf8Path, read: Read, deepest: usize) -> Table {
+    let (tree, mut base) = (parsed(text), Table::default());
     for extended in extended(&tree).into_iter().filter(|_| deepest > 0) {
         let path = path.parent().unwrap_or(Utf8Path::new("")).join(extended);
         if let Some(text) = read(&path) {
-            stage_names(&text, &path, read, deepest - 1, names);
+            base = merge::files(base, merged(&text, &path, read, deepest - 1), &mut Vec::new());
         }
     }
-    let array = |key: &str| tree.get(key).and_then(Node::as_array).unwrap_or_default();
-    for name in array("remove").iter().filter_map(Node::as_str) {
-        names.remove(name);
-    }
-    for stage in array("stage").iter().filter(|stage| stage.as_table().is_some()) {
-        let name = stage.get("name").and_then(Node::as_str).unwrap_or_default();
-        match stage.get("remove").map(|remove| &remove.value) {
-            Some(Value::Boolean(true)) => names.remove(name),
-            _ => names.insert(name.into()),
-        };
-    }
+    merge::files(base, tree, &mut Vec::new())
 }
 
 /// The pipelines that a file names with `extends`.
@@ -195,7 +185,7 @@ pub fn unpack(root: Root, name: &str, file: &'static File, unpack_into: &Utf8Pat
         }
     }
     let target = unpack_into.join(&hasher.finalize().to_hex()[..HASH_DIGITS]);
-    let own = target.join(utf8(file.path()).unwrap_or(Utf8Path::new(FILE)));
+    let own = target.join(Utf8Path::from_path(file.path()).unwrap_or(Utf8Path::new(FILE)));
     if own.is_file() {
         return Ok(own);
     }
@@ -243,12 +233,12 @@ fn belongings(
     seen: &mut BTreeSet<&'static Path>,
     files: &mut Vec<(&'static Utf8Path, &'static [u8])>,
 ) {
-    let Some(path) = utf8(file.path()).filter(|_| seen.insert(file.path())) else { return };
+    let Some(path) = Utf8Path::from_path(file.path()).filter(|_| seen.insert(file.path())) else { return };
     match path.components().next() {
         Some(first) if path.components().count() > 1 => {
             let dir = root.get_dir(first.as_str());
             let all = dir.into_iter().flat_map(all_files);
-            let all = all.filter_map(|file| Some((utf8(file.path())?, file.contents())));
+            let all = all.filter_map(|file| Some((Utf8Path::from_path(file.path())?, file.contents())));
             let known: BTreeSet<&Utf8Path> = files.iter().map(|(path, _)| *path).collect();
             files.extend(all.filter(|(path, _)| !known.contains(path)));
         }

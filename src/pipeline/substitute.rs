@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::error::{Problem, Sources};
+use super::limit;
 use super::schema::Shape;
-use super::text::{self, OutputRef, Piece, Text, TextError};
+use super::text::{OutputRef, Piece, Text, TextError};
 use super::tree::{Entry, Node, Table, Value};
 use super::value::split_line;
 use super::vars::Variables;
@@ -154,7 +155,7 @@ impl<'a> Substitution<'a> {
         if let Some(Variable { value: VarValue::List(values), .. }) = self.names.variables.alone(item)
             && !shape.takes("array")
         {
-            return Ok(strings(values, &item.span));
+            return self.strings(values, &item.span);
         }
         Ok(vec![self.node(item, shape)?])
     }
@@ -174,11 +175,18 @@ impl<'a> Substitution<'a> {
         Ok(Node::new(node.span.clone(), Value::Array(words)))
     }
 
+    /// Strings as values, in the form that references are read from.
+    fn strings(&mut self, values: &[String], span: &Range<usize>) -> Result<Vec<Node>, Broken> {
+        self.take(values.iter().map(|value| value.len() + 1).sum(), span)?;
+        let encoded = values.iter().map(|value| Text::literal(value.as_str()).encode());
+        Ok(encoded.map(|value| Node::new(span.clone(), Value::String(value))).collect())
+    }
+
     fn string(&mut self, source: &str, node: &Node, shape: &Shape) -> Result<Node, Broken> {
         let typed = match self.names.variables.alone(node).map(|variable| &variable.value) {
             Some(VarValue::Bool(value)) if shape.takes("boolean") => Some(Value::Boolean(*value)),
             Some(VarValue::Int(number)) if shape.takes("integer") => Some(Value::Integer(*number)),
-            Some(VarValue::List(items)) if shape.takes("array") => Some(Value::Array(strings(items, &node.span))),
+            Some(VarValue::List(items)) if shape.takes("array") => Some(Value::Array(self.strings(items, &node.span)?)),
             _ => None,
         };
         let value = match typed {
@@ -199,14 +207,21 @@ impl<'a> Substitution<'a> {
         let (parsed, errors) = parse_all(source);
         let mut broken = !errors.is_empty();
         self.problems.extend(errors.into_iter().map(|error| Problem::at(error.message, within(error.range))));
-        let mut text = Text::default();
+        let (mut text, mut bytes) = (Text::default(), 0);
         for piece in parsed.pieces {
             let written = Text { pieces: vec![piece.clone()] }.to_string();
             // The reference as the file has it: there may be spaces in it that the piece does not tell of.
             let start = source.find(&written);
             let at = start.map_or_else(|| span.clone(), |start| within(start..start + written.len()));
-            match self.piece(piece, at) {
-                Ok(pieces) => pieces.into_iter().for_each(|piece| text.push(piece)),
+            match self.piece(piece, at.clone()) {
+                Ok(pieces) => {
+                    bytes += pieces.iter().map(literal_bytes).sum::<usize>();
+                    if let Err(problem) = limit::check(bytes) {
+                        self.problems.push(problem.mark(at, ""));
+                        return Err(Broken);
+                    }
+                    pieces.into_iter().for_each(|piece| text.push(piece));
+                }
                 Err(Some(problem)) => {
                     self.problems.push(*problem);
                     broken = true;
@@ -214,7 +229,16 @@ impl<'a> Substitution<'a> {
                 Err(None) => broken = true,
             }
         }
+        self.take(bytes, span)?;
         if broken { Err(Broken) } else { Ok(text) }
+    }
+
+    /// Takes of the room that texts with values have.
+    fn take(&mut self, bytes: usize, span: &Range<usize>) -> Result<(), Broken> {
+        self.names.variables.room.take(bytes).map_err(|problem| {
+            self.problems.push(problem.mark(span.clone(), ""));
+            Broken
+        })
     }
 
     /// What a piece becomes. An error without a problem: it was reported elsewhere.
@@ -308,10 +332,11 @@ fn parse_all(source: &str) -> (Text, Vec<TextError>) {
     }
 }
 
-/// Strings as values, in the form that references are read from.
-fn strings(values: &[String], span: &Range<usize>) -> Vec<Node> {
-    let encoded = values.iter().map(|value| Text::literal(value.as_str()).encode());
-    encoded.map(|value| Node::new(span.clone(), Value::String(value))).collect()
+fn literal_bytes(piece: &Piece) -> usize {
+    match piece {
+        Piece::Literal(text) => text.len(),
+        _ => 0,
+    }
 }
 
 /// More combinations than that are a mistake.
@@ -381,9 +406,7 @@ impl Substitution<'_> {
         let mut axes = BTreeMap::new();
         for entry in matrix.as_table().map(|table| table.entries.as_slice()).unwrap_or_default() {
             let name = &entry.key;
-            if let Some(message) = text::name_problem("`for` name", name) {
-                self.problems.push(Problem::at(message, entry.at.clone()));
-            }
+            self.problems.extend(Problem::of_name("`for` name", name, &entry.at));
             let variable = self.names.variables.get(name).map(|declared| ("variable", &declared.at));
             let stage = self.names.stages.iter().find(|(stage, _)| stage == name).map(|(_, at)| ("stage", at));
             if let Some((what, at)) = variable.or(stage) {

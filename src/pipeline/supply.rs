@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 
-use super::kind::{Profiles, StartsFrom, leading_output};
+use super::kind::{Profiles, leading_output};
 use super::text::Text;
-use super::{Pipeline, Stage};
+use super::{Pipeline, Stage, check};
 
 /// A profile that a gather stage need not gather.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Pipeline {
             }
         }
         self.spare(&roots);
-        self.reconnect();
+        check::connect(&mut self.stages);
         Ok(())
     }
 
@@ -149,29 +149,6 @@ impl Pipeline {
                 stage.common.when = false;
                 stage.spared = true;
             }
-        }
-    }
-
-    /// Finds the stage before each in its workspace anew.
-    fn reconnect(&mut self) {
-        let mut last: BTreeMap<String, String> = BTreeMap::new();
-        for stage in &mut self.stages {
-            let Some(workspace) = stage.common.workspace.clone().filter(|_| stage.common.when) else { continue };
-            if stage.common.starts_from != StartsFrom::Any {
-                let before = last.get(&workspace).cloned();
-                if before != stage.predecessor {
-                    if let Some(old) = stage.predecessor.take().filter(|_| stage.follows_only) {
-                        stage.dependencies.retain(|names| *names != [old.clone()]);
-                    }
-                    let group: Vec<String> = before.iter().cloned().collect();
-                    stage.follows_only = !group.is_empty() && !stage.dependencies.contains(&group);
-                    if stage.follows_only {
-                        stage.dependencies.push(group);
-                    }
-                    stage.predecessor = before;
-                }
-            }
-            last.insert(workspace, stage.common.name.clone());
         }
     }
 }

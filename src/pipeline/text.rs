@@ -181,7 +181,7 @@ fn parse_reference(inner: &str) -> Result<Piece, String> {
         candidates.push(OutputRef { stage: stage.into(), output: output.into() });
     }
     let [single] = candidates.as_slice() else {
-        if let Some(odd) = candidates.iter().find(|c| is_reserved(&c.stage)) {
+        if let Some(odd) = candidates.iter().find(|c| RESERVED.contains(&c.stage.as_str())) {
             return Err(format!("`{odd}` has no fallback: only outputs of stages have"));
         }
         return Ok(Piece::Outputs(candidates));
@@ -200,26 +200,6 @@ fn parse_reference(inner: &str) -> Result<Piece, String> {
 
 /// Names that neither a variable nor a stage may have.
 pub const RESERVED: [&str; 5] = ["self", "pipeline", "host", "jobs", "tools"];
-
-/// Whether a variable or a stage must not have this name.
-pub fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
-}
-
-/// Why something (`what`: variable, stage, …) cannot have this name, if so. A name is also fit for a file name.
-pub(super) fn name_problem(what: &str, name: &str) -> Option<String> {
-    const LONGEST: usize = 100;
-    if is_reserved(name) {
-        let reserved = RESERVED.map(|name| format!("`{name}`")).join(", ");
-        return Some(format!("no {what} can be called `{name}`: {reserved} have a meaning of their own"));
-    }
-    if name.len() > LONGEST {
-        return Some(format!("the name of this {what} is longer than {LONGEST} characters"));
-    }
-    (!is_name(name)).then(|| {
-        format!("`{name}` cannot be the name of a {what}: letters, digits, `-` and `_`, a letter or digit first")
-    })
-}
 
 /// Letters, digits, `-` and `_`, beginning with a letter or digit. `+` too, for tools such as `clang++`.
 pub fn is_name(name: &str) -> bool {

@@ -160,30 +160,16 @@ fn node(parsed: Spanned<DeValue<'_>>, base: usize) -> Node {
 }
 
 /// Why a tree does not decode, and the innermost value that is to blame.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub(super) struct DecodeError {
     pub message: String,
     pub span: Option<Range<usize>>,
 }
 
-impl std::fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
 impl de::Error for DecodeError {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
         DecodeError { message: message.to_string(), span: None }
-    }
-}
-
-impl<'de> IntoDeserializer<'de, DecodeError> for &'de Node {
-    type Deserializer = &'de Node;
-    fn into_deserializer(self) -> &'de Node {
-        self
     }
 }
 
@@ -206,14 +192,6 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: de::Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
-        visitor.visit_newtype_struct(self)
-    }
-
     fn deserialize_enum<V: de::Visitor<'de>>(
         self,
         _: &'static str,
@@ -231,8 +209,8 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 

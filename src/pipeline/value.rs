@@ -74,7 +74,8 @@ fn literal<E: de::Error>(text: Text) -> Result<String, E> {
 }
 
 /// A command: an array of words, a string that is split into words without a shell, or a table with more.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(try_from = "Form")]
 pub struct CommandLine {
     /// The words. With `shell` a single one, the script.
     pub words: Vec<Text>,
@@ -86,8 +87,8 @@ pub struct CommandLine {
 }
 
 /// The words of a command, before it is known whether a shell reads them.
-#[derive(Debug, Clone, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a command: an array of words, or a string that is split into words")]
 pub enum Words {
     List(Vec<Text>),
     Line(String),
@@ -151,51 +152,22 @@ pub(super) fn split_line(line: &str) -> Result<Vec<String>, String> {
     Ok(restored.collect())
 }
 
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WordsVisitor)
-    }
+/// The forms of a command.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a command: an array of words, a string, or a table with `run`")]
+enum Form {
+    Words(Words),
+    Table(CommandTable),
 }
 
-struct WordsVisitor;
+impl TryFrom<Form> for CommandLine {
+    type Error = String;
 
-impl<'de> de::Visitor<'de> for WordsVisitor {
-    type Value = Words;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a command: an array of words, or a string that is split into words")
-    }
-    fn visit_str<E: de::Error>(self, line: &str) -> Result<Words, E> {
-        Ok(Words::Line(line.into()))
-    }
-    fn visit_seq<A: de::SeqAccess<'de>>(self, words: A) -> Result<Words, A::Error> {
-        Vec::deserialize(de::value::SeqAccessDeserializer::new(words)).map(Words::List)
-    }
-}
-
-impl<'de> Deserialize<'de> for CommandLine {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CommandVisitor)
-    }
-}
-
-struct CommandVisitor;
-
-impl<'de> de::Visitor<'de> for CommandVisitor {
-    type Value = CommandLine;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a command: an array of words, a string, or a table with `run`")
-    }
-    fn visit_str<E: de::Error>(self, line: &str) -> Result<CommandLine, E> {
-        CommandLine::new(&Words::Line(line.into()), false, BTreeMap::new(), None).map_err(E::custom)
-    }
-    fn visit_seq<A: de::SeqAccess<'de>>(self, words: A) -> Result<CommandLine, A::Error> {
-        CommandLine::new(&WordsVisitor.visit_seq(words)?, false, BTreeMap::new(), None).map_err(de::Error::custom)
-    }
-    fn visit_map<A: de::MapAccess<'de>>(self, table: A) -> Result<CommandLine, A::Error> {
-        let table = CommandTable::deserialize(de::value::MapAccessDeserializer::new(table))?;
-        CommandLine::new(&table.run, table.shell, table.env, table.cwd).map_err(de::Error::custom)
+    fn try_from(form: Form) -> Result<CommandLine, String> {
+        match form {
+            Form::Words(run) => CommandLine::new(&run, false, BTreeMap::new(), None),
+            Form::Table(table) => CommandLine::new(&table.run, table.shell, table.env, table.cwd),
+        }
     }
 }
 

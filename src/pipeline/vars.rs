@@ -11,9 +11,10 @@ use indexmap::IndexMap;
 
 use super::decode;
 use super::error::{Problem, Sources, list};
+use super::limit::{self, Room};
 use super::merge::long;
 use super::schema::{Shape, VarType};
-use super::text::{self, Piece, Text};
+use super::text::{Piece, Text};
 use super::tree::{Node, Table, Value};
 use super::{LoadOptions, Pipeline, Stage, VarValue, Variable, normal};
 
@@ -30,6 +31,8 @@ pub(super) struct Declared {
 #[derive(Debug, Default)]
 pub(super) struct Variables {
     pub declared: Vec<Declared>,
+    /// For their values, and for texts that these are put into.
+    pub room: Room,
 }
 
 impl Variables {
@@ -71,9 +74,7 @@ pub(super) fn resolve(
     for entry in &vars.entries {
         let name = entry.key.clone();
         let before = problems.len();
-        if let Some(message) = text::name_problem("variable", &name) {
-            problems.push(Problem::at(message, entry.at.clone()));
-        }
+        problems.extend(Problem::of_name("variable", &name, &entry.at));
         if let Some(other) = variables.declared.iter().find(|other| env_name(&other.name) == env_name(&name)) {
             let message = format!("`{}` and `{name}` would both be set by {}", other.name, env_name(&name));
             let problem = Problem::at(message, entry.at.clone()).mark(other.at.clone(), format!("`{}`", other.name));
@@ -313,12 +314,20 @@ impl Resolver<'_> {
                 Some(VarValue::Path(path))
             }
             (Value::Array(nodes), VarType::List) => {
-                let mut items = Vec::new();
+                let (mut items, mut bytes) = (Vec::new(), 0);
                 for node in nodes {
-                    match self.earlier.alone(node).map(|other| &other.value) {
-                        Some(VarValue::List(spliced)) => items.extend(spliced.iter().cloned()),
-                        _ => items.push(self.text(node, kind)?),
+                    let spliced = match self.earlier.alone(node).map(|other| &other.value) {
+                        Some(VarValue::List(spliced)) => spliced.as_slice(),
+                        _ => &[self.text(node, kind)?],
+                    };
+                    // An empty element takes memory as well.
+                    let more = spliced.iter().map(|item| item.len() + 1).sum::<usize>();
+                    bytes += more;
+                    if let Err(problem) = limit::check(bytes).and_then(|()| self.earlier.room.take(more)) {
+                        self.problems.push(problem.mark(node.span.clone(), ""));
+                        return None;
                     }
+                    items.extend(spliced.iter().cloned());
                 }
                 Some(VarValue::List(items))
             }
@@ -335,17 +344,14 @@ impl Resolver<'_> {
         let source = node.as_str()?;
         let dir = self.sources.files.get(self.sources.file_of(node.span.start))?.dir().as_str();
         let result = match Text::parse(source) {
-            Ok(text) => text.pieces.iter().map(|piece| self.piece(piece, dir, kind)).collect(),
+            Ok(text) => self.pieces(&text, dir, kind),
             Err(error) => {
                 let part = source.get(error.range).unwrap_or_default().to_string();
                 Err(Some((Problem::new(error.message), part)))
             }
         };
         match result {
-            Ok(parts) => {
-                let parts: Vec<Option<String>> = parts;
-                Some(parts.into_iter().collect::<Option<String>>().unwrap_or_default())
-            }
+            Ok(value) => Some(value),
             Err(None) => None,
             Err(Some((problem, part))) => {
                 let start = source.find(&part).unwrap_or(0);
@@ -354,6 +360,21 @@ impl Resolver<'_> {
                 None
             }
         }
+    }
+
+    fn pieces(&self, text: &Text, dir: &str, kind: VarType) -> Result<String, Option<Wrong>> {
+        let (mut value, mut given) = (String::new(), true);
+        for piece in &text.pieces {
+            match self.piece(piece, dir, kind)? {
+                Some(part) => {
+                    let whole = || Text { pieces: vec![piece.clone()] }.to_string();
+                    limit::add(&mut value, &part).map_err(|problem| Some((problem, whole())))?;
+                }
+                None => given = false,
+            }
+        }
+        self.earlier.room.take(value.len()).map_err(|problem| Some((problem, String::new())))?;
+        Ok(if given { value } else { String::new() })
     }
 
     /// The text of a piece; none, if it is a path that is not given. An error without a problem was told elsewhere.

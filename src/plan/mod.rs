@@ -3,9 +3,11 @@
 //! A plan can be printed, written as a shell script, hashed, and run here or elsewhere. It knows neither kinds nor how
 //! anything is executed.
 
+pub mod census;
 pub mod companion;
 pub mod ops;
 pub mod shell;
+pub mod unfit;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,9 +15,11 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 use crate::pipeline::OutputRef;
+use crate::text::script::{self, Piece};
 
 pub use companion::Companion;
 pub use ops::Op;
+pub use unfit::Unfit;
 
 /// Why a stage cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +55,8 @@ pub struct StagePlan {
     pub passed_env: BTreeMap<String, String>,
     /// What is missing for it to run: an error only in `run`.
     pub gaps: Vec<Gap>,
+    /// Names that the state directory must not have: they become gaps where it has them.
+    pub unfit: Vec<Unfit>,
     /// Decisions that a reader of the plan should know of.
     pub notes: Vec<String>,
     /// How many slots the stage takes when it does not say; none: all.
@@ -76,6 +82,9 @@ pub enum Action {
     Op(Op),
 }
 
+/// What runs a script, which is the next word.
+pub const SHELL: [&str; 3] = ["sh", "-eu", "-c"];
+
 /// A command.
 #[derive(Debug, Clone, Default)]
 pub struct Command {
@@ -90,6 +99,29 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// Processes that it leaves behind have something to finish: how long they may take, before they are ended.
     pub leave: Option<Duration>,
+    /// What is counted in its log, and told once.
+    pub known: Vec<KnownLine>,
+    /// What is said when it fails, besides its output. In no fingerprint.
+    pub advice: Option<Advice>,
+}
+
+/// Something that a program may write to its log by the thousand, and that nobody would see there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownLine {
+    /// A part of the line.
+    pub text: &'static str,
+    /// What it means, and what to do about it.
+    pub remedy: &'static str,
+}
+
+/// What helps when a command has failed.
+#[derive(Debug, Clone)]
+pub enum Advice {
+    /// A sentence.
+    Sentence(String),
+    /// What this operation writes to its standard error: a sentence, or nothing. It looks at the log of the command, and where it has
+    /// something to say it speaks for the last lines of that.
+    From(Op),
 }
 
 /// Workloads with a commit rule: each attempt of a workload runs in a directory of its own ([`Symbol::Attempt`]); after the
@@ -203,6 +235,13 @@ impl StagePlan {
 }
 
 impl Step {
+    /// Whether an argument of it names this place.
+    pub fn names(&self, symbol: Symbol) -> bool {
+        let mut found = false;
+        self.each_arg(&mut |arg| found |= arg.parts.contains(&Part::Symbol(symbol)));
+        found
+    }
+
     fn each_arg<'a>(&'a self, visit: &mut dyn FnMut(&'a Arg)) {
         match &self.action {
             Action::Command(command) => command.each_arg(visit),
@@ -229,6 +268,8 @@ impl Command {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Arg {
     pub parts: Vec<Part>,
+    /// It is a script for `sh`: what is no literal is written so that the shell reads exactly that.
+    pub script: bool,
 }
 
 /// A part of an [`Arg`]; the parts are joined without anything between them.
@@ -257,6 +298,22 @@ pub enum Part {
     },
 }
 
+/// What a part of an [`Arg`] becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filling {
+    Value(String),
+    /// It stands for a value that is not known, or not shown.
+    Mark(String),
+}
+
+impl Filling {
+    fn text(&self) -> &str {
+        match self {
+            Filling::Value(text) | Filling::Mark(text) => text,
+        }
+    }
+}
+
 /// Places that the runner knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Symbol {
@@ -276,6 +333,10 @@ pub enum Symbol {
     Committed,
     /// The directory of the logs of the stage.
     Logs,
+    /// A file with what operations of the stage have reported so far; for a step that comes after them.
+    Reported,
+    /// The same of the last time when the stage was done, whatever it was made from then; there is none before the first time.
+    ReportedLast,
     /// optbuild itself.
     Optbuild,
 }
@@ -301,6 +362,8 @@ impl Symbol {
             Symbol::Slot => "slot",
             Symbol::Committed => "committed",
             Symbol::Logs => "logs",
+            Symbol::Reported => "reported",
+            Symbol::ReportedLast => "reported-last",
             Symbol::Optbuild => "optbuild",
         }
     }
@@ -309,7 +372,7 @@ impl Symbol {
 impl Arg {
     /// An argument of one part.
     pub fn part(part: Part) -> Arg {
-        Arg { parts: vec![part] }
+        Arg { parts: vec![part], script: false }
     }
 
     /// Appends parts: `Arg::from("-j").with(Symbol::Jobs)`.
@@ -334,7 +397,7 @@ impl Arg {
     /// The same with another argument in place of every occurrence of a text in literals; and whether there was one.
     #[must_use]
     pub fn replaced(self, text: &str, by: &Arg) -> (Arg, bool) {
-        let (mut parts, mut found) = (Vec::new(), false);
+        let (script, mut parts, mut found) = (self.script, Vec::new(), false);
         for part in self.joined().parts {
             let Part::Literal(literal) = &part else {
                 parts.push(part);
@@ -350,7 +413,7 @@ impl Arg {
                 }
             }
         }
-        (Arg { parts }, found)
+        (Arg { parts, script }, found)
     }
 
     /// The same with literals that follow each other made one.
@@ -363,7 +426,7 @@ impl Arg {
                 (_, part) => parts.push(part),
             }
         }
-        Arg { parts }
+        Arg { parts, script: self.script }
     }
 
     /// The text, with places and late values as the function says.
@@ -375,6 +438,34 @@ impl Arg {
                 other => part(other),
             })
             .collect()
+    }
+
+    /// The text as a program gets it, with values as the function says.
+    ///
+    /// # Errors
+    /// That of the function, or a script cannot hold a value.
+    pub fn fill<E: From<script::Unfit>>(
+        &self,
+        mut value: impl FnMut(&Part) -> Result<Filling, E>,
+    ) -> Result<String, E> {
+        let mut fillings = Vec::new();
+        for part in &self.parts {
+            fillings.push(match part {
+                Part::Literal(text) => Filling::Mark(text.clone()),
+                other => value(other)?,
+            });
+        }
+        if !self.script {
+            return Ok(fillings.iter().map(Filling::text).collect());
+        }
+        let names: Vec<String> = self.parts.iter().map(Part::to_string).collect();
+        let pieces =
+            self.parts.iter().zip(&fillings).zip(&names).map(|((part, filling), name)| match (part, filling) {
+                (Part::Literal(text), _) => Piece::Text(text),
+                (_, Filling::Value(text)) => Piece::Value { text, name },
+                (_, Filling::Mark(text)) => Piece::Mark(text),
+            });
+        Ok(script::join(&pieces.collect::<Vec<_>>())?)
     }
 
     /// What fingerprints hash: names instead of places. The value of a secret is replaced by its hash.
@@ -407,7 +498,17 @@ impl std::fmt::Display for Part {
 
 impl std::fmt::Display for Arg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.parts.iter().try_for_each(|part| part.fmt(f))
+        let filled = self.fill::<script::Unfit>(|part| {
+            Ok(match part {
+                Part::Tool { path, .. } | Part::Place { path, .. } => Filling::Value(path.to_string()),
+                other => Filling::Mark(other.to_string()),
+            })
+        });
+        match filled {
+            Ok(text) => f.write_str(&text),
+            // It is refused before it runs.
+            Err(_) => self.parts.iter().try_for_each(|part| part.fmt(f)),
+        }
     }
 }
 

@@ -77,6 +77,18 @@ content_hash() {
   (cd "$(dirname "$1")" && find "$(basename "$1")" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-20)
 }
 
+#? (in_word
+# A value in a script for sh: as a word.
+in_word() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
+
+#? (in_single
+# Between single quotes.
+in_single() { printf '%s' "${1//\'/\'\\\'\'}"; }
+
+#? (in_double
+# Between double quotes.
+in_double() { printf '%s' "$1" | sed -e 's/[\\"$`]/\\&/g'; }
+
 #? "$OPTBUILD" op
 # For what no plain tool does.
 OPTBUILD=${OPTBUILD:-optbuild}

@@ -8,7 +8,8 @@ use std::fmt::Write;
 
 use super::ops::{Op, ShellLine, ShellWord};
 use super::{Action, Arg, Command, Late, Part, Pool, StagePlan, Step, Symbol};
-use crate::pipeline::{OutputRef, Piece, Pipeline, Text, env_name};
+use crate::pipeline::{self, OutputRef, Pipeline, Text, env_name};
+use crate::text::script::{self, Piece, Place};
 use crate::text::{self, shell::quote};
 
 /// The variables of the caller's environment that commands see, as `run::environment` names them.
@@ -57,11 +58,15 @@ fn delivered(pipeline: &Pipeline, plans: &[StagePlan], words: &Words, text: &Tex
     let mut arg = Arg::default();
     for piece in &text.pieces {
         let part = match piece {
-            Piece::Literal(text) => Part::Literal(text.clone()),
-            Piece::Outputs(candidates) => Part::Late(Late::Path(made(plans, candidates)?)),
-            Piece::PipelineDir(file) => Part::Literal(pipeline.dirs.get(*file)?.to_string()),
-            Piece::Var(name) => Part::Literal(pipeline.vars.get(name)?.value.to_string()),
-            Piece::SelfOut | Piece::SelfBuild | Piece::Host | Piece::Jobs | Piece::Tool(_) => return None,
+            pipeline::Piece::Literal(text) => Part::Literal(text.clone()),
+            pipeline::Piece::Outputs(candidates) => Part::Late(Late::Path(made(plans, candidates)?)),
+            pipeline::Piece::PipelineDir(file) => Part::Literal(pipeline.dirs.get(*file)?.to_string()),
+            pipeline::Piece::Var(name) => Part::Literal(pipeline.vars.get(name)?.value.to_string()),
+            pipeline::Piece::SelfOut
+            | pipeline::Piece::SelfBuild
+            | pipeline::Piece::Host
+            | pipeline::Piece::Jobs
+            | pipeline::Piece::Tool(_) => return None,
         };
         arg.parts.push(part);
     }
@@ -78,14 +83,9 @@ fn made(plans: &[StagePlan], candidates: &[OutputRef]) -> Option<OutputRef> {
 
 fn stage(pipeline: &Pipeline, plan: &StagePlan, words: &Words) -> String {
     let declared = pipeline.stage(&plan.stage);
-    let mut text = String::new();
-    let description = declared.and_then(|stage| stage.common.description.as_deref()).map(one_line);
-    let heading = match description {
-        Some(description) => format!("# {}: {description}", plan.stage),
-        None => format!("# {}", plan.stage),
-    };
-    text.push_str(&heading);
-    text.push('\n');
+    let description = declared.and_then(|stage| stage.common.description.as_deref());
+    let description = description.map(|text| format!(": {}", one_line(text))).unwrap_or_default();
+    let mut text = format!("# {}{description}\n", plan.stage);
     for note in &plan.notes {
         text.push_str(&format!("# Note: {}\n", one_line(note)));
     }
@@ -132,7 +132,14 @@ fn op(op: &Op, words: &Words) -> String {
 }
 
 fn command(command: &Command, words: &Words) -> String {
-    let mut text = format!("inside {}\nrun", words.word(&command.cwd));
+    let mut text = String::new();
+    // In a script it stands in a substitution, whose failure ends nothing.
+    for part in command.argv.iter().filter(|arg| arg.script).flat_map(|arg| &arg.parts) {
+        if matches!(part, Part::Secret { .. }) {
+            let _ = writeln!(text, ": {}", words.part(part));
+        }
+    }
+    let _ = write!(text, "inside {}\nrun", words.word(&command.cwd));
     for (name, value) in &command.env {
         let _ = write!(text, " {}={}", quoted(name), words.word(value));
     }
@@ -201,8 +208,33 @@ impl Words {
     /// One word.
     fn word(&self, arg: &Arg) -> String {
         let arg = arg.clone().joined();
-        let word: String = arg.parts.iter().map(|part| self.part(part)).collect();
+        let word: String = match arg.script {
+            true => self.script(&arg),
+            false => arg.parts.iter().map(|part| self.part(part)).collect(),
+        };
         if word.is_empty() { "''".into() } else { word }
+    }
+
+    /// A script for `sh`, with values as each place in it needs them.
+    fn script(&self, arg: &Arg) -> String {
+        let pieces = arg.parts.iter().map(|part| match part {
+            Part::Literal(text) => Piece::Text(text),
+            _ => Piece::Value { text: "", name: "" },
+        });
+        let mut places = script::places(&pieces.collect::<Vec<_>>()).into_iter();
+        let parts = arg.parts.iter().map(|part| match part {
+            Part::Literal(text) => quoted(text),
+            other => {
+                let function = match places.next() {
+                    Some(Place::Word) => "in_word",
+                    Some(Place::Double | Place::Parameter | Place::Here) => "in_double",
+                    Some(Place::Single) => "in_single",
+                    Some(Place::Verbatim | Place::Nowhere(_)) | None => return self.part(other),
+                };
+                format!("\"$({function} {})\"", self.part(other))
+            }
+        });
+        parts.collect()
     }
 
     fn part(&self, part: &Part) -> String {
@@ -258,8 +290,8 @@ fn symbol_variable(symbol: Symbol) -> &'static str {
         Symbol::Attempt => "attempt",
         Symbol::Slot => "slot",
         Symbol::Committed => "committed",
-        // Steps that read logs are for reports, which a script does not make.
-        Symbol::Logs => "scratch",
+        // Steps that read logs, or what was reported, are for reports, which a script does not make.
+        Symbol::Logs | Symbol::Reported | Symbol::ReportedLast => "scratch",
         Symbol::Optbuild => "OPTBUILD",
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! A process may end at any moment; that it cannot be read means that it has.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+
+use camino::Utf8PathBuf;
 
 use super::{Proc, Used};
 
@@ -23,6 +26,41 @@ pub fn children() -> Vec<i32> {
     let own = std::process::id();
     let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
     children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// The same of a process with all its threads. None: the kernel lists none.
+pub fn children_of(pid: i32) -> Option<Vec<i32>> {
+    let mut found = None;
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let Ok(children) = fs::read_to_string(thread.path().join("children")) else { continue };
+        found
+            .get_or_insert_with(Vec::new)
+            .extend(children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    found
+}
+
+/// The file that a process runs.
+pub fn program_of(pid: i32) -> Option<Utf8PathBuf> {
+    Utf8PathBuf::from_path_buf(fs::read_link(format!("/proc/{pid}/exe")).ok()?).ok()
+}
+
+/// The files that a process has mapped as code, sorted. Empty where this user may not know it.
+pub fn code_of(pid: i32) -> Vec<Utf8PathBuf> {
+    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let maps = String::from_utf8_lossy(&maps);
+    // Addresses, permissions, offset, device and inode stand before the path, which may have spaces in it.
+    let code = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|flags| flags.contains('x')));
+    let paths = code.filter_map(|line| line.find('/').and_then(|at| line.get(at..)));
+    let found: BTreeSet<&str> = paths.collect();
+    found.into_iter().map(Utf8PathBuf::from).collect()
+}
+
+/// The numbers of a process in its PID namespaces, from this one inwards.
+pub fn namespace_pids(pid: i32) -> Vec<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// The environment that a process was started with, as `NAME=VALUE`; empty where this user may not know it.
@@ -73,6 +111,9 @@ pub fn used_by_children() -> io::Result<Used> {
     })
 }
 
+/// `PF_FORKNOEXEC`, among the flags of a process.
+const FORKED: u64 = 0x40;
+
 /// The process that the content of `/proc/PID/stat` describes. The name stands in parentheses and may itself have any character in
 /// it, so the last `)` ends it.
 pub fn parse_stat(stat: &[u8]) -> Option<Proc> {
@@ -91,6 +132,7 @@ pub fn parse_stat(stat: &[u8]) -> Option<Proc> {
         threads: field(20)?.parse().ok()?,
         start_time: field(22)?.parse().ok()?,
         ticks: (14..=17).filter_map(|number| field(number)?.parse::<u64>().ok()).sum(),
+        forked: field(9)?.parse::<u64>().is_ok_and(|flags| flags & FORKED != 0),
         pages: field(24).and_then(|pages| pages.parse().ok()).unwrap_or(0),
         name: name.to_owned(),
     })

@@ -6,10 +6,15 @@
 pub mod lifetime;
 pub mod linux;
 pub mod open_files;
+pub mod probe;
 pub mod signals;
+pub mod start;
 pub mod tree;
 
-pub use linux::{arguments, children, environment, ignored_signals, pids, process, used_by_children};
+pub use linux::{
+    arguments, children, children_of, code_of, environment, ignored_signals, namespace_pids, pids, process, program_of,
+    used_by_children,
+};
 
 /// One process at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub struct Proc {
     pub start_time: u64,
     /// User and system time in clock ticks, with that of children that it waited for.
     pub ticks: u64,
+    /// It was forked, and has not executed a program since: what it runs is its parent's.
+    pub forked: bool,
     /// Resident memory in pages.
     pub pages: u64,
     /// The first 15 bytes of the program's name.

@@ -54,6 +54,13 @@ fn lease(file: &File) -> Option<bool> {
     (io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN)).then_some(true)
 }
 
+/// Whether a process has a file open, by device and inode; none where this user may not know it.
+pub fn has_open(pid: u32, file: (u64, u64)) -> Option<bool> {
+    let open =
+        fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten().filter_map(|file| fs::metadata(file.path()).ok());
+    Some(open.map(|found| (found.dev(), found.ino())).any(|found| found == file))
+}
+
 /// Device and inode of files that other processes have open or mapped. Of processes that cannot be looked into nothing is known.
 pub fn open_files() -> HashSet<(u64, u64)> {
     let own = std::process::id() as i32;

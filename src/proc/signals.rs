@@ -11,6 +11,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGTSTP, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
+use super::start;
+
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -38,7 +40,7 @@ pub fn install() -> io::Result<Receiver<Signal>> {
         .filter(|signal| *signal == SIGCONT || ignored & (1 << (signal - 1)) == 0);
     let signals = Signals::new(handled)?;
     let (sender, receiver) = channel();
-    std::thread::Builder::new().name("signals".into()).spawn(move || deliver(signals, &sender))?;
+    start::thread("signals", move || deliver(signals, &sender))?;
     Ok(receiver)
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`Binary`] | the section table | whether PGO or BOLT can work with it |
 //! | [`Identity`] | build id; names, addresses and contents of sections of code | which file a BOLT profile is of |
+//! | [`making`] | `.comment`, the build id, a variable of the profile runtime | which llvm-profdata it needs, whether it wrote a profile |
 //! | [`take_known`] | `__llvm_prf_data`, a record per function | whether a PGO profile is of this program |
 //! | [`symbols`] | the symbol table | the same of BOLT profiles |
 //!
@@ -16,20 +17,28 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 use object::read::ReadCache;
 use object::{Object, ObjectKind, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
 use super::raw::layout::u64_at;
+use crate::fs::whole::never_written;
 
 /// Calls `with` for an ELF file. None: it is another file.
-fn open<T>(path: &Utf8Path, with: impl FnOnce(&object::File<&ReadCache<File>>) -> Result<T>) -> Result<Option<T>> {
+pub(super) fn open<T>(
+    path: &Utf8Path,
+    with: impl FnOnce(&object::File<&ReadCache<File>>) -> Result<T>,
+) -> Result<Option<T>> {
     let mut magic = Vec::new();
     let file = File::open(path).with_context(|| format!("cannot open {path}"))?;
     (&file).take(4).read_to_end(&mut magic).with_context(|| format!("cannot read {path}"))?;
     if magic != *b"\x7fELF" {
         return Ok(None);
+    }
+    let metadata = file.metadata().with_context(|| format!("cannot read {path}"))?;
+    if let Some(reason) = never_written(&metadata) {
+        bail!("{path} is not a valid ELF file: {reason}");
     }
     let cache = ReadCache::new(file);
     let object = object::File::parse(&cache).with_context(|| format!("{path} is not a valid ELF file"))?;
@@ -75,6 +84,51 @@ impl Binary {
     }
 }
 
+/// In hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A linked file whose code the compiler instrumented, and how it was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Making {
+    /// In hexadecimal; none where the linker wrote none.
+    pub build_id: Option<String>,
+    /// What compilers and linkers left in it: `Debian clang version 22.1.8`. Empty if it was removed.
+    pub compilers: Vec<String>,
+    /// Of the raw profiles that it writes; none in a stripped file.
+    pub raw_version: Option<u64>,
+}
+
+/// How an instrumented file was made. None: it is no such file.
+///
+/// # Errors
+/// The file cannot be read, or is a damaged ELF file.
+pub fn making(path: &Utf8Path) -> Result<Option<Making>> {
+    if is_in_no_process(path) {
+        return Ok(None);
+    }
+    let found = open(path, |object| {
+        if object.section_by_name("__llvm_prf_cnts").is_none() {
+            return Ok(None);
+        }
+        let build_id = object.build_id().with_context(|| format!("{path} is not a valid ELF file"))?.map(hex);
+        let comment = object.section_by_name(".comment").and_then(|section| section.data().ok()).unwrap_or_default();
+        let compilers = comment.split(|byte| *byte == 0).filter(|text| !text.is_empty());
+        let compilers = compilers.map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+        let raw_version = object.symbols().find(|symbol| symbol.name() == Ok(RAW_VERSION)).and_then(|symbol| {
+            let section = object.section_by_index(symbol.section_index()?).ok()?;
+            let bytes = section.data_range(symbol.address(), 8).ok()??;
+            Some(u64_at(bytes, 0) & u64::from(u32::MAX))
+        });
+        Ok(Some(Making { build_id, compilers, raw_version }))
+    })?;
+    Ok(found.flatten())
+}
+
+/// The variable with the version and the flags.
+const RAW_VERSION: &str = "__llvm_profile_raw_version";
+
 /// What tells a linked file from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -95,7 +149,6 @@ impl Identity {
             if !matches!(object.kind(), ObjectKind::Executable | ObjectKind::Dynamic) {
                 return Ok(None);
             }
-            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             let build_id = object.build_id().with_context(damaged)?.map(hex);
             let mut hasher = blake3::Hasher::new();
             for section in object.sections().filter(|section| section.kind() == SectionKind::Text) {
@@ -114,11 +167,11 @@ impl Identity {
 /// A function: the hash of its name, and that of its control flow.
 pub type FunctionIdentity = (u64, u64);
 
-/// Bytes of a record with 64-bit addresses: before LLVM 18, and since. Which one it is stands nowhere in a stripped file.
-const RECORD_SIZES: [usize; 2] = [64, 48];
+/// Bytes of a record with 64-bit addresses: before LLVM 18, before 23, and since. Which one it is stands nowhere in a stripped file.
+const RECORD_SIZES: [usize; 3] = [72, 64, 48];
 
 /// Object files have records and symbols as well, but are in no process.
-fn is_in_no_process(path: &Utf8Path) -> bool {
+pub(super) fn is_in_no_process(path: &Utf8Path) -> bool {
     matches!(path.extension(), Some("o" | "a" | "rlib" | "rmeta"))
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use camino::Utf8Path;
 
 use super::figures::Statistics;
+use crate::fs::whole::never_written;
 
 /// Whether merge-fdata can read a file that a process wrote. One that was cut off makes merge-fdata refuse all others with
 /// it, so this is asked first.
@@ -17,6 +18,19 @@ pub enum Condition {
     Empty,
     /// Its last line is not complete.
     Truncated,
+    /// Next to nothing of its length is on disk.
+    NeverWritten,
+}
+
+impl Condition {
+    /// What is wrong with a file, where something is.
+    pub fn damage(self) -> Option<&'static str> {
+        match self {
+            Condition::Good | Condition::Empty => None,
+            Condition::Truncated => Some("its last line is not complete"),
+            Condition::NeverWritten => Some("next to nothing of its length is on disk: it was never written"),
+        }
+    }
 }
 
 /// Looks at the end of a file.
@@ -26,8 +40,12 @@ pub enum Condition {
 pub fn condition(path: &Utf8Path) -> io::Result<Condition> {
     use std::io::{Read, Seek, SeekFrom};
     let mut file = std::fs::File::open(path)?;
-    if file.metadata()?.len() == 0 {
+    let metadata = file.metadata()?;
+    if metadata.len() == 0 {
         return Ok(Condition::Empty);
+    }
+    if never_written(&metadata).is_some() {
+        return Ok(Condition::NeverWritten);
     }
     file.seek(SeekFrom::End(-1))?;
     let mut last = [0];
@@ -87,6 +105,13 @@ pub fn branches<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str, u64)) 
             each(function, place, count);
         }
     }
+}
+
+/// The sum of the counts of all branches.
+pub fn total(text: &str) -> u128 {
+    let mut total = 0;
+    branches(text, |_, _, count| total += u128::from(count));
+    total
 }
 
 /// The symbol of a function: BOLT adds `/1` or `/FILE/1` to names that are not unique.

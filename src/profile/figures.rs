@@ -99,6 +99,17 @@ impl Counts {
         self.functions.len()
     }
 
+    /// How many of them were run.
+    pub fn functions_run(&self) -> usize {
+        let ran = |shapes: &&Vec<Shape>| shapes.iter().any(|(_, counts)| counts.iter().any(|count| *count > 0));
+        self.functions.values().filter(ran).count()
+    }
+
+    /// The sum of all counts.
+    pub fn total(&self) -> u128 {
+        self.total
+    }
+
     fn of_total(&self, count: u128) -> f64 {
         if self.total == 0 { 0.0 } else { count as f64 / self.total as f64 }
     }

@@ -8,6 +8,8 @@ use std::io::{self, Read};
 
 use camino::Utf8Path;
 
+use super::kind::Counted;
+
 /// What a profile says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
@@ -15,6 +17,7 @@ pub struct Header {
     pub version: u32,
     /// The counts of a second instrumentation, after inlining, are in it.
     pub context_sensitive: bool,
+    pub counted: Counted,
 }
 
 /// Who reads a profile.
@@ -41,7 +44,7 @@ impl Header {
             _ => return None,
         };
         let context_sensitive = version & CONTEXT_SENSITIVE != 0;
-        Some(Header { kind, version: version as u32, context_sensitive })
+        Some(Header { kind, version: version as u32, context_sensitive, counted: Counted::of(version) })
     }
 
     /// Reads it from a file. None: it is not a profile, or shorter than a header.

@@ -1,7 +1,7 @@
 //! What `llvm-profdata show --all-functions --counts --binary-ids` prints of a raw or indexed profile: functions one by one, then
 //! the rest. Unaware of how the tool is run.
 //!
-//! The indexed format itself is not read here: its header and its records have changed with most versions (4 to 13), and each
+//! The indexed format itself is not read here: its header and its records have changed with most versions (4 to 14), and each
 //! llvm-profdata reads all versions up to its own. Printing all of a profile takes it no longer than its plain summary does, 1.6 s of
 //! CPU time for 250,000 functions with 2.4 million counts.
 

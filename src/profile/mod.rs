@@ -3,12 +3,15 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `header` | the first bytes of LLVM's profiles |
+//! | `kind` | what counts are of, and which are never added up |
 //! | `raw/` | raw profiles: reading, adding up, keeping |
 //! | `indexed/` | merged profiles: writing, and reading back what was written |
 //! | `fdata` | BOLT's profiles, which are text |
 //! | `listing`, `warnings` | what llvm-profdata and compilers print |
 //! | `figures`, `names` | counts and functions of any profile |
+//! | `gathered` | how much is in a gathered profile, against another one |
 //! | `elf`, `linked` | the programs that profiles are of; how those were linked |
+//! | `instrumented` | which functions of a program the compiler has instrumented |
 //! | `bundle/` | profiles in one archive |
 //! | `watch/` | profiles that appear while programs run |
 //!
@@ -18,8 +21,11 @@ pub mod bundle;
 pub mod elf;
 pub mod fdata;
 pub mod figures;
+pub mod gathered;
 pub mod header;
 pub mod indexed;
+pub mod instrumented;
+pub mod kind;
 pub mod linked;
 pub mod listing;
 pub mod names;

@@ -1,4 +1,5 @@
-//! What compilers say of a profile that does not fit, counted out of their output. Unaware of where that is kept.
+//! What compilers say of a profile that does not fit, counted out of their output; and what the profile runtime says in an instrumented
+//! program. Unaware of where that is kept.
 //!
 //! LLVM's pass says it in the same words in clang, in rustc and in lld: `no profile data available for function NAME Hash = …`, if
 //! it is asked for with `-pgo-warn-missing-function`, and `function control flow change detected (hash mismatch) NAME Hash = …`.
@@ -17,6 +18,26 @@ pub struct Warnings {
     /// The same, as clang's front end counts them, without their names.
     unnamed: u64,
 }
+
+/// What the profile runtime writes to standard error, once for each process or more often, and what that means. It is in
+/// `compiler-rt/lib/profile` (`InstrProfilingFile.c`, `InstrProfilingValue.c`).
+pub const RUNTIME: [(&str, &str); 3] = [
+    (
+        "Runtime and instrumentation version mismatch",
+        "the program has the profile runtime of another LLVM than the one that instrumented it, and wrote no counts: link it with the \
+         compiler that compiles it",
+    ),
+    (
+        "Running out of static counters",
+        "targets of indirect calls and sizes of memory operations are missing in the profile, the counts of functions are not; \
+         `-vp-counters-per-site=4` in the flags of the instrumented build makes room for more (behind `-mllvm` for clang, behind \
+         `-C llvm-args=` for rustc)",
+    ),
+    (
+        "LLVM Profile Error: Failed to write file",
+        "these processes wrote no counts, or a part of them: see what the log says behind it, and whether the disk is full",
+    ),
+];
 
 const MISSING: &str = "no profile data available for function ";
 const MISMATCHED: [&str; 2] = [

@@ -107,6 +107,12 @@ pub(super) fn is_measured(comparison: &Comparison, metric: Metric) -> bool {
     comparison.workloads.iter().any(|workload| workload.metric(metric).is_some())
 }
 
+/// Whether there were too few runs of some workload.
+pub(super) fn has_unknown(comparison: &Comparison) -> bool {
+    let mut measured = comparison.workloads.iter().flat_map(|workload| &workload.metrics);
+    measured.any(|measured| measured.verdict == Verdict::Unknown)
+}
+
 /// A line below the workloads, each with the changes of a metric over all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
@@ -133,10 +139,6 @@ fn lines(comparison: &Comparison) -> Vec<Line> {
     lines
 }
 
-fn toned(change: f64) -> Tone {
-    if change < 0.0 { Tone::Good } else { Tone::Bad }
-}
-
 /// The change over all workloads of which something is known, where one of them is significant.
 pub(super) fn summary_cell(line: Line, summary: &Summary) -> (String, Tone) {
     let change = match line {
@@ -145,7 +147,7 @@ pub(super) fn summary_cell(line: Line, summary: &Summary) -> (String, Tone) {
         Line::Worst => summary.worst.filter(|_| summary.worse > 0),
     };
     match change {
-        Some(change) => (text::change(change), toned(change)),
+        Some(change) => (text::change(change), if change < 0.0 { Tone::Good } else { Tone::Bad }),
         None if line == Line::Mean && !summary.is_known() => (UNKNOWN.into(), Tone::Dim),
         None if line == Line::Mean => (NO_CHANGE.into(), Tone::Dim),
         None => (String::new(), Tone::Plain),
@@ -170,7 +172,7 @@ pub(super) fn value(unit: Unit, number: f64) -> String {
 }
 
 /// A significant change, or that there is none.
-fn change(measured: &Measured) -> (String, Tone) {
+pub(super) fn change(measured: &Measured) -> (String, Tone) {
     match (measured.verdict, measured.change) {
         (Verdict::Better, Some(change)) => (text::change(change), Tone::Good),
         (Verdict::Worse, Some(change)) => (text::change(change), Tone::Bad),
@@ -210,8 +212,7 @@ pub(super) fn footnotes(comparison: &Comparison) -> Vec<String> {
     lines.extend(comparison.noise.iter().map(|line| format!("noisy: {}", named(line))));
     lines.extend(budget.left_out.iter().map(|line| format!("left out: {}", named(line))));
     lines.extend(comparison.notes.iter().map(|line| format!("note: {}", named(line))));
-    let unknown = |workload: &Workload| workload.metrics.iter().any(|measured| measured.verdict == Verdict::Unknown);
-    if comparison.workloads.iter().any(unknown) {
+    if has_unknown(comparison) {
         lines.push("in brackets: too few runs to say whether it is a change; not in the mean".into());
     }
     lines

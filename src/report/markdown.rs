@@ -30,7 +30,11 @@ pub fn render(report: &Report) -> String {
     for (stage, failure) in report.stages.iter().filter_map(|stage| Some((stage, stage.failure.as_ref()?))) {
         text.push_str(&failed(stage, failure));
     }
-    report.comparisons.iter().for_each(|compared| text.push_str(&compared_builds(compared)));
+    for Compared { stage, result } in &report.comparisons {
+        let (base, candidate) = (escape(&result.base.name), escape(&result.candidate.name));
+        let title = format!("**{}**: {base} against {candidate}; less is better", escape(stage));
+        text.push_str(&format!("{title}\n\n{}\n", comparison::markdown(result)));
+    }
     for shown in &report.shown {
         text.push_str(&format!("**{}**\n\n{}", escape(&shown.title), fence("text", shown.text.trim_end())));
     }
@@ -109,13 +113,6 @@ fn waterfall(report: &Report) -> String {
         format!("{}  {}{length}{used}", text::pad(&stage.name, columns), text::pad(&bar, BARS))
     };
     fence("text", &begun.iter().map(line).collect::<Vec<_>>().join("\n"))
-}
-
-fn compared_builds(compared: &Compared) -> String {
-    let result = &compared.result;
-    let (base, candidate) = (escape(&result.base.name), escape(&result.candidate.name));
-    let title = format!("**{}**: {base} against {candidate}; less is better", escape(&compared.stage));
-    format!("{title}\n\n{}\n", comparison::markdown(result))
 }
 
 fn profiles(report: &Report) -> String {

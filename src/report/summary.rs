@@ -148,6 +148,9 @@ pub fn render(report: &Report, look: Look, bars: bool) -> String {
     if !profiles.is_empty() {
         text.push_str(&format!("{}\n\n", profiles.join("\n")));
     }
+    for line in warnings(report) {
+        text.push_str(&format!("{}\n", look.paint.warn(&line)));
+    }
     for line in others(report).into_iter().chain(totals(report)) {
         text.push_str(&format!("{}\n", look.paint.dim(&line)));
     }
@@ -243,7 +246,13 @@ pub(super) fn size_change(old: u64, new: u64) -> String {
 
 /// Lines for those who read no table: what was gathered and became of it, stages that were not begun, and what the run used.
 pub(super) fn remarks(report: &Report) -> Vec<String> {
-    profiles(report).into_iter().chain(others(report)).chain(totals(report)).collect()
+    profiles(report).into_iter().chain(warnings(report)).chain(others(report)).chain(totals(report)).collect()
+}
+
+/// What a person should see even if everything went well.
+fn warnings(report: &Report) -> Vec<String> {
+    let told = report.stages.iter().flat_map(|stage| stage.warnings.iter().map(move |warning| (stage, warning)));
+    told.map(|(stage, warning)| format!("warning: {}: {}", stage.name, warning.text)).collect()
 }
 
 /// What was gathered, and what became of it, a line per stage.

@@ -14,11 +14,13 @@ use rustix::fs::{CWD, Mode, OFlags};
 use super::control::{GRACE, Hold};
 use super::process::{Exit, ExitKind};
 use super::resolve::{self, Resolver};
-use super::step::{Begun, Events, MACHINE, Pipes, StepError, StepRunner, in_its_words};
+use super::step::{Around, Begun, Events, MACHINE, Pipes, StepError, StepRunner, in_its_words};
 use crate::event::{Event, Fact, Outcome, Usage};
 use crate::names::{StageName, StepId};
+use crate::plan::census;
 use crate::plan::companion::{Said, Told};
 use crate::plan::{self, Command};
+use crate::proc::start;
 use crate::sync::{lock, wait};
 
 /// A companion that was started.
@@ -63,7 +65,7 @@ impl Companion {
         )
         .map_err(|error| io(error.into()))?
         .into();
-        let begun = runner.begin(name, &command, &command, resolver, Some(&pipes))?;
+        let begun = runner.begin(name, &command, &command, resolver, Around { pipes: Some(&pipes), census: None })?;
         // From here on only the companion reads, so that its end is noticed when something is written.
         let to = File::options().write(true).open(&pipes.stdin).map_err(io)?;
         drop(both);
@@ -74,7 +76,7 @@ impl Companion {
         let heard = Arc::new(Heard::default());
         let listener =
             Listener { heard: Arc::clone(&heard), events: runner.events.clone(), stage: runner.stage.clone() };
-        std::thread::Builder::new().name(name.to_string()).spawn(move || listener.listen(from)).map_err(io)?;
+        start::thread(&name.to_string(), move || listener.listen(from)).map_err(|error| io(error.into()))?;
         Ok(Companion { name: name.clone(), begun, to: Mutex::new(Some(to)), heard })
     }
 
@@ -122,16 +124,18 @@ impl Companion {
         self.tell(&Told::Committed { name });
     }
 
-    /// Runs the command of attempt `id`, which the companion can stop and end meanwhile.
+    /// Runs the command of attempt `id`, which the companion can stop and end meanwhile. Its processes are listed in the directory of the
+    /// attempt.
     pub fn beside(
         &self,
         runner: &StepRunner,
         name: &StepId,
         command: &Command,
         resolver: &Resolver,
-        id: u64,
+        (id, dir): (u64, &Utf8Path),
     ) -> Result<(), StepError> {
-        let begun = runner.begin(name, command, command, resolver, None)?;
+        let around = Around { pipes: None, census: Some(dir.join(census::FILE)) };
+        let begun = runner.begin(name, command, command, resolver, around)?;
         self.runs(id, begun.watched.hold());
         let ended = runner.end(name, command, begun, |_| false);
         self.heard.lock().running.remove(&id);

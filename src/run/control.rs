@@ -1,6 +1,7 @@
 //! Ends, pauses and continues everything that a run has started. Knows live processes, not stages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -142,14 +143,25 @@ impl Watched {
     }
 
     /// Waits for its end, or ends it when it has run for longer than `timeout`, and says whether it did. Time in which the run is
-    /// paused does not count.
-    pub fn wait(&self, timeout: Option<Duration>) -> (Exit, bool) {
-        let Some(timeout) = timeout else { return (self.process.wait(), false) };
-        if let Some(exit) = self.process.wait_timeout(timeout) {
-            return (exit, false);
+    /// paused does not count. Meanwhile `look` is called, which says when it is to be called next; or it breaks, and the process is ended.
+    pub fn wait(&self, timeout: Option<Duration>, mut look: impl FnMut() -> ControlFlow<(), Duration>) -> (Exit, bool) {
+        let until = timeout.map(|timeout| self.process.running_time().saturating_add(timeout));
+        loop {
+            let flow = look();
+            let left = until.map(|until| until.saturating_sub(self.process.running_time()));
+            let pause = match flow {
+                ControlFlow::Continue(pause) => left.map_or(pause, |left| left.min(pause)),
+                ControlFlow::Break(()) => break,
+            };
+            match self.process.wait_timeout(pause) {
+                Some(exit) => return (exit, false),
+                None if left.is_some_and(|left| left <= pause) => break,
+                None => {}
+            }
         }
+        let timed_out = until.is_some_and(|until| self.process.running_time() >= until);
         self.process.end(GRACE);
-        (self.process.wait(), true)
+        (self.process.wait(), timed_out)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
+use super::environment;
 use super::project::Project;
 use super::select::Selection;
 use crate::names::{FingerprintId, StageName};
@@ -155,7 +156,10 @@ impl<'a> Judge<'a> {
         }
         let unavailable = settled.iter().filter(|(_, settled)| matches!(settled, Settled::Unavailable { .. }));
         let unavailable: BTreeSet<String> = unavailable.map(|(name, _)| name.to_string()).collect();
-        let plan = match self.project.plan(name, &unavailable) {
+        let plan = self.project.plan(name, &unavailable);
+        // First: an error of the plan may come from the answer that is missing.
+        self.project.facts.check()?;
+        let plan = match plan {
             Ok(plan) => plan,
             Err(PlanError::Blocked { by, .. }) => {
                 let why = match settled.get(by.as_str()) {
@@ -484,7 +488,11 @@ impl Survey {
         let mut missing = Vec::new();
         let mut problems = Vec::new();
         let mut blocked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let temporary = environment::temporary_files();
         for (name, verdict) in &self.stages {
+            if matches!(verdict, Verdict::Run(_)) {
+                missing.extend(temporary.iter().map(|gap| (name.clone(), gap.clone())));
+            }
             match verdict {
                 Verdict::Run(work) => missing.extend(work.plan.gaps.iter().map(|gap| (name.clone(), gap.clone()))),
                 Verdict::DependsOn(_, plan) if selected(name) => {

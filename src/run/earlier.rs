@@ -1,12 +1,7 @@
-//! What earlier runs have left, by their journals: processes of one that was killed, and time that was spent on a stage that is not
-//! done. Unaware of what a stage does.
-
-use std::collections::BTreeMap;
-
-use anyhow::Result;
+//! What earlier runs tell, by their journals: which was the last one, and the time that was spent on a stage that is not done. Unaware of
+//! what a stage does.
 
 use super::decide::Work;
-use super::process;
 use super::stage::{Shared, places};
 use crate::event::{Event, Outcome, Stamped};
 use crate::fs::disk::DiskError;
@@ -27,31 +22,6 @@ pub fn last_begun(layout: &Layout) -> Result<Option<(RunId, Vec<Stamped>)>, Disk
         }
     }
     Ok(None)
-}
-
-/// Returns when nothing of the last run is left. Supervisors end their commands when a run is killed; this waits for them. Needs
-/// the lock.
-///
-/// # Errors
-/// A process that it left cannot be ended.
-pub fn end_survivors(layout: &Layout) -> Result<()> {
-    let Some((_, events)) = last_begun(layout)? else { return Ok(()) };
-    let mut supervisors = BTreeMap::new();
-    for stamped in events {
-        match stamped.event {
-            Event::ProcessStarted { stage, step, pid, start_time } => {
-                supervisors.insert((stage, step), (pid, start_time));
-            }
-            Event::StepFinished { stage, step, .. } => {
-                supervisors.remove(&(stage, step));
-            }
-            // A run waits for everything that it has started.
-            Event::RunFinished { .. } => return Ok(()),
-            _ => {}
-        }
-    }
-    let supervisors: Vec<(u32, u64)> = supervisors.into_values().collect();
-    Ok(process::end_survivors(&layout.runs(), &supervisors)?)
 }
 
 /// Seconds that earlier runs worked on a stage under the same fingerprint without coming to its record; 0 where it begins anew.

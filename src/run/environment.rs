@@ -5,6 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use rustix::fs::Access;
+
+use crate::plan::Gap;
+
 /// Names of the variables that every command gets if they are set. A `*` at the end stands for any ending, except those of
 /// [`SECRET`].
 pub const BASE: &[&str] = &[
@@ -66,6 +70,27 @@ pub fn base(vars: impl Iterator<Item = (String, String)>) -> BTreeMap<String, St
 /// The base environment of this process. A value that is not UTF-8 is left out.
 pub fn current() -> BTreeMap<String, String> {
     base(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))
+}
+
+/// That there is no directory for temporary files, which compilers and operations need; none where it can be used.
+pub fn temporary_files() -> Option<Gap> {
+    let dir = std::env::temp_dir();
+    let shown = match std::env::var_os("TMPDIR") {
+        Some(_) => format!("TMPDIR={}", dir.display()),
+        None => dir.display().to_string(),
+    };
+    let problem = match std::fs::metadata(&dir) {
+        Err(error) => error.to_string(),
+        Ok(found) if !found.is_dir() => "it is no directory".into(),
+        Ok(_) => {
+            let refused = rustix::fs::access(&dir, Access::WRITE_OK | Access::EXEC_OK).err()?;
+            std::io::Error::from(refused).to_string()
+        }
+    };
+    Some(Gap {
+        what: format!("the directory for temporary files cannot be used, {shown}: {problem}"),
+        remedy: "make it, or set TMPDIR to another one".into(),
+    })
 }
 
 /// Whether a variable of this name is part of the base environment.

@@ -1,15 +1,20 @@
 //! Executes plans: which stages, in which order, with which processes. Knows steps, not kinds; PGO and BOLT mean nothing here.
 //! All that leaves it are events.
 
+mod advice;
 mod companion;
 pub mod control;
 pub mod decide;
 pub mod earlier;
 pub mod environment;
+pub mod first_error;
+pub mod log;
 mod pool;
 pub mod process;
 pub mod project;
 pub mod publish;
+pub mod repeats;
+mod reported;
 pub mod resolve;
 pub mod sampler;
 pub mod scheduler;
@@ -18,3 +23,4 @@ pub mod session;
 pub mod stage;
 pub mod step;
 pub mod tail;
+pub mod trial;

@@ -13,6 +13,7 @@ use crate::event::{Event, Fact, Outcome, Usage};
 use crate::fs::disk::{self, DiskError};
 use crate::names::StepId;
 use crate::plan::{Action, Pool, RAN, Step, Symbol, Workload};
+use crate::proc::start;
 use crate::sync::{into_inner, lock};
 use crate::text::file_name::file_name;
 
@@ -41,24 +42,25 @@ pub fn run(runner: &StepRunner, step: &StepId, pool: &Pool, resolver: &Resolver)
     let companions = Companions { runner, pool, resolver, current: Mutex::new(None) };
     let waiting = Mutex::new(waiting);
     let first_error: Mutex<Option<StepError>> = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for slot in 0..threads {
-            let (waiting, first_error, companions) = (&waiting, &first_error, &companions);
-            scope.spawn(move || {
-                loop {
-                    if lock(first_error).is_some() {
-                        return;
-                    }
-                    let Some(workload) = lock(waiting).pop_front() else {
-                        return;
-                    };
-                    let slotted = resolver.clone().with(Symbol::Slot, slot.to_string());
-                    if let Err(error) = run_workload(runner, step, pool, workload, slot, &slotted, companions) {
-                        lock(first_error).get_or_insert(error);
-                    }
-                }
-            });
+    let work = |slot: usize| {
+        while lock(&first_error).is_none() {
+            let Some(workload) = lock(&waiting).pop_front() else { return };
+            let slotted = resolver.clone().with(Symbol::Slot, slot.to_string());
+            if let Err(error) = run_workload(runner, step, pool, workload, slot, &slotted, &companions) {
+                lock(&first_error).get_or_insert(error);
+            }
         }
+    };
+    std::thread::scope(|scope| {
+        let work = &work;
+        for slot in 1..threads {
+            // Fewer workloads at once take longer, and are all run.
+            if let Err(error) = start::scoped(scope, "workloads", move || work(slot)) {
+                runner.note(format!("{slot} of {threads} workloads run at once: {error}"));
+                break;
+            }
+        }
+        work(0);
     });
     let result = into_inner(first_error).map_or(Ok(()), Err);
     let result = companions.end(result);
@@ -240,7 +242,7 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         };
         let id = companion.attempt(runner, name, self.slot, dir, ran.into())?;
-        let ended = companion.beside(runner, &StepId::workload(name), &workload.command, resolver, id);
+        let ended = companion.beside(runner, &StepId::workload(name), &workload.command, resolver, (id, dir));
         // It was ended because of the companion, or its profiles would not count anyhow.
         if let Some(failure) = companion.failure(runner, name, id) {
             // It has to let go of the directory before that is removed.

@@ -6,16 +6,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::facts::Facts;
 use crate::pipeline::{Graph, Pipeline};
-use crate::plan::{PlanError, StagePlan};
+use crate::plan::{Filling, Late, Part, PlanError, StagePlan, Symbol};
 use crate::state::hash::Hasher;
 use crate::state::layout::Layout;
 use crate::state::sources::Sources;
 use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
+use crate::text::script::Unfit;
 
 /// Plans one stage past the stages that are not available.
 pub type Planner = fn(&Pipeline, &Facts, &str, &BTreeSet<String>) -> Result<StagePlan, PlanError>;
@@ -50,7 +51,7 @@ impl Project {
         };
         let tools = Arc::new(ToolIdentities::open(&layout.tools())?);
         // What belongs to optbuild, and what it put into other directories, is no part of any source tree.
-        let mut excluded = vec![layout.root().to_owned(), own_out_dir(&pipeline, &layout)];
+        let mut excluded = vec![layout.root().to_owned(), layout.named().to_owned(), own_out_dir(&pipeline, &layout)];
         if let Some(state) = &state {
             let published = state.published()?;
             excluded.extend(published.iter().flat_map(|(dir, places)| places.keys().map(|place| dir.join(place))));
@@ -64,7 +65,10 @@ impl Project {
     /// # Errors
     /// What the stage declares cannot be done.
     pub fn plan(&self, stage: &str, unavailable: &BTreeSet<String>) -> Result<StagePlan, PlanError> {
-        (self.planner)(&self.pipeline, &self.facts, stage, unavailable)
+        let mut plan = (self.planner)(&self.pipeline, &self.facts, stage, unavailable)?;
+        plan.check_place(self.layout.root());
+        check_scripts(&plan, self.layout.root())?;
+        Ok(plan)
     }
 
     /// Stages that are off: they have no outputs whatever runs.
@@ -94,6 +98,30 @@ impl Project {
     }
 }
 
+/// What a script gets below the state directory, it must be able to hold: better said now than after hours.
+fn check_scripts(plan: &StagePlan, root: &Utf8Path) -> Result<(), PlanError> {
+    let value = |part: &Part| {
+        Ok(match part {
+            Part::Symbol(Symbol::Jobs | Symbol::Slot) | Part::Late(Late::Hash(_)) => Filling::Mark("0".into()),
+            Part::Symbol(_) | Part::Late(Late::Path(_)) => Filling::Value(root.to_string()),
+            Part::Tool { path, .. } | Part::Place { path, .. } => Filling::Value(path.to_string()),
+            Part::Secret { value, .. } | Part::Limit(value) | Part::Literal(value) => Filling::Value(value.clone()),
+        })
+    };
+    let mut unfit = None;
+    plan.each_arg(&mut |arg| {
+        if arg.script {
+            unfit = unfit.take().or_else(|| arg.fill::<Unfit>(value).err());
+        }
+    });
+    match unfit {
+        None => Ok(()),
+        Some(unfit) => {
+            Err(PlanError::Invalid { stage: plan.stage.clone(), key: "run".into(), message: unfit.to_string() })
+        }
+    }
+}
+
 fn own_out_dir(pipeline: &Pipeline, layout: &Layout) -> Utf8PathBuf {
-    layout.root().parent().unwrap_or(layout.root()).join("out").join(&pipeline.name)
+    layout.named().parent().unwrap_or(layout.named()).join("out").join(&pipeline.name)
 }

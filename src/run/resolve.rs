@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::control::GRACE;
 use super::process::Launch;
 use crate::pipeline::OutputRef;
-use crate::plan::{Arg, Command, Late, Part, Symbol};
+use crate::plan::{Arg, Command, Filling, Late, Part, Symbol};
+use crate::text::script::Unfit;
 
 /// What stands for the places of a plan in one stage, or in one attempt of a workload.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,8 @@ pub enum ResolveError {
     Symbol(&'static str),
     #[error("`{0}` has not been made")]
     Output(OutputRef),
+    #[error(transparent)]
+    Script(#[from] Unfit),
 }
 
 impl Resolver {
@@ -37,30 +41,25 @@ impl Resolver {
 
     /// The argument as a command gets it.
     pub fn text(&self, arg: &Arg) -> Result<String, ResolveError> {
-        self.join(arg, |_, value| value.to_owned())
+        self.join(arg, |value| Filling::Value(value.to_owned()))
     }
 
     /// The argument as it may be shown and logged.
     pub fn shown(&self, arg: &Arg) -> Result<String, ResolveError> {
-        self.join(arg, |_, _| "***".to_owned())
+        self.join(arg, |_| Filling::Mark("***".to_owned()))
     }
 
-    fn join(&self, arg: &Arg, secret: impl Fn(&str, &str) -> String) -> Result<String, ResolveError> {
-        let mut text = String::new();
-        for part in &arg.parts {
-            match part {
-                Part::Literal(literal) => text.push_str(literal),
-                Part::Limit(value) => text.push_str(value),
-                Part::Symbol(symbol) => {
-                    text.push_str(self.symbols.get(symbol).ok_or(ResolveError::Symbol(symbol.name()))?);
-                }
-                Part::Tool { path, .. } | Part::Place { path, .. } => text.push_str(path.as_str()),
-                Part::Late(Late::Path(output)) => text.push_str(self.output(output)?.0.as_str()),
-                Part::Late(Late::Hash(output)) => text.push_str(&self.output(output)?.1),
-                Part::Secret { name, value } => text.push_str(&secret(name, value)),
-            }
-        }
-        Ok(text)
+    fn join(&self, arg: &Arg, secret: impl Fn(&str) -> Filling) -> Result<String, ResolveError> {
+        arg.fill(|part| {
+            Ok(Filling::Value(match part {
+                Part::Literal(text) | Part::Limit(text) => text.clone(),
+                Part::Symbol(symbol) => self.symbols.get(symbol).ok_or(ResolveError::Symbol(symbol.name()))?.clone(),
+                Part::Tool { path, .. } | Part::Place { path, .. } => path.to_string(),
+                Part::Late(Late::Path(output)) => self.output(output)?.0.to_string(),
+                Part::Late(Late::Hash(output)) => self.output(output)?.1.clone(),
+                Part::Secret { value, .. } => return Ok(secret(value)),
+            }))
+        })
     }
 
     fn output(&self, output: &OutputRef) -> Result<&(Utf8PathBuf, String), ResolveError> {
@@ -84,6 +83,8 @@ impl Resolver {
             stdin: None,
             stdout,
             stderr: log.to_owned(),
+            grace: GRACE,
+            census: None,
             leave: command.leave,
         })
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::control::{Control, Tree};
 use super::step::Events;
 use crate::event::{Event, TreeSample};
-use crate::proc::{self, Proc};
+use crate::proc::{self, Proc, start};
 
 /// Between two looks, in the first minutes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ impl Sampler {
                 }
             }
         };
-        match std::thread::Builder::new().name("sampler".into()).spawn(look) {
+        match start::thread("sampler", look) {
             Ok(thread) => Sampler { stop: Some(stop), thread: Some(thread) },
             Err(error) => {
                 tracing::debug!("no thread to sample processes: {error}");

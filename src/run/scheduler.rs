@@ -37,10 +37,11 @@ use super::control::GRACE;
 use super::decide::{Judge, Settled, Verdict, Work, settle};
 use super::earlier;
 use super::project::Project;
-use super::stage::{Shared, StageEnd, execute};
+use super::stage::{Shared, StageEnd, execute, not_begun};
 use crate::event::{Event, Outcome, StageState, ToolVersion};
 use crate::names::{FingerprintId, StageName};
 use crate::pipeline::{OnFailure, OutputRef, Stage};
+use crate::proc::start;
 use crate::state::record::Record;
 
 /// What happens to the other stages when one fails.
@@ -282,12 +283,16 @@ impl<'a> Scheduler<'a, '_> {
         self.announce(&name, &work, slots, earlier);
         self.running.insert(name.clone(), share);
         let (shared, done) = (self.shared, self.done.clone());
-        scope.spawn(move || {
-            let end = execute(shared, stage, *work, slots, fresh, earlier);
+        let tell = move |end: StageEnd| {
             if done.send((name, end)).is_err() {
                 tracing::debug!("stage {} ended after the scheduler", stage.common.name);
             }
-        });
+        };
+        let refused = tell.clone();
+        let run = move || tell(execute(shared, stage, *work, slots, fresh, earlier));
+        if let Err(error) = start::scoped(scope, &stage.common.name, run) {
+            refused(not_begun(shared, stage, &error));
+        }
     }
 
     /// Says that a stage starts, why, with which tools, and what its plan has to note. `earlier`: see [`Event::StageStarted`].

@@ -8,17 +8,29 @@ use crate::names::StageName;
 use crate::pipeline::{Graph, Pipeline};
 
 /// What the command line asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Which stages")]
 pub struct Request {
+    /// Run this stage and all that depends on it, whatever their records say
+    #[arg(long, value_name = "STAGE")]
     pub from: Vec<String>,
+    /// Run this stage and what it needs, and stop there
+    #[arg(long, value_name = "STAGE")]
     pub until: Vec<String>,
+    /// Run this stage alone, whatever its record says
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["from", "until"])]
     pub only: Vec<String>,
+    /// Do not run this stage: use its recorded outputs, or what the pipeline names instead of them
+    #[arg(long, value_name = "STAGE")]
     pub skip: Vec<String>,
-    /// Forces the whole selection.
+    /// Run every selected stage whatever its record says
+    #[arg(long)]
     pub force: bool,
-    /// Forces the whole selection and wipes its build directories.
+    /// Like --force, in empty build directories
+    #[arg(long)]
     pub fresh: bool,
-    /// Outputs from outside of the selection may be out of date.
+    /// Use outputs of stages outside of the selection although they are out of date
+    #[arg(long)]
     pub accept_stale: bool,
 }
 

@@ -24,9 +24,8 @@ use jiff::Timestamp;
 
 use super::control::Control;
 use super::decide::{Judge, survey};
-use super::earlier;
 use super::environment;
-use super::process::RUN_VARIABLE;
+use super::process::{self, RUN_VARIABLE, STATE_VARIABLE};
 use super::project::Project;
 use super::publish::{self, Published, publish};
 use super::sampler::Sampler;
@@ -35,8 +34,10 @@ use super::select::{Request, Selection, select};
 use super::stage::Shared;
 use super::step::Events;
 use crate::event::{Event, Outcome, Stamped};
+use crate::fs::disk::At as _;
 use crate::names::{RunId, StageName};
 use crate::proc;
+use crate::proc::start::{self, NoThread};
 use crate::state::journal::Journal;
 use crate::state::store::{Lock, LockInfo, State};
 
@@ -101,6 +102,14 @@ pub struct Session<'a> {
     project: &'a Project,
     state: Arc<State>,
     began: Instant,
+    lock: Locked,
+}
+
+/// The lock of a state directory in which no process of a former run is left.
+#[derive(Debug)]
+pub struct Locked {
+    /// Of the directory, for the environment of commands.
+    mark: String,
     _lock: Lock,
 }
 
@@ -108,10 +117,20 @@ pub struct Session<'a> {
 ///
 /// # Errors
 /// Another process has the lock, or a process that was left cannot be ended.
-pub fn lock(state: &State, command: String) -> Result<Lock> {
+pub fn lock(state: &State, command: String) -> Result<Locked> {
+    let root = state.layout().root();
     let lock = state.lock(&LockInfo { pid: std::process::id(), command, since: Timestamp::now() })?;
-    earlier::end_survivors(state.layout())?;
-    Ok(lock)
+    let mark = process::mark(root).at("look at", root)?;
+    // Always: that the last run came to its end says nothing of the runs before it, nor of what was copied here since.
+    process::end_survivors(&mark)?;
+    Ok(Locked { mark, _lock: lock })
+}
+
+impl Locked {
+    /// By which commands are found to be of this state directory: the value of [`STATE_VARIABLE`].
+    pub fn marks(&self) -> String {
+        process::marks(&self.mark)
+    }
 }
 
 impl<'a> Session<'a> {
@@ -123,8 +142,8 @@ impl<'a> Session<'a> {
         let began = Instant::now();
         let root = project.layout.root();
         let state = project.state.clone().with_context(|| format!("the state directory {root} was not made"))?;
-        let _lock = lock(&state, format!("optbuild {}", words.join(" ")))?;
-        Ok(Session { project, state, began, _lock })
+        let lock = lock(&state, format!("optbuild {}", words.join(" ")))?;
+        Ok(Session { project, state, began, lock })
     }
 
     /// Runs what is to be run, and returns when all is over.
@@ -149,6 +168,7 @@ impl<'a> Session<'a> {
         let events = Events(sender);
         let mut base_env = environment::current();
         base_env.insert(RUN_VARIABLE.into(), project.layout.run(&run).into_string());
+        base_env.insert(STATE_VARIABLE.into(), self.lock.marks());
         let shared = Shared {
             state: Arc::clone(&self.state),
             sources: Arc::clone(&project.sources),
@@ -163,7 +183,7 @@ impl<'a> Session<'a> {
             took,
         };
         let (end, published, told) = std::thread::scope(|scope| {
-            let listening = scope.spawn(move || listen(&started, &receiver, journal, listener));
+            let listening = start::scoped(scope, "listener", move || listen(&started, &receiver, journal, listener))?;
             control.begin();
             let sampler = Sampler::start(control, events.clone());
             // What was looked at is looked at again when its turn comes: stages that run may have changed it.
@@ -180,8 +200,8 @@ impl<'a> Session<'a> {
             events.send(Event::RunFinished { outcome, duration: self.began.elapsed().as_secs_f64() });
             drop((events, shared));
             let told = listening.join().map_err(|_| anyhow::anyhow!("the listener of the run's events died")).flatten();
-            (end, published, told)
-        });
+            Ok::<_, NoThread>((end, published, told))
+        })?;
         project.save_caches();
         for warning in self.state.take_warnings() {
             tracing::warn!("{warning}");

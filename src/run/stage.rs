@@ -11,9 +11,10 @@ use anyhow::{Context as _, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::control::Control;
+use super::control::{Control, GRACE};
 use super::decide::Work;
 use super::pool;
+use super::reported;
 use super::resolve::Resolver;
 use super::step::{Events, StepError, StepRunner, failure};
 use crate::event::{Event, Fact, Failure, Outcome, OutputInfo};
@@ -21,6 +22,7 @@ use crate::fs::{disk, pattern};
 use crate::names::{RunId, StageName, StepId};
 use crate::pipeline::{OnFailure, Stage};
 use crate::plan::{Action, Output, Part, Step, Symbol};
+use crate::proc::start::NoThread;
 use crate::state::build_dir::{self, Begin, BuildDir};
 use crate::state::fingerprint::{self, Fingerprint};
 use crate::state::manifest::{Manifest, Times};
@@ -80,11 +82,14 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         state: shared.state.layout().root().to_owned(),
         logs: shared.state.layout().logs(&shared.run, name),
         timeout: stage.common.timeout,
+        max_log: stage.common.max_log.map(|size| size.as_u64()),
         retries: stage.common.retries,
+        grace: stage.common.grace.unwrap_or(GRACE),
         slots,
         facts: Mutex::default(),
         log_number: AtomicU32::new(1),
         busy: Mutex::new(0.0),
+        known: Mutex::default(),
     };
     let execution = Execution { shared, stage, work: &work, runner: &runner, earlier };
     // A panic that nobody catches here would leave the scheduler waiting for this stage for ever.
@@ -108,8 +113,24 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
     {
         runner.note(format!("{error:#}"));
     }
+    runner.tell_known();
     execution.report(&end, began, tolerated);
     end
+}
+
+/// The end of a stage that the machine has no thread for. Tells the listeners.
+pub fn not_begun(shared: &Shared, stage: &Stage, error: &NoThread) -> StageEnd {
+    let failure = failure(&StepId::default(), error.to_string(), true);
+    shared.events.send(Event::StageFinished {
+        stage: (&stage.common.name).into(),
+        outcome: Outcome::Failed,
+        duration: 0.0,
+        hashing: 0.0,
+        outputs: Vec::new(),
+        tolerated: stage.common.on_failure == OnFailure::Continue,
+        failure: Some(failure.clone()),
+    });
+    StageEnd::Failed(Box::new(failure))
 }
 
 /// One stage under way.
@@ -157,6 +178,10 @@ impl Execution<'_> {
     /// Runs a step to its end. A command that fails is tried again so many times.
     fn step(&self, step: &Step, resolver: &Resolver, retries: u32) -> Result<(), StepError> {
         let (runner, id, began) = (self.runner, StepId::step(&step.name), Instant::now());
+        if let Some(file) = resolver.symbols.get(&Symbol::Reported).filter(|_| step.names(Symbol::Reported)) {
+            let written = reported::write(file.as_str().into(), &lock(&runner.facts));
+            written.map_err(|error| runner.broken_machine(&id, error.to_string()))?;
+        }
         let mut attempt = 1;
         let result = loop {
             let result = match &step.action {
@@ -170,6 +195,7 @@ impl Execution<'_> {
                     attempt += 1;
                     runner.retrying(&id, attempt, retries);
                 }
+                Err(StepError::Failed(failure)) => break Err(runner.advised(&id, step, *failure, resolver)),
                 other => break other,
             }
         };
@@ -187,6 +213,7 @@ impl Execution<'_> {
         let layout = state.layout();
         let name = &self.stage.common.name;
         let id = self.fingerprint().id();
+        reported::keep(state, &self.work.plan, name)?;
         state.remove_record(&id)?;
         let workspace = self.stage.common.workspace.as_deref();
         if let Some(workspace) = workspace {
@@ -223,6 +250,8 @@ impl Execution<'_> {
             (Symbol::Attempt, attempts.to_string()),
             (Symbol::Committed, layout.committed(name).to_string()),
             (Symbol::Logs, self.runner.logs.to_string()),
+            (Symbol::Reported, scratch.join("reported.json").to_string()),
+            (Symbol::ReportedLast, layout.reported(name).to_string()),
             (Symbol::Optbuild, self.shared.optbuild.to_string()),
         ]);
         Ok(Resolver { symbols, outputs: self.work.input_paths.clone(), base_env: self.shared.base_env.clone() })
@@ -247,6 +276,8 @@ impl Execution<'_> {
         let record = self.record(began, RecordOutcome::Done, outputs, facts);
         state.put_record(&record, &manifests)?;
         if let Some(workspace) = &self.stage.common.workspace {
+            // The stages behind this one go on from what is in it.
+            disk::sync_tree(&state.layout().workspace(workspace), state.layout().root())?;
             workspace::mark_clean(state.layout(), workspace, name, &id)?;
         }
         Ok(record)

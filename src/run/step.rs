@@ -1,15 +1,19 @@
 //! Runs one command or operation of a stage, and tells the listeners: its log, its time limit, how it failed. Unaware of
 //! steps that consist of several, and of records.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::control::{Control, NotStarted, Owner, Watched};
+use super::first_error::first_error;
+use super::log::{LogWatch, Sizes};
 use super::process::{Exit, ExitKind, Launch};
 use super::resolve::{self, ResolveError, Resolver};
 use super::tail;
@@ -18,10 +22,12 @@ use crate::fs::disk;
 use crate::names::{StageName, StepId};
 use crate::plan::{Command, Op};
 use crate::sync::lock;
-use crate::text::file_name::file_name;
+use crate::text::{self, file_name::file_name};
 
 /// How many lines of a log are shown with a failure.
 const TAIL_LINES: usize = 30;
+/// And how many characters of each.
+const LONGEST_LINE: usize = 2000;
 
 /// With this code an operation says that a disk or a permission is missing, as optbuild does.
 pub(super) const MACHINE: i32 = 3;
@@ -39,7 +45,11 @@ pub struct StepRunner {
     /// Where logs go.
     pub logs: Utf8PathBuf,
     pub timeout: Option<Duration>,
+    /// How much a command may write to its log, in bytes.
+    pub max_log: Option<u64>,
     pub retries: u32,
+    /// How long what commands leave running has to end in good order.
+    pub grace: Duration,
     /// Slots that the stage has.
     pub slots: usize,
     /// What operations reported.
@@ -48,7 +58,24 @@ pub struct StepRunner {
     pub log_number: AtomicU32,
     /// Time in which commands ran, in seconds; what pools do at once counts once.
     pub busy: Mutex<f64>,
+    /// What was counted in logs, by its text.
+    pub known: Mutex<BTreeMap<&'static str, Known>>,
 }
+
+/// Lines that a step asks to count, where they stand, and what to do about them.
+#[derive(Debug, Default)]
+pub struct Known {
+    remedy: &'static str,
+    times: u64,
+    steps: BTreeSet<String>,
+}
+
+/// Between two looks at a log: at first and where much is written, growing up to the longest.
+const LOOK_SOON: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_secs(1);
+const NEVER: Duration = Duration::MAX;
+/// So many steps are named.
+const NAMED: usize = 3;
 
 /// Where events go. A listener that is gone does not stop a build.
 #[derive(Debug, Clone)]
@@ -82,7 +109,7 @@ pub(super) struct Begun {
     /// Ready to paste.
     shown: String,
     command: Command,
-    log: Utf8PathBuf,
+    pub log: Utf8PathBuf,
     launch: Launch,
 }
 
@@ -95,12 +122,16 @@ impl Begun {
 
 fn failed(name: &StepId, shown: &str, command: &Command, log: &Utf8Path, what: String, environment: bool) -> StepError {
     let shown_of = |lines: std::io::Result<Vec<String>>| match lines {
-        Ok(lines) => lines.into_iter().map(|line| Resolver::without_secrets(command, line)).collect(),
+        Ok(lines) => {
+            let lines = lines.into_iter().map(|line| Resolver::without_secrets(command, line));
+            // A line may be all of a log. Not before secrets are out of it: the cut could be in one.
+            lines.map(|line| text::shorten(&line, LONGEST_LINE).into_owned()).collect()
+        }
         Err(error) => vec![error.to_string()],
     };
     let tail: Vec<String> = shown_of(tail::last_lines(log, TAIL_LINES));
     // Whether the log can be read, the tail says.
-    let error = shown_of(tail::first_error(log, TAIL_LINES).or(Ok(Vec::new())));
+    let error = shown_of(first_error(log, TAIL_LINES).or(Ok(Vec::new())));
     let (command, log) = (shown.to_owned(), Some(log.to_owned()));
     StepError::from(Failure { step: name.clone(), what, command, log, error, tail, environment })
 }
@@ -110,6 +141,14 @@ fn failed(name: &StepId, shown: &str, command: &Command, log: &Utf8Path, what: S
 pub(super) struct Pipes {
     pub stdin: Utf8PathBuf,
     pub stdout: Utf8PathBuf,
+}
+
+/// What a command may have besides its log.
+#[derive(Debug, Default)]
+pub(super) struct Around<'a> {
+    pub pipes: Option<&'a Pipes>,
+    /// Where its processes are listed.
+    pub census: Option<Utf8PathBuf>,
 }
 
 impl StepRunner {
@@ -127,18 +166,18 @@ impl StepRunner {
         resolver: &Resolver,
         of_machine: impl Fn(&Exit) -> bool,
     ) -> Result<(), StepError> {
-        let begun = self.begin(name, command, shown, resolver, None)?;
+        let begun = self.begin(name, command, shown, resolver, Around::default())?;
         self.end(name, command, begun, of_machine)
     }
 
-    /// Starts a command, whose input and output may be pipes.
+    /// Starts a command.
     pub(super) fn begin(
         &self,
         name: &StepId,
         command: &Command,
         shown: &Command,
         resolver: &Resolver,
-        pipes: Option<&Pipes>,
+        around: Around,
     ) -> Result<Begun, StepError> {
         let number = self.log_number.fetch_add(1, Ordering::SeqCst);
         let log = self.logs.join(format!("{number:02}-{}.log", file_name(&name.to_string())));
@@ -146,7 +185,9 @@ impl StepRunner {
         let mut launch = resolver.launch(command, &log).map_err(resolve_error)?;
         let shown = resolver.pasteable(shown).map_err(resolve_error)?;
         self.prepare(name, command, &launch)?;
-        if let Some(pipes) = pipes {
+        launch.grace = self.grace;
+        launch.census = around.census;
+        if let Some(pipes) = around.pipes {
             launch.stdin = Some(pipes.stdin.clone());
             launch.stdout = pipes.stdout.clone();
         }
@@ -181,23 +222,107 @@ impl StepRunner {
         of_machine: impl Fn(&Exit) -> bool,
     ) -> Result<(), StepError> {
         let timeout = command.timeout.or(self.timeout);
-        let (exit, timed_out) = begun.watched.wait(timeout);
-        let outcome = self.ended(name, &exit, exit.success() && !timed_out, exit.usage);
+        let sizes = if name.workload.is_some() { Sizes::WORKLOAD } else { Sizes::STEP };
+        let mut watch = LogWatch::new(&begun.log, sizes, command.known.iter().map(|known| known.text));
+        let mut pause = LOOK_SOON;
+        let (exit, timed_out) = begun.watched.wait(timeout, || self.look(name, command, &mut watch, &mut pause));
+        let too_much = self.close_log(name, command, watch);
+        let outcome = self.ended(name, &exit, exit.success() && !timed_out && too_much.is_none(), exit.usage);
         if !exit.left_behind.is_empty() {
-            self.note(format!("{name} left processes running, which were ended: {}", exit.left_behind.join(", ")));
+            let killed = match exit.killed.as_slice() {
+                [] => String::new(),
+                killed => {
+                    let (grace, names) = (crate::text::duration(self.grace), killed.join(", "));
+                    format!(
+                        "; SIGTERM did not end these within {grace}, and they were killed: {names} (`grace` sets the time)"
+                    )
+                }
+            };
+            self.note(format!(
+                "{name} left processes running, which were ended: {}{killed}",
+                exit.left_behind.join(", ")
+            ));
         }
         let failed = |what: String, environment: bool| Err(begun.failed(name, what, environment));
-        match outcome {
-            Outcome::Done => Ok(()),
-            Outcome::Interrupted => Err(StepError::Interrupted),
-            Outcome::Failed if timed_out => {
+        match (outcome, too_much) {
+            (Outcome::Done, _) => Ok(()),
+            (Outcome::Interrupted, _) => Err(StepError::Interrupted),
+            (Outcome::Failed, Some(what)) => failed(what, false),
+            (Outcome::Failed, None) if timed_out => {
                 let limit = timeout.map(crate::text::duration).unwrap_or_default();
                 failed(format!("was ended because it ran longer than its timeout of {limit}"), false)
             }
-            Outcome::Failed => match self.full_disk(&begun.launch) {
+            (Outcome::Failed, None) => match self.full_disk(&begun.launch) {
                 Some(path) => failed(format!("{}; the disk is full ({path})", exit.describe()), true),
                 None => failed(exit.describe(), of_machine(&exit)),
             },
+        }
+    }
+
+    /// Looks at the log of a command that runs. Breaks when it has written more than it may.
+    fn look(
+        &self,
+        name: &StepId,
+        command: &Command,
+        watch: &mut LogWatch,
+        pause: &mut Duration,
+    ) -> ControlFlow<(), Duration> {
+        let seen = match watch.look() {
+            Ok(seen) => seen,
+            Err(error) => {
+                self.warn(&log_of(name), format!("the log of {name} is not watched any more: {error}"));
+                return ControlFlow::Continue(NEVER);
+            }
+        };
+        if let Some((line, written)) = seen.repeats {
+            let line = Resolver::without_secrets(command, line);
+            let written = text::size(written);
+            self.warn(&log_of(name), format!("{name} writes one line over and over, {written} so far: {line}"));
+        }
+        if self.max_log.is_some_and(|max| seen.total > max) {
+            return ControlFlow::Break(());
+        }
+        *pause = if seen.much { LOOK_SOON } else { (*pause * 2).min(LOOK) };
+        ControlFlow::Continue(*pause)
+    }
+
+    /// Puts the log of a command in order that has ended, and says so if it wrote more than it may.
+    fn close_log(&self, name: &StepId, command: &Command, mut watch: LogWatch) -> Option<String> {
+        let repetition = watch.repetition().map(|line| Resolver::without_secrets(command, line.to_owned()));
+        let (total, left_out) = match watch.finish() {
+            Ok(found) => found,
+            Err(error) => {
+                self.warn(&log_of(name), format!("the log of {name} is not whole: {error}"));
+                (watch.total(), 0)
+            }
+        };
+        let over = repetition.map(|line| format!(", one line over and over: {line}")).unwrap_or_default();
+        if left_out > 0 {
+            let (total, left_out) = (text::size(total), text::size(left_out));
+            let what =
+                format!("{name} wrote {total} to its log, of which {left_out} in the middle were left out{over}");
+            self.warn(&log_of(name), what);
+        }
+        for count in watch.counts() {
+            let remedy = command.known.iter().find(|known| known.text == count.text).map(|known| known.remedy);
+            let mut known = lock(&self.known);
+            let known = known.entry(count.text).or_default();
+            known.remedy = remedy.unwrap_or_default();
+            known.times += count.times;
+            known.steps.insert(name.to_string());
+        }
+        let max = self.max_log.filter(|max| total > *max)?;
+        Some(format!("wrote more than {} to its log (`max-log`){over}", text::size(max)))
+    }
+
+    /// Says what was counted in the logs, a line for each text.
+    pub(super) fn tell_known(&self) {
+        for (text, known) in std::mem::take(&mut *lock(&self.known)) {
+            let mut names: Vec<String> = known.steps.iter().take(NAMED).cloned().collect();
+            let more = known.steps.len() - names.len();
+            names.extend((more > 0).then(|| format!("{more} more")));
+            let (times, names) = (text::count(known.times), names.join(", "));
+            self.warn(text, format!("`{text}`, {times} times in the log of {names}: {}", known.remedy));
         }
     }
 
@@ -225,7 +350,7 @@ impl StepRunner {
     /// Makes the directories that a command needs, and takes away what an earlier attempt left in its output file.
     fn prepare(&self, name: &StepId, command: &Command, launch: &Launch) -> Result<(), StepError> {
         let io = |path: &Utf8Path, error: std::io::Error| self.broken_machine(name, format!("{path}: {error}"));
-        let own = launch.cwd.starts_with(&self.state);
+        let own = self.is_own(&launch.cwd);
         if !own && !launch.cwd.is_dir() {
             let what = format!("the working directory {} does not exist, or is no directory", launch.cwd);
             return Err(self.broken_machine(name, what));
@@ -240,6 +365,14 @@ impl StepRunner {
         Ok(())
     }
 
+    /// Whether a directory lies in the state directory, or would if it were made: a link in it may lead elsewhere.
+    fn is_own(&self, dir: &Utf8Path) -> bool {
+        let there = dir.ancestors().find_map(|dir| dir.canonicalize_utf8().ok());
+        let inside =
+            there.zip(self.state.canonicalize_utf8().ok()).is_some_and(|(there, root)| there.starts_with(root));
+        inside && dir.starts_with(&self.state) && dir.components().all(|part| part != Utf8Component::ParentDir)
+    }
+
     pub(super) fn retrying(&self, step: &StepId, attempt: u32, retries: u32) {
         self.events.send(Event::Retrying {
             stage: self.stage.clone(),
@@ -252,6 +385,11 @@ impl StepRunner {
     /// Says something that the user should know.
     pub(super) fn note(&self, text: String) {
         self.events.send(Event::Note { stage: self.stage.clone(), text });
+    }
+
+    /// Says something that the user should see even if everything goes well. What was said `about` the same before is not so any more.
+    pub(super) fn warn(&self, about: &str, text: String) {
+        self.events.send(Event::Warning { stage: self.stage.clone(), about: about.to_owned(), text });
     }
 
     /// Adds to what goes into the stage's record.
@@ -308,6 +446,11 @@ impl StepRunner {
     pub(super) fn broken_machine(&self, step: &StepId, what: String) -> StepError {
         failure(step, what, true).into()
     }
+}
+
+/// What warnings of the log of a step are about.
+fn log_of(step: &StepId) -> String {
+    format!("the log of {step}")
 }
 
 /// A failure without a command.

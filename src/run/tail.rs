@@ -47,29 +47,11 @@ pub fn last_lines(path: &Utf8Path, count: usize) -> io::Result<Vec<String>> {
     }
 }
 
-/// The first error in the log of a command that failed, with the lines behind it, if it stands before the last `count` lines: several
-/// compilers may run at once and go on warning. Empty if there is none.
-///
-/// # Errors
-///
-/// If the file cannot be read.
-pub fn first_error(path: &Utf8Path, count: usize) -> io::Result<Vec<String>> {
-    let mut lines = last_lines(path, SEARCHED)?;
-    lines.truncate(lines.len().saturating_sub(count));
-    let Some(first) = lines.iter().position(|line| is_error(line)) else { return Ok(Vec::new()) };
-    Ok(lines.drain(first..).take(ERROR_LINES).collect())
-}
-
-/// Lines of a log in which an error is looked for.
-const SEARCHED: usize = 5000;
-/// Lines that are shown of it.
-const ERROR_LINES: usize = 5;
-
-/// As compilers (clang, gcc, rustc), linkers, cargo, cmake and ninja write them.
-fn is_error(line: &str) -> bool {
-    let begins = ["error:", "error[", "fatal error:", "FAILED:", "CMake Error"];
-    let within = [": error:", ": fatal error:"];
-    begins.iter().any(|begin| line.starts_with(begin)) || within.iter().any(|within| line.contains(within))
+/// The first line that has something on it, of a part of a log.
+pub(super) fn plain(bytes: &[u8]) -> String {
+    let text = shown(bytes);
+    let line = text.lines().map(overwritten).find(|line| !line.trim().is_empty());
+    line.unwrap_or_default().trim().to_owned()
 }
 
 /// The last `limit` bytes, and whether that is the whole file.
@@ -85,12 +67,12 @@ fn end(path: &Utf8Path, limit: u64) -> io::Result<(Vec<u8>, bool)> {
 }
 
 /// Without colours and other escape sequences, of which the first may be cut.
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     anstream::adapter::strip_str(&String::from_utf8_lossy(bytes)).to_string()
 }
 
 /// What a terminal shows of a line that was written over itself, as progress bars do: the part after the last carriage return
 /// that has something on it.
-fn overwritten(line: &str) -> &str {
+pub(super) fn overwritten(line: &str) -> &str {
     line.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or_default()
 }

@@ -6,10 +6,11 @@ use camino::Utf8Path;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Context, Declaration, PlanError, StageKind};
-use crate::pipeline::{Answers, CommandLine, Keys, Piece, Text, Words, value};
+use super::{Context, Declaration, PlanError, Profdata, StageKind};
+use crate::pipeline::{Answers, CommandLine, Keys, Piece, Stage, Text, Words, value};
 use crate::plan::ops::Capture;
 use crate::plan::{Arg, Output, Step, Symbol};
+use crate::toolchain::llvm;
 
 /// Runs any program.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -72,6 +73,23 @@ impl StageKind for Command {
         below_own_directory(self.outputs.get(output)?)
     }
 
+    fn merge_tool(&self, stage: &Stage, cx: &mut Context) -> Result<Option<Profdata>, PlanError> {
+        let texts = self.line.words.iter().chain(self.line.env.values()).chain(stage.common.env.values());
+        let clang = texts.flat_map(|text| &text.pieces).find_map(|piece| match piece {
+            Piece::Tool(name) if is_clang(name) => cx.find_tool(name).ok(),
+            Piece::Literal(text) => {
+                let words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '+' | '.' | '/')));
+                // A version or a whole path tells that it is not a directory of that name.
+                let is_program = |word: &str| word.starts_with('/') || word.ends_with(|c: char| c.is_ascii_digit());
+                let named = words.filter(|word| is_clang(word) && is_program(word));
+                named.into_iter().find_map(|word| cx.facts.program(word))
+            }
+            _ => None,
+        });
+        let tool = clang.and_then(|clang| llvm::profdata_for_clang(cx.facts, &clang).ok());
+        Ok(tool.map(|tool| Profdata::Likely(cx.tool_at("llvm-profdata", tool.path))))
+    }
+
     fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
         let command = cx.command_line(&self.line)?;
         cx.step(Step::command("run", command));
@@ -114,6 +132,15 @@ impl Command {
             )),
         }
     }
+}
+
+/// Whether a program's name is one of clang's: `clang`, `clang++-22`, `/usr/bin/clang-19`.
+fn is_clang(name: &str) -> bool {
+    let rest = Utf8Path::new(name).file_name().and_then(|name| name.strip_prefix("clang"));
+    let number = rest.map(|rest| rest.strip_prefix("++").unwrap_or(rest));
+    number.is_some_and(|number| {
+        number.is_empty() || number.strip_prefix('-').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+    })
 }
 
 /// The path of a declared output in the stage's `out`: it is relative, or begins with one of the stage's own directories.

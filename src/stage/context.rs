@@ -10,7 +10,7 @@ use super::PlanError;
 use crate::facts::Facts;
 use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue, leading_output};
 use crate::plan::ops::{CheckProfile, CheckProfileUse};
-use crate::plan::{Arg, Command, Gap, Late, Part, Source, StagePlan, Step, Symbol, ToolUse};
+use crate::plan::{Advice, Arg, Command, Gap, Late, Part, SHELL, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::text::share::Share;
 use crate::toolchain::{self, Tool, packages};
 
@@ -85,10 +85,11 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Plans the `check` commands.
-    pub(super) fn checks(&mut self) -> Result<(), PlanError> {
+    /// Plans the `check` commands, with what is said when one fails.
+    pub(super) fn checks(&mut self, advice: Option<String>) -> Result<(), PlanError> {
+        let advice = advice.map(Advice::Sentence);
         for (index, line) in self.stage.common.check.iter().enumerate() {
-            let command = self.command_line(line)?;
+            let command = Command { advice: advice.clone(), ..self.command_line(line)? };
             self.plan.checks.push(Step::command(format!("check-{}", index + 1), command));
         }
         Ok(())
@@ -273,10 +274,10 @@ impl<'a> Context<'a> {
     pub fn command_line(&mut self, line: &CommandLine) -> Result<Command, PlanError> {
         let mut argv = Vec::new();
         if line.shell {
-            argv.extend(["sh".into(), "-eu".into(), "-c".into()]);
+            argv.extend(SHELL.map(Arg::from));
         }
         for word in &line.words {
-            argv.push(self.arg(word)?);
+            argv.push(Arg { script: line.shell, ..self.arg(word)? });
         }
         if !line.shell {
             let program = line.words.first().and_then(Text::as_literal);
@@ -292,6 +293,7 @@ impl<'a> Context<'a> {
         self.plain_program(&command);
         if let Some(cwd) = &line.cwd {
             command.cwd = self.arg(cwd)?;
+            self.check_cwd(&command.cwd)?;
             // Only directories of optbuild's own are made: what is mistyped would be trained in, with none of its files.
             let missing = self.known_path(&command.cwd).filter(|path| !self.facts.exists(path));
             if let Some(path) = missing {
@@ -302,6 +304,18 @@ impl<'a> Context<'a> {
             }
         }
         Ok(command)
+    }
+
+    /// optbuild makes the working directory where it lies in one of its own, and nowhere else.
+    fn check_cwd(&self, cwd: &Arg) -> Result<(), PlanError> {
+        let own = matches!(cwd.parts.first(), Some(Part::Symbol(_) | Part::Late(_)));
+        let leaves = |part: &Part| matches!(part, Part::Literal(text) if text.split('/').any(|name| name == ".."));
+        if own && cwd.parts.iter().any(leaves) {
+            let message =
+                format!("`{cwd}` leads out of the directory that it begins with: name the directory that is meant");
+            return Err(self.invalid("cwd", message));
+        }
+        Ok(())
     }
 
     /// A command in `${self.build}` with the stage's environment.
@@ -406,12 +420,7 @@ impl Context<'_> {
                 self.note(format!("the optional tool `{name}` is not there"));
                 name.into()
             }
-            Err(gap) => {
-                if !self.plan.gaps.contains(&gap) {
-                    self.plan.gaps.push(gap);
-                }
-                name.into()
-            }
+            missing => self.tool_or_gap(name, missing),
         }
     }
 

@@ -81,6 +81,11 @@ pub trait StageKind: Any + Debug + Send + Sync {
         None
     }
 
+    /// Whether it makes a toolchain that is known to be without a tool of rust's sources, such as `src/tools/clippy`.
+    fn lacks(&self, _tool: &str) -> bool {
+        false
+    }
+
     /// What the programs that it builds are written in.
     fn language(&self) -> Option<Language> {
         None
@@ -88,6 +93,11 @@ pub trait StageKind: Any + Debug + Send + Sync {
 
     /// The file that its output is a rewritten one of.
     fn rewrites(&self) -> Option<&Text> {
+        None
+    }
+
+    /// What is said when a `check` of the stage fails.
+    fn check_advice(&self, _stage: &Stage) -> Option<String> {
         None
     }
 
@@ -99,9 +109,10 @@ pub trait StageKind: Any + Debug + Send + Sync {
         Ok(())
     }
 
-    /// What merges the profiles that the build of `stage` writes.
-    fn merge_tool(&self, _stage: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
-        Ok(cx.tool("llvm-profdata"))
+    /// The llvm-profdata of the compiler that `stage` runs: it merges the profiles that its build writes, and writes what the compiler
+    /// reads. None: it runs none, or which one is not known.
+    fn merge_tool(&self, _stage: &Stage, _cx: &mut Context) -> Result<Option<Profdata>, PlanError> {
+        Ok(None)
     }
 
     /// `cargo bench` or `cargo test` as a command that builds as `stage` does. None: the kind has none.
@@ -113,6 +124,13 @@ pub trait StageKind: Any + Debug + Send + Sync {
     fn workloads(&self, _cx: &mut Context) -> Result<Option<Workloads>, PlanError> {
         Ok(None)
     }
+}
+
+/// The llvm-profdata of a compiler.
+pub enum Profdata {
+    Sure(Arg),
+    /// Of a compiler that a command names.
+    Likely(Arg),
 }
 
 /// What a stage's keys say of relocations, without which BOLT cannot move functions.
@@ -233,7 +251,7 @@ pub fn plan(
     };
     cx.common()?;
     kind.plan(&mut cx)?;
-    cx.checks()?;
+    cx.checks(kind.check_advice(stage))?;
     Ok(cx.plan)
 }
 

@@ -45,7 +45,8 @@ pub struct Training {
     /// Crates in place of the list, by their whole names; `NAME-*` is the one of the highest version.
     #[serde(default)]
     pub crates: Vec<Text>,
-    /// What the crates are built as: `Check`, `Debug`, `Opt`, `Doc`. Default: the first three. `Doc` runs rustdoc.
+    /// What the crates are built as: `Check`, `Debug`, `Opt`, `Doc`, `Clippy`. Default: the first three. `Doc` runs rustdoc, and
+    /// `Clippy` runs clippy-driver.
     #[serde(default)]
     pub profiles: Vec<Text>,
     /// `Full`, `IncrFull`, `IncrUnchanged`, `IncrPatched`, or `All`. Default: `All`.

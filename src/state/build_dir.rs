@@ -155,6 +155,8 @@ pub fn begun_afresh(layout: &Layout, stage: &str, run: &str) -> Result<bool, Dis
 
 /// Removes everything but the outputs that stages have: build directories, committed workloads, scratch.
 pub fn clean(layout: &Layout, stage: &str) -> Result<(), DiskError> {
+    // First the note: without it, whatever is left of the directories is removed.
+    disk::remove_durably(&layout.build_state(stage))?;
     disk::discard(&layout.stage(stage))
 }
 

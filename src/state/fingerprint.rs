@@ -72,17 +72,17 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Names the record: the hash of all parts, in hexadecimal.
     pub fn id(&self) -> FingerprintId {
-        let mut hasher = blake3::Hasher::new();
-        add(&mut hasher, &self.configuration);
-        add(&mut hasher, &self.sources);
-        hasher.finalize().to_hex().as_str().into()
+        let mut words = Words::default();
+        words.parts(&self.configuration);
+        words.parts(&self.sources);
+        words.0.finalize().to_hex().as_str().into()
     }
 
     /// The hash of the configuration alone.
     pub fn configuration_id(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        add(&mut hasher, &self.configuration);
-        hasher.finalize().to_hex().to_string()
+        let mut words = Words::default();
+        words.parts(&self.configuration);
+        words.0.finalize().to_hex().to_string()
     }
 
     /// The fingerprint of the stage that the workspace was left by.
@@ -263,7 +263,7 @@ fn hashed(value: &str) -> String {
 
 /// Everything that the plan says will be done, without places, time limits, and how much at once.
 fn commands(plan: &StagePlan) -> String {
-    let mut text = Words(blake3::Hasher::new());
+    let mut text = Words::default();
     text.steps("step", &plan.steps);
     text.steps("check", &plan.checks);
     for output in &plan.outputs {
@@ -275,7 +275,8 @@ fn commands(plan: &StagePlan) -> String {
     format!("{HASHED}{}", text.0.finalize().to_hex())
 }
 
-/// Hashes words, each with its length, so that no two different plans are the same bytes.
+/// Hashes words, each with its length, so that no two different plans or maps are the same bytes.
+#[derive(Default)]
 struct Words(blake3::Hasher);
 
 impl Words {
@@ -285,6 +286,11 @@ impl Words {
 
     fn count(&mut self, count: usize) {
         self.0.update(&(count as u64).to_le_bytes());
+    }
+
+    fn parts(&mut self, parts: &BTreeMap<String, String>) {
+        self.count(parts.len());
+        parts.iter().flat_map(|(name, value)| [name, value]).for_each(|text| self.word(text));
     }
 
     fn arg(&mut self, arg: &Arg) {
@@ -335,14 +341,5 @@ impl Words {
         if let Some(companion) = &pool.companion {
             self.steps("companion", &companion.instead);
         }
-    }
-}
-
-/// Lengths before texts, so that no two different maps are the same bytes.
-fn add(hasher: &mut blake3::Hasher, parts: &BTreeMap<String, String>) {
-    hasher.update(&(parts.len() as u64).to_le_bytes());
-    for text in parts.iter().flat_map(|(name, value)| [name, value]) {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
     }
 }

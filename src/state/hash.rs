@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fs::disk::{self, DiskError};
 use crate::fs::stat::{self, Stat};
+use crate::proc::start;
 use crate::sync::lock;
 
 /// The first bytes of the cache's file; changes with its format.
@@ -111,7 +112,10 @@ impl Hasher {
 
     /// The hashes of several files, in their order.
     pub fn files<P: AsRef<Path> + Sync>(&self, paths: &[P]) -> Vec<io::Result<blake3::Hash>> {
-        paths.par_iter().map(|path| self.file(path)).collect()
+        match start::workers() {
+            Ok(()) => paths.par_iter().map(|path| self.file(path)).collect(),
+            Err(_) => paths.iter().map(|path| self.file(path)).collect(),
+        }
     }
 
     /// Writes the cache, if there is something to add to it.

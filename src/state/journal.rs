@@ -3,7 +3,8 @@
 //! Unaware of what events mean. A kill may leave the last line unfinished; what is before it counts.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use super::layout::Layout;
 use crate::event::{Event, Stamped};
 use crate::fs::disk::{self, At, DiskError};
 use crate::names::RunId;
-use crate::proc::is_alive;
+use crate::proc::{is_alive, open_files};
 
 /// Writes the journal of a run.
 #[derive(Debug)]
@@ -27,7 +28,9 @@ impl Journal {
     /// Begins the journal of a run that begins at `time`. Gives the run its name as well.
     pub fn create(layout: &Layout, time: Timestamp) -> Result<(RunId, Journal), DiskError> {
         disk::make_dir(&layout.runs())?;
-        let mut name = RunName::new(time);
+        // The clock may have been set back since the last run: what began later is called later all the same.
+        let last = runs(layout)?.iter().rev().find_map(|run| RunName::parse(run));
+        let mut name = last.map(RunName::next).map_or(RunName::new(time), |next| next.max(RunName::new(time)));
         loop {
             let run = RunId::from(name.to_string());
             let directory = layout.run(&run);
@@ -132,6 +135,9 @@ pub fn parse(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Lines {
     found
 }
 
+/// No first line is longer, however long a damaged file is.
+const LONGEST: u64 = 16 << 20;
+
 /// The first event: what the run is. None: it was killed before it could say.
 pub fn first(path: &Utf8Path) -> Result<Option<Stamped>, DiskError> {
     let file = match File::open(path) {
@@ -139,7 +145,7 @@ pub fn first(path: &Utf8Path) -> Result<Option<Stamped>, DiskError> {
         file => file.at("read", path)?,
     };
     let mut line = Vec::new();
-    BufReader::new(file).read_until(b'\n', &mut line).at("read", path)?;
+    BufReader::new(file).take(LONGEST).read_until(b'\n', &mut line).at("read", path)?;
     Ok(serde_json::from_slice(&line).ok())
 }
 
@@ -163,7 +169,7 @@ pub struct RunEvents {
 pub fn events_of(layout: &Layout, run: &str) -> Result<RunEvents, DiskError> {
     let path = layout.journal(run);
     let (mut events, mut warning) = read(&path)?;
-    let running = is_under_way(&events);
+    let running = is_under_way(layout, &events);
     if !running && !has_ended(&events) {
         // It may have come to its end since.
         (events, warning) = read(&path)?;
@@ -171,13 +177,20 @@ pub fn events_of(layout: &Layout, run: &str) -> Result<RunEvents, DiskError> {
     Ok(RunEvents { events, warning, running })
 }
 
-/// Whether the run that these events are of has not said how it ended, and its process still runs on this machine.
-pub fn is_under_way(events: &[Stamped]) -> bool {
+/// Whether the run that these events are of has not said how it ended, and its process still works in this state directory: a copy of
+/// the directory has the same journal.
+pub fn is_under_way(layout: &Layout, events: &[Stamped]) -> bool {
     let alive = |stamped: &Stamped| match &stamped.event {
-        Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start),
+        Event::RunStarted { pid, pid_start, .. } => is_alive(*pid, *pid_start) && holds(*pid, layout),
         _ => false,
     };
     !has_ended(events) && events.iter().any(alive)
+}
+
+/// Whether a process has the lock of the directory open. One that may not be looked into is taken to have it.
+fn holds(pid: u32, layout: &Layout) -> bool {
+    let lock = fs::metadata(layout.lock()).map(|found| (found.dev(), found.ino()));
+    lock.is_ok_and(|lock| open_files::has_open(pid, lock).unwrap_or(true))
 }
 
 fn has_ended(events: &[Stamped]) -> bool {
@@ -187,7 +200,7 @@ fn has_ended(events: &[Stamped]) -> bool {
 /// The names of all runs, the earliest first.
 pub fn runs(layout: &Layout) -> Result<Vec<RunId>, DiskError> {
     let runs = disk::names_in(&layout.runs())?;
-    Ok(runs.into_iter().filter(|name| RunName::is_one(name)).map(RunId::from).collect())
+    Ok(runs.into_iter().filter(|name| RunName::parse(name).is_some()).map(RunId::from).collect())
 }
 
 /// The name of the run that began last.
@@ -195,9 +208,10 @@ pub fn last_run(layout: &Layout) -> Result<Option<RunId>, DiskError> {
     Ok(runs(layout)?.pop())
 }
 
-/// `YYYYMMDD-HHMMSS-xxxx`, in UTC, so that sorted names are in the order of time: the last four digits are the fraction of the
-/// second, in 65536ths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// `YYYYMMDD-HHMMSS-xxxx`, in UTC, so that sorted names are in the order in which runs began: the last four digits are the fraction of
+/// the second, in 65536ths. The order is that of the state directory, whatever the clock says: no run has a name before that of the last
+/// one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunName {
     /// Since 1970.
     pub second: i64,
@@ -219,11 +233,18 @@ impl RunName {
         }
     }
 
-    fn is_one(name: &str) -> bool {
+    /// None for what is no name of a run.
+    fn parse(name: &str) -> Option<RunName> {
         let digits = |range: std::ops::Range<usize>, radix| {
             name.get(range).is_some_and(|part| part.chars().all(|c| c.is_digit(radix)))
         };
-        name.len() == 20 && digits(0..8, 10) && digits(9..15, 10) && digits(16..20, 16)
+        if !(name.len() == 20 && digits(0..8, 10) && digits(9..15, 10) && digits(16..20, 16)) {
+            return None;
+        }
+        let (time, fraction) = name.rsplit_once('-')?;
+        let time = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", time).ok()?;
+        let second = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
+        Some(RunName { second, fraction: u16::from_str_radix(fraction, 16).ok()? })
     }
 }
 

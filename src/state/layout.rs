@@ -16,6 +16,8 @@
 //!   stages/STAGE/build.json      which configuration it was begun with
 //!   stages/STAGE/scratch         emptied when the stage begins
 //!   stages/STAGE/attempts/…      attempts of workloads under way
+//!   stages/STAGE/bisect/F/…      tries of `optbuild bisect`, by the stage's fingerprint
+//!   stages/STAGE/reported.json    what its operations reported when it was last done
 //!   stages/STAGE/committed/…     workloads that count; .sum-N of them is one sum of many
 //!   outputs/STAGE/FINGERPRINT    ${self.out}
 //!   workspaces/NAME, NAME.json   shared build directories, and which stage left them last
@@ -28,6 +30,8 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::fs::path;
 
 /// Name of the file that says that a directory is a state directory.
 pub const MARKER: &str = "STATE";
@@ -43,6 +47,7 @@ const FINGERPRINT_DIGITS: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     root: Utf8PathBuf,
+    named: Utf8PathBuf,
 }
 
 /// Places by their names, what they are named after, and where they are below the root.
@@ -79,7 +84,10 @@ places! {
     build_state(stage) format!("stages/{stage}/build.json");
     scratch(stage) format!("stages/{stage}/scratch");
     attempts(stage) format!("stages/{stage}/attempts");
+    /// What operations of the stage reported when it was last done.
+    reported(stage) format!("stages/{stage}/reported.json");
     committed(stage) format!("stages/{stage}/committed");
+    bisect(stage) format!("stages/{stage}/bisect");
     outputs() "outputs";
     /// `${self.out}` of a stage with this fingerprint.
     out(stage, fingerprint) format!("outputs/{stage}/{}", &fingerprint[..fingerprint.len().min(FINGERPRINT_DIGITS)]);
@@ -94,13 +102,30 @@ places! {
 }
 
 impl Layout {
-    /// `root` must be absolute; it need not exist.
+    /// `root` must be absolute and without symbolic links; it need not exist.
     pub fn new(root: impl Into<Utf8PathBuf>) -> Layout {
-        Layout { root: root.into() }
+        let root = root.into();
+        Layout { named: root.clone(), root }
+    }
+
+    /// The state directory at an absolute path, which may be a symbolic link: by whichever name it is called, it is one directory with
+    /// one [`root`](Layout::root). It need not exist.
+    pub fn at(named: &Utf8Path) -> Layout {
+        // Of the name, only the last part may be a link: with `..` in it and without, it is one name.
+        let parent = named.parent().filter(|parent| !parent.as_str().is_empty());
+        let name = named.file_name();
+        let root = path::real(named);
+        let named = parent.zip(name).map_or_else(|| root.clone(), |(parent, name)| path::real(parent).join(name));
+        Layout { root, named }
     }
 
     pub fn root(&self) -> &Utf8Path {
         &self.root
+    }
+
+    /// The name by which it was called: outputs are put beside it, and who calls it by that name again means the same.
+    pub fn named(&self) -> &Utf8Path {
+        &self.named
     }
 }
 

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use walkdir::WalkDir;
 
@@ -117,25 +118,31 @@ fn is_tracked(before_tab: &[u8]) -> bool {
 }
 
 /// git in a directory, with what it prints.
-pub fn git(directory: &Path, args: &[&str]) -> duct::Expression {
+pub fn git(directory: &Path, args: &[&str]) -> Command {
     // A checkout that belongs to somebody else is fine to look at, and no monitor is to be started for it.
     let options = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false"];
-    let git = duct::cmd("git", options.iter().chain(args)).dir(directory).stdin_null().stdout_capture().unchecked();
+    let mut git = Command::new("git");
+    git.args(options.iter().chain(args)).current_dir(directory).stdin(Stdio::null());
     // Set when optbuild is called from a hook; they would be about another repository.
-    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"].iter().fold(git, |git, name| git.env_remove(name))
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        git.env_remove(name);
+    }
+    git
 }
 
 /// What git says; none when there is no git, or it does not know of a repository here.
 fn git_files(directory: &Path) -> Result<Option<Vec<Listed>>, ListError> {
     let args = ["ls-files", "-z", "--stage", "--others", "--exclude-standard"];
-    let result = git(directory, &args).env("LC_ALL", "C").stderr_capture().run();
+    let result = git(directory, &args).env("LC_ALL", "C").output();
     let output = match result {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound && directory.is_dir() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        // Killed, it says nothing.
+        let message = if said.is_empty() { output.status.to_string() } else { said };
         // Also of a `.git` file that points nowhere, as in a submodule that was copied elsewhere.
         if message.contains("not a git repository") || message.contains("must be run in a work tree") {
             return Ok(None);

@@ -1,7 +1,7 @@
 //! What an artifact consists of: the manifest of a file or of a directory tree.
 //!
-//! The manifest itself says nothing of time and place, so that equal artifacts have equal ones; the times by which a change is
-//! noticed quickly are kept beside it, per record. Unaware of what artifacts are for.
+//! The manifest itself says nothing of time and place, so that equal artifacts have equal ones; the times and inodes by which a change
+//! is noticed quickly are kept beside it, per record. Unaware of what artifacts are for.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use super::hash::Hasher;
+use super::tools::ToolError;
 use crate::fs::disk::{self, At, DiskError};
-use crate::fs::stat;
+use crate::fs::stat::{self, Stat};
+use crate::proc::start;
 
 /// The files of an artifact, sorted by the bytes of their paths. Of an artifact that is a file, a single one whose path is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +40,10 @@ pub enum Content {
     Directory { mode: u32 },
 }
 
-/// When each entry of a manifest was modified, in nanoseconds since 1970.
+/// What `stat` said of each file of a manifest; none for other entries, and for a file that had changed so recently that its times
+/// prove nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Times(Vec<i64>);
+pub struct Times(Vec<Option<Stat>>);
 
 /// Why something cannot be an artifact.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,9 @@ pub enum ManifestError {
 /// a permission is missing.
 pub fn is_to_blame(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
+        if cause.is::<ToolError>() {
+            return true;
+        }
         let disk = match cause.downcast_ref::<ManifestError>() {
             Some(ManifestError::Disk(error)) => Some(error),
             _ => cause.downcast_ref::<DiskError>(),
@@ -70,6 +76,7 @@ pub fn is_to_blame(error: &anyhow::Error) -> bool {
 impl Manifest {
     /// Looks at an artifact as it is. A link at `path` itself is followed; those below are kept as links.
     pub fn of(path: &Utf8Path, hasher: &Hasher) -> Result<(Manifest, Times), ManifestError> {
+        let now = stat::now();
         let found = list(path)?;
         let entries: Vec<Result<Entry, ManifestError>> = found
             .par_iter()
@@ -79,7 +86,8 @@ impl Manifest {
             })
             .collect();
         let entries = entries.into_iter().collect::<Result<_, _>>()?;
-        let times = found.iter().map(|found| mtime(&found.metadata)).collect();
+        let files = found.iter().map(|found| Some(&found.metadata).filter(|metadata| metadata.is_file()));
+        let times = files.map(|file| file.map(Stat::of).filter(|stat| stat.settled(now))).collect();
         Ok((Manifest { entries }, Times(times)))
     }
 
@@ -123,7 +131,7 @@ impl Manifest {
 
     /// The first difference between the manifest and what stands at `path`, as a sentence; none if there is none.
     ///
-    /// A file with the size, mode and time that it had is taken to be the same; any other is hashed. Without `times` all are.
+    /// A file with the mode, size, times and inode that it had is taken to be the same; any other is hashed. Without `times` all are.
     pub fn difference(
         &self,
         times: Option<&Times>,
@@ -176,7 +184,12 @@ impl Manifest {
             .zip(&found)
             .enumerate()
             .map(|(index, (entry, found))| {
-                entry.difference(times.map(|times| times.0[index]), &place(path, &entry.path), &found.metadata, hasher)
+                entry.difference(
+                    times.and_then(|times| times.0[index]),
+                    &place(path, &entry.path),
+                    &found.metadata,
+                    hasher,
+                )
             })
             .find_map_first(Result::transpose);
         first.transpose()
@@ -191,7 +204,7 @@ impl Manifest {
 impl Entry {
     fn difference(
         &self,
-        time: Option<i64>,
+        before: Option<Stat>,
         path: &Utf8Path,
         metadata: &Metadata,
         hasher: &Hasher,
@@ -208,7 +221,7 @@ impl Entry {
                 if metadata.len() != *size {
                     return changed("the content of");
                 }
-                if time != Some(mtime(metadata))
+                if before != Some(Stat::of(metadata))
                     && hasher.file_with(path.as_std_path(), metadata).at("read", path)?.as_bytes() != hash
                 {
                     return changed("the content of");
@@ -242,6 +255,7 @@ struct Found {
 
 /// What there is, sorted by the bytes of the paths.
 fn list(root: &Utf8Path) -> Result<Vec<Found>, ManifestError> {
+    start::workers().at("read", root)?;
     let metadata = match fs::metadata(root) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ManifestError::Missing(root.to_owned())),
@@ -306,8 +320,4 @@ fn place(root: &Utf8Path, relative: &Utf8Path) -> Utf8PathBuf {
 
 fn permissions(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o7777
-}
-
-fn mtime(metadata: &Metadata) -> i64 {
-    stat::nanoseconds(metadata.mtime(), metadata.mtime_nsec())
 }

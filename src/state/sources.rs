@@ -19,6 +19,7 @@ use super::hash::Hasher;
 use super::listing::{self, ListError};
 use crate::fs::pattern::Patterns;
 use crate::plan::Source;
+use crate::proc::start;
 use crate::sync::lock;
 
 /// How often a source is read anew when files vanish or change meanwhile.
@@ -40,6 +41,11 @@ pub enum SourceError {
     Git { name: String, path: Utf8PathBuf, cause: String },
     #[error("`{path}` ({name}) is not a pattern: {cause}")]
     Pattern { name: String, path: Utf8PathBuf, cause: String },
+    #[error(
+        "`{path}` ({name}) lies in {system}, whose files the kernel makes up when they are read: there is nothing that could be compared \
+         with another day; name files of a disk"
+    )]
+    MadeUp { name: String, path: String, system: &'static str },
     #[error(
         "`{file}` vanished or changed while `{path}` ({name}) was hashed, {ATTEMPTS} times in a row; \
          wait until nothing writes there, then run again"
@@ -128,6 +134,7 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
     let exclude = canonical(exclude);
     let metadata = fs::metadata(&root).map_err(|error| refused(source, &root, error))?;
     if metadata.is_dir() {
+        check_system(source, &root)?;
         let without = patterns(source, &source.exclude)?;
         let names = listing::tree(&root, &exclude, &|name| without.match_path(name)).map_err(|error| match error {
             ListError::Io(error) => refused_or_gone(source, &root, error),
@@ -139,10 +146,36 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
         })?;
         return combine("tree", hasher, source, &root, &names);
     }
+    // As in a tree: a pipe would be waited for, and a device has no end.
+    if !metadata.is_file() {
+        return Ok(SourceHash::of_nothing("no file"));
+    }
     let hash = hasher.file_with(&root, &metadata).map_err(|error| refused_or_gone(source, &root, error))?;
     let mut all = start("file");
     all.update(if is_executable(&metadata) { b"x" } else { b"f" }).update(hash.as_bytes());
     Ok(SourceHash { hash: finish(&all), files: 1 })
+}
+
+/// A tree of files that are made up as they are read has no end, or is another one each time.
+fn check_system(source: &Source, root: &Path) -> Result<(), Trouble> {
+    const MADE_UP: [(u64, &str); 7] = [
+        (0x9fa0, "/proc"),
+        (0x6265_6572, "sysfs"),
+        (0x6367_7270, "cgroup2"),
+        (0x6462_6720, "debugfs"),
+        (0x7472_6163, "tracefs"),
+        (0x7363_6673, "securityfs"),
+        (0x1cd1, "devpts"),
+    ];
+    let found = rustix::fs::statfs(root).map_err(|error| refused(source, root, error.into()))?;
+    match MADE_UP.iter().find(|(magic, _)| *magic == found.f_type as u64) {
+        None => Ok(()),
+        Some((_, system)) => Err(Trouble::Final(SourceError::MadeUp {
+            name: source.name.clone(),
+            path: source.path.to_string(),
+            system,
+        })),
+    }
 }
 
 fn refused(source: &Source, path: &Path, cause: io::Error) -> Trouble {
@@ -174,6 +207,7 @@ fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<Sou
     let exclude: Vec<&PathBuf> = exclude.iter().collect();
     let mut names = Vec::new();
     if prefix.is_dir() {
+        check_system(source, prefix.as_std_path())?;
         for entry in listing::files(prefix.as_std_path(), &exclude, &|_| false, depth) {
             let entry = entry.map_err(|error| {
                 let path = error.path().unwrap_or(prefix.as_std_path()).to_owned();
@@ -219,6 +253,11 @@ fn combine(
     root: &Path,
     names: &[PathBuf],
 ) -> Result<SourceHash, Trouble> {
+    let read = |cause: io::Error| {
+        let path = source.path.to_string();
+        Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
+    };
+    start::workers().map_err(|error| read(error.into()))?;
     let leaves: Vec<io::Result<Leaf>> = names.par_iter().map(|name| leaf(hasher, &root.join(name))).collect();
     let mut all = start(what);
     let mut files = 0;

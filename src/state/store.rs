@@ -93,7 +93,7 @@ impl State {
                         return Err(StateError::Foreign(root.to_owned()));
                     }
                     names => {
-                        if names?.iter().any(|name| name != ".gitignore") {
+                        if names?.iter().any(|name| name != ".gitignore") && !is_made(&layout) {
                             return Err(StateError::Foreign(root.to_owned()));
                         }
                     }
@@ -101,9 +101,7 @@ impl State {
                 if !create {
                     return Err(StateError::Missing(root.to_owned()));
                 }
-                disk::make_dir(root).map_err(StateError::NotMade)?;
-                disk::write_durably(&layout.gitignore(), b"*\n")?;
-                disk::write_durably(&layout.marker(), format!("{MARKER_TEXT}{FORMAT}\n").as_bytes())?;
+                make(&layout)?;
             }
         }
         Ok(State { layout, warnings: Mutex::default() })
@@ -284,6 +282,23 @@ impl State {
         let bytes = disk::read_if_there(&self.layout.record_times(fingerprint))?;
         Ok(bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok()).unwrap_or_default())
     }
+}
+
+/// Makes a state directory. Another process may do the same at this moment: whoever is first may take away what the other has half
+/// written.
+fn make(layout: &Layout) -> Result<(), StateError> {
+    disk::make_dir(layout.root()).map_err(StateError::NotMade)?;
+    let written = disk::write_durably(&layout.gitignore(), b"*\n")
+        .and_then(|()| disk::write_durably(&layout.marker(), format!("{MARKER_TEXT}{FORMAT}\n").as_bytes()));
+    match written {
+        Err(_) if is_made(layout) => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// Whether it is there by now.
+fn is_made(layout: &Layout) -> bool {
+    matches!(layout::marker(layout.root().as_std_path()), Ok(Marker::Format(FORMAT)))
 }
 
 impl Drop for Lock {

@@ -18,14 +18,13 @@ use super::hash::Hasher;
 use crate::fs::disk::{self, At, DiskError};
 use crate::fs::stat::{self, Stat};
 use crate::plan::ToolUse;
+use crate::proc::probe::{self, NoAnswer};
 use crate::sync::lock;
 
 /// Changes when identities are made of something else, or are kept by something else.
 const FORMAT: u32 = 3;
 /// How long a tool may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often a program is tried to start that is being written.
-const ATTEMPTS: usize = 10;
 /// What is kept of the line in which a tool says its version, in characters.
 const LONGEST_VERSION: usize = 120;
 /// Libraries in which a compiler has what makes it the version that it is.
@@ -38,6 +37,12 @@ pub enum ToolError {
     Read { name: String, path: Utf8PathBuf, cause: io::Error },
     #[error("`{path}` is rustup's, but `rustc --print sysroot` beside it failed: {message}; try `rustup show`")]
     Rustup { path: Utf8PathBuf, message: String },
+    /// Without it, the same tool would be another one.
+    #[error(
+        "`{path}`, the tool {name}: `{question}` {reason}, so it is not known what the tool is, and nothing was kept of it; run again, \
+         and see that the command works"
+    )]
+    NoAnswer { name: String, path: Utf8PathBuf, question: String, reason: String },
 }
 
 /// Identities of tools.
@@ -85,9 +90,15 @@ impl ToolIdentities {
             return Ok(known.identity.clone());
         }
         let now = stat::now();
+        let unanswered = |question: &str, reason: String| ToolError::NoAnswer {
+            name: tool.name.clone(),
+            path: tool.path.clone(),
+            question: question.replace("PROGRAM", &program.to_string_lossy()),
+            reason,
+        };
         // As they are called: links are followed whenever one is looked at, and may lead elsewhere by then.
         let mut paths = vec![program.clone()];
-        paths.extend(libraries(&program));
+        paths.extend(libraries(&program).map_err(|reason| unanswered("LD_TRACE_LOADED_OBJECTS=1 PROGRAM", reason))?);
         let mut identity = blake3::Hasher::new();
         let mut files = Vec::new();
         for path in paths {
@@ -95,7 +106,7 @@ impl ToolIdentities {
             identity.update(hasher.file(&path).map_err(refused)?.as_bytes());
             files.push((path, stat));
         }
-        let version = version(&program);
+        let version = version(&program).map_err(|reason| unanswered("PROGRAM --version", reason))?;
         identity.update(version.as_bytes());
         let identity = identity.finalize().to_hex().to_string();
         if files.iter().all(|(_, stat)| stat.settled(now)) {
@@ -173,36 +184,28 @@ fn dev(metadata: &fs::Metadata) -> u64 {
 }
 
 fn sysroot(rustc: &Path) -> Result<PathBuf, String> {
-    let run = duct::cmd!(rustc, "--print", "sysroot").stdin_null().stdout_capture().stderr_capture().unchecked().run();
-    match run {
+    let command = duct::cmd!(rustc, "--print", "sysroot").stdin_null();
+    match probe::ask(&command, PATIENCE) {
         Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim_end().into()),
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_string()),
-        Err(error) => Err(error.to_string()),
+        Err(reason) => Err(format!("it {reason}")),
     }
 }
 
-/// What a program prints when asked for its version, or whatever else it says to that; nothing if it cannot be asked.
-fn version(program: &Path) -> String {
+/// What a program prints when asked for its version, or whatever else it says to that; nothing if it is none that can be started.
+/// The error says why it gave no answer.
+fn version(program: &Path) -> Result<String, String> {
     let command = duct::cmd!(program, "--version").env("LC_ALL", "C").stdin_null();
-    let command = command.stdout_capture().stderr_to_stdout().unchecked();
-    let mut started = command.start();
-    for _ in 0..ATTEMPTS {
-        // Somebody is writing it, or holds it open for writing in a process that is just being started.
-        if !started.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ExecutableFileBusy) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-        started = command.start();
-    }
-    let Ok(handle) = started else { return String::new() };
-    match handle.wait_timeout(PATIENCE) {
-        Ok(Some(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
-        _ => {
-            let _ = handle.kill();
-            String::new()
-        }
+    match probe::ask(&command.stderr_to_stdout(), PATIENCE) {
+        Ok(output) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Err(reason @ NoAnswer::NotStarted(_)) if !reason.is_of_the_moment() => Ok(String::new()),
+        Err(NoAnswer::NotRun { said, .. }) if said.contains(LAUNCHER) => Ok(String::new()),
+        Err(reason) => Err(reason.to_string()),
     }
 }
+
+/// A launcher of compilers runs what it is given: asked for a version, the shell of `exec "$@"` finds no program `--version`.
+const LAUNCHER: &str = "--version: not found";
 
 /// The first line with a number in it: `LLVM (http://llvm.org/):` is no version.
 fn version_line(output: &str) -> String {
@@ -215,24 +218,26 @@ fn stat_of(path: &Path) -> io::Result<Stat> {
     fs::metadata(path).map(|metadata| Stat::of(&metadata))
 }
 
-/// The libraries of [`LIBRARIES`] that a program loads, sorted.
-fn libraries(program: &Path) -> Vec<PathBuf> {
+/// The libraries of [`LIBRARIES`] that a program loads, sorted. The error says why that is not known.
+fn libraries(program: &Path) -> Result<Vec<PathBuf>, String> {
     // Only a program that needs one is asked which it finds: one that is linked statically would run.
     if !needed(program).iter().any(|name| is_telling(name)) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let command = duct::cmd!(program).env("LD_TRACE_LOADED_OBJECTS", "1").stdin_null();
-    let Ok(output) = command.stdout_capture().stderr_null().unchecked().run() else { return Vec::new() };
+    let output = probe::ask(&command.stderr_null(), PATIENCE).map_err(|reason| reason.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut libraries: Vec<PathBuf> = text
-        .lines()
-        .filter_map(|line| line.trim().split_once(" => "))
-        .filter(|(name, _)| is_telling(name))
-        .filter_map(|(_, found)| Some(PathBuf::from(found.rsplit_once(" (")?.0)))
-        .collect();
+    let mut libraries = Vec::new();
+    for (name, found) in text.lines().filter_map(|line| line.trim().split_once(" => ")) {
+        if is_telling(name) {
+            // `libLLVM.so.22 => not found`, as while a package is replaced.
+            let (path, _) = found.rsplit_once(" (").ok_or_else(|| format!("says `{name} => {found}`"))?;
+            libraries.push(PathBuf::from(path));
+        }
+    }
     libraries.sort();
     libraries.dedup();
-    libraries
+    Ok(libraries)
 }
 
 fn is_telling(name: &str) -> bool {

@@ -2,7 +2,9 @@
 //!
 //! Pure functions; unaware of terminals and of what the numbers mean.
 
+pub mod bolt_names;
 pub mod file_name;
+pub mod script;
 pub mod share;
 pub mod shell;
 
@@ -139,6 +141,20 @@ pub fn plural(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", count(number as u64))
 }
 
+/// How many names [`few`] has.
+const FEW: usize = 5;
+
+/// The first of some names: `a, b, c, d, e and 12 more`.
+pub fn few<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    let mut names = names.into_iter();
+    let first: Vec<S> = names.by_ref().take(FEW).collect();
+    let first = first.iter().map(S::as_ref).collect::<Vec<&str>>().join(", ");
+    match names.count() {
+        0 => first,
+        more => format!("{first} and {} more", count(more as u64)),
+    }
+}
+
 /// A number with its unit: bytes as a size, `s` as a duration, whole numbers with separators.
 pub fn quantity(value: f64, unit: &str) -> String {
     let whole = value.fract() == 0.0 && (0.0..1e15).contains(&value);
@@ -172,6 +188,17 @@ pub fn width(text: &str) -> usize {
 /// Cuts a text to at most `width` columns, with `…` where something is missing. Escape sequences stay whole.
 pub fn truncate(text: &str, width: usize) -> Cow<'_, str> {
     if width == 0 { Cow::Borrowed("") } else { console::truncate_str(text, width, "…") }
+}
+
+/// A line of about so many characters at most: of a longer one its beginning and its end, and how many are left out.
+pub fn shorten(line: &str, most: usize) -> Cow<'_, str> {
+    let (half, all) = (most / 2, line.chars().count());
+    if all <= most {
+        return Cow::Borrowed(line);
+    }
+    let beginning: String = line.chars().take(half).collect();
+    let end: String = line.chars().skip(all - half).collect();
+    Cow::Owned(format!("{beginning} … {} characters … {end}", all - 2 * half))
 }
 
 /// A text with spaces behind it up to `width` columns.

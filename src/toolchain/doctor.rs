@@ -310,10 +310,14 @@ fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: b
         let remedy = packages::remedy(facts, name, row.package.as_deref());
         row.remedy =
             Some(format!("{name} {version} is older than rustc's LLVM, whose files it does not read; {remedy}"));
-    } else if let Err(gap) = llvm::profdata_for_rustc(facts, &rust) {
+    }
+    if let Err(gap) = llvm::profdata_for_rustc(facts, &rust) {
         row.status = Status::Missing;
-        row.package = packages::package(Manager::of(facts), "llvm-profdata", of_rust.major);
-        row.remedy = Some(format!("{}; {}", gap.what, gap.remedy));
+        // No package is needed where the toolchain itself has one.
+        let package = || packages::package(Manager::of(facts), "llvm-profdata", of_rust.major);
+        row.package = row.package.or_else(|| package().filter(|_| rust.add_llvm_tools().is_none()));
+        let older = row.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        row.remedy = Some(format!("{}; {}{older}", gap.what, gap.remedy));
     }
     rows.push(row);
 }
@@ -385,6 +389,10 @@ fn add_checkouts(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], rows: 
             needed_for: stages.clone(),
             ..good("crates of the checkout")
         });
+        let locked: Vec<String> = stages.iter().filter(|stage| is_locked(plans, stage)).cloned().collect();
+        if !locked.is_empty() {
+            rows.push(lock_files_row(facts, plans, path, locked));
+        }
     }
     let stages: Vec<String> = checkouts.into_values().flatten().collect();
     let Some(pkg_config) = facts.program("pkg-config").filter(|_| !stages.is_empty()) else { return };
@@ -394,6 +402,70 @@ fn add_checkouts(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], rows: 
             rows.push(DoctorRow { version: Some(version.trim().into()), needed_for: stages.clone(), ..good(library) });
         }
     }
+}
+
+/// Whether x.py is told to call cargo with `--locked` in a stage: a line of the configuration that the stage writes.
+fn is_locked(plans: &[StagePlan], stage: &str) -> bool {
+    let steps = plans.iter().filter(|plan| plan.stage == stage).flat_map(|plan| &plan.steps);
+    let mut lines = steps.filter(|step| step.name == "config").flat_map(|step| match &step.action {
+        Action::Command(command) => command.argv.as_slice(),
+        Action::Op(_) | Action::Pool(_) => &[],
+    });
+    lines.any(|line| line.symbolic() == "locked-deps = true")
+}
+
+/// The lock files in a checkout that x.py has cargo read, by their directories: of the compiler, the standard library, x.py and cargo.
+const LOCK_FILES: [&str; 4] = ["", "library", "src/bootstrap", "src/tools/cargo"];
+
+/// What cargo says where a lock file would have to change; the flag is between the two.
+const LOCKED: &str = "was passed to prevent this";
+
+/// Whether cargo finds the lock files of a checkout as it needs them. What it says of anything else, such as of a submodule that is not
+/// there or of a network, is no answer.
+fn lock_files_row(facts: &Facts, plans: &[StagePlan], checkout: &Utf8Path, stages: Vec<String>) -> DoctorRow {
+    let row = DoctorRow { needed_for: stages, ..good("lock files of the checkout") };
+    let tool = |name: &str| {
+        let planned = plans.iter().filter(|plan| row.needed_for.contains(&plan.stage)).flat_map(|plan| &plan.tools);
+        let planned = planned.filter(|tool| tool.name == name).map(|tool| tool.path.clone()).next();
+        planned.or_else(|| facts.program(name))
+    };
+    let Some(cargo) = tool("cargo") else {
+        return DoctorRow { version: Some("not known without cargo".into()), ..row };
+    };
+    let rustc = tool("rustc").map(|rustc| format!("RUSTC={rustc}"));
+    let mut stale = Vec::new();
+    for dir in LOCK_FILES.map(|dir| checkout.join(dir)) {
+        let (lock, manifest) = (dir.join("Cargo.lock"), dir.join("Cargo.toml"));
+        if !facts.exists(&lock) {
+            continue;
+        }
+        // What succeeds says nothing. `env` is in front because what a file like `sh` prints is remembered for longer than a lock file lasts.
+        let says = |flags: &str| {
+            let script = format!(
+                "timeout 25 \"$0\" metadata --locked {flags} --format-version 1 --manifest-path \"$1\" 2>&1 >/dev/null || true"
+            );
+            let mut argv = vec!["env", "RUSTC_BOOTSTRAP=1"];
+            argv.extend(rustc.as_deref());
+            argv.extend(["sh", "-c", &script, cargo.as_str(), manifest.as_str()]);
+            facts.output(&argv).unwrap_or_default()
+        };
+        let mut said = says("--offline");
+        if said.contains("--offline") && !said.contains(LOCKED) {
+            // It lacks a crate, or the list of them.
+            said = says("");
+        }
+        if said.contains(LOCKED) {
+            stale.push(manifest);
+        }
+    }
+    let Some(first) = stale.first() else { return DoctorRow { version: Some("as cargo needs them".into()), ..row } };
+    let files: Vec<String> = stale.iter().map(|manifest| manifest.with_extension("lock").to_string()).collect();
+    let (not, files) = (if stale.len() == 1 { "does" } else { "do" }, files.join(", "));
+    let remedy = format!(
+        "{files} {not} not fit the manifests of the checkout, and x.py calls cargo with `--locked`: `cargo metadata --format-version 1 \
+         --manifest-path {first} >/dev/null` brings it up to date"
+    );
+    DoctorRow { status: Status::Missing, remedy: Some(remedy), path: Some(first.with_extension("lock")), ..row }
 }
 
 /// The most that a stage's plan says will be written, in bytes.

@@ -12,8 +12,9 @@ use std::ops::RangeInclusive;
 /// 14, 15, 16, 19 and 22 are read from the headers of Debian's `llvm-N-dev` (14.0.6, 15.0.6, 16.0.6, 19.1.7, 22.1.8). The others
 /// follow from when the versions were raised: indexed 10 (temporal profiles) before and raw 9, indexed 11 (correlation, MC/DC
 /// bitmaps) after 17 was branched; raw 10, indexed 12 (vtables, llvm/llvm-project#82711) after 18; indexed 13
-/// (llvm/llvm-project#165358, November 2025) after 21.
-const VERSIONS: [(u64, u64, u64); 9] = [
+/// (llvm/llvm-project#165358, November 2025) after 21; raw 11, indexed 14 (counters of accelerators, llvm/llvm-project#190708, June
+/// 2026) after 22.
+const VERSIONS: [(u64, u64, u64); 10] = [
     (14, 8, 7),
     (15, 8, 8),
     (16, 8, 9),
@@ -23,6 +24,7 @@ const VERSIONS: [(u64, u64, u64); 9] = [
     (20, 10, 12),
     (21, 10, 12),
     (22, 10, 13),
+    (23, 11, 14),
 ];
 
 /// The version of raw profiles that programs built by this LLVM write; none if that LLVM is not known.

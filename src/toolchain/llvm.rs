@@ -129,8 +129,8 @@ pub fn profdata_for_rustc(facts: &Facts, rust: &Rust) -> Result<Tool, Gap> {
     };
     let reader = format!("rustc {}, which is of LLVM {}", rust.version, llvm.major);
     profdata_of(facts, llvm.major, std::iter::empty(), &reader).map_err(|mut gap| {
-        if rust.rustup {
-            gap.remedy.push_str(", or `rustup component add llvm-tools`");
+        if let Some(add) = rust.add_llvm_tools() {
+            gap.remedy = format!("take that of the toolchain: `{add}`; or {}", gap.remedy);
         }
         gap
     })
@@ -159,11 +159,15 @@ pub fn profdata_for_profile(facts: &Facts, header: Header) -> Result<Tool, Gap> 
     found.ok_or_else(|| {
         let major = LLVM_MAJORS.rev().find(|major| fits(*major) && *major <= formats::newest_known());
         let package = packages::package(Manager::of(facts), "llvm-profdata", major.unwrap_or(formats::newest_known()));
+        let mut remedy = packages::remedy(facts, "llvm-profdata", package.filter(|_| major.is_some()).as_deref());
+        if facts.program("rustup").is_some() {
+            remedy.push_str(", or add that of a Rust toolchain of this LLVM: `rustup component add llvm-tools`");
+        }
         Gap {
             what: format!(
                 "no `llvm-profdata` is installed that reads {kind} profiles of version {version}: {readers} does"
             ),
-            remedy: packages::remedy(facts, "llvm-profdata", package.filter(|_| major.is_some()).as_deref()),
+            remedy,
         }
     })
 }
@@ -180,6 +184,11 @@ fn profdata_of(
         what: format!("there is no `llvm-profdata` that writes profiles for {reader}"),
         remedy: packages::remedy_of_llvm(facts, "llvm-profdata", major),
     })
+}
+
+/// An `llvm-profdata` of one LLVM, wherever it is installed.
+pub fn profdata_of_llvm(facts: &Facts, major: u64) -> Option<Tool> {
+    profdata_among(facts, major, installed(facts, "llvm-profdata", major))
 }
 
 fn profdata_among(facts: &Facts, major: u64, paths: impl Iterator<Item = Utf8PathBuf>) -> Option<Tool> {

@@ -202,7 +202,8 @@ fn with_number<'a>(facts: &'a Facts, program: &str, major: u64) -> impl Iterator
 pub(super) fn installed(facts: &Facts, program: &str, major: u64) -> impl Iterator<Item = Utf8PathBuf> {
     let newest = LLVM_DIRS_UNVERSIONED.map(|dir| Utf8Path::new(dir).join(program));
     let newest = newest.into_iter().filter_map(|path| facts.program(path.as_str()));
-    with_number(facts, program, major).chain(facts.program(program)).chain(newest)
+    let of_rust = iter::once(()).flat_map(move |()| rust::llvm_tools(facts, program));
+    with_number(facts, program, major).chain(facts.program(program)).chain(newest).chain(of_rust)
 }
 
 /// The programs that a tool's name stands for.

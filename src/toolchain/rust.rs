@@ -68,6 +68,29 @@ pub fn find(facts: &Facts, pipeline: &Pipeline, dir: Option<&Utf8Path>) -> Resul
     })
 }
 
+impl Rust {
+    /// The command that adds LLVM's tools to it. None: it is not one of rustup's.
+    pub fn add_llvm_tools(&self) -> Option<String> {
+        let dir = self.sysroot.parent().and_then(Utf8Path::file_name);
+        let name = self.sysroot.file_name().filter(|_| dir == Some(TOOLCHAINS));
+        let toolchain = name.map(|name| format!(" --toolchain {name}")).unwrap_or_default();
+        self.rustup.then(|| format!("rustup component add llvm-tools{toolchain}"))
+    }
+}
+
+/// Where rustup has toolchains.
+const TOOLCHAINS: &str = "toolchains";
+
+/// A tool of LLVM out of the component `llvm-tools` of each of rustup's toolchains that has it.
+pub fn llvm_tools(facts: &Facts, name: &str) -> Vec<Utf8PathBuf> {
+    let own = facts.env("RUSTUP_HOME").filter(|home| !home.is_empty()).map(Utf8PathBuf::from);
+    let home = own.or_else(|| Some(Utf8PathBuf::from(facts.env("HOME")?).join(".rustup")));
+    let Some(dir) = home.map(|home| home.join(TOOLCHAINS)) else { return Vec::new() };
+    let bin = Utf8Path::new("lib/rustlib").join(facts.host()).join("bin");
+    let tool = |toolchain: String| facts.program(dir.join(toolchain).join(&bin).join(name).as_str());
+    facts.list(&dir).into_iter().filter_map(tool).collect()
+}
+
 /// Whether a program is one of rustup's, which runs another of the same name.
 fn is_proxy(facts: &Facts, program: &Utf8Path) -> bool {
     let real = facts.real_path(program);

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use camino::Utf8Path;
+use optbuild::fs::path::real;
 use optbuild::fs::pattern::resolve;
 use optbuild::fs::replace::{NEW, beside, exchange, put, replace, sweep};
 use optbuild::fs::stat::Stat;
@@ -45,6 +46,11 @@ fn cannot(_: &Utf8Path, _: &Utf8Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// As an overlay does with a directory of a lower layer.
+fn crosses(_: &Utf8Path, _: &Utf8Path) -> io::Result<()> {
+    Err(io::ErrorKind::CrossesDevices.into())
+}
+
 /// What a file, or the one file in a directory, says.
 fn text(path: &Utf8Path) -> Option<String> {
     fs::read_to_string(path).or_else(|_| fs::read_to_string(path.join("file"))).ok()
@@ -63,7 +69,7 @@ fn kills(exchange: fn(&Utf8Path, &Utf8Path) -> io::Result<()>, gone_until_swept:
     let dir = tempfile::tempdir().unwrap();
     let to = Utf8Path::from_path(dir.path()).unwrap().join("place");
     for (new_is_dir, old_is_dir) in [(true, true), (true, false), (false, true), (false, false)] {
-        for last in 0..4 {
+        for last in 0..6 {
             let new = beside(&to, NEW);
             make(&new, new_is_dir, "new");
             make(&to, old_is_dir, "old");
@@ -95,6 +101,11 @@ fn where_names_cannot_be_exchanged_sweeping_brings_the_old_one_back() {
 }
 
 #[test]
+fn where_the_old_one_has_no_name_to_change_sweeping_brings_it_back() {
+    kills(crosses, true);
+}
+
+#[test]
 fn a_copy_takes_the_place_of_what_was_there() {
     let dir = tempfile::tempdir().unwrap();
     let dir = Utf8Path::from_path(dir.path()).unwrap();
@@ -110,4 +121,25 @@ fn a_copy_takes_the_place_of_what_was_there() {
     assert!(replace(&dir.join("nothing"), &to).is_err());
     assert_eq!(text(&to).as_deref(), Some("new"), "what cannot be replaced stays");
     assert_eq!(dir.read_dir_utf8().unwrap().count(), 2);
+}
+
+#[test]
+fn paths_without_links() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
+    fs::create_dir_all(dir.join("real/below")).unwrap();
+    std::os::unix::fs::symlink("real", dir.join("link")).unwrap();
+    std::os::unix::fs::symlink("real/not/yet", dir.join("dangling")).unwrap();
+    std::os::unix::fs::symlink("circle", dir.join("circle")).unwrap();
+    for (path, without) in [
+        ("real/below", "real/below"),
+        ("link/below", "real/below"),
+        ("link/below/../below", "real/below"),
+        ("link/new/one", "real/new/one"),
+        ("dangling", "real/not/yet"),
+        ("dangling/x", "real/not/yet/x"),
+        ("circle", "circle"),
+    ] {
+        assert_eq!(real(&dir.join(path)), dir.join(without), "{path}");
+    }
 }

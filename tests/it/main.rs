@@ -1,7 +1,15 @@
 //! All tests, in one program: it is linked once, and its tests run side by side.
 
+// A test may abort where there is no room for a thread.
+#![allow(clippy::disallowed_methods)]
+
 mod support;
 
+mod bisect {
+    mod command;
+    mod names;
+    mod search;
+}
 mod compare {
     mod command;
     mod counting;
@@ -12,6 +20,12 @@ mod compare {
     mod statistics;
     mod support;
 }
+mod edges {
+    mod exit;
+    mod limit;
+    mod script;
+    mod unheard;
+}
 mod facts;
 mod fs;
 mod fuzz {
@@ -21,9 +35,12 @@ mod fuzz {
 mod house;
 mod kills {
     mod crash;
+    mod damage;
     mod disk;
     mod durations;
     mod gather;
+    mod overlay;
+    mod power;
     mod records;
     mod signals;
     mod survivors;
@@ -35,7 +52,10 @@ mod op {
     mod bolt_files;
     mod bolt_output;
     mod bootstrap;
+    mod choice;
+    mod died;
     mod files;
+    mod instrumented;
     mod merge;
     mod merge_fdata;
     mod place;
@@ -52,6 +72,7 @@ mod pipeline {
     mod shipped;
     mod supply;
     mod support;
+    mod tables;
     mod templates;
 }
 mod plan {
@@ -70,6 +91,7 @@ mod plan {
 }
 mod proc;
 mod process {
+    mod census;
     mod runner;
     mod signals;
     mod start;
@@ -85,14 +107,18 @@ mod profile {
     mod figures;
     mod indexed;
     mod indexed_parts;
+    mod kinds;
+    mod left_out;
     mod merge;
     mod modes;
     mod mutations;
     mod raw;
     mod show;
+    mod sparse;
     mod texts;
     mod tools;
     mod variants;
+    mod version_11;
     mod watch;
 }
 mod real {
@@ -129,10 +155,12 @@ mod review {
 }
 mod rules {
     mod failing;
+    mod floods;
     mod library;
     mod looking;
     mod names;
     mod plan;
+    mod probes;
     mod program;
     mod resume;
     mod selection;
@@ -145,6 +173,7 @@ mod rules {
 mod run {
     mod commands;
     mod earlier;
+    mod log;
     mod sampler;
 }
 mod rust {
@@ -173,7 +202,9 @@ mod stream {
     mod damage;
     mod gather;
     mod pids;
+    mod silent;
     mod store;
+    mod thinner;
 }
 mod text;
 mod toolchain {

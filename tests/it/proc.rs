@@ -85,7 +85,7 @@ fn descendants_are_found_across_generations() {
     let name = String::new;
     let with = |pid, parent| {
         let (group, session, state, threads, start_time, ticks, pages) = (1, 1, 'S', 1, 0, 0, 0);
-        Proc { pid, parent, group, session, state, threads, start_time, ticks, pages, name: name() }
+        Proc { pid, parent, group, session, state, threads, start_time, ticks, forked: false, pages, name: name() }
     };
     let all = [with(9, 5), with(1, 0), with(5, 3), with(3, 1), with(4, 1), with(6, 4)];
     let pids = |roots: &[i32]| -> Vec<i32> {

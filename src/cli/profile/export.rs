@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,7 +13,8 @@ use crate::cli::args::{LastRunArgs, ProfileExportArgs};
 use crate::cli::exit::usage;
 use crate::cli::output::{print, tell};
 use crate::cli::project::{Project, current_dir};
-use crate::op::ORIGIN;
+use crate::fs::disk;
+use crate::op::{self, ORIGIN};
 use crate::pipeline::Stage;
 use crate::profile::bundle::{self, Description, Entry, FORMAT, Manifest, Member};
 use crate::state::record::{Record, RecordOutcome};
@@ -75,12 +77,10 @@ fn recorded(project: &Project, stage: &Stage) -> Result<Option<Record>> {
         Some(manifest) => manifest.difference(times.get(PROFILE), &path, project.sources.hasher())?,
         None => Some("its manifest is gone".into()),
     };
-    match change {
-        Some(change) => {
-            bail!("the profile of stage `{name}` cannot be packed: {change}; run it again with `--from {name}`")
-        }
-        None => Ok(Some(record)),
+    if let Some(change) = change {
+        bail!("the profile of stage `{name}` cannot be packed: {change}; run it again with `--from {name}`")
     }
+    Ok(Some(record))
 }
 
 /// What is to be packed under which name.
@@ -117,6 +117,7 @@ fn entry(
         context_sensitive,
         bytes,
         blake3,
+        figures: op::figures(&record.facts),
         sources: Vec::new(),
         tools: BTreeMap::new(),
         instrumented: Vec::new(),
@@ -154,11 +155,8 @@ fn member(file: &str, path: &Utf8Path) -> Result<Member> {
 
 /// What a bundle said of a profile that was taken out of it.
 fn said(path: &Utf8Path) -> Result<Option<Entry>> {
-    match fs::read(path) {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{path} is damaged"))?)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {path}")),
-    }
+    let Some(text) = disk::read_if_there(path)? else { return Ok(None) };
+    Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{path} is damaged"))?))
 }
 
 /// Writes the bundle aside, and puts it in its place when it is whole. Its size.
@@ -213,7 +211,7 @@ fn matchable(
     };
     // The name is written into the file; the directory, which is another one on each machine, is not.
     let args = [name, "-data", profile.as_str(), "-w", output.as_str(), "-o", "/dev/null"];
-    let run = duct::cmd(tool.as_str(), args).dir(dir).stdin_null().stdout_null().stderr_capture().unchecked().run();
+    let run = Command::new(&tool).args(args).current_dir(dir).stdin(Stdio::null()).output();
     match run {
         Ok(ended) if ended.status.success() && output.exists() => Ok(Some(output.to_owned())),
         Ok(ended) => {

@@ -16,7 +16,7 @@ use crate::profile::elf::Binary as Sections;
 use crate::profile::elf::Identity;
 use crate::profile::{self, Format};
 use crate::run::project::Project;
-use crate::stage::{StageKind, kind_of};
+use crate::stage::kind_of;
 use crate::state::fingerprint;
 use crate::state::listing;
 use crate::state::record::{Record, RecordOutcome};
@@ -73,7 +73,7 @@ fn revision(path: &Utf8Path) -> Option<String> {
 
 /// What git prints in a directory; none if it fails.
 fn git(dir: &Utf8Path, words: &[&str]) -> Option<String> {
-    let ended = listing::git(dir.as_std_path(), words).stderr_null().run().ok()?;
+    let ended = listing::git(dir.as_std_path(), words).output().ok()?;
     if ended.status.success() { String::from_utf8(ended.stdout).ok() } else { None }
 }
 
@@ -98,23 +98,19 @@ pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Form
         tools: tools(project, records.values().chain([record]))?,
         ..Origin::default()
     };
-    if let Some(path) = made_from(project, record, &gather.instrumented) {
-        origin.instrumented = binaries(&path, format)?;
+    let instrumented = made_from(project, record, &gather.instrumented);
+    if let Some(path) = &instrumented {
+        origin.instrumented = binaries(path, format)?;
     }
     if format == Format::Profdata {
         return Ok(origin);
     }
     // What is sampled is rewritten itself; what is instrumented was made from what is rewritten.
-    let rewritten = match &build {
-        Some(build) => {
-            let kind = project.pipeline.stage(&build.stage).and_then(kind_of);
-            kind.and_then(StageKind::rewrites).and_then(|input| made_from(project, build, input))
-        }
-        None => None,
-    };
-    let rewritten =
-        rewritten.or_else(|| made_from(project, record, &gather.instrumented).filter(|path| path.is_file()));
-    if let Some(path) = rewritten.filter(|path| path.is_file()) {
+    let rewritten = build.as_ref().and_then(|build| {
+        let kind = project.pipeline.stage(&build.stage).and_then(kind_of)?;
+        made_from(project, build, kind.rewrites()?)
+    });
+    if let Some(path) = rewritten.or(instrumented).filter(|path| path.is_file()) {
         origin.rewritten = binary(&path)?;
         origin.path = Some(path);
     }
@@ -125,10 +121,8 @@ pub(super) fn of(project: &Project, stage: &Stage, record: &Record, format: Form
 fn producer(project: &Project, record: &Record, text: &Text) -> Result<Option<Record>> {
     let (Some(candidates), Some(state)) = (leading_output(text), &project.state) else { return Ok(None) };
     let input = record.inputs.iter().find(|input| candidates.iter().any(|output| input.stage == output.stage));
-    match input {
-        Some(input) => Ok(state.record(&input.fingerprint)?.filter(|record| record.outcome == RecordOutcome::Done)),
-        None => Ok(None),
-    }
+    let Some(input) = input else { return Ok(None) };
+    Ok(state.record(&input.fingerprint)?.filter(|record| record.outcome == RecordOutcome::Done))
 }
 
 /// Where what a text names stood when `record` was made; none if that is not there any more.
@@ -296,9 +290,15 @@ pub(in crate::cli) fn supply(project: &mut Project, path: &Utf8Path, allow_stale
 
 /// Reads a bundle.
 fn open(path: &Utf8Path) -> Result<Bundle> {
-    let input = File::open(path).with_context(|| {
-        format!("cannot open {path}, which profiles are to be taken from (`--profiles`, perhaps of the last run)")
-    })?;
+    let refused = |why: &dyn std::fmt::Display| {
+        usage!("profiles cannot be taken from {path}: {why} (`--profiles`, perhaps of the last run)")
+    };
+    // It is read again when its turn comes, so it is a file; opening a pipe would wait for a writer.
+    let found = std::fs::metadata(path).map_err(|error| refused(&error))?;
+    if !found.is_file() {
+        return Err(refused(&"it is not a file"));
+    }
+    let input = File::open(path).map_err(|error| refused(&error))?;
     let read = bundle::read(input, &Limits::default(), None);
     read.map_err(|error| usage!("the bundle {path} is not taken: {error}"))
 }
@@ -335,24 +335,19 @@ fn differences(project: &Project, stage: &str, bundle: &Bundle, entry: &Entry) -
             _ => None,
         };
         let there = entry.sources.iter().find(|there| there.stage == here.stage && there.name == here.name);
-        let differs = match (there, of_rust) {
-            (Some(there), _) if there.hash != here.hash => Some(there.revision.clone()),
+        let gathered = match (there, of_rust) {
+            (Some(there), _) if there.hash != here.hash => there.revision.clone(),
             (None, Some(commit)) if here.revision.as_ref().is_some_and(|revision| !revision.contains(commit)) => {
-                Some(Some(commit.clone()))
+                Some(commit.clone())
             }
-            _ => None,
+            _ => continue,
         };
-        if let Some(revision) = differs {
-            let shown = |revision: Option<String>| revision.unwrap_or_else(|| "no revision known".into());
-            notes.push(format!(
-                "the profile `{}` was gathered on another `{}` of stage `{}` ({}) than there is here ({})",
-                entry.role,
-                here.name,
-                here.stage,
-                shown(revision),
-                shown(here.revision)
-            ));
-        }
+        let revisions = [gathered, here.revision];
+        let [gathered, found] = revisions.map(|revision| revision.unwrap_or_else(|| "no revision known".into()));
+        notes.push(format!(
+            "the profile `{}` was gathered on another `{}` of stage `{}` ({gathered}) than there is here ({found})",
+            entry.role, here.name, here.stage
+        ));
     }
     Ok(notes)
 }

@@ -11,6 +11,8 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::died::{self, Death};
+use super::halves;
 use super::tools::{Job, pass_on, run, stderr};
 use crate::profile::fdata;
 use crate::profile::raw::Reason;
@@ -34,10 +36,9 @@ fn merge(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<()> {
 pub fn merge_good(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
     let Some(refusal) = call(job, files, with)? else { return Ok(Vec::new()) };
     let output = job.work.join("some");
-    let (mut bad, some) = (Vec::new(), Job { output: &output, ..*job });
-    let (first, second) = files.split_at(files.len() / 2);
-    find_bad(&some, first, &mut bad)?;
-    find_bad(&some, second, &mut bad)?;
+    let some = Job { output: &output, ..*job };
+    let bad = halves::bad(files, |files| call(&some, files, &[]))?;
+    let bad: Vec<Reason> = bad.into_iter().map(|(path, refusal)| (path, refusal.reason)).collect();
     if bad.is_empty() {
         return Err(refusal.of_all(job, files.len() + with.len()));
     }
@@ -47,21 +48,6 @@ pub fn merge_good(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Res
         merge(job, &good, with)?;
     }
     Ok(bad)
-}
-
-/// Finds the files that are not read alone, in halves of halves.
-fn find_bad(job: &Job, files: &[Utf8PathBuf], bad: &mut Vec<Reason>) -> Result<()> {
-    if files.is_empty() {
-        return Ok(());
-    }
-    let Some(refusal) = call(job, files, &[])? else { return Ok(()) };
-    if let [path] = files {
-        bad.push((path.clone(), refusal.reason));
-        return Ok(());
-    }
-    let (first, second) = files.split_at(files.len() / 2);
-    find_bad(job, first, bad)?;
-    find_bad(job, second, bad)
 }
 
 /// That not all files were read.
@@ -109,13 +95,25 @@ fn call(job: &Job, files: &[Utf8PathBuf], with: &[Utf8PathBuf]) -> Result<Option
             said_of(&complaints, name).map(|reason| Refusal { file: Some((*file).clone()), reason })
         });
         let cause = cause(&complaints);
+        let what = format!("{} could not merge {} profiles ({}): {cause}", job.tool, names.len(), output.status);
+        let death = died::cause(output.status, &complaints);
+        if let Some(Death::Memory) = death {
+            return Err(died::out_of_memory(what));
+        }
         // When several of its threads complain their lines may be mixed, and its end be a crash: each file alone tells then.
         let several =
             || (names.len() > 1).then(|| Refusal { file: None, reason: format!("{}: {cause}", output.status) });
-        if let Some(refusal) = named.or_else(several) {
+        let of_signal = || match (&death, files) {
+            (Some(Death::Own(signal)), [file]) => {
+                let name = job.tool.file_name().unwrap_or(job.tool.as_str());
+                let reason = format!("{name} dies of {signal} when it reads it");
+                Some(Refusal { file: Some(file.clone()), reason })
+            }
+            _ => None,
+        };
+        if let Some(refusal) = named.or_else(several).or_else(of_signal) {
             return Ok(Some(refusal));
         }
-        let what = format!("{} could not merge {} profiles ({}): {cause}", job.tool, names.len(), output.status);
         return Err(match error_of_system(cause) {
             Some(error) => anyhow::Error::new(error).context(what),
             None => anyhow!(what),

@@ -2,13 +2,18 @@
 //!
 //! Says which files were damaged; what becomes of them is the caller's business. Unaware of where files come from.
 
+use std::collections::HashSet;
+use std::fs;
+
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
 use super::bolt;
+use super::damage::Damage;
 use super::own::OwnWriter;
 use super::tools::{self, Job, Order};
-use crate::profile::raw::{self, Input, Reason};
+use crate::profile::header::Header;
+use crate::profile::raw::{self, Input, Reason, Spoiled};
 use crate::profile::{Format, fdata};
 
 /// What became of the files.
@@ -18,7 +23,7 @@ pub(crate) struct Outcome {
     /// Left out, with the reason.
     pub damaged: Vec<Reason>,
     /// Functions that were left out of a file, which is merged without them.
-    pub spoiled: Vec<Reason>,
+    pub spoiled: Vec<(Utf8PathBuf, Spoiled)>,
     /// How many were added up without the tool.
     pub added: usize,
     /// Whether the result was written without it, too.
@@ -63,6 +68,7 @@ fn profdata(order: &Order) -> Result<Outcome> {
     check_content(order.files.len(), empty, &damaged)?;
     let left: Vec<Input> = folded.left.into_iter().zip(folded.weights).collect();
     let (mut added, mut spoiled) = (folded.added, folded.spoiled);
+    check_kinds(&left, order.with)?;
     let own = OwnWriter::new(order, &left, folded.handed.is_empty())?;
     let written = own.write(order.output)?;
     if !written {
@@ -87,6 +93,20 @@ fn profdata(order: &Order) -> Result<Outcome> {
     Ok(Outcome { empty, damaged, spoiled, added, written })
 }
 
+/// Refuses merged profiles that are of another kind than what they are to be added to, which is all of one.
+fn check_kinds(left: &[Input], with: &[Utf8PathBuf]) -> Result<()> {
+    let header = |path: &Utf8PathBuf| Header::read(path).with_context(|| format!("cannot read {path}"));
+    for with in with {
+        let Some((first, _)) = left.first() else { break };
+        if let (Some(own), Some(other)) = (header(with)?, header(first)?)
+            && own.counted != other.counted
+        {
+            bail!("{with} cannot be added: {}", raw::two_kinds(own.counted, other.counted, first));
+        }
+    }
+    Ok(())
+}
+
 /// It says this of a count that it takes nevertheless.
 pub(in crate::op) fn is_harmless(complaint: &str) -> bool {
     complaint.contains("excessively large counter value")
@@ -96,10 +116,11 @@ fn fdata(order: &Order) -> Result<Outcome> {
     let (mut good, mut outcome) = (Vec::new(), Outcome::default());
     for (path, _) in order.files {
         // merge-fdata reads some files that are cut off as if they were whole.
-        match fdata::condition(path).with_context(|| format!("cannot read {path}"))? {
-            fdata::Condition::Good => good.push(path.clone()),
-            fdata::Condition::Empty => outcome.empty += 1,
-            fdata::Condition::Truncated => outcome.damaged.push((path.clone(), "its last line is not complete".into())),
+        let condition = fdata::condition(path).with_context(|| format!("cannot read {path}"))?;
+        match condition.damage() {
+            Some(damage) => outcome.damaged.push((path.clone(), damage.into())),
+            None if condition == fdata::Condition::Empty => outcome.empty += 1,
+            None => good.push(path.clone()),
         }
     }
     check_content(order.files.len(), outcome.empty, &outcome.damaged)?;
@@ -126,20 +147,41 @@ pub(in crate::op) fn check_content(files: usize, empty: usize, damaged: &[Reason
 }
 
 fn check_share(order: &Order, damaged: &[Reason]) -> Result<()> {
-    let (bad, all) = (damaged.len(), order.files.len());
-    let too_many = !order.limit.covers(bad as u64, all as u64);
-    if too_many && let Some((_, wrong)) = damaged.iter().find(|(_, reason)| tools::of_wrong_version(reason)) {
-        bail!("{bad} of {all} profiles: {wrong}");
+    if damaged.is_empty() {
+        return Ok(());
     }
-    if too_many {
+    let bad: HashSet<&Utf8PathBuf> = damaged.iter().map(|(path, _)| path).collect();
+    let mut damage = Damage::default();
+    for (path, _) in order.files {
+        let counted = match bad.contains(path) {
+            true => damage.add(path),
+            false => fs::metadata(path).map(|found| match found.len() {
+                0 => {}
+                bytes => damage.add_good(bytes),
+            }),
+        };
+        counted.with_context(|| format!("cannot read {path}"))?;
+    }
+    if damage.is_within(order.limit) {
+        return Ok(());
+    }
+    let (bad, all) = (damaged.len(), order.files.len());
+    if let Some((path, reason)) = damaged.iter().find(|(_, reason)| raw::is_of_two_kinds(reason)) {
         bail!(
-            "{bad} of {all} profiles are damaged, more than {} of them:{}\n  Processes that were killed while they wrote and \
-             full disks leave such files. `--max-damaged` sets how many are accepted",
-            order.limit,
-            first_few(damaged)
+            "{bad} of {all} profiles do not fit to the others, as {path}: {reason}\n  They are of builds with different flags: look \
+             which programs wrote them, and merge one kind at a time"
         );
     }
-    Ok(())
+    if let Some((_, wrong)) = damaged.iter().find(|(_, reason)| tools::of_wrong_version(reason)) {
+        bail!("{bad} of {all} profiles: {wrong}");
+    }
+    bail!(
+        "{}; no more than {} may be:{}\n  Processes that were killed while they wrote and full disks leave such files. \
+         `--max-damaged` sets how much is accepted",
+        damage.words(all as u64),
+        order.limit,
+        first_few(damaged)
+    );
 }
 
 /// The first few, a line each.

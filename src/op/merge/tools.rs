@@ -2,19 +2,23 @@
 //!
 //! A profile is listed function by function: one with hundreds of thousands of functions is never in memory as a whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{BufReader, Read, Seek, Write};
+use std::io::{BufReader, Read, Seek};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::died::{self, Death};
+use super::halves;
+use crate::fs::whole;
 use crate::profile::figures::Statistics;
 use crate::profile::header::{self, Header, HeaderKind};
 use crate::profile::listing::{self, Function, Rest};
 use crate::profile::raw::{Input, Reason};
 use crate::profile::{Format, fdata};
+use crate::stdio;
 use crate::text::share::Share;
 use crate::toolchain::{formats, version};
 
@@ -108,7 +112,52 @@ pub fn batches(files: &[Input], (most, most_bytes): (usize, u64)) -> Result<Vec<
     Ok(batches)
 }
 
+/// Merges in one call. Where the tool dies, in several: without the files that it dies of.
 fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reason>> {
+    let signal = match call(job, files, with)? {
+        Called::Ended(reasons) => return Ok(reasons),
+        Called::Died(signal) => signal,
+    };
+    let output = job.work.join("some");
+    let some = Job { output: &output, ..*job };
+    let killers = halves::bad(files, |files| match call(&some, files, &[])? {
+        Called::Ended(_) => Ok(None),
+        Called::Died(signal) => Ok(Some(signal)),
+    })?;
+    let (tool, all) = (job.tool, files.len());
+    let is_killer: HashSet<&Utf8PathBuf> = killers.iter().map(|((path, _), _)| path).collect();
+    let good: Vec<Input> = files.iter().filter(|(path, _)| !is_killer.contains(path)).cloned().collect();
+    if killers.is_empty() {
+        bail!("{tool} dies of {signal} when it merges {all} profiles, and of none of them alone");
+    }
+    if good.is_empty() && all > 1 {
+        bail!(
+            "{tool} dies of {signal} with each of {all} profiles: it may be made for another processor, or be damaged itself. See \
+             whether `{tool} show` reads one of them, or name another with `profdata` in the gather stage (`--profdata`)"
+        );
+    }
+    let name = tool.file_name().unwrap_or(tool.as_str());
+    let of =
+        |((path, _), signal): &(Input, String)| (path.clone(), format!("{name} dies of {signal} when it reads it"));
+    let mut reasons: Vec<Reason> = killers.iter().map(of).collect();
+    if !good.is_empty() {
+        match call(job, &good, with)? {
+            Called::Ended(others) => reasons.extend(others),
+            Called::Died(signal) => bail!("{tool} dies of {signal} when it merges {} profiles", good.len()),
+        }
+    }
+    Ok(reasons)
+}
+
+/// How a call of the tool ended.
+enum Called {
+    /// With what it says of files.
+    Ended(Vec<Reason>),
+    /// By this signal, of its own making.
+    Died(String),
+}
+
+fn call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Called> {
     // An earlier call may have written it. This one writes none if no file is good.
     if let Err(error) = fs::remove_file(job.output)
         && error.kind() != std::io::ErrorKind::NotFound
@@ -142,14 +191,24 @@ fn one_call(job: &Job, files: &[Input], with: &[Utf8PathBuf]) -> Result<Vec<Reas
         }
     }
     pass_on(&complaints);
+    let what = || {
+        let (tool, files, status) = (job.tool, files.len(), output.status);
+        format!("{tool} could not merge {files} profiles ({status}): {}", first_line(&complaints))
+    };
+    let without_memory = reasons.iter().any(|(_, reason)| died::has_no_memory(reason));
     // It fails as well when there is nothing but damage.
-    if !output.status.success() && reasons.len() < files.len() {
-        bail!("{} could not merge {} profiles ({}): {}", job.tool, files.len(), output.status, first_line(&complaints));
+    if !output.status.success() && (without_memory || reasons.len() < files.len()) {
+        return match died::cause(output.status, &complaints) {
+            _ if without_memory => Err(died::out_of_memory(what())),
+            Some(Death::Memory) => Err(died::out_of_memory(what())),
+            Some(Death::Own(signal)) => Ok(Called::Died(signal)),
+            None => bail!(what()),
+        };
     }
     if output.status.success() && !job.output.exists() {
         bail!("{} ended well and wrote no profile: is it an llvm-profdata?", job.tool);
     }
-    Ok(reasons)
+    Ok(Called::Ended(reasons))
 }
 
 /// The first line that a tool says about each file.
@@ -168,7 +227,7 @@ fn complaints_by_file(complaints: &str) -> HashMap<&str, &str> {
 pub(super) fn functions(format: Format, tool: &Utf8Path, profile: &Utf8Path) -> Result<usize> {
     match format {
         Format::Fdata => {
-            let text = fs::read_to_string(profile).with_context(|| format!("cannot read {profile}"))?;
+            let text = whole::read_text(profile).with_context(|| format!("cannot read {profile}"))?;
             Ok(fdata::functions(&text))
         }
         Format::Profdata => match statistics(tool, profile, Level::First)?.functions {
@@ -201,7 +260,7 @@ pub(crate) enum Level {
 /// # Errors
 /// The tool cannot be run, or cannot read the profile.
 pub(crate) fn list(tool: &Utf8Path, profile: &Utf8Path, level: Level, each: impl FnMut(Function)) -> Result<Rest> {
-    let mut complaints = tempfile::tempfile().context("cannot make a temporary file")?;
+    let mut complaints = temporary_file()?;
     let stderr = complaints.try_clone().context("cannot use a temporary file")?;
     let mut command = Command::new(tool);
     command.args(["show", "--all-functions", "--counts", "--binary-ids"]);
@@ -225,6 +284,12 @@ pub(crate) fn list(tool: &Utf8Path, profile: &Utf8Path, level: Level, each: impl
         bail!("{tool} cannot read {profile}: {}", first_line(&text));
     }
     Ok(rest)
+}
+
+/// A file without a name.
+fn temporary_file() -> Result<fs::File> {
+    tempfile::tempfile()
+        .with_context(|| format!("cannot make a temporary file in {} (TMPDIR)", std::env::temp_dir().display()))
 }
 
 /// What the tool says it can read, if it complains about the version of a profile.
@@ -254,7 +319,8 @@ fn mismatch(tool: &Utf8Path, file: &Utf8Path, header: Header, reason: &str) -> S
     match header.kind {
         HeaderKind::Raw => format!(
             "{WRONG_RAW} {version} ({}), and {tool} {reason} (seen on {file}).\n  Merge with the llvm-profdata of the LLVM that \
-             compiled the program: set `profdata` in the gather stage (`--profdata` of `optbuild merge`), or install that LLVM",
+             compiled the program: set `profdata` in the gather stage (`--profdata` of `optbuild merge`), or install that LLVM; that \
+             of a Rust toolchain is its component `llvm-tools`",
             formats::raw_in_words(u64::from(version))
         ),
         HeaderKind::Indexed => format!(
@@ -287,7 +353,7 @@ pub(super) fn stderr(output: &Output) -> String {
 /// A tool's own words belong in the step's log.
 pub(super) fn pass_on(complaints: &str) {
     // Where the log cannot be written the runner has noticed already.
-    let _ = std::io::stderr().write_all(complaints.as_bytes());
+    stdio::repeat(complaints);
 }
 
 fn first_line(text: &str) -> &str {

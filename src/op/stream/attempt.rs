@@ -3,6 +3,7 @@
 //! Two, because taking must not wait: process ids return.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -17,6 +18,8 @@ use super::partial::Partial;
 use super::store::SUM;
 use crate::event::Fact;
 use crate::op::bolt::Slot;
+use crate::plan::census;
+use crate::proc::start;
 use crate::profile::watch::{Event, FileNames, Mode, Stop, TakenFile, Tree, Watch};
 
 /// Merged at once, at most, so that their space is free soon.
@@ -38,6 +41,7 @@ pub(super) struct Attempt {
     stop: Arc<Stop>,
     taking: JoinHandle<Result<()>>,
     merging: JoinHandle<Result<Partial>>,
+    workload: String,
     command: String,
 }
 
@@ -64,13 +68,15 @@ impl Attempt {
         let (to, from) = channel();
         let taking = {
             let (shared, stop) = (Arc::clone(shared), Arc::clone(&stop));
-            std::thread::spawn(move || take(&shared, id, watch, &stop, &to))
+            start::thread("take", move || take(&shared, id, watch, &stop, &to))?
         };
         let merging = {
-            let (shared, stop) = (Arc::clone(shared), Arc::clone(&stop));
-            std::thread::spawn(move || merge(&shared, id, partial, &stop, &from))
+            let (shared, obeyed) = (Arc::clone(shared), Arc::clone(&stop));
+            let thread = start::thread("merge", move || merge(&shared, id, partial, &obeyed, &from));
+            thread.inspect_err(|_| stop.abandon())?
         };
-        Ok(Attempt { shared: Arc::clone(shared), id, dir, asides, stop, taking, merging, command })
+        let (shared, workload) = (Arc::clone(shared), workload.to_owned());
+        Ok(Attempt { shared, id, dir, asides, stop, taking, merging, workload, command })
     }
 
     /// Merges what is left, if the attempt counts, and puts the sum into its directory.
@@ -86,7 +92,11 @@ impl Attempt {
         let taken = join(self.taking);
         let merged = join(self.merging);
         let facts = match (taken, merged, counts) {
-            (Ok(()), Ok(partial), true) => partial.finish(&self.dir.join(SUM), &self.command),
+            (Ok(()), Ok(partial), true) => {
+                let (sum, processes) = (self.dir.join(SUM), self.dir.join(census::FILE));
+                let facts = partial.finish(&sum, &processes, &self.workload, &self.command);
+                facts.and_then(|facts| remove(&processes).map(|()| facts))
+            }
             (Err(error), _, true) | (_, Err(error), true) => Err(error),
             (_, _, false) => Ok(Vec::new()),
         };
@@ -96,6 +106,16 @@ impl Attempt {
             .try_for_each(|aside| fs::remove_dir_all(aside).with_context(|| format!("cannot remove {aside}")));
         self.shared.budget.ended(self.id);
         facts.and_then(|facts| removed.map(|()| facts))
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(file: &Utf8Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {file}"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@
 mod attempt;
 pub mod budget;
 mod partial;
+pub mod silent;
 pub mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,12 +15,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
 
 use crate::event::Fact;
+use crate::op::merge::choice;
 use crate::plan::companion::{Said, Told};
 use crate::plan::ops::given::StreamMerge;
+use crate::proc::start;
+use crate::profile::kind::Counted;
 use crate::profile::raw::Reason;
 use crate::state::manifest;
+use crate::stdio;
 use attempt::Attempt;
 use budget::{Budget, Room};
 
@@ -42,6 +48,8 @@ struct ToolAnswers {
     reads: HashSet<Vec<u8>>,
     /// Versions that it does not, with the file that it was asked about and what it said.
     refuses: HashMap<u32, Reason>,
+    /// What the counts are of, in the first profile that it read: those of another kind are not added to them.
+    counted: Option<(Counted, Utf8PathBuf)>,
 }
 
 /// Who started this, at the other end of standard output: is told things, a line at a time.
@@ -60,15 +68,9 @@ impl Runner {
 
     fn failed(&self, id: u64, error: &anyhow::Error) {
         let what = format!("{error:#}");
-        eprintln(&format!("attempt {id} failed: {}", what.lines().next().unwrap_or_default()));
+        stdio::say(&format!("attempt {id} failed: {}", what.lines().next().unwrap_or_default()));
         self.say(&Said::Failed { id, what, machine: manifest::is_to_blame(error) });
     }
-}
-
-/// Standard error is the log.
-fn eprintln(line: &str) {
-    // Where the log cannot be written the runner has noticed already.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 impl StreamMerge {
@@ -77,7 +79,9 @@ impl StreamMerge {
         let runner = Arc::new(Runner(Mutex::new(std::io::stdout())));
         let budget = Budget::new(self.disk_budget, Arc::clone(&runner));
         let room = Room::new(&self.committed, self.disk_budget)?;
-        let (args, answers, store) = (self.clone(), Mutex::default(), Mutex::default());
+        let tool = choice::fitting(&self.tool, self.of_build.as_deref())?;
+        let args = StreamMerge { tool, ..self.clone() };
+        let (answers, store) = (Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { args, budget, room, runner, answers, store });
         let mut attempts: BTreeMap<u64, Attempt> = BTreeMap::new();
         let mut ending: Vec<JoinHandle<()>> = Vec::new();
@@ -102,14 +106,14 @@ impl StreamMerge {
                         continue;
                     };
                     let runner = Arc::clone(&shared.runner);
-                    ending.push(std::thread::spawn(move || match attempt.end(counts) {
+                    ending.push(start::thread("end", move || match attempt.end(counts) {
                         Ok(facts) => runner.say(&Said::Done { id, facts }),
                         Err(error) => runner.failed(id, &error),
-                    }));
+                    })?);
                 }
                 Told::Committed { .. } => {
                     let shared = Arc::clone(&shared);
-                    ending.push(std::thread::spawn(move || shared.absorb()));
+                    ending.push(start::thread("absorb", move || shared.absorb())?);
                 }
                 Told::Finish => {
                     for thread in ending {
@@ -133,7 +137,7 @@ impl Shared {
         let args = &self.args;
         if let Err(error) = store::absorb(&args.committed, args.format, &args.tool, args.disk_budget / 4) {
             // They count as they are, too.
-            eprintln(&format!("sums of workloads stay apart: {error:#}"));
+            stdio::say(&format!("sums of workloads stay apart: {error:#}"));
         }
     }
 }

@@ -9,21 +9,26 @@ use std::sync::{Arc, PoisonError};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::Shared;
+use super::silent::{Silent, Writers};
 use super::store::{self, Counts};
-use super::{Shared, eprintln};
 use crate::event::Fact;
+use crate::op::last;
 use crate::op::merge::tools::{self, Job};
 use crate::op::merge::{self, merge_with_tool};
 use crate::profile::header::{Header, HeaderKind};
-use crate::profile::raw::{Fate, Reason, Sum};
+use crate::profile::raw::{self, Fate, Reason, Spoiled, Sum};
 use crate::profile::watch::TakenFile;
 use crate::profile::{Format, fdata};
+use crate::stdio;
 
 /// So many files, or so many bytes, are enough to start a tool for.
 const TOOL_FILES: usize = 1000;
 const TOOL_BYTES: u64 = 256 << 20;
 /// After so many damaged profiles and no good one, a version that the tool does not read ends the workload.
 const WRONG_VERSIONS: usize = 4;
+/// Of so many profiles it is kept which functions were left out.
+const NAMED: usize = 20;
 /// The first words of a raw profile's header, which differ for different binaries and not for processes of one.
 const HEADER: usize = 9 * 8;
 
@@ -42,6 +47,9 @@ pub(super) struct Partial {
     number: usize,
     counts: Counts,
     damaged: Vec<Reason>,
+    /// Of the first few profiles with impossible counts.
+    spoiled: Vec<Spoiled>,
+    writers: Writers,
     /// Bytes of damaged files that are kept, until the attempt counts.
     kept: u64,
 }
@@ -67,6 +75,8 @@ impl Partial {
             number: 0,
             counts: Counts::default(),
             damaged: Vec::new(),
+            spoiled: Vec::new(),
+            writers: Writers::default(),
             kept: 0,
         }
     }
@@ -78,6 +88,7 @@ impl Partial {
     pub fn add(&mut self, files: Vec<TakenFile>, fast: bool) -> Result<()> {
         self.counts.files += files.len() as u64;
         self.counts.bytes += files.iter().map(|file| file.bytes).sum::<u64>();
+        files.iter().for_each(|file| self.writers.add(&file.name));
         let (mut good, mut wrong_version) = (Vec::new(), None);
         for file in files {
             if file.written {
@@ -116,9 +127,12 @@ impl Partial {
         for (file, became) in files.into_iter().zip(became) {
             match became {
                 Fate::Added => self.done(&file)?,
-                Fate::AddedInPart(reason) => {
-                    eprintln(&format!("{}: {reason}", file.name));
+                Fate::AddedInPart(spoiled) => {
+                    stdio::say(&format!("{}: {spoiled}", file.name));
                     self.counts.spoiled += 1;
+                    if self.spoiled.len() < NAMED {
+                        self.spoiled.push(spoiled);
+                    }
                     self.done(&file)?;
                 }
                 Fate::Empty => self.empty(&file)?,
@@ -131,10 +145,11 @@ impl Partial {
 
     fn look_at(&mut self, files: Vec<TakenFile>) -> Result<()> {
         for file in files {
-            match fdata::condition(&file.path).with_context(|| format!("cannot read {}", file.path))? {
-                fdata::Condition::Good => self.handed.push(file),
-                fdata::Condition::Empty => self.empty(&file)?,
-                fdata::Condition::Truncated => self.set_aside(&file, "its last line is not complete")?,
+            let condition = fdata::condition(&file.path).with_context(|| format!("cannot read {}", file.path))?;
+            match condition.damage() {
+                Some(damage) => self.set_aside(&file, damage)?,
+                None if condition == fdata::Condition::Empty => self.empty(&file)?,
+                None => self.handed.push(file),
             }
         }
         Ok(())
@@ -149,11 +164,17 @@ impl Partial {
         let mut header = Vec::new();
         let read = File::open(&file.path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut header));
         read.with_context(|| format!("cannot read {}", file.path))?;
-        let version =
-            Header::parse(&header).filter(|header| header.kind == HeaderKind::Raw).map(|header| header.version);
+        let known = Header::parse(&header);
+        let version = known.filter(|header| header.kind == HeaderKind::Raw).map(|header| header.version);
         let answers = || self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if header.len() < HEADER || answers().reads.contains(&header) {
             return Ok(None);
+        }
+        let counted = known.map(|header| header.counted);
+        if let (Some(kind), Some((others, other))) = (counted, answers().counted.clone())
+            && kind != others
+        {
+            return Ok(Some(raw::two_kinds(kind, others, &other)));
         }
         if let Some((other, reason)) = version.and_then(|version| answers().refuses.get(&version).cloned()) {
             return Ok(Some(reason.replace(other.as_str(), file.path.as_str())));
@@ -163,7 +184,16 @@ impl Partial {
         let mut complaints = tools::profdata(&job, &[(file.path.clone(), 1)], &[])?;
         complaints.retain(|(_, reason)| !merge::is_harmless(reason));
         let Some((path, reason)) = complaints.pop() else {
-            answers().reads.insert(header);
+            let mut answers = answers();
+            // Another attempt may have had its first profile meanwhile.
+            match (counted, &answers.counted) {
+                (Some(kind), Some((others, other))) if kind != *others => {
+                    return Ok(Some(raw::two_kinds(kind, *others, other)));
+                }
+                (Some(kind), None) => answers.counted = Some((kind, self.root.join(&file.name))),
+                _ => {}
+            }
+            answers.reads.insert(header);
             return Ok(None);
         };
         if let Some(version) = version.filter(|_| tools::of_wrong_version(&reason)) {
@@ -206,6 +236,7 @@ impl Partial {
 
     fn done(&mut self, file: &TakenFile) -> Result<()> {
         self.counts.merged += 1;
+        self.counts.damage.add_good(file.bytes);
         self.delete(file)
     }
 
@@ -222,7 +253,8 @@ impl Partial {
 
     fn set_aside(&mut self, file: &TakenFile, reason: &str) -> Result<()> {
         self.counts.damaged += 1;
-        eprintln(&format!("set aside: {}: {reason}", file.name));
+        stdio::say(&format!("set aside: {}: {reason}", file.name));
+        self.counts.damage.add(&file.path).with_context(|| format!("cannot read {}", file.path))?;
         if self.shared.room.take(file.bytes) {
             self.kept += file.bytes;
         } else {
@@ -234,19 +266,22 @@ impl Partial {
         Ok(())
     }
 
-    /// Merges what is left, and writes the sum to a directory.
+    /// Merges what is left, and writes the sum to a directory. `processes`: a list of those that the workload started.
     ///
     /// # Errors
     /// There is nothing to sum up, or what [`Partial::flush`] says.
-    pub fn finish(mut self, to: &Utf8Path, command: &str) -> Result<Vec<Fact>> {
+    pub fn finish(mut self, to: &Utf8Path, processes: &Utf8Path, workload: &str, command: &str) -> Result<Vec<Fact>> {
         self.flush()?;
-        let counts = self.counts;
+        let (counts, format) = (self.counts, self.shared.args.format);
+        let silent = Silent::find(processes, &self.writers, format)?;
         if counts.files == 0 {
-            bail!(merge::nothing_written(self.shared.args.format, self.root.as_str(), command));
+            let seen = if silent.count() > 0 { format!("\n  {}", silent.words()) } else { String::new() };
+            bail!("{}{seen}", merge::nothing_written(format, self.root.as_str(), command));
         }
         if counts.merged == 0 {
             merge::check_content(counts.files as usize, counts.empty as usize, &self.damaged)?;
         }
+        let counted = self.counted()?;
         fs::create_dir_all(to).with_context(|| format!("cannot make the directory {to}"))?;
         if self.sum.files() > 0 {
             self.sum.save(&to.join(store::SAVED))?;
@@ -257,7 +292,23 @@ impl Partial {
         }
         counts.write(to, &[])?;
         self.kept = 0;
-        Ok(counts.facts())
+        let mut facts = counts.facts();
+        facts.extend(merge::left_out(self.spoiled.iter()));
+        facts.push(last::took_part(workload, counted));
+        facts.extend(silent.facts(format));
+        Ok(facts)
+    }
+
+    /// The sum of all counts. None: the tool has merged some of them.
+    fn counted(&self) -> Result<Option<u64>> {
+        let total = match (&self.rest, self.shared.args.format) {
+            (None, _) => self.sum.total(),
+            (Some(rest), Format::Fdata) => {
+                fdata::total(&fs::read_to_string(rest).with_context(|| format!("cannot read {rest}"))?)
+            }
+            (Some(_), Format::Profdata) => return Ok(None),
+        };
+        Ok(Some(u64::try_from(total).unwrap_or(u64::MAX)))
     }
 }
 

@@ -11,7 +11,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Fact;
-use crate::fs::disk;
+use crate::fs::{disk, whole};
+use crate::op::merge::damage::Damage;
 use crate::op::merge::engine::merge_with_tool;
 use crate::op::merge::tools::Job;
 use crate::profile::Format;
@@ -39,6 +40,9 @@ pub struct Counts {
     pub damaged: u64,
     /// Merged without some functions.
     pub spoiled: u64,
+    /// What is lost with those that are damaged.
+    #[serde(default)]
+    pub damage: Damage,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -58,13 +62,14 @@ impl Counts {
     }
 
     fn add(&mut self, other: Counts) {
-        let Counts { files, bytes, merged, empty, damaged, spoiled } = other;
+        let Counts { files, bytes, merged, empty, damaged, spoiled, damage } = other;
         self.files += files;
         self.bytes += bytes;
         self.merged += merged;
         self.empty += empty;
         self.damaged += damaged;
         self.spoiled += spoiled;
+        self.damage.join(damage);
     }
 
     pub fn facts(self) -> Vec<Fact> {
@@ -134,7 +139,7 @@ impl Parts {
 
     fn take(&mut self, dir: Utf8PathBuf) -> Result<BTreeSet<String>> {
         let path = dir.join(COUNTS);
-        let text = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
+        let text = whole::read(&path).with_context(|| format!("cannot read {path}"))?;
         let note: Note = serde_json::from_slice(&text).with_context(|| format!("{path} is damaged"))?;
         self.counts.add(note.counts);
         self.dirs.push(dir);

@@ -86,6 +86,10 @@ operations! {
         tree: Maybe<Utf8PathBuf> = "--tree",
         /// What is removed, a directory or a file. Its name can have a `*`.
         clear: Many<Utf8PathBuf> = "--clear",
+        /// What the build tool keeps beside that, and stays. It shows that the build tool names things as `--clear` does.
+        beside: Many<Utf8PathBuf> = "--beside",
+        /// A file that is looked for in its directory and below. Where it is there, something of `--clear` or `--beside` must be there, too.
+        built: Many<Utf8PathBuf> = "--built",
     }
 
     /// Reports how long the steps of the last call of x.py took.
@@ -116,6 +120,13 @@ impl planned::Capture {
     /// Copies one file or directory as it is.
     pub fn new(from: Arg, to: Arg) -> planned::Capture {
         planned::Capture { from: vec![from], to, link: Vec::new(), without: Vec::new() }
+    }
+}
+
+impl planned::ClearIfChanged {
+    /// Removes what some paths name where the options are others.
+    pub fn new(stamp: Arg, option: Vec<Arg>, clear: Vec<Arg>) -> planned::ClearIfChanged {
+        planned::ClearIfChanged { stamp, option, tree: None, clear, beside: Vec::new(), built: Vec::new() }
     }
 }
 

@@ -33,6 +33,8 @@ operations! {
         consume: Flag = "--consume",
         /// The share of damaged profiles above which this fails.
         max_damaged: Limit<Share> = "--max-damaged" or "1%",
+        /// The instrumented build, where it has to tell which llvm-profdata merges: that in `--tool` is the first one of all.
+        of_build: Maybe<Utf8PathBuf> = "--of-build",
     }
 
     /// Merges the profiles of workloads while they run. Standard input tells of them.
@@ -49,6 +51,8 @@ operations! {
         disk_budget: Limit<u64> = "--disk-budget",
         /// Threads that merge when workloads have to wait for it.
         threads: One<usize> = "--threads" or "1",
+        /// The instrumented build, where it has to tell which llvm-profdata merges: that in `--tool` is the first one of all.
+        of_build: Maybe<Utf8PathBuf> = "--of-build",
     }
 
     /// Takes a merged profile out of a bundle. Refuses when it is another one than was planned with.
@@ -94,6 +98,23 @@ operations! {
         instrumented: Maybe<Utf8PathBuf> = "--instrumented",
         /// For a profile that was gathered elsewhere: the share of its functions that the instrumented build has to have.
         min_of_the_build: Maybe<Share> = "--min-of-the-build",
+        /// The build tells which llvm-profdata reads the profile: that in `--tool` is the first one of all.
+        tool_of_build: Flag = "--tool-of-build",
+        /// Workloads build programs of their own, so that the instrumented one need not have run.
+        any_program: Flag = "--any-program",
+    }
+
+    // A script has no last time.
+    /// Holds a gathered profile against the last one of its stage.
+    "check-last" CheckLast, in a script nothing {
+        /// What operations of the stage have reported.
+        now: One<Utf8PathBuf> = "--now",
+        /// The same of the last time. There may be no such file.
+        last: One<Utf8PathBuf> = "--last",
+        /// The share of the last profile's counts below which this fails.
+        min_total: Limit<Share> = "--min-total" or "0%",
+        /// The same of functions that were run.
+        min_functions: Limit<Share> = "--min-functions" or "0%",
     }
 
     // Who runs a script sees the compiler's warnings.
@@ -119,6 +140,15 @@ operations! {
         /// Only looks whether the profile is of these sources: the share of functions with counts of other code, among those that are
         /// in the profile, above which this fails, as it does above `--max-unprofiled`.
         max_mismatched: Maybe<Share> = "--max-mismatched",
+    }
+
+    // Before the steps of a stage; a script has none.
+    /// Counts the functions of an instrumented build that the compiler has instrumented, and names those that it has not.
+    "count-instrumented" CountInstrumented, in a script nothing {
+        /// A linked file, or a directory. The file's name can have a `*` that one file matches.
+        path: One<Utf8PathBuf> = "PATH",
+        /// The share of instrumented functions below which this fails.
+        min_instrumented: Limit<Share> = "--min-instrumented" or "0%",
     }
 
     /// Checks that a build is going to write profiles.
@@ -201,6 +231,21 @@ operations! {
         logs: One<Utf8PathBuf> = "--logs",
         /// The step.
         step: One<String> = "--step",
+    }
+
+    // A script has no use for it either.
+    /// Says what helps when llvm-bolt has failed: which functions it gives up on, and how they are left out.
+    "bolt-advice" BoltAdvice, in a script nothing {
+        /// The directory of the stage's logs.
+        logs: One<Utf8PathBuf> = "--logs",
+        /// The step that was llvm-bolt.
+        step: One<String> = "--step",
+        /// The stage.
+        stage: Known<String> = "--stage",
+        /// The key of the stage that has llvm-bolt's options.
+        key: Known<String> = "--key",
+        /// What llvm-bolt was to rewrite.
+        file: One<Utf8PathBuf> = "FILE",
     }
 
     /// Takes symbols and debug information out of programs, as far as other builds of them have none.

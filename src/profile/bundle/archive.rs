@@ -16,6 +16,9 @@ const BLOCK: usize = 512;
 /// The longest name of a member, in bytes.
 const MAX_NAME: u64 = 4096;
 
+/// What may stand behind the end of an archive, in bytes: tar's largest record.
+const MAX_FILLING: usize = 1 << 20;
+
 /// The members of an archive that is being read.
 pub(super) struct Archive<'r> {
     input: Unpacked<'r>,
@@ -142,8 +145,15 @@ impl<'r> Archive<'r> {
         }
         // tar fills up to records of 10 KiB; reading on also makes the decompressor check its own sums.
         let mut buffer = [0; 1 << 14];
+        let mut filling = 0;
         loop {
             let got = self.input.fill(&mut buffer)?;
+            filling += got;
+            if filling > MAX_FILLING {
+                return Err(BundleError::Damaged(format!(
+                    "more than {MAX_FILLING} bytes of nothing stand behind its end"
+                )));
+            }
             if buffer[..got].iter().any(|byte| *byte != 0) {
                 return Err(BundleError::Damaged("something stands behind its end".into()));
             }

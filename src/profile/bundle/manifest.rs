@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BundleError, Limits};
 use crate::profile::Format;
+use crate::profile::gathered::Figures;
 
 /// The name of the manifest in the archive.
 pub const MANIFEST: &str = "manifest.json";
@@ -48,6 +49,9 @@ pub struct Entry {
     pub bytes: u64,
     /// The hash of its content, BLAKE3, in hexadecimal.
     pub blake3: String,
+    /// How much is in it, for whoever gathers the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
     /// What the instrumented build was built from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,

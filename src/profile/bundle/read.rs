@@ -135,6 +135,10 @@ fn of_rust(
             }
             Part::Version => version = Some(line(archive, &member)?),
             Part::Commit => commit = Some(line(archive, &member)?),
+            Part::Profile(_) | Part::Other if member.bytes > MAX_OTHER => {
+                let what = format!("`{}`, which is no profile,", member.name);
+                return Err(BundleError::TooLarge { what, bytes: member.bytes, limit: MAX_OTHER });
+            }
             Part::Profile(_) | Part::Other => {}
         }
         next = archive.next()?;
@@ -172,6 +176,7 @@ fn profile_of_rust(
         instrumented: Vec::new(),
         rewritten: None,
         matchable: None,
+        figures: None,
     })
 }
 
@@ -220,7 +225,7 @@ fn content(
 /// What a merged profile is, by how it begins.
 pub(super) fn recognise(first: &[u8], content: &blake3::Hasher) -> Option<Description> {
     let (bytes, blake3) = (content.count(), content.finalize().to_hex().to_string());
-    if let Some(Header { kind, version, context_sensitive }) = Header::parse(first) {
+    if let Some(Header { kind, version, context_sensitive, .. }) = Header::parse(first) {
         let indexed = kind == HeaderKind::Indexed;
         let (kind, version) = (Format::Profdata, Some(version));
         return indexed.then_some(Description { kind, version, context_sensitive, bytes, blake3 });
@@ -232,6 +237,9 @@ pub(super) fn recognise(first: &[u8], content: &blake3::Hasher) -> Option<Descri
     let bolt = branches || line.starts_with("no_lbr") || line.starts_with("boltedcollection");
     bolt.then_some(Description { kind: Format::Fdata, version: None, context_sensitive: false, bytes, blake3 })
 }
+
+/// What a file of rust's package may have that is no profile: licences and scripts. In bytes.
+const MAX_OTHER: u64 = 16 << 20;
 
 /// The component, and how the outermost directory begins.
 const COMPONENT: &str = "reproducible-artifacts";

@@ -12,7 +12,6 @@
 //! written is read back by [`check`], which shares no code with the writer but the list of parts. Unaware of tools.
 
 mod check;
-pub mod names;
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasherDefault;
@@ -21,9 +20,9 @@ use std::io;
 use camino::Utf8PathBuf;
 
 use super::raw::layout::{Found, Refusal, padding, u32_at, u64_at, unknown};
+use super::raw::names::Names;
 use super::raw::read::{Spread, Whole};
 pub use check::check;
-use names::Names;
 
 /// The first and the last version of the format that is written here.
 const VERSIONS: std::ops::RangeInclusive<u32> = 11..=13;

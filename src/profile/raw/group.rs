@@ -18,14 +18,19 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::layout::{Found, Refusal, damaged, padding, u32_at, unknown};
+use super::layout::{Found, Refusal, damaged, padding, u32_at, u64_at, unknown};
+use super::names::Names;
 use super::read::{self, CALLS, RawFile, SiteValue, Template, ValueOrder};
 use super::{Input, LARGEST_COUNT};
+use crate::proc::start;
+use crate::profile::names::demangle;
 
 /// Bytes that are read at once and locked together: they stay in the core's own cache.
 pub(super) const CHUNK: usize = 256 << 10;
 /// How many values of a site a profile can hold.
 const MOST_VALUES: usize = 255;
+/// So many functions that are left out of a file are named.
+const NAMED: usize = 5;
 /// In so many parts values are locked.
 const SHARDS: usize = 64;
 
@@ -35,6 +40,8 @@ pub struct Group {
     pub(super) counters: Counters,
     pub(super) bitmap: Mutex<Vec<u8>>,
     pub(super) values: ValueSums,
+    /// The names of its functions, once something has to be said of one. None: they are not well-formed.
+    names: OnceLock<Option<Names>>,
     /// How many files are in it.
     pub(super) files: u64,
     /// The first of them, which is what a person knows.
@@ -50,18 +57,23 @@ struct Scratch {
 }
 
 /// The functions that were left out of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spoiled {
     functions: usize,
     of: usize,
-    /// The first impossible count.
-    count: u64,
+    /// The first few, as people write them, each with an impossible count of it.
+    pub named: Vec<(String, u64)>,
 }
 
 impl std::fmt::Display for Spoiled {
     fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let Spoiled { functions, of, count } = self;
-        write!(to, "{functions} of {of} functions left out because of impossible counts, as {count}")
+        let Spoiled { functions, of, named } = self;
+        write!(to, "{functions} of {of} functions left out because of impossible counts")?;
+        for (number, (name, count)) in named.iter().enumerate() {
+            write!(to, "{} `{name}` ({count})", if number == 0 { ":" } else { "," })?;
+        }
+        let more = functions.saturating_sub(named.len());
+        if more > 0 { write!(to, " and {more} more") } else { Ok(()) }
     }
 }
 
@@ -84,6 +96,7 @@ impl Group {
             counters: Counters::new(template.sections.counters),
             bitmap: Mutex::new(vec![0; template.sections.bitmap]),
             values: ValueSums::new(template.sites),
+            names: OnceLock::new(),
             template,
             files: 0,
             first,
@@ -115,7 +128,8 @@ impl Group {
         };
         std::thread::scope(|scope| {
             let work = &work;
-            (1..threads).for_each(|thread| drop(scope.spawn(move || work(thread))));
+            // With fewer threads it takes longer.
+            (1..threads).for_each(|thread| drop(start::scoped(scope, "adder", move || work(thread))));
             work(0);
         });
         let mut all = Vec::with_capacity(files.len());
@@ -143,7 +157,7 @@ impl Group {
         let mut added = self.counters.add(Source::File(&file.file, sections.counters_at), weight, first, buffer)?;
         if added == Added::TooLarge {
             let mut counters = file.read(sections.counters_at, sections.counters)?;
-            spoiled = leave_out(&self.template, &mut counters, &mut bits, values)?;
+            spoiled = self.leave_out(&mut counters, &mut bits, values)?;
             added = self.counters.add(Source::Memory(&counters), weight, first, buffer)?;
         }
         match added {
@@ -166,6 +180,53 @@ impl Group {
         self.values.join(other.values.sites());
         self.files += other.files;
         true
+    }
+
+    /// Takes the functions out of a file's counters, bitmap and values that have a count above 2^56. None: there is none.
+    ///
+    /// # Errors
+    /// They are more than one in a hundred: then nothing in the file can be trusted.
+    fn leave_out(&self, counters: &mut [u8], bits: &mut [u8], values: &mut Vec<SiteValue>) -> Found<Option<Spoiled>> {
+        let template = &self.template;
+        let layout = template.sections.layout;
+        let (mut functions, mut first, mut sites) = (0, Vec::new(), Vec::new());
+        let mut sited = template.sited.iter().peekable();
+        for (number, record) in template.records.chunks_exact(layout.record).enumerate() {
+            let sited = sited.next_if(|sited| sited.record == number);
+            let at = template.sections.counters_of(record, number);
+            let own = counters.get_mut(at..at + 8 * u32_at(record, layout.counters) as usize).unwrap_or_default();
+            let counts = own.as_chunks::<8>().0.iter().map(|counter| u64::from_le_bytes(*counter));
+            let Some(count) = counts.into_iter().find(|count| *count > LARGEST_COUNT) else { continue };
+            functions += 1;
+            if first.len() < NAMED {
+                first.push((u64_at(record, 0), count));
+            }
+            own.fill(0);
+            if let Some((at, length)) = template.sections.bits_of(record, number) {
+                bits.get_mut(at..at + length).unwrap_or_default().fill(0);
+            }
+            sites.extend(sited.map(|sited| sited.first..sited.first + sited.number()));
+        }
+        let of = template.records.len() / layout.record;
+        if functions > 1 + of / 100 {
+            let count = first.first().map_or(0, |(_, count)| *count);
+            return Err(damaged(format!("{functions} of its {of} functions have impossible counts, as {count}")));
+        }
+        // Ranges ascend, as sites do.
+        let mut sites = sites.into_iter().peekable();
+        values.retain(|value| {
+            while sites.next_if(|range| range.end <= value.site).is_some() {}
+            !sites.peek().is_some_and(|range| range.contains(&value.site))
+        });
+        let named = || first.iter().map(|(hash, count)| (self.name_of(*hash), *count)).collect();
+        Ok((functions > 0).then(|| Spoiled { functions, of, named: named() }))
+    }
+
+    /// A function's name as people write it, by its hash. Without names the hash.
+    fn name_of(&self, hash: u64) -> String {
+        let names = self.names.get_or_init(|| Names::decode(&self.template.names).ok());
+        let name = names.as_ref().and_then(|names| names.get(hash));
+        name.map_or_else(|| format!("{hash:016x}"), |name| demangle(&String::from_utf8_lossy(name)))
     }
 
     fn add_bits(&self, bits: &[u8]) {
@@ -211,46 +272,6 @@ fn same_bytes(file: &File, at: usize, bytes: &[u8], buffer: &mut Vec<u8>) -> io:
         }
     }
     Ok(true)
-}
-
-/// Takes the functions out of a file's counters, bitmap and values that have a count above 2^56. None: there is none.
-///
-/// # Errors
-/// They are more than one in a hundred: then nothing in the file can be trusted.
-fn leave_out(
-    template: &Template,
-    counters: &mut [u8],
-    bits: &mut [u8],
-    values: &mut Vec<SiteValue>,
-) -> Found<Option<Spoiled>> {
-    let layout = template.sections.layout;
-    let (mut functions, mut first, mut sites) = (0, 0, Vec::new());
-    let mut sited = template.sited.iter().peekable();
-    for (number, record) in template.records.chunks_exact(layout.record).enumerate() {
-        let sited = sited.next_if(|sited| sited.record == number);
-        let at = template.sections.counters_of(record, number);
-        let own = counters.get_mut(at..at + 8 * u32_at(record, layout.counters) as usize).unwrap_or_default();
-        let counts = own.as_chunks::<8>().0.iter().map(|counter| u64::from_le_bytes(*counter));
-        let Some(count) = counts.into_iter().find(|count| *count > LARGEST_COUNT) else { continue };
-        functions += 1;
-        first = if functions == 1 { count } else { first };
-        own.fill(0);
-        if let Some((at, length)) = template.sections.bits_of(record, number) {
-            bits.get_mut(at..at + length).unwrap_or_default().fill(0);
-        }
-        sites.extend(sited.map(|sited| sited.first..sited.first + sited.number()));
-    }
-    let of = template.records.len() / layout.record;
-    if functions > 1 + of / 100 {
-        return Err(damaged(format!("{functions} of its {of} functions have impossible counts, as {first}")));
-    }
-    // Ranges ascend, as sites do.
-    let mut sites = sites.into_iter().peekable();
-    values.retain(|value| {
-        while sites.next_if(|range| range.end <= value.site).is_some() {}
-        !sites.peek().is_some_and(|range| range.contains(&value.site))
-    });
-    Ok((functions > 0).then_some(Spoiled { functions, of, count: first }))
 }
 
 /// The sums of counters.
@@ -327,6 +348,11 @@ impl Counters {
             self.one(source, number, buffer, |sum, count| sum.wrapping_sub(count.wrapping_mul(weight)))?;
         }
         Ok(result)
+    }
+
+    /// The sum of all.
+    pub fn total(&self) -> u128 {
+        self.chunks.iter().map(|chunk| lock(chunk).iter().map(|sum| u128::from(*sum)).sum::<u128>()).sum()
     }
 
     /// Adds to the bound, if no sum can become too large by that.

@@ -5,9 +5,10 @@
 //! | 8 | 13 to 17 | 11 words | 48 bytes | two kinds of values: targets of calls, sizes of memory operations |
 //! | 9 | 18 | 14 words | 64 bytes | a bitmap of conditions behind the counters |
 //! | 10 | 19 to 22 | 16 words | 64 bytes | a third kind of values (virtual tables), which is refused |
+//! | 11 | 23 | 19 words | 72 bytes | counters of accelerators behind the bitmap, which are refused |
 //!
 //! The source of the numbers is LLVM's `InstrProfData.inc` (`INSTR_PROF_RAW_HEADER`, `INSTR_PROF_DATA`) and `readHeader` in
-//! `InstrProfReader.cpp`. Only 64-bit little-endian profiles of these versions are read. For everything else there is a
+//! `InstrProfReader.cpp`; of version 11 it is llvm/llvm-project#190708, no LLVM that writes it was at hand. Only 64-bit little-endian profiles of these versions are read. For everything else there is a
 //! [`Refusal`] with the reason:
 //!
 //! | what is found | refusal |
@@ -26,7 +27,7 @@ use std::io;
 /// The first eight bytes of what a 64-bit little-endian machine writes.
 pub const MAGIC: [u8; 8] = *b"\x81rforpl\xff";
 /// The longest header of a known version, in bytes.
-pub const LONGEST_HEADER: usize = 16 * 8;
+pub const LONGEST_HEADER: usize = 19 * 8;
 
 /// Flags of the version word that change nothing in how profiles are added: counters of the intermediate representation, of
 /// its second level, with the entry's counter first, and with counters at the entries of loops.
@@ -54,6 +55,8 @@ pub struct Layout {
     pub counters: usize,
     pub kinds: usize,
     pub bitmap_bytes: Option<usize>,
+    /// How many lanes of an accelerator counted together (16 bits); none of a processor.
+    pub wave_size: Option<usize>,
     /// Words of the header that hold addresses of the process.
     names_delta: usize,
     bitmap_delta: Option<usize>,
@@ -69,6 +72,7 @@ const VERSION_8: Layout = Layout {
     counters: 40,
     kinds: 2,
     bitmap_bytes: None,
+    wave_size: None,
     names_delta: 9,
     bitmap_delta: None,
 };
@@ -83,11 +87,28 @@ const VERSION_9: Layout = Layout {
     counters: 48,
     kinds: 2,
     bitmap_bytes: Some(56),
+    wave_size: None,
     names_delta: 12,
     bitmap_delta: Some(11),
 };
 
 const VERSION_10: Layout = Layout { version: 10, header: 16 * 8, kinds: 3, bitmap_bytes: Some(60), ..VERSION_9 };
+
+/// Behind the place of the counters there is one of those of an accelerator, in records as in the header.
+const VERSION_11: Layout = Layout {
+    version: 11,
+    header: 19 * 8,
+    record: 72,
+    function_pointer: 5,
+    values: 6,
+    bitmap_pointer: Some(4),
+    counters: 56,
+    kinds: 3,
+    bitmap_bytes: Some(68),
+    wave_size: Some(66),
+    names_delta: 15,
+    bitmap_delta: Some(14),
+};
 
 /// Where the sections of one file begin and how long they are, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +155,9 @@ impl From<io::Error> for Refusal {
         Refusal::Unreadable(error)
     }
 }
+
+/// What is counted beside a processor.
+pub(super) const ACCELERATOR: &str = "counters of an accelerator";
 
 /// What begins with another magic number.
 fn foreign(head: &[u8]) -> &'static str {
@@ -205,6 +229,7 @@ impl Sections {
             8 => VERSION_8,
             9 => VERSION_9,
             10 => VERSION_10,
+            11 => VERSION_11,
             other => return Err(unknown(format!("raw version {other}"))),
         };
         if let Some((_, name)) = VARIANTS.iter().find(|(flag, _)| version & flag != 0) {
@@ -223,8 +248,14 @@ impl Sections {
         if field(3) == 0 && field(5) != 0 {
             return Err(unknown("a profile without its records, which are in the program"));
         }
+        // How many virtual tables there are, and how long their names.
+        let tables = layout.header / 8 - 3;
+        if layout.kinds > 2 && (field(tables) != 0 || field(tables + 1) != 0) {
+            return Err(unknown("profiles of virtual tables"));
+        }
         let (bitmap, after_bitmap, rest) = match layout.version {
-            10 if field(13) != 0 || field(14) != 0 => return Err(unknown("profiles of virtual tables")),
+            11 if field(9) != 0 => return Err(unknown(ACCELERATOR)),
+            11 => (field(7), field(8).saturating_add(field(10)), 12),
             9 | 10 => (field(7), field(8), 9),
             _ => (0, 0, 7),
         };

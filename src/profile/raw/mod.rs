@@ -7,22 +7,28 @@
 //! |---|---|
 //! | `layout` | where things lie, and what is refused |
 //! | `read` | one profile |
+//! | `names` | the names of its functions |
 //! | `group` | the sum of one binary's profiles |
 //! | `store` | sums on disk |
 
 mod group;
 pub mod layout;
+pub mod names;
 pub(super) mod read;
 mod store;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use group::Group;
-use layout::{Found, Refusal, unknown};
+pub use group::Spoiled;
+use layout::{Found, Refusal, u64_at, unknown};
 use read::RawFile;
+
+use super::header::Header;
+use super::kind::Counted;
 
 /// A file, and how many times it counts.
 pub type Input = (Utf8PathBuf, u64);
@@ -41,8 +47,8 @@ const BUILDS: usize = 16;
 pub enum Fate {
     /// It is in the sum: it can be deleted.
     Added,
-    /// It is, without functions whose counts are impossible; the text says how many.
-    AddedInPart(String),
+    /// It is, without functions whose counts are impossible.
+    AddedInPart(Spoiled),
     /// It has no content.
     Empty,
     /// Broken by its own account.
@@ -87,6 +93,56 @@ fn look_at(files: &[Input]) -> Result<(Alike, Vec<Fate>)> {
     Ok((alike, fates))
 }
 
+/// Leaves out the files that are of another kind than most: they cannot be added to those, here or by llvm-profdata.
+fn keep_one_kind(files: &[Input], alike: &mut Alike, fates: &mut [Fate]) -> Result<()> {
+    let of = |signature: &[u8]| Counted::of(u64_at(signature, 8));
+    // How many there are of each, and the first.
+    let mut kinds: BTreeMap<Counted, (usize, usize)> = BTreeMap::new();
+    let mut add = |kind: Counted, number: usize| {
+        let (known, first) = kinds.entry(kind).or_insert((0, number));
+        (*known, *first) = (*known + 1, number.min(*first));
+    };
+    for (signature, numbers) in alike.iter() {
+        numbers.iter().for_each(|number| add(of(signature), *number));
+    }
+    let mut handed = Vec::new();
+    for (number, _) in fates.iter().enumerate().filter(|(_, fate)| matches!(fate, Fate::Handed(_))) {
+        let path = &files[number].0;
+        let header = Header::read(path).with_context(|| format!("cannot read {path}"))?;
+        if let Some(header) = header {
+            add(header.counted, number);
+            handed.push((header.counted, number));
+        }
+    }
+    let most = kinds.iter().max_by_key(|(_, (files, first))| (*files, std::cmp::Reverse(*first)));
+    let Some((&kept, &(_, first))) = most.filter(|_| kinds.len() > 1) else { return Ok(()) };
+    let damaged = |kind: Counted| Fate::Damaged(two_kinds(kind, kept, &files[first].0));
+    alike.retain(|(signature, numbers)| {
+        let kind = of(signature);
+        let keeps = kind == kept;
+        if !keeps {
+            numbers.iter().for_each(|number| fates[*number] = damaged(kind));
+        }
+        keeps
+    });
+    for (kind, number) in handed.into_iter().filter(|(kind, _)| *kind != kept) {
+        fates[number] = damaged(kind);
+    }
+    Ok(())
+}
+
+/// Why a file is not added to others.
+pub fn two_kinds(kind: Counted, others: Counted, other: &Utf8Path) -> String {
+    format!("it has {kind}, but {other} has {others}{NEVER}")
+}
+
+/// Whether that is the reason.
+pub fn is_of_two_kinds(reason: &str) -> bool {
+    reason.ends_with(NEVER)
+}
+
+const NEVER: &str = "; the two are never added up";
+
 /// The sums of several binaries.
 #[derive(Default)]
 pub struct Sum {
@@ -104,6 +160,11 @@ impl Sum {
     /// How many files are in it.
     pub fn files(&self) -> u64 {
         self.groups.iter().map(|group| group.files).sum()
+    }
+
+    /// The sum of all counts.
+    pub fn total(&self) -> u128 {
+        self.groups.iter().map(|group| group.counters.total()).sum()
     }
 
     /// Adds files, in so many threads. Returns what became of each, in their order.
@@ -149,7 +210,7 @@ impl Sum {
                     Ok(spoiled) => {
                         added.push(number);
                         if let Some(spoiled) = spoiled {
-                            fates[number] = Fate::AddedInPart(spoiled.to_string());
+                            fates[number] = Fate::AddedInPart(spoiled);
                         }
                     }
                     // The first of a fresh group fits into it, or changes while it is read, or is too large for any.
@@ -203,8 +264,8 @@ pub struct Folded {
     pub damaged: Vec<Reason>,
     /// Without content. llvm-profdata takes them for profiles of nothing.
     pub empty: Vec<Utf8PathBuf>,
-    /// Added without some functions, with the reason.
-    pub spoiled: Vec<Reason>,
+    /// Added without some functions.
+    pub spoiled: Vec<(Utf8PathBuf, Spoiled)>,
     /// How many files are in sums.
     pub added: usize,
     /// The sums, each with the first file that is in it.
@@ -230,7 +291,8 @@ pub fn fold_weighted(files: &[Input], work: &Utf8Path, threads: usize) -> Result
     let mut folded = Folded::default();
     // By number of the first file, so that the order of inputs stays.
     let mut left: Vec<(usize, Utf8PathBuf, u64)> = Vec::new();
-    let (alike, mut fates) = look_at(files)?;
+    let (mut alike, mut fates) = look_at(files)?;
+    keep_one_kind(files, &mut alike, &mut fates)?;
     for (signature, numbers) in alike {
         let mut sum = Sum::new();
         for (group, members) in sum.add_alike(&signature, numbers, files, threads, &mut fates)? {
@@ -250,7 +312,7 @@ pub fn fold_weighted(files: &[Input], work: &Utf8Path, threads: usize) -> Result
     for ((number, (path, weight)), fate) in files.iter().enumerate().zip(fates) {
         match fate {
             Fate::Added => {}
-            Fate::AddedInPart(reason) => folded.spoiled.push((path.clone(), reason)),
+            Fate::AddedInPart(spoiled) => folded.spoiled.push((path.clone(), spoiled)),
             Fate::Empty => folded.empty.push(path.clone()),
             Fate::Damaged(reason) => folded.damaged.push((path.clone(), reason)),
             Fate::Handed(reason) => {

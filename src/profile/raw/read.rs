@@ -7,17 +7,15 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 
 use camino::Utf8Path;
 
 use super::LARGEST_COUNT;
-use super::layout::{Found, LONGEST_HEADER, Refusal, Sections, damaged, padding, u16_at, u32_at, u64_at, unknown};
-
-/// A file of at least so many bytes is refused when it has less than one in `SPARSE` of them on disk: no process wrote it. Profiles of
-/// the largest programs have some hundred megabytes.
-const HUGE: u64 = 1 << 30;
-const SPARSE: u64 = 64;
+use super::layout::{
+    ACCELERATOR, Found, LONGEST_HEADER, Refusal, Sections, damaged, padding, u16_at, u32_at, u64_at, unknown,
+};
+use crate::fs::whole::never_written;
 
 /// An open file whose header is good.
 pub struct RawFile {
@@ -38,13 +36,10 @@ impl RawFile {
         let length = metadata.len();
         let mut head = Vec::with_capacity(LONGEST_HEADER);
         (&file).take(LONGEST_HEADER as u64).read_to_end(&mut head)?;
-        let sections = Sections::parse(&head, length)?;
-        let on_disk = metadata.blocks().saturating_mul(512);
-        if length >= HUGE && on_disk < length / SPARSE {
-            return Err(damaged(format!(
-                "it is {length} bytes long and has {on_disk} bytes on disk: it was never written"
-            )));
+        if let Some(reason) = never_written(&metadata) {
+            return Err(damaged(reason));
         }
+        let sections = Sections::parse(&head, length)?;
         Ok(RawFile { file, head, length, sections })
     }
 
@@ -203,6 +198,9 @@ impl Template {
             if (2..layout.kinds).any(|kind| of_kind(kind) != 0) {
                 return Err(unknown("profiles of virtual tables"));
             }
+            if layout.wave_size.is_some_and(|at| u16_at(record, at) != 0) {
+                return Err(unknown(ACCELERATOR));
+            }
             let one = SitedRecord { sites: [of_kind(0), of_kind(1)], first: sites, record: number };
             if one.number() > 0 {
                 sites += one.number();
@@ -266,6 +264,7 @@ impl Template {
         let ignored = [Some(layout.function_pointer), Some(layout.values), unused_bitmap];
         let comparison = match layout.record {
             48 => compare_records::<6, 48>(part, own, layout.function_pointer, ignored, slide),
+            72 => compare_records::<9, 72>(part, own, layout.function_pointer, ignored, slide),
             _ => compare_records::<8, 64>(part, own, layout.function_pointer, ignored, slide),
         };
         comparison.ok_or(Refusal::Different)

@@ -20,6 +20,7 @@ use super::group::{CHUNK, Counters, Group, Site};
 use super::layout::{Sections, padding};
 use super::read::Template;
 use super::{LARGEST_COUNT, Sum};
+use crate::fs::whole;
 
 const MAGIC: [u8; 8] = *b"optbsum1";
 const HASH: usize = blake3::OUT_LEN;
@@ -89,7 +90,7 @@ impl Sum {
         let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
         put(&MAGIC)?;
         put(&words(&[self.groups.len() as u64]))?;
-        for Group { template, counters, bitmap, values, files, first } in &self.groups {
+        for Group { template, counters, bitmap, values, files, first, .. } in &self.groups {
             let bitmap = bitmap.lock().unwrap_or_else(PoisonError::into_inner);
             put(&words(&[*files, counters.bound()]))?;
             for part in [first.as_str().as_bytes(), &template.head, &template.records, &template.names, &bitmap] {
@@ -113,7 +114,7 @@ impl Sum {
     /// # Errors
     /// It cannot be read, or is not whole.
     pub fn open(path: &Utf8Path) -> Result<Sum> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
+        let bytes = whole::read(path).with_context(|| format!("cannot read {path}"))?;
         let Some((content, hash)) = bytes.split_last_chunk::<HASH>() else {
             bail!("{path} is not a saved sum of profiles");
         };

@@ -324,8 +324,15 @@ impl Console {
                 self.stage_started(stamped, stage, *expected, *earlier)
             }
             Event::Note { stage, text } if self.verbose() => self.in_stage(stamped, stage, &format!("note: {text}")),
+            // At once, also where the lines of a stage are kept for its end: that may be far away.
+            Event::Warning { stage, text, .. } if self.github() => self.print(&github::warning(stage, text)),
+            Event::Warning { stage, text, .. } if !self.quiet() => {
+                let marked = paint.warn(&format!("! {stage}: {text}"));
+                self.timed(stamped, &if terminal { marked } else { format!("{stage}: warning: {text}") })
+            }
             Event::Fact { stage, fact } if let Some(sentence) = fact.warned().filter(|_| !self.quiet()) => {
-                self.in_stage(stamped, stage, &self.paint.warn(&format!("warning: {sentence}")))
+                let workload = fact.step.workload.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+                self.in_stage(stamped, stage, &paint.warn(&format!("warning: {workload}{sentence}")))
             }
             Event::StepStarted { stage, step, command, .. } => {
                 let pooled = self.run.stage(stage).is_some_and(|stage| stage.open_pool().is_some());
@@ -524,7 +531,7 @@ fn block(failure: &Failure, paint: Paint) -> String {
     if !tail.is_empty() {
         let lines = if tail.len() == 1 { "line".into() } else { format!("{} lines", tail.len()) };
         text.push_str(&format!("  The last {lines} of {of}:\n{}", quoted(tail, paint)));
-    } else if !failure.log.is_empty() {
+    } else if !failure.log.is_empty() && failure.error.is_empty() {
         text.push_str(&format!("  The log is empty: {}\n\n", failure.log));
     }
     text

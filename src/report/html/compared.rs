@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use crate::compare::result::{Budget, Comparison, Measured, Metric, Sample, Summary, Verdict};
-use crate::report::comparison::{Line, is_measured, summary_cell, value};
+use crate::compare::result::{Comparison, Measured, Metric, Sample, Summary, Verdict};
+use crate::report::comparison::{self, Line, has_unknown, is_measured, summary_cell, value};
 use crate::report::model::{Compared, Report};
+use crate::report::paint::Tone;
 use crate::text;
 
 pub(super) fn section(report: &Report) -> Option<Markup> {
@@ -60,17 +61,10 @@ fn comparison(compared: &Compared) -> Markup {
                 @if let Some(because) = &result.counter.because { " (" (because) ")" }
                 ". " (result.machine.processor) ", " (text::plural(result.machine.cores, "core")) ", Linux " (result.machine.kernel) "."
             }
-            (budget(&result.budget))
-        }
-    }
-}
-
-/// What measuring was allowed to take, was expected to take at the least, and took.
-fn budget(budget: &Budget) -> Markup {
-    html! {
-        p.dim.budget {
-            "Budget: " (super::seconds(budget.allowed)) " allowed, " (super::seconds(budget.planned)) " planned, "
-            (super::seconds(budget.used)) " used."
+            p.dim.budget {
+                "Budget: " (super::seconds(result.budget.allowed)) " allowed, " (super::seconds(result.budget.planned)) " planned, "
+                (super::seconds(result.budget.used)) " used."
+            }
         }
     }
 }
@@ -151,20 +145,11 @@ fn sizes(result: &Comparison) -> Markup {
             @for size in &result.sizes {
                 tr {
                     td { (size.name) } td.num { (super::bytes(size.base)) } td.num { (super::bytes(size.candidate)) }
-                    td.num { @if let Some(change) = size.change { (relative(change)) } }
+                    td.num { @if let Some(change) = size.change { data value=(change) { (text::change(change)) } } }
                 }
             }
         },
     )
-}
-
-fn has_unknown(result: &Comparison) -> bool {
-    let mut measured = result.workloads.iter().flat_map(|workload| &workload.metrics);
-    measured.any(|measured| measured.verdict == Verdict::Unknown)
-}
-
-fn relative(change: f64) -> Markup {
-    html! { data value=(change) { (text::change(change)) } }
 }
 
 /// The change, and below it what it is between.
@@ -176,22 +161,14 @@ fn cell(measured: &Measured) -> Markup {
 }
 
 fn change(measured: &Measured) -> Markup {
-    let tone = match measured.verdict {
-        Verdict::Better => "better",
-        Verdict::Worse => "worse",
-        Verdict::NoChange | Verdict::Unknown => "same",
+    let (text, tone) = comparison::change(measured);
+    let class = match tone {
+        Tone::Good => "better",
+        Tone::Bad => "worse",
+        _ => "same",
     };
-    html! {
-        span class=(tone) {
-            @match (measured.verdict, measured.change) {
-                (Verdict::NoChange, _) => { "no change" }
-                (Verdict::Unknown, Some(change)) => { "(" (relative(change)) ")" }
-                (Verdict::Unknown, None) => { "?" }
-                (_, Some(change)) => { (relative(change)) }
-                (_, None) => {}
-            }
-        }
-    }
+    let known = measured.change.filter(|_| measured.verdict != Verdict::NoChange);
+    html! { span class=(class) { @if let Some(change) = known { data value=(change) { (text) } } @else { (text) } } }
 }
 
 /// Text that a stage wants shown: tables as Markdown has them become tables, the rest stays as it is.

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use crate::event::StageState;
-use crate::report::model::{Bolt, Outcome, Output, Profile, Report, Run, Stage, Step, StepKind};
+use crate::report::model::{Outcome, Output, Profile, Report, Run, Stage, Step, StepKind};
 use crate::text;
 
 /// Lengths between two marks of the axis, in seconds.
@@ -135,6 +135,7 @@ fn stage_of(stage: &Stage, running: bool) -> Markup {
                 p { (super::count(stage.workloads.committed as u64)) " of " (text::plural(stage.workloads.total, "workload")) " count." }
             }
             @if stage.retries > 0 { p { (text::plural(stage.retries, "step")) " had to be tried again." } }
+            @for warning in &stage.warnings { p.warn { (warning.text) } }
             @if !stage.notes.is_empty() { ul { @for note in &stage.notes { li { (note) } } } }
             @if !stage.inner.is_empty() { (inner(stage)) }
             @if !stage.steps.is_empty() { (steps(stage, running)) }
@@ -254,33 +255,27 @@ pub(super) fn bolt(report: &Report) -> Option<Markup> {
         @for (stage, bolt) in with() {
             div.card data-bolt=(stage.name) {
                 h3 { (stage.name) }
-                (bolt_of(bolt))
+                @if !bolt.dyno.is_empty() {
+                    p.dim { "What its own estimate says is executed with the profile's workloads, per run of all of them." }
+                    (super::table(&["executed", ">before", ">after", ">change"], &html! {
+                        @for dyno in &bolt.dyno {
+                            tr.key[dyno.name == "taken branches"] {
+                                td { (dyno.name) }
+                                td.num { (super::quantity(dyno.before, "")) }
+                                td.num { (super::quantity(dyno.after, "")) }
+                                td.num { (exact_change(dyno.before, dyno.after)) }
+                            }
+                        }
+                    }))
+                }
+                @if !bolt.counts.is_empty() {
+                    dl.pairs {
+                        @for count in &bolt.counts { dt { (count.name) } dd { (super::quantity(count.value, &count.unit)) } }
+                    }
+                }
             }
         }
     })
-}
-
-fn bolt_of(bolt: &Bolt) -> Markup {
-    html! {
-        @if !bolt.dyno.is_empty() {
-            p.dim { "What its own estimate says is executed with the profile's workloads, per run of all of them." }
-            (super::table(&["executed", ">before", ">after", ">change"], &html! {
-                @for dyno in &bolt.dyno {
-                    tr.key[dyno.name == "taken branches"] {
-                        td { (dyno.name) }
-                        td.num { (super::quantity(dyno.before, "")) }
-                        td.num { (super::quantity(dyno.after, "")) }
-                        td.num { (exact_change(dyno.before, dyno.after)) }
-                    }
-                }
-            }))
-        }
-        @if !bolt.counts.is_empty() {
-            dl.pairs {
-                @for count in &bolt.counts { dt { (count.name) } dd { (super::quantity(count.value, &count.unit)) } }
-            }
-        }
-    }
 }
 
 /// llvm-bolt says it with a tenth of a percent. More forward branches are neither good nor bad, hence without a colour.

@@ -55,8 +55,18 @@ pub struct DiffInfo {
     pub base: String,
     pub other: String,
     pub overlap: f64,
+    /// As strings, since they may be more than numbers in JSON hold.
+    pub base_total_count: String,
+    pub other_total_count: String,
     pub base_functions: usize,
     pub other_functions: usize,
+    pub base_functions_run: usize,
+    pub other_functions_run: usize,
+    /// Those that took part, where that is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_workloads: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_workloads: Option<Vec<String>>,
     pub same_functions: u64,
     /// The share of each profile's counts in functions that the other one does not have.
     pub lost_base: f64,
@@ -118,8 +128,7 @@ fn figures(level: &LevelInfo, look: Look) -> String {
         None => row("functions that were run", text::count(level.functions), String::new()),
     }
     row("largest count", text::count(level.largest_count), String::new());
-    let total = level.total_count.parse::<u64>().map_or_else(|_| level.total_count.clone(), text::count);
-    row("sum of counts", total, String::new());
+    row("sum of counts", total(&level.total_count), String::new());
     grid.compact().render(look.width.saturating_sub(2), look.paint)
 }
 
@@ -138,13 +147,29 @@ pub fn diff_text(info: &DiffInfo, top: usize, look: Look) -> String {
     let mut grid = Grid::new(["", ">base", ">other"]);
     let mut row = |name: &str, [base, other]: [String; 2]| grid.row([name.to_owned(), base, other]);
     let number = |number: usize| text::count(number as u64);
+    row("sum of counts", [total(&info.base_total_count), total(&info.other_total_count)]);
+    let workloads = |names: &Option<Vec<String>>| names.as_ref().map(|names| number(names.len())).unwrap_or_default();
+    if info.base_workloads.is_some() || info.other_workloads.is_some() {
+        row("workloads", [workloads(&info.base_workloads), workloads(&info.other_workloads)]);
+    }
     row("functions", [info.base_functions, info.other_functions].map(number));
+    row("functions that were run", [info.base_functions_run, info.other_functions_run].map(number));
     row("in both, of the same shape", [info.same_functions as usize; 2].map(number));
     row("in both, of another shape", [info.mismatched.len(); 2].map(number));
     row("only here", [info.only_base.len(), info.only_other.len()].map(number));
     row("counts in what the other has not", [info.lost_base, info.lost_other].map(share));
     text.push_str(&grid.render(look.width, look.paint));
+    let names = |workloads: &Option<Vec<String>>| workloads.clone().unwrap_or_default();
+    let (base, other) = (names(&info.base_workloads), names(&info.other_workloads));
+    // Where nothing is recorded of one, nothing is missing there.
+    let both = !base.is_empty() && !other.is_empty();
+    let without = |all: &[String], others: &[String]| -> Vec<String> {
+        all.iter().filter(|name| both && !others.contains(name)).cloned().collect()
+    };
+    let (only_base, only_other) = (without(&base, &other), without(&other, &base));
     let lists = [
+        ("Workloads only in base", &only_base),
+        ("Workloads only in other", &only_other),
         ("Of another shape", &info.mismatched),
         ("Only in base", &info.only_base),
         ("Only in other", &info.only_other),
@@ -168,6 +193,11 @@ pub fn diff_text(info: &DiffInfo, top: usize, look: Look) -> String {
         text.push_str(&text::indent(&grid.render(look.width.saturating_sub(2), look.paint), 2));
     }
     text
+}
+
+/// A sum of counts, which may be more than a number holds.
+fn total(digits: &str) -> String {
+    digits.parse::<u64>().map_or_else(|_| digits.to_owned(), text::count)
 }
 
 /// Percent with the digits that llvm-profdata gives it but one.

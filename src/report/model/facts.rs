@@ -4,13 +4,17 @@
 //! |---|---|
 //! | `inner/NAME` | [`Stage::inner`], the longest first |
 //! | `hot/FUNCTION` | [`Profile::hottest`], the most frequent first |
+//! | `left-out/FUNCTION` | [`Stage::facts`], and a sentence that names all |
 //! | `bolt/NAME` | [`Bolt::counts`] |
 //! | `dyno-before/NAME` with `dyno-after/NAME` | [`Bolt::dyno`] |
 //! | `warning/SENTENCE` | [`Stage::notes`] |
+//! | `workload/NAME` | none: for operations |
 //! | `raw-profiles`, `raw-bytes`, `functions`, `damaged-profiles` where raw profiles were counted | [`Profile`], by workload |
 //! | any other | [`Stage::facts`] |
 //!
 //! Knows names of facts, not who reported them.
+
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,14 +109,15 @@ impl Stage {
                     let estimate = |after| Estimate { name: name.into(), before: value, after };
                     bolt.dyno.extend(after(name).map(estimate));
                 }
-                (Some(("dyno-after", _)), _) => {}
-                _ if let Some(sentence) = fact.warned() => self.notes.push(format!("warning: {sentence}")),
+                (Some(("dyno-after" | "workload", _)), _) => {}
+                (Some(("warning", _)), _) => {}
                 (_, name @ ("raw-profiles" | "raw-bytes" | "functions" | "damaged-profiles")) if gathered => {
                     profile.count(fact.step.workload.as_deref(), name, value as u64);
                 }
                 _ => self.facts.push(fact.clone()),
             }
         }
+        self.notes.extend(warnings(&facts));
         self.inner.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         profile.hottest.sort_by(|a, b| b.count.total_cmp(&a.count));
         self.profile = (gathered || !profile.hottest.is_empty()).then_some(profile);
@@ -202,7 +207,7 @@ fn words(fact: &Fact) -> String {
     }
 }
 
-/// What facts say of profiles, a sentence for each step. Where a build used several profiles, the steps are named after what they
+/// What facts say of profiles, a sentence for each step, and their warnings. Where a build used several profiles, the steps are named after what they
 /// are of, and so the sentences: `llvm: 97 % of 80,123 functions have a profile`.
 pub fn sentences(facts: &[Fact]) -> Vec<String> {
     let named = |(step, sentence): (&StepId, String)| match step
@@ -213,7 +218,33 @@ pub fn sentences(facts: &[Fact]) -> Vec<String> {
         Some(component) => format!("{component}: {sentence}"),
         None => sentence,
     };
-    told(facts).map(named).collect()
+    told(facts).map(named).chain(left_out(facts)).chain(warnings(facts)).collect()
+}
+
+/// The functions whose counts were impossible, so that profiles count without them. None: there are none.
+fn left_out(facts: &[Fact]) -> Option<String> {
+    let functions: BTreeSet<&str> = facts.iter().filter_map(|fact| fact.name.strip_prefix("left-out/")).collect();
+    let profiles = facts.iter().filter(|fact| fact.name == "profiles-with-impossible-counts");
+    let profiles = text::plural(profiles.map(|fact| fact.value as usize).sum(), "profile");
+    let list: Vec<String> = functions.into_iter().map(|function| format!("`{function}`")).collect();
+    (!list.is_empty()).then(|| format!("left out of {profiles} because of impossible counts: {}", list.join(", ")))
+}
+
+/// What facts warn of, each sentence once, with the workloads that it is said of.
+fn warnings(facts: &[Fact]) -> Vec<String> {
+    let mut sentences: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (fact, sentence) in facts.iter().filter_map(|fact| Some((fact, fact.warned()?))) {
+        let at = sentences.iter().position(|(known, _)| *known == sentence).unwrap_or_else(|| {
+            sentences.push((sentence, Vec::new()));
+            sentences.len() - 1
+        });
+        sentences[at].1.extend(fact.step.workload.as_deref());
+    }
+    let said = |(sentence, workloads): (&str, Vec<&str>)| match workloads.as_slice() {
+        [] => format!("warning: {sentence}"),
+        workloads => format!("warning: {}: {sentence}", text::few(workloads)),
+    };
+    sentences.into_iter().map(said).collect()
 }
 
 /// The steps whose facts are worth a sentence, with it.
@@ -227,7 +258,7 @@ fn told(facts: &[Fact]) -> impl Iterator<Item = (&StepId, String)> {
     steps.into_iter().filter_map(|step| Some((step, sentence(facts.iter().filter(|fact| fact.step == *step))?)))
 }
 
-/// Of a profile that was gathered: `310 functions, 76 % never run, largest count 9,829,101, read by LLVM 22 and newer`. Of a build that
+/// Of a profile that was gathered, by itself and beside the last one: `310 functions, 76 % never run, largest count 9,829,101, read by LLVM 22 and newer`. Of a build that
 /// used one: `98.2 % of 1,425 functions in the program have a profile …`. None: there is nothing of profiles among the
 /// facts.
 pub fn sentence<'a>(facts: impl Iterator<Item = &'a Fact>) -> Option<String> {
@@ -236,7 +267,21 @@ pub fn sentence<'a>(facts: impl Iterator<Item = &'a Fact>) -> Option<String> {
     if let Some(largest) = of("largest-count") {
         return Some(gathered(of, largest));
     }
+    if let Some(counts) = of("counts-of-last") {
+        return Some(against_last(of, counts));
+    }
     of("functions-without-profile").map(|without| used(of, without))
+}
+
+/// `beside the last profile: 98 % of the counts, 100 % of the functions that were run, 7 of 7 workloads`
+fn against_last(of: impl Fn(&str) -> Option<f64>, counts: f64) -> String {
+    let mut parts = vec![format!("{} of the counts", text::percent(counts, 100.0))];
+    let run = of("functions-run-of-last");
+    parts.extend(run.map(|run| format!("{} of the functions that were run", text::percent(run, 100.0))));
+    if let (Some(now), Some(last)) = (of("workloads"), of("workloads-last")) {
+        parts.push(format!("{} of {} workloads", text::count(now as u64), text::count(last as u64)));
+    }
+    format!("beside the last profile: {}", parts.join(", "))
 }
 
 fn gathered(of: impl Fn(&str) -> Option<f64>, largest: f64) -> String {

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use jiff::Timestamp;
 
 use super::timeline::{Course, timeline};
-use super::{Failure, Made, Outcome, Output, Report, Stage, Step, StepKind, Timeline, Tool};
+use super::{Failure, Made, Outcome, Output, Report, Stage, Step, StepKind, Timeline, Tool, Warning};
 use crate::event::{self, Event, Fact, StageState, Stamped, ToolVersion};
 use crate::names::StepId;
 use crate::text;
@@ -66,7 +66,18 @@ impl RunModel {
             self.stage(stage).state = state;
         }
         match event {
-            Event::RunStarted { .. } => self.begin(event),
+            Event::RunStarted { run, pipeline, file, version, args, cwd, vars, stages, jobs, .. } => {
+                let about = &mut self.report.run;
+                about.id = run.to_string();
+                about.pipeline.clone_from(pipeline);
+                about.file = file.to_string();
+                about.optbuild.clone_from(version);
+                about.command = text::shell::join(["optbuild"].into_iter().chain(args.iter().map(String::as_str)));
+                about.cwd = cwd.to_string();
+                about.variables.clone_from(vars);
+                about.jobs = *jobs;
+                stages.iter().for_each(|stage| _ = self.stage(stage));
+            }
             Event::RunFinished { outcome, duration } => {
                 self.report.run.outcome = (*outcome).into();
                 self.report.run.wall = *duration;
@@ -94,6 +105,11 @@ impl RunModel {
                 }
             }
             Event::Note { stage, text } => self.stage(stage).notes.push(text.clone()),
+            Event::Warning { stage, about, text } => {
+                let warnings = &mut self.stage(stage).warnings;
+                warnings.retain(|known| known.about != *about);
+                warnings.push(Warning { about: about.clone(), text: text.clone() });
+            }
             Event::ProcessStarted { .. } => {}
             Event::StepStarted { stage, step, command, log, .. } => {
                 self.open(stage, step, StepKind::Step, at, command, log.as_str());
@@ -131,22 +147,6 @@ impl RunModel {
             }
         }
         self.sum_up(at);
-    }
-
-    fn begin(&mut self, event: &Event) {
-        let Event::RunStarted { run, pipeline, file, version, args, cwd, vars, stages, jobs, .. } = event else {
-            return;
-        };
-        let about = &mut self.report.run;
-        about.id = run.to_string();
-        about.pipeline.clone_from(pipeline);
-        about.file = file.to_string();
-        about.optbuild.clone_from(version);
-        about.command = text::shell::join(["optbuild"].into_iter().chain(args.iter().map(String::as_str)));
-        about.cwd = cwd.to_string();
-        about.variables.clone_from(vars);
-        about.jobs = *jobs;
-        stages.iter().for_each(|stage| _ = self.stage(stage));
     }
 
     /// Everything that is a sum, or grows as long as something is under way.

@@ -109,12 +109,8 @@ impl From<event::Outcome> for Outcome {
 impl Outcome {
     /// How it ended, if it has.
     pub fn ended(self) -> Option<event::Outcome> {
-        match self {
-            Outcome::Done => Some(event::Outcome::Done),
-            Outcome::Failed => Some(event::Outcome::Failed),
-            Outcome::Interrupted => Some(event::Outcome::Interrupted),
-            Outcome::Unfinished => None,
-        }
+        use event::Outcome::{Done, Failed, Interrupted};
+        [Done, Failed, Interrupted].into_iter().find(|outcome| Outcome::from(*outcome) == self)
     }
 }
 
@@ -173,6 +169,8 @@ pub struct Stage {
     /// Why it ran.
     pub reasons: Vec<String>,
     pub notes: Vec<String>,
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     pub retries: usize,
     pub workloads: Workloads,
     pub steps: Vec<Step>,
@@ -185,17 +183,25 @@ pub struct Stage {
     pub facts: Vec<Fact>,
     pub failure: Option<Failure>,
     /// When it was last done before this run.
-    pub before: Option<Before>,
+    pub before: Option<Made>,
     /// All that its operations reported, as long as it is not sorted into the fields above.
     #[serde(skip)]
     pub reported: Vec<Fact>,
 }
 
-/// The earlier run that made what a stage has.
+/// Something that the user should see even if everything went well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Warning {
+    /// What it is about: a stage has one of each.
+    pub about: String,
+    pub text: String,
+}
+
+/// A stage as an earlier run made it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Made {
     pub run: String,
-    /// What it took then.
+    /// What it took then, in that run and in those that had worked on it before.
     pub duration: f64,
 }
 
@@ -278,14 +284,6 @@ pub struct Failure {
     pub tail: Vec<String>,
     /// The failure is of the machine (a tool, a disk, a permission), not of the stage.
     pub environment: bool,
-}
-
-/// A stage when it was done before.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Before {
-    pub run: String,
-    /// Of that run, and of those that had worked on it before.
-    pub duration: f64,
 }
 
 /// How a stage differs from the last time.

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::diff::Variable;
 use super::timeline::Lanes;
-use super::{Before, Compared, EarlierSize, FORMAT, Made, Output, Report, Run, RunModel, Shown, Stage, StepKind};
+use super::{Compared, EarlierSize, FORMAT, Made, Output, Report, Run, RunModel, Shown, Stage, StepKind};
 use crate::event::{StageState, Stamped};
 use crate::fs::disk::{self, DiskError};
 use crate::report::summary::{self, Again};
@@ -84,7 +84,7 @@ impl Past {
     fn add_to(&self, stage: &mut Stage) {
         let done = self.done.get(&stage.name).map_or(&[][..], Vec::as_slice);
         if stage.state == StageState::Done {
-            stage.before = done.last().map(|last| Before { run: last.run.clone(), duration: last.duration });
+            stage.before = done.last().map(|last| Made { run: last.run.clone(), duration: last.duration });
         }
         if stage.measures() {
             return;

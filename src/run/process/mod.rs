@@ -2,6 +2,7 @@
 //!
 //! Unaware of stages and steps, and of what a command is for.
 
+mod census;
 mod protocol;
 pub(crate) mod spawn;
 pub mod supervisor;
@@ -13,16 +14,18 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, waitpid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, setsid, waitpid};
 
 pub use self::protocol::{Exit, ExitKind, Launch, StartError};
 use self::protocol::{Order, Report, RunningClock};
-pub use self::survivors::{RUN_VARIABLE, StillAlive, end_survivors};
+pub use self::survivors::{RUN_VARIABLE, STATE_VARIABLE, StillAlive, end_survivors, mark, marks};
 use crate::event::Usage;
-use crate::proc::{self, Proc, tree};
+use crate::proc::{self, Proc, start, tree};
 use crate::sync::{lock, wait, wait_for};
 
 /// A command that was started. Clones are handles of the same command; when the last one is dropped, the command's tree is
@@ -45,7 +48,17 @@ struct State {
 struct Progress {
     exit: Option<Exit>,
     clock: RunningClock,
+    /// When a supervisor that was asked to end and stands still is killed.
+    end_by: Option<Instant>,
 }
+
+/// How often it is looked whether a supervisor stands still.
+const LOOK: Duration = Duration::from_secs(1);
+/// The same as long as it has not said that its command runs, and how often it is then let go on before it is killed.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const FIRST_LOOKS: usize = 100;
+/// What a supervisor gets to end, besides the grace of its tree.
+const LATE: Duration = Duration::from_secs(5);
 
 impl Process {
     /// Starts a command, and returns when its program runs. `optbuild` is the program whose `supervise` subcommand is the
@@ -54,30 +67,33 @@ impl Process {
         let failed = |cause: String| StartError::Supervisor { cause };
         let mut command = Command::new(optbuild);
         command.arg("supervise").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // It is found like what it supervises.
+        command.envs([RUN_VARIABLE, STATE_VARIABLE].iter().filter_map(|name| launch.env.get_key_value(*name)));
         let mut child = start_supervisor(&mut command)
             .map_err(|error| failed(format!("`{optbuild}` cannot be started: {error}")))?;
         let (Some(control), Some(reports)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed("it has no pipes".into()));
         };
         let clock = RunningClock::start();
-        match begin(launch, control, reports) {
+        let pid = child.id();
+        // Not yet waited for, hence there.
+        let start_time = proc::process(pid as i32).map_or(0, |process| process.start_time);
+        match begin(launch, control, reports, pid) {
             Ok((control, reports)) => {
-                let pid = child.id();
-                // Not yet waited for, hence there.
-                let start_time = proc::process(pid as i32).map_or(0, |process| process.start_time);
-                let progress = Mutex::new(Progress { exit: None, clock });
+                let progress = Mutex::new(Progress { exit: None, clock, end_by: None });
                 let state = Arc::new(State { progress, changed: Condvar::new() });
                 let told = Arc::clone(&state);
-                let watch = move || told.finish(watch(child, reports));
+                let watch = move || {
+                    let exit = watch(child, reports, || told.is_overdue());
+                    told.finish(exit);
+                };
                 // Without the thread, nobody would hear of the end; dropping `control` ends what was started.
-                std::thread::Builder::new()
-                    .name("supervisor".into())
-                    .spawn(watch)
-                    .map_err(|error| failed(format!("no thread to watch it: {error}")))?;
+                start::thread("supervisor", watch).map_err(|error| failed(error.to_string()))?;
                 Ok(Process { pid, start_time, control: Arc::new(Mutex::new(control)), state })
             }
             Err(error) => {
                 wait_supervisor(&mut child);
+                end_orphans();
                 Err(error)
             }
         }
@@ -133,6 +149,10 @@ impl Process {
     /// [`Process::wait`] tells when it is done. May be repeated with a shorter grace; without grace there is no SIGTERM.
     pub fn end(&self, grace: Duration) {
         self.tell(Order::End { grace: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) });
+        self.state.lock().end_within(grace);
+        if proc::is_alive(self.pid, self.start_time) {
+            let_go_on(self.pid, false);
+        }
         self.set_paused(false);
     }
 
@@ -171,16 +191,39 @@ impl State {
         lock(&self.progress)
     }
 
+    /// Whether the supervisor was asked to end and should have.
+    fn is_overdue(&self) -> bool {
+        self.lock().end_by.is_some_and(|end_by| Instant::now() > end_by)
+    }
+
     /// `exit` is none if the supervisor did not say.
     fn finish(&self, exit: Option<Exit>) {
         let mut progress = self.lock();
         let lost = || {
             let usage = Usage { wall: progress.clock.elapsed().as_secs_f64(), ..Usage::default() };
-            Exit { status: ExitKind::Lost, usage, left_behind: Vec::new() }
+            Exit { status: ExitKind::Lost, usage, left_behind: Vec::new(), killed: Vec::new() }
         };
         progress.exit = Some(exit.unwrap_or_else(lost));
         drop(progress);
         self.changed.notify_all();
+    }
+}
+
+impl Progress {
+    fn end_within(&mut self, grace: Duration) {
+        // Bounded, as a time that is too far away cannot be represented.
+        let end_by = Instant::now() + grace.min(Duration::from_secs(24 * 3600)) + LATE;
+        self.end_by = Some(self.end_by.map_or(end_by, |before| before.min(end_by)));
+    }
+}
+
+/// Lets a supervisor go on that stands still, or kills it. Whoever has stopped it, often its own command, keeps it from ending its tree
+/// and from noticing that it has ended. A pause of the run stops what is below it, and never itself.
+fn let_go_on(pid: u32, kill: bool) {
+    let process = proc::process(pid as i32).filter(proc::Proc::is_stopped);
+    if let Some(pid) = process.and_then(|process| Pid::from_raw(process.pid)) {
+        // What has ended meanwhile needs no signal.
+        let _ = kill_process(pid, if kill { Signal::KILL } else { Signal::CONT });
     }
 }
 
@@ -189,10 +232,16 @@ fn begin(
     launch: &Launch,
     mut control: ChildStdin,
     reports: ChildStdout,
+    pid: u32,
 ) -> Result<(ChildStdin, BufReader<ChildStdout>), StartError> {
     let mut reports = BufReader::new(reports);
     let written = write_line(&mut control, launch);
-    match (next_report(&mut reports), written) {
+    let mut looks = 0;
+    let report = hear(&mut reports, FIRST_LOOK, || {
+        looks += 1;
+        let_go_on(pid, looks > FIRST_LOOKS);
+    });
+    match (report, written) {
         (Some(Report::Started), Ok(())) => Ok((control, reports)),
         (Some(Report::Refused(error)), _) => Err(error),
         (_, Err(error)) => Err(StartError::Supervisor { cause: format!("it does not listen: {error}") }),
@@ -201,15 +250,14 @@ fn begin(
 }
 
 /// Waits for the supervisor's end, and sees to it that nothing of its tree is left even if it was killed.
-fn watch(mut child: Child, mut reports: BufReader<ChildStdout>) -> Option<Exit> {
-    let exit = match next_report(&mut reports) {
+fn watch(mut child: Child, mut reports: BufReader<ChildStdout>, is_overdue: impl Fn() -> bool) -> Option<Exit> {
+    let pid = child.id();
+    let exit = match hear(&mut reports, LOOK, || let_go_on(pid, is_overdue())) {
         Some(Report::Exited(exit)) => Some(exit),
         _ => None,
     };
-    if exit.is_none() {
-        // One that has closed its pipe without a word cannot be relied on to end.
-        let _ = child.kill();
-    }
+    // Nothing is left for it to do, and one that has closed its pipe without a word cannot be relied on to end.
+    let _ = child.kill();
     wait_supervisor(&mut child);
     if exit.is_none() {
         end_orphans();
@@ -221,6 +269,20 @@ fn write_line(to: &mut ChildStdin, value: &impl serde::Serialize) -> io::Result<
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     to.write_all(&line)
+}
+
+/// Waits for the next report. `look` is called each time that there has been none for so long.
+fn hear(reports: &mut BufReader<ChildStdout>, every: Duration, mut look: impl FnMut()) -> Option<Report> {
+    let every = Timespec::try_from(every).ok();
+    while reports.buffer().is_empty() {
+        match poll(&mut [PollFd::new(reports.get_ref(), PollFlags::IN)], every.as_ref()) {
+            Ok(0) => look(),
+            Err(Errno::INTR) => {}
+            // An error shows again in reading.
+            Ok(_) | Err(_) => break,
+        }
+    }
+    next_report(reports)
 }
 
 /// None when the supervisor has gone without another word.

@@ -27,6 +27,11 @@ pub struct Launch {
     /// Where the output goes; appended to, made if missing. Both may be the same file.
     pub stdout: Utf8PathBuf,
     pub stderr: Utf8PathBuf,
+    /// How long what it leaves running has to end by itself, after SIGTERM.
+    pub grace: Duration,
+    /// Where the processes that it starts are listed.
+    #[serde(default)]
+    pub census: Option<Utf8PathBuf>,
     /// How long processes that outlive the command may take to exit by themselves; otherwise a moment.
     #[serde(default)]
     pub leave: Option<Duration>,
@@ -95,6 +100,9 @@ pub struct Exit {
     pub usage: Usage,
     /// Names of the processes that the command left running, and that were ended: servers of compiler caches, daemons.
     pub left_behind: Vec<String>,
+    /// Names of those among them that had to be killed.
+    #[serde(default)]
+    pub killed: Vec<String>,
 }
 
 /// How a command ended.

@@ -17,14 +17,16 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
+use super::census::Census;
 use super::protocol::{Exit, ExitKind, Launch, Order, Report, RunningClock, StartError};
 use super::spawn;
 use crate::event::Usage;
+use crate::plan::census::Ending;
 use crate::proc::{self, tree};
 
 /// How long processes that outlive the command may take to exit by themselves, where it does not say: many do so at that very moment.
 const LEAVE: Duration = Duration::from_millis(100);
-/// Between SIGTERM and SIGKILL, where the runner did not say: it is gone, or the command left processes behind.
+/// Between SIGTERM and SIGKILL, where the runner did not say, for it is gone.
 const GRACE: Duration = Duration::from_secs(2);
 /// Between two rounds of SIGKILL: the first, growing up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -64,6 +66,8 @@ fn run() -> Result<Exit, StartError> {
     let mut orders = Orders::new();
     let launch: Launch = orders.launch().map_err(|error| failed("cannot read the command", &error))?;
 
+    let census = launch.census.as_deref().map(Census::begin).transpose();
+    let census = census.map_err(|error| failed("cannot list processes", &error))?;
     let clock = RunningClock::start();
     let child = spawn::spawn(&launch)?;
     say(&Report::Started);
@@ -73,7 +77,10 @@ fn run() -> Result<Exit, StartError> {
         phase: Phase::Running,
         leave: launch.leave.unwrap_or(LEAVE),
         clock,
+        grace: launch.grace,
+        census,
         left_behind: Vec::new(),
+        killed: Vec::new(),
         orders,
         wakeup,
     };
@@ -88,7 +95,11 @@ struct Supervisor {
     /// See [`LEAVE`].
     leave: Duration,
     clock: RunningClock,
+    /// What processes get that outlive the command.
+    grace: Duration,
+    census: Option<Census>,
     left_behind: Vec<String>,
+    killed: Vec<String>,
     orders: Orders,
     wakeup: Wakeup,
 }
@@ -139,7 +150,11 @@ impl Supervisor {
                 Phase::Leaving { until } | Phase::Ending { until } => Some(until),
                 Phase::Killing { next, .. } => Some(next),
             };
-            self.sleep(if children == Children::More { Some(Instant::now()) } else { deadline })?;
+            if let Some(census) = &mut self.census {
+                census.look();
+            }
+            let wake = deadline.into_iter().chain(self.census.as_ref().map(Census::next)).min();
+            self.sleep(if children == Children::More { Some(Instant::now()) } else { wake })?;
             if self.wakeup.asked_to_end() {
                 self.end(GRACE);
             }
@@ -161,8 +176,16 @@ impl Supervisor {
     fn reap(&mut self) -> io::Result<Children> {
         for _ in 0..REAP {
             match wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == self.command => self.status = Some(status),
-                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(Some((pid, status))) => {
+                    let pid = pid.as_raw_nonzero().get();
+                    if let Some(census) = &mut self.census {
+                        census.ended(pid, ending(status));
+                    }
+                    if pid == self.command {
+                        self.status = Some(status);
+                    }
+                }
+                Err(Errno::INTR) => {}
                 Ok(None) => return Ok(Children::Running),
                 Err(Errno::CHILD) => return Ok(Children::None),
                 Err(error) => return Err(error.into()),
@@ -246,11 +269,18 @@ impl Supervisor {
                 self.phase = Phase::Leaving { until: Instant::now() + self.leave };
             }
             Phase::Leaving { .. } => {
-                let living = tree::own_tree().into_iter().filter(|process| !process.is_dead());
-                self.left_behind = living.map(|process| process.name).collect();
-                self.end(GRACE);
+                self.left_behind = living();
+                self.end(self.grace);
             }
-            Phase::Ending { .. } => self.kill(),
+            Phase::Ending { .. } => {
+                if !self.left_behind.is_empty() {
+                    self.killed = living();
+                }
+                if let Some(census) = &mut self.census {
+                    census.too_slow();
+                }
+                self.kill();
+            }
             Phase::Killing { since, pause, .. } => {
                 let refused = tree::kill_own_tree();
                 if refused && since.elapsed() > GIVE_UP {
@@ -266,16 +296,27 @@ impl Supervisor {
     }
 
     fn exit(&self) -> Exit {
-        let status = match self.status {
-            Some(status) => match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => ExitKind::Code(code),
-                (None, Some(signal)) => ExitKind::Signal(signal),
-                (None, None) => ExitKind::Lost,
-            },
-            None => ExitKind::Lost,
+        let status = match self.status.map(ending) {
+            Some(Ending::Code(code)) => ExitKind::Code(code),
+            Some(Ending::Signal(signal)) => ExitKind::Signal(signal),
+            _ => ExitKind::Lost,
         };
-        Exit { status, usage: usage(&self.clock), left_behind: self.left_behind.clone() }
+        let (left_behind, killed) = (self.left_behind.clone(), self.killed.clone());
+        Exit { status, usage: usage(&self.clock), left_behind, killed }
     }
+}
+
+fn ending(status: WaitStatus) -> Ending {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ending::Code(code),
+        (None, Some(signal)) => Ending::Signal(signal),
+        (None, None) => Ending::Unknown,
+    }
+}
+
+/// The names of the processes that live below this one.
+fn living() -> Vec<String> {
+    tree::own_tree().into_iter().filter(|process| !process.is_dead()).map(|process| process.name).collect()
 }
 
 fn usage(clock: &RunningClock) -> Usage {

@@ -10,6 +10,7 @@
 
 pub mod broken;
 pub mod options;
+pub mod trial;
 pub mod words;
 
 use std::num::NonZeroU32;
@@ -21,10 +22,10 @@ use super::gather::{Instrumented, SLOTS, Slots, slot_path_file};
 use super::{Context, Declaration, PlanError, Relocations, StageKind, kind_of};
 use crate::pipeline::{Answers, Keys, Need, OutputRef, Profiles, Stage, Supplied, Text};
 use crate::plan::ops::{
-    BoltStatistics, CheckBoltInput, CheckBoltProfile, CheckBoltUse, CheckBolted, CheckProfile, CompressLike,
-    PlainDebug, Shadow, StripLike,
+    BoltAdvice, BoltStatistics, CheckBoltInput, CheckBoltProfile, CheckBoltUse, CheckBolted, CheckProfile,
+    CompressLike, PlainDebug, Shadow, StripLike,
 };
-use crate::plan::{Arg, Command, Late, Output, Part, Step, Symbol};
+use crate::plan::{Advice, Arg, Command, Late, Output, Part, Step, Symbol};
 use crate::profile::Format;
 use crate::toolchain::version;
 
@@ -89,6 +90,16 @@ enum Options {
     Own(Vec<Text>),
     /// On top of it.
     More(Vec<Text>),
+}
+
+impl Options {
+    /// The key that has them.
+    fn key(&self) -> &'static str {
+        match self {
+            Options::Own(_) => "options",
+            Options::More(_) => "extra-options",
+        }
+    }
 }
 
 impl Declaration for BoltKeys {
@@ -171,6 +182,13 @@ impl StageKind for Bolt {
                 Ok(())
             }
         }
+    }
+
+    fn check_advice(&self, stage: &Stage) -> Option<String> {
+        Some(format!(
+            "`optbuild bisect {}` finds out which function llvm-bolt has broken, if it has",
+            stage.common.name
+        ))
     }
 
     fn rewrites(&self) -> Option<&Text> {
@@ -374,6 +392,8 @@ struct Rewrite {
     result: Arg,
     directory: Arg,
     shadow: Option<Shadow>,
+    /// The key with llvm-bolt's options.
+    key: &'static str,
 }
 
 impl Rewrite {
@@ -383,8 +403,9 @@ impl Rewrite {
             Some(slot) => Arg::from(Symbol::Out).join(&format!("slot-{slot}")),
             None => Symbol::Out.into(),
         };
+        let key = kind.options.key();
         let Some(within) = &kind.within else {
-            return Ok(Rewrite { result: out.clone().join(file), directory: out, shadow: None });
+            return Ok(Rewrite { result: out.clone().join(file), directory: out, shadow: None, key });
         };
         let within = cx.arg(within)?;
         let name = file_name(file);
@@ -396,7 +417,7 @@ impl Rewrite {
         };
         let result = directory.clone().join(name);
         let shadow = Some(Shadow { from: within, to: out, replace: file.into(), with: result.clone() });
-        Ok(Rewrite { result, directory, shadow })
+        Ok(Rewrite { result, directory, shadow, key })
     }
 
     fn check_input(&self, file: &Arg, llvm: Option<u64>) -> CheckBoltInput {
@@ -407,8 +428,17 @@ impl Rewrite {
     fn steps(&self, cx: &mut Context, mut argv: Vec<Arg>, source: &Source, suffix: &str) {
         argv.extend(["-o".into(), self.result.clone()]);
         // llvm-bolt does not make directories; a step's working directory is made.
-        let command = Command { cwd: self.directory.clone(), ..cx.command(argv) };
-        cx.step(Step::command(format!("bolt{suffix}"), command));
+        let name = format!("bolt{suffix}");
+        let advice = BoltAdvice {
+            logs: Symbol::Logs.into(),
+            step: name.as_str().into(),
+            stage: cx.stage.common.name.clone(),
+            key: self.key.into(),
+            file: source.declared.clone(),
+        };
+        let advice = Some(Advice::From(advice.into()));
+        let command = Command { cwd: self.directory.clone(), advice, ..cx.command(argv) };
+        cx.step(Step::command(name, command));
         let (input, file) = (source.declared.clone(), self.result.clone());
         if source.is_prepared() {
             let (like, objcopy, file) = (input.clone(), source.objcopy.clone(), file.clone());

@@ -1,10 +1,13 @@
-//! The configuration file of `x.py`: the user's own, then what the stage says, then what it needs.
+//! The configuration file of `x.py`: the user's own with all that it includes, then what the stage says, then what it needs.
+//!
+//! Files that the user's file includes are read here, by x.py's rules (`TomlConfig::merge` in its sources), and their settings are
+//! written like all others. So they are checked like all others, and they are part of what the stage is made from.
 //!
 //! Every key that matters is written, because defaults differ between a clone and a tarball. `bootstrap.py` reads some keys from the
 //! text of the file line by line, before there is anything that could read TOML: each key stands on a line of its own. Which settings a
 //! stage needs is in `settings.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -12,12 +15,15 @@ use super::checkout::{Checkout, Takes};
 use super::{Context, PlanError};
 use crate::plan::{Arg, Command, Part, Step, Symbol};
 
+/// The tables around a setting, and its name.
+type Key = (Vec<String>, String);
+
 /// Tables, by their names, and what stands in them.
 #[derive(Debug, Default)]
 pub(super) struct Config {
-    entries: BTreeMap<(Vec<String>, String), Entry>,
-    /// The user's own file, where there is one.
-    file: Option<Utf8PathBuf>,
+    entries: BTreeMap<Key, Entry>,
+    /// The first of the user's files that includes others.
+    including: Option<Utf8PathBuf>,
 }
 
 #[derive(Debug)]
@@ -25,6 +31,17 @@ struct Entry {
     /// As TOML.
     value: Arg,
     origin: Origin,
+    /// The user's file that says so.
+    file: Option<Utf8PathBuf>,
+}
+
+/// Names of settings, by the file that they stand in.
+type Names<'a> = BTreeMap<&'a Utf8Path, Vec<String>>;
+
+impl Entry {
+    fn new(value: Arg, origin: Origin) -> Entry {
+        Entry { value, origin, file: None }
+    }
 }
 
 /// Who made a setting.
@@ -40,80 +57,119 @@ enum Origin {
     Needed,
 }
 
+/// The setting of `x.py` that a key is, or is a part of: `llvm.build-config.NAME` is a part of `llvm.build-config`. Files include each other
+/// setting by setting.
+fn setting(key: &Key) -> Key {
+    let depth = if key.0.first().is_some_and(|table| table == "target") { 2 } else { 1 };
+    match key.0.get(depth) {
+        Some(name) => (key.0[..depth].to_vec(), name.clone()),
+        None => key.clone(),
+    }
+}
+
 impl Config {
-    /// Begins with the user's own file. What is wrong with it is an error; that it is not there, a gap.
+    /// Begins with the user's own file and those that it includes. What is wrong with them is an error; that one is not there, a gap.
     pub fn begin(file: Option<Utf8PathBuf>, cx: &mut Context) -> Result<Config, PlanError> {
-        let mut config = Config { file, ..Config::default() };
-        let Some(file) = config.file.clone() else { return Ok(config) };
-        let Some(text) = cx.facts.read(&file) else {
-            cx.gap(
+        let mut config = Config::default();
+        let Some(file) = file else { return Ok(config) };
+        match cx.facts.read(&file) {
+            Some(text) => config.read(&file, &text, &mut Vec::new(), cx)?,
+            None => cx.gap(
                 format!("{file}, which `config-file` names, cannot be read"),
                 format!("write it, or name another one ({}), or none", cx.how_to_set("config-file", "FILE")),
-            );
-            return Ok(config);
-        };
-        let table: toml::Table =
-            text.parse().map_err(|error| cx.invalid("config-file", format!("{file} is not TOML: {error}")))?;
-        config.add_table(&mut Vec::new(), table);
-        // Paths in it are relative to the file, and the derived one lies elsewhere.
-        if let Some(Entry { value, .. }) = config.entries.get_mut(&(Vec::new(), "include".into())) {
-            *value = absolute_includes(value, &file);
+            ),
         }
         Ok(config)
     }
 
-    /// Refuses names in the user's file that `x.py` does not take: it says so when it is called for the first time, which may be after
+    /// Adds what stands in a file, then what it includes, and the last of those first: what is there already stays. `around` are the files
+    /// that include it.
+    fn read(
+        &mut self,
+        file: &Utf8Path,
+        text: &str,
+        around: &mut Vec<Utf8PathBuf>,
+        cx: &mut Context,
+    ) -> Result<(), PlanError> {
+        let mut table: toml::Table =
+            text.parse().map_err(|error| cx.invalid("config-file", format!("{file} is not TOML: {error}")))?;
+        let include = table.remove("include");
+        let mut entries = BTreeMap::new();
+        add_table(&mut entries, &mut Vec::new(), table, file);
+        let before: BTreeSet<Key> = self.entries.keys().map(setting).collect();
+        self.entries.extend(entries.into_iter().filter(|(key, _)| !before.contains(&setting(key))));
+        let Some(include) = include else { return Ok(()) };
+        self.including.get_or_insert_with(|| file.to_owned());
+        let names = include.as_array().map(|names| names.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>());
+        let Some(Some(names)) = names else {
+            return Err(cx.invalid("config-file", format!("`include` of {file} is no list of files: {include}")));
+        };
+        around.push(file.to_owned());
+        for name in names.into_iter().rev() {
+            // Paths are relative to the file itself, wherever a link to it stands.
+            let path = file.parent().unwrap_or(Utf8Path::new("/")).join(name);
+            let path = cx.facts.real_path(&path).unwrap_or(path);
+            if around.contains(&path) {
+                return Err(cx.invalid("config-file", format!("{path} includes itself, by way of {file}")));
+            }
+            match cx.facts.read(&path) {
+                Some(text) => self.read(&path, &text, around, cx)?,
+                None => cx.gap(
+                    format!("{path}, which {file} includes, cannot be read"),
+                    format!("write it, or take it out of `include` in {file}"),
+                ),
+            }
+        }
+        around.pop();
+        Ok(())
+    }
+
+    /// Refuses names in the user's files that `x.py` does not take: it says so when it is called for the first time, which may be after
     /// hours. Where the checkout does not tell, the plan has a note.
     ///
     /// # Errors
     /// All such names.
     pub fn check_names(&self, checkout: &Checkout, cx: &mut Context) -> Result<(), PlanError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let (mut wrong, mut unknown) = (Vec::new(), Vec::new());
-        for ((tables, key), _) in self.entries.iter().filter(|(_, entry)| entry.origin == Origin::User) {
-            match checkout.takes(tables, key) {
+        let named = self.entries.iter().filter_map(|(key, entry)| Some((entry.file.as_deref()?, key.clone())));
+        let include = self.including.as_deref().map(|file| (file, (Vec::new(), "include".to_string())));
+        let (mut wrong, mut unknown) = (Names::new(), Names::new());
+        for (file, (tables, key)) in named.chain(include) {
+            match checkout.takes(&tables, &key) {
                 Takes::Yes => {}
                 Takes::Unknown => {
-                    unknown.push(format!("`{}`", [tables.as_slice(), std::slice::from_ref(key)].concat().join(".")))
+                    let name = [tables.as_slice(), &[key]].concat().join(".");
+                    unknown.entry(file).or_default().push(format!("`{name}`"));
                 }
                 Takes::No { name, nearest } => {
                     let meant = nearest.map(|nearest| format!(" (perhaps `{nearest}`)")).unwrap_or_default();
-                    wrong.push(format!("`{name}`{meant}"));
+                    wrong.entry(file).or_default().push(format!("`{name}`{meant}"));
                 }
             }
         }
-        wrong.dedup();
+        let of_each = |names: &mut Names, words: &dyn Fn(&Utf8Path, String) -> String| -> Vec<String> {
+            names.values_mut().for_each(Vec::dedup);
+            names.iter().map(|(file, names)| words(file, names.join(", "))).collect()
+        };
         if !wrong.is_empty() {
-            let message = format!("{file} has what x.py of {} does not take: {}", checkout.path, wrong.join(", "));
-            return Err(cx.invalid("config-file", message));
+            let path = &checkout.path;
+            let words =
+                |file: &Utf8Path, names: String| format!("{file} has what x.py of {path} does not take: {names}");
+            return Err(cx.invalid("config-file", of_each(&mut wrong, &words).join("; ")));
         }
-        if !unknown.is_empty() && checkout.is_known() {
-            cx.note(format!("the checkout does not tell whether x.py takes {} of {file}", unknown.join(", ")));
+        if checkout.is_known() {
+            let words = |file: &Utf8Path, names: String| {
+                format!("the checkout does not tell whether x.py takes {names} of {file}")
+            };
+            of_each(&mut unknown, &words).into_iter().for_each(|note| cx.note(note));
         }
         Ok(())
-    }
-
-    fn add_table(&mut self, path: &mut Vec<String>, table: toml::Table) {
-        for (key, value) in table {
-            match value {
-                toml::Value::Table(table) => {
-                    path.push(key);
-                    self.add_table(path, table);
-                    path.pop();
-                }
-                value => {
-                    let entry = Entry { value: value.to_string().into(), origin: Origin::User };
-                    self.entries.insert((path.clone(), key), entry);
-                }
-            }
-        }
     }
 
     /// What is used where nobody says otherwise. A setting that the checkout does not know is left out.
     pub fn prefer(&mut self, checkout: &Checkout, name: &str, value: Arg) {
         let Ok((name, other)) = checkout.setting(name, &value.symbolic()) else { return };
         let value = other.map_or(value, Arg::from);
-        self.entries.entry(split(&name)).or_insert(Entry { value, origin: Origin::Default });
+        self.entries.entry(split(&name)).or_insert(Entry::new(value, Origin::Default));
     }
 
     /// What the stage's `config` says.
@@ -125,10 +181,10 @@ impl Config {
         if let Some(before) = self.entries.get(&key).filter(|before| before.origin == Origin::User)
             && shown(&before.value) != shown(&value)
         {
-            let file = self.file.clone().unwrap_or_default();
+            let file = before.file.clone().unwrap_or_default();
             cx.note(format!("`{spelled} = {}` of {file} is overridden: {}", before.value, value));
         }
-        self.entries.insert(key, Entry { value, origin: Origin::Stage });
+        self.entries.insert(key, Entry::new(value, Origin::Stage));
         Ok(())
     }
 
@@ -150,7 +206,7 @@ impl Config {
         if let Some(before) = self.entries.get(&key).filter(|before| shown(&before.value) != shown(&value)) {
             self.refuse(&name, before, &format!("needs `{name} = {value}` ({because})"), cx)?;
         }
-        self.entries.insert(key, Entry { value, origin: Origin::Needed });
+        self.entries.insert(key, Entry::new(value, Origin::Needed));
         Ok(true)
     }
 
@@ -160,7 +216,7 @@ impl Config {
             cx.note(format!("this checkout's x.py has no `{name}`, so it does not get `{flags}`"));
             return;
         };
-        let empty = Entry { value: "\"\"".into(), origin: Origin::Default };
+        let empty = Entry::new("\"\"".into(), Origin::Default);
         let entry = self.entries.entry(split(&name)).or_insert(empty);
         if let Some(Part::Literal(text)) = entry.value.parts.first_mut()
             && let Some(quote) = ["\"", "'"].into_iter().find(|quote| text.starts_with(quote))
@@ -177,7 +233,7 @@ impl Config {
     /// A setting that nobody may make, because a `key` of the stage decides on it.
     pub fn forbid(&self, name: &str, because: &str, cx: &Context) -> Result<(), PlanError> {
         let (table, key) = split(name);
-        let within = |entry: &&(Vec<String>, String)| entry.0.starts_with(&table) && (key == "*" || entry.1 == key);
+        let within = |entry: &&Key| entry.0.starts_with(&table) && (key == "*" || entry.1 == key);
         match self.entries.keys().find(within) {
             None => Ok(()),
             Some(found) => {
@@ -188,7 +244,7 @@ impl Config {
     }
 
     fn refuse(&self, name: &str, before: &Entry, stage: &str, cx: &Context) -> Result<(), PlanError> {
-        let (key, place) = match (before.origin, &self.file) {
+        let (key, place) = match (before.origin, &before.file) {
             (Origin::User, Some(file)) => {
                 ("config-file".to_string(), format!("{file} says `{name} = {}`", before.value))
             }
@@ -254,14 +310,21 @@ fn bare(name: &str) -> String {
     if plain && !name.is_empty() { name.into() } else { toml::Value::from(name).to_string() }
 }
 
-fn absolute_includes(value: &Arg, file: &Utf8Path) -> Arg {
-    let dir = file.parent().unwrap_or(Utf8Path::new("/"));
-    let parsed = format!("include = {value}").parse::<toml::Table>().ok();
-    let list = parsed.as_ref().and_then(|table| table.get("include")?.as_array());
-    let Some(list) = list else { return value.clone() };
-    let paths =
-        list.iter().map(|path| path.as_str().map_or_else(|| path.clone(), |path| dir.join(path).as_str().into()));
-    toml::Value::Array(paths.collect()).to_string().into()
+/// Adds all that stands in a table of the user's file.
+fn add_table(entries: &mut BTreeMap<Key, Entry>, path: &mut Vec<String>, table: toml::Table, file: &Utf8Path) {
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(table) => {
+                path.push(key);
+                add_table(entries, path, table, file);
+                path.pop();
+            }
+            value => {
+                let entry = Entry { file: Some(file.to_owned()), ..Entry::new(value.to_string().into(), Origin::User) };
+                entries.insert((path.clone(), key), entry);
+            }
+        }
+    }
 }
 
 /// A string of TOML.

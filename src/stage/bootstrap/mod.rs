@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::gather::Instrumented;
 use super::rustc_perf::checkout_is_missing;
-use super::{Context, Declaration, Pgo, PlanError, StageKind};
+use super::{Context, Declaration, Pgo, PlanError, Profdata, StageKind};
 use crate::pipeline::{Answers, Keys, Need, OutputRef, Stage, Text, value};
 use crate::plan::ops::CheckSpace;
 use crate::plan::{Arg, Late, Part, Step, Symbol};
@@ -243,6 +243,12 @@ impl StageKind for Bootstrap {
         profiles::count(&used, &xpy, cx)
     }
 
+    fn lacks(&self, tool: &str) -> bool {
+        let all_known = self.args.is_empty() && self.paths.iter().all(|path| path.as_literal().is_some());
+        let name = tool.rsplit('/').next().unwrap_or(tool);
+        all_known && self.command == BootstrapCommand::Build && !self.builds(name)
+    }
+
     fn below_out(&self, output: &str, cx: &mut Context) -> Option<String> {
         outputs::below_out(self, output, cx)
     }
@@ -261,8 +267,8 @@ impl StageKind for Bootstrap {
         Ok(())
     }
 
-    fn merge_tool(&self, stage: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
-        profiles::merge_tool(self, &stage.common.name, cx)
+    fn merge_tool(&self, stage: &Stage, cx: &mut Context) -> Result<Option<Profdata>, PlanError> {
+        Ok(Some(Profdata::Sure(profiles::merge_tool(self, &stage.common.name, cx)?)))
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn look(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<(), P
     check_compilers(xpy, cx)?;
     llvm_outside(xpy, cx);
     stage0(xpy, cx);
+    linkers(xpy, config, cx);
     sources(xpy, config, cx);
     if xpy.llvm_config.is_none() {
         build_tools(xpy, config, cx);
@@ -92,6 +93,106 @@ fn stage0(xpy: &Xpy, cx: &mut Context) {
     }
 }
 
+/// Where a checkout says what it copies of a stage-0 sysroot, and what it says.
+const COPIES: [(&str, &str); 1] =
+    [("src/bootstrap/src/core/build_steps/compile.rs", ".join(\"lib\"), &sysroot.join(\"lib\")")];
+
+/// The sysroot of the stage-0 compiler, by where its standard library is, and the name of that directory: distributions have `lib64`.
+/// None where x.py downloads it, and where it is none of a usual form.
+fn stage0_sysroot(xpy: &Xpy, cx: &Context) -> Option<(Utf8PathBuf, &'static str)> {
+    let rustc = cx.known_path(xpy.rustc.as_ref()?)?;
+    // rustc looks from where its program really is.
+    let places = [cx.facts.real_path(&rustc), Some(rustc)];
+    places.into_iter().flatten().find_map(|rustc| {
+        let sysroot = rustc.parent()?.parent()?;
+        let name = ["lib", "lib64"]
+            .into_iter()
+            .find(|lib| cx.facts.exists(&sysroot.join(lib).join("rustlib").join(&xpy.build).join("lib")))?;
+        Some((sysroot.to_owned(), name))
+    })
+}
+
+/// A stage-0 compiler with its libraries in `lib64`: x.py uses the sysroot's `lib` alone, and then finds no standard library.
+fn stage0_libraries(xpy: &Xpy, cx: &mut Context) {
+    let Some((sysroot, "lib64")) = stage0_sysroot(xpy, cx) else { return };
+    let path = &xpy.checkout.path;
+    let copies =
+        COPIES.iter().find(|(file, words)| cx.facts.read(&path.join(file)).is_some_and(|text| text.contains(words)));
+    match copies {
+        Some((file, _)) => cx.gap(
+            format!(
+                "the stage-0 compiler has its standard library in {sysroot}/lib64, and x.py of this checkout takes {sysroot}/lib \
+                 ({file}): the first program that it builds finds no `std`"
+            ),
+            format!(
+                "name a rustc that has it in `lib`, as those of rustup have, or none ({})",
+                cx.how_to_set("rustc", "PROGRAM")
+            ),
+        ),
+        None => cx.note(format!(
+            "the stage-0 compiler has its standard library in {sysroot}/lib64; x.py of several versions looks in `lib` alone"
+        )),
+    }
+}
+
+/// Linkers: lld, with which the compiler is linked, and `rust-lld`, which is built from the sources of the checkout's own LLVM.
+fn linkers(xpy: &Xpy, config: &Config, cx: &mut Context) {
+    stage0_libraries(xpy, cx);
+    let is = |name: &str, values: &[&str]| {
+        config.get(&xpy.checkout, name).is_some_and(|value| values.contains(&value.trim_matches(['"', '\''])))
+    };
+    let by = format!("target.{}.default-linker-linux-override", xpy.host);
+    let packs = [("rust.lld", "true"), (by.as_str(), "self-contained-lld-cc")];
+    if xpy.llvm_config.is_some()
+        && let Some((name, value)) = packs.into_iter().find(|(name, value)| is(name, &[*value]))
+    {
+        rust_lld(xpy, &format!("{name} = {value}"), cx);
+    }
+    let over = "rust.bootstrap-override-lld";
+    if is(over, &["self-contained"])
+        && let Some((sysroot, lib)) = stage0_sysroot(xpy, cx)
+    {
+        let rust_lld = sysroot.join(lib).join("rustlib").join(&xpy.build).join("bin/rust-lld");
+        if !cx.facts.exists(&rust_lld) {
+            cx.gap(
+                format!("there is no {rust_lld}, with which `{over} = \"self-contained\"` links"),
+                format!("set `{over} = true`, which takes the lld that is installed, or install the stage-0 compiler's rust-lld"),
+            );
+        }
+    }
+    if is(over, &["true", "external"]) && xpy.host.contains("linux") {
+        lld(xpy, cx);
+    }
+}
+
+/// An LLVM that stands outside, of which x.py is to pack a `rust-lld`. It took the `lld` beside `llvm-config` for that until rust 1.87.
+/// From then on it builds none, which versions before 1.91 say when they pack, after all else is built.
+fn rust_lld(xpy: &Xpy, setting: &str, cx: &mut Context) {
+    let without = format!("take `{setting}` out, or build with the checkout's own LLVM (`llvm = \"in-tree\"`)");
+    if xpy.checkout.version.as_ref().is_none_or(|version| (version.major, version.minor) >= (1, 88)) {
+        let what =
+            format!("`{setting}` asks for rust-lld, which x.py does not build where LLVM stands outside (`llvm`)");
+        return cx.gap(what, without);
+    }
+    let Some(path) = xpy.llvm_config.as_ref().and_then(|program| cx.known_path(program)) else { return };
+    if let Ok(dir) = bindir(&path, cx)
+        && !cx.facts.exists(&dir.join("lld"))
+    {
+        cx.gap(
+            format!("there is no {dir}/lld, which x.py packs as rust-lld for `{setting}`"),
+            format!("install it; or {without}"),
+        );
+    }
+}
+
+/// The lld that clang finds: beside itself, else in PATH.
+fn lld(xpy: &Xpy, cx: &mut Context) {
+    match xpy.compilers.clang.as_ref().and_then(|clang| llvm::beside(cx.facts, clang, "ld.lld")) {
+        Some(path) => cx.tool_at("ld.lld", path),
+        None => cx.tool("ld.lld"),
+    };
+}
+
 /// Submodules, which x.py fetches in a clone only, and crates.
 fn sources(xpy: &Xpy, config: &Config, cx: &mut Context) {
     let checkout = &xpy.checkout;
@@ -143,15 +244,7 @@ fn build_tools(xpy: &Xpy, config: &Config, cx: &mut Context) {
     }
     let on = |name: &str| config.get(&xpy.checkout, name).is_some_and(|value| value == "true");
     if on("llvm.thin-lto") && xpy.host.contains("linux") {
-        let beside = xpy.compilers.clang.as_ref().and_then(|clang| llvm::beside(cx.facts, clang, "ld.lld"));
-        match beside {
-            Some(path) => {
-                cx.tool_at("ld.lld", path);
-            }
-            None => {
-                cx.tool("ld.lld");
-            }
-        }
+        lld(xpy, cx);
     }
     if on("llvm.static-libstdcpp")
         && let Some(clang) = &xpy.compilers.clang

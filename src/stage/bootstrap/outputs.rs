@@ -11,6 +11,13 @@ const NEVER_WRITTEN: [&str; 3] = ["lib/rustlib/*/lib/*.rlib", "lib/rustlib/*/lib
 /// Links to the checkout.
 const TO_THE_CHECKOUT: [&str; 2] = ["lib/rustlib/src", "lib/rustlib/rustc-src"];
 
+/// Where cargo keeps the fingerprints of librustc_driver, and those of a crate that every librustc_driver has in it: in its layout of
+/// before 2026, and in the one of today (`-Zbuild-dir-new-layout`), where all of a crate is below one directory.
+const FINGERPRINTS: [[&str; 2]; 2] = [
+    [".fingerprint/rustc_driver-*", ".fingerprint/rustc_interface-*"],
+    ["build/rustc_driver", "build/rustc_interface"],
+];
+
 /// Brings the build directory into the state that `x.py` starts from.
 pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<(), PlanError> {
     // What a stage behind this one has put in the place of a library, before it was begun again from here.
@@ -27,25 +34,36 @@ pub(super) fn prepare(xpy: &Xpy, config: &Config, cx: &mut Context) -> Result<()
         let stamp = xpy.host_dir().join("llvm-options");
         // x.py builds LLVM once, whatever its options are then.
         let clear = ["llvm", "lld"].map(|below| xpy.host_dir().join(below)).into();
-        cx.step(Step::op("clear-llvm", ClearIfChanged { stamp, option: options, tree: None, clear }));
+        cx.step(Step::op("clear-llvm", ClearIfChanged::new(stamp, options, clear)));
         if !xpy.checkout.git {
             // Only git tells x.py that the sources of LLVM have changed. Without its notes it calls ninja, which knows what to do.
-            let (stamp, tree) =
-                (xpy.host_dir().join("llvm-sources"), Some(xpy.source.clone().join("src/llvm-project")));
+            let stamp = xpy.host_dir().join("llvm-sources");
+            let tree = Some(xpy.source.clone().join("src/llvm-project"));
             let notes =
                 ["llvm/llvm-finished-building", "lld/lld-finished-building", "llvm/.llvm-stamp", "lld/.lld-stamp"];
             let clear = notes.map(|below| xpy.host_dir().join(below)).into();
-            cx.step(Step::op("look-at-llvm", ClearIfChanged { stamp, option: Vec::new(), tree, clear }));
+            let look = ClearIfChanged { tree, ..ClearIfChanged::new(stamp, Vec::new(), clear) };
+            cx.step(Step::op("look-at-llvm", look));
         }
     }
     if xpy.builds_rustc() && xpy.checkout.has_option("enable-bolt-settings") {
         // x.py hands this on in a way that cargo does not notice, so the library would stay as it is.
         let option = vec![Arg::from(format!("bolt-settings = {}", xpy.kind.bolt_settings))];
-        let (stamp, host) = (xpy.host_dir().join("rustc-options"), &xpy.host);
-        let clear = ["stage1-rustc", "stage2-rustc"]
-            .map(|stage| xpy.host_dir().join(&format!("{stage}/{host}/release/.fingerprint/rustc_driver-*")))
-            .into();
-        cx.step(Step::op("clear-rustc", ClearIfChanged { stamp, option, tree: None, clear }));
+        let release = ["stage1-rustc", "stage2-rustc"].map(|stage| format!("{stage}/{}/release", xpy.host));
+        let within = |names: &[&str]| -> Vec<Arg> {
+            let paths = release.iter().flat_map(|release| names.iter().map(move |name| format!("{release}/{name}")));
+            paths.map(|path| xpy.host_dir().join(&path)).collect()
+        };
+        let clear = ClearIfChanged {
+            beside: within(&FINGERPRINTS.map(|[_, neighbour]| neighbour)),
+            built: within(&[libraries(&xpy.host, None).driver]),
+            ..ClearIfChanged::new(
+                xpy.host_dir().join("rustc-options"),
+                option,
+                within(&FINGERPRINTS.map(|[driver, _]| driver)),
+            )
+        };
+        cx.step(Step::op("clear-rustc", clear));
     }
     may_place(xpy, cx)?;
     let Libraries { dir, driver, llvm } = libraries(&xpy.host, xpy.checkout.llvm_major);

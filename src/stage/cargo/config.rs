@@ -222,7 +222,7 @@ fn encoded(given: &Arg) -> Arg {
         }
         part => part.clone(),
     });
-    Arg { parts: parts.collect() }
+    Arg { parts: parts.collect(), ..Arg::default() }
 }
 
 fn join(given: Arg, flags: &[Arg]) -> Arg {

@@ -13,7 +13,9 @@ use serde::Deserialize;
 
 use super::bolt::keeps_relocations;
 use super::gather::Instrumented;
-use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, count_use, kind_as, trained};
+use super::{
+    Context, Declaration, Language, Lto, Pgo, PlanError, Profdata, Relocations, StageKind, count_use, kind_as, trained,
+};
 use crate::pipeline::{Answers, CommandLine, Keys, Profiles, Stage, Text, text, value};
 use crate::plan::ops::Capture;
 use crate::plan::{Arg, Command, Output, Part, Step, Symbol};
@@ -167,12 +169,12 @@ impl StageKind for Cargo {
         if self.pgo == Some(Pgo::Generate) { Ok(()) } else { Err(cx.not_instrumented(stage, "pgo = \"generate\"")) }
     }
 
-    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
+    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Option<Profdata>, PlanError> {
         let manifest = self.manifest.as_ref().map(|text| cx.arg(text)).transpose()?;
         let dir = manifest.and_then(|arg| cx.known_path(&arg)?.parent().map(ToOwned::to_owned));
         let found = rust::find(cx.facts, cx.pipeline, dir.as_deref());
         let found = found.and_then(|rust| llvm::profdata_for_rustc(cx.facts, &rust));
-        Ok(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))
+        Ok(Some(Profdata::Sure(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))))
     }
 
     fn harness(&self, stage: &Stage, line: &CommandLine, cx: &mut Context) -> Result<Option<Command>, PlanError> {
@@ -245,8 +247,7 @@ impl<'a> Build<'a> {
 
     fn outputs(&self, cx: &mut Context) {
         let portable = self.kind.pgo != Some(Pgo::Generate);
-        let out = Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false };
-        cx.plan.outputs.push(out);
+        cx.plan.outputs.push(Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false });
         // Two of cargo's profiles share the directories of the others.
         let directory = match self.profile.symbolic().as_str() {
             "dev" | "test" => "debug".into(),

@@ -126,13 +126,8 @@ fn linker(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Result<Optio
     Ok(Some(match name.as_str() {
         "lld" | "ld.lld" => lld(compilers, cx),
         "bfd" | "gold" | "mold" => {
-            cx.tool(if name == "mold" {
-                "mold"
-            } else if name == "gold" {
-                "ld.gold"
-            } else {
-                "ld.bfd"
-            });
+            let tool = if name == "mold" { name.clone() } else { format!("ld.{name}") };
+            cx.tool(&tool);
             format!("-fuse-ld={name}").into()
         }
         _ if !compilers.is_clang() => {
@@ -168,16 +163,11 @@ pub(super) struct Compilers {
     pub c: Arg,
     pub cxx: Arg,
     kind: Compiler,
-    /// None if it is missing, or made by another stage.
-    path: Option<Utf8PathBuf>,
+    /// Where the C compiler is; none if it is missing, or made by another stage.
+    pub path: Option<Utf8PathBuf>,
 }
 
 impl Compilers {
-    /// Where the C compiler is; none if it is missing, or made by another stage.
-    pub fn path(&self) -> Option<&Utf8Path> {
-        self.path.as_deref()
-    }
-
     pub fn is_clang(&self) -> bool {
         matches!(self.kind, Compiler::Clang(_))
     }
@@ -263,7 +253,14 @@ fn check(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Result<(), Pl
     let pgo = [("pgo", &kind.pgo), ("cs-pgo", &kind.cs_pgo)].into_iter().find(|(_, pgo)| pgo.is_some());
     if !compilers.is_clang() {
         let key = pgo.map(|(key, _)| key).or((kind.lto == Lto::Thin).then_some("lto"));
-        if let Some(key) = key {
+        if let (Compiler::Unknown, Some(path), true) = (compilers.kind, &compilers.path, key.is_some()) {
+            cx.gap(
+                format!(
+                    "which compiler {path} is cannot be known: `{path} --version` fails, or names neither clang nor gcc"
+                ),
+                "see what it says, and repair it; or name another one: `compiler`, `[tools]`",
+            );
+        } else if let Some(key) = key {
             let message = "works with clang only: gcc's profiles and thin LTO are others; set `compiler = \"clang\"`";
             return Err(cx.invalid(key, message));
         }

@@ -14,10 +14,12 @@ use serde::Deserialize;
 use super::bolt::keeps_relocations;
 use super::command::below_own_directory;
 use super::gather::Instrumented;
-use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Relocations, StageKind, count_use, kind_as, trained};
+use super::{
+    Context, Declaration, Language, Lto, Pgo, PlanError, Profdata, Relocations, StageKind, count_use, kind_as, trained,
+};
 use crate::pipeline::{Answers, Keys, Need, Profiles, Stage, Text};
 use crate::plan::ops::Capture;
-use crate::plan::{Arg, Command, Gap, Output, Part, Step, Symbol};
+use crate::plan::{Arg, Command, Gap, Output, Part, Step, Symbol, Unfit};
 use crate::toolchain::llvm;
 
 use flags::{Compilers, Flags};
@@ -136,9 +138,16 @@ impl StageKind for Cmake {
         let source = source(self, cx)?;
         let compilers = flags::compilers(self, cx)?;
         let flags = flags::of(self, &compilers, cx)?;
+        cx.plan.unfit.extend(UNFIT);
+        if flags.profile.is_some() {
+            cx.plan.unfit.extend(UNFIT_FOR_PROFILES);
+        }
 
         let mut configure = vec![cmake.clone(), "-S".into(), source, "-B".into(), Symbol::Build.into()];
         let ninja = generator(self, cx, &mut configure)?;
+        if ninja.is_none() {
+            cx.plan.unfit.push(UNFIT_FOR_MAKE);
+        }
         let build_type = match &self.build_type {
             Some(text) => cx.arg(text)?,
             None => "Release".into(),
@@ -166,7 +175,7 @@ impl StageKind for Cmake {
             }
         }
 
-        let profdata = flags.profile.as_ref().and_then(|_| compilers.path());
+        let profdata = flags.profile.as_ref().and(compilers.path.as_deref());
         let profdata = profdata.and_then(|clang| llvm::profdata_for_clang(cx.facts, clang).ok());
         if let Some(profile) = &flags.profile {
             cx.check_profile(profile.clone(), &compilers.shown(), compilers.llvm_major(), profdata.clone())?;
@@ -204,9 +213,9 @@ impl StageKind for Cmake {
         Ok(())
     }
 
-    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Arg, PlanError> {
+    fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Option<Profdata>, PlanError> {
         let found = self.clang(cx).and_then(|clang| llvm::profdata_for_clang(cx.facts, &clang));
-        Ok(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))
+        Ok(Some(Profdata::Sure(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))))
     }
 }
 
@@ -228,6 +237,23 @@ impl Cmake {
         }
     }
 }
+
+/// Names of build directories that CMake does not build in, whatever is quoted.
+const UNFIT: [Unfit; 4] = [
+    Unfit { text: ";", because: "CMake takes it for the end of an item of a list" },
+    Unfit { text: "\\", because: "CMake takes it for the beginning of an escape sequence" },
+    Unfit { text: "\"", because: "CMake writes it into its files as the end of a string" },
+    Unfit { text: "\n", because: "CMake takes it for the end of a line" },
+];
+
+/// The same for other generators than Ninja.
+const UNFIT_FOR_MAKE: Unfit = Unfit { text: "#", because: "make takes it for the beginning of a comment" };
+
+/// Names that flags with the path of a profile cannot have: CMake puts flags into lines of a shell and of ninja as they are.
+const UNFIT_FOR_PROFILES: [Unfit; 2] = [
+    Unfit { text: "'", because: "a shell takes it for the end of the path of the profile in the compiler's flags" },
+    Unfit { text: "$", because: "ninja and make take it for a variable in the compiler's flags" },
+];
 
 /// Cache variables that keys of the stage set, and the keys.
 const KEYS: [(&str, &str); 8] = [
@@ -347,8 +373,7 @@ fn instrumented(kind: &Cmake) -> bool {
 
 fn outputs(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
     let portable = !instrumented(kind);
-    let out = Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false };
-    cx.plan.outputs.push(out);
+    cx.plan.outputs.push(Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false });
     for (name, text) in &kind.outputs {
         let below = cx.arg(text)?;
         if let Some(literal) = text.as_literal() {

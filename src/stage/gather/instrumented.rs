@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::pipeline::{CommandLine, OutputRef, Stage, Text, leading_output};
 use crate::plan::{Arg, Command, Gap, Late, Part, Step, Symbol};
 use crate::profile::Format;
-use crate::stage::{Context, PlanError, kind_of};
+use crate::stage::{Context, PlanError, Profdata, kind_of};
 
 /// The output with all instrumented copies.
 pub const SLOTS: &str = "slots";
@@ -88,18 +88,71 @@ impl<'a> Instrumented<'a> {
         Instrumented { format: Format::Profdata, path: Arg::default(), slots: None, first_level: None, producer }
     }
 
-    /// llvm-profdata, which must read what the instrumented program writes and write what its compiler reads, or merge-fdata.
-    pub(super) fn merge_tool(&self, kind: &Gather, cx: &mut Context) -> Result<Arg, PlanError> {
+    /// llvm-profdata, which must read what the instrumented program writes and write what its compiler reads, or merge-fdata. With the
+    /// build, if that has to tell when it is there: another build system knows the compiler.
+    pub(super) fn merge_tool(&self, kind: &Gather, cx: &mut Context<'a>) -> Result<(Arg, Option<Arg>), PlanError> {
         if self.format == Format::Fdata {
-            return Ok(cx.tool("merge-fdata"));
+            return Ok((cx.tool("merge-fdata"), None));
         }
         if let Some(text) = &kind.keys.profdata {
-            return tool_or_path(text, cx);
+            return Ok((tool_or_path(text, cx)?, None));
         }
-        match self.producer.and_then(|stage| Some((stage, kind_of(stage)?))) {
-            Some((stage, kind)) => kind.merge_tool(stage, cx),
-            None => Ok(cx.tool("llvm-profdata")),
+        let mut likely = None;
+        for stage in self.producer.into_iter().chain(readers(cx)) {
+            let before = Marks::of(cx);
+            let Some(kind) = kind_of(stage) else { continue };
+            let found = match kind.merge_tool(stage, cx) {
+                // What cannot be planned of another stage is said where that is planned.
+                Err(_) if !self.is_by(stage) => None,
+                found => found?,
+            };
+            match found {
+                Some(Profdata::Sure(tool)) if self.is_by(stage) || is_found(&tool) => return Ok((tool, None)),
+                Some(Profdata::Likely(tool)) if likely.is_none() && is_found(&tool) => likely = Some(tool),
+                _ => {}
+            }
+            // What others lack, this stage does not need.
+            before.restore(cx);
         }
+        let declared = cx.pipeline.tools.contains_key("llvm-profdata");
+        let tool = match likely.filter(|_| !declared).as_ref().and_then(|tool| cx.known_path(tool)) {
+            Some(path) => cx.tool_at("llvm-profdata", path),
+            None => cx.tool("llvm-profdata"),
+        };
+        Ok((tool, (!declared).then(|| self.path.clone())))
+    }
+
+    fn is_by(&self, stage: &Stage) -> bool {
+        self.producer.is_some_and(|producer| producer.common.name == stage.common.name)
+    }
+}
+
+/// The stages that use what this one makes.
+fn readers<'a>(cx: &Context<'a>) -> Vec<&'a Stage> {
+    let own = &cx.stage.common.name;
+    let reads = |stage: &&Stage| stage.common.when && stage.dependencies.iter().flatten().any(|name| name == own);
+    cx.pipeline.stages.iter().filter(reads).collect()
+}
+
+fn is_found(tool: &Arg) -> bool {
+    matches!(tool.parts.as_slice(), [Part::Tool { .. }])
+}
+
+/// How much there is in a plan, so that what is only looked at leaves nothing in it.
+pub(super) struct Marks([usize; 4]);
+
+impl Marks {
+    pub fn of(cx: &Context) -> Marks {
+        let plan = &cx.plan;
+        Marks([plan.gaps.len(), plan.tools.len(), plan.notes.len(), plan.sources.len()])
+    }
+
+    pub fn restore(self, cx: &mut Context) {
+        let (plan, Marks([gaps, tools, notes, sources])) = (&mut cx.plan, self);
+        plan.gaps.truncate(gaps);
+        plan.tools.truncate(tools);
+        plan.notes.truncate(notes);
+        plan.sources.truncate(sources);
     }
 }
 
@@ -112,11 +165,7 @@ impl Instrumented<'_> {
         key: &str,
         cx: &mut Context,
     ) -> Result<Option<Command>, PlanError> {
-        let word = |index: usize| line.words.get(index).and_then(Text::as_literal);
-        let (Some(program), Some(subcommand)) = (word(0), word(1)) else { return Ok(None) };
-        if line.shell || program != "cargo" || !matches!(&*subcommand, "bench" | "test") {
-            return Ok(None);
-        }
+        let Some(subcommand) = harness_of(line) else { return Ok(None) };
         let Some(stage) = self.producer else { return Ok(None) };
         let command = kind_of(stage).map(|kind| kind.harness(stage, line, cx)).transpose()?.flatten();
         let Some(mut command) = command else {
@@ -135,6 +184,13 @@ impl Instrumented<'_> {
         }
         Ok(Some(command))
     }
+}
+
+/// The subcommand, if a line runs `cargo bench` or `cargo test`, which run programs that they build.
+pub(super) fn harness_of(line: &CommandLine) -> Option<String> {
+    let word = |index: usize| line.words.get(index).and_then(Text::as_literal);
+    let subcommand = word(1).filter(|word| matches!(&**word, "bench" | "test"))?;
+    (!line.shell && word(0)? == "cargo").then(|| subcommand.into_owned())
 }
 
 impl Slots {

@@ -18,12 +18,15 @@ use super::{Context, Declaration, PlanError, StageKind, Workloads};
 use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied, Text, Words, text, value};
 use crate::plan::ops::{
-    CheckGathered, CheckInstrumented, CheckSpace, ClearSlot, Collect, Merge, StreamMerge, TakeProfile,
+    CheckGathered, CheckInstrumented, CheckLast, CheckSpace, ClearSlot, Collect, CountInstrumented, Merge, StreamMerge,
+    TakeProfile,
 };
-use crate::plan::{Action, Arg, Command, Companion, Output, Part, Pool, Step, Symbol, Workload as Planned};
-use crate::profile::Format;
+use crate::plan::{
+    Action, Arg, Command, Companion, KnownLine, Output, Part, Pool, Step, Symbol, Unfit, Workload as Planned,
+};
+use crate::profile::{Format, warnings};
 pub use instrumented::{Instrumented, SLOTS, Slots, branch_records, slot_path_file};
-use instrumented::{convert, record};
+use instrumented::{Marks, convert, harness_of, record};
 
 /// Runs workloads on an instrumented build and merges the profiles that they write into one, the output `profile`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -36,18 +39,33 @@ pub struct GatherKeys {
     #[serde(default)]
     pub method: Method,
     /// The `llvm-profdata` to merge with: the name of a tool or a path. Default: the one that belongs to the compiler of the
-    /// instrumented build.
+    /// instrumented build; of a build by another build system, the one that reads what the program writes and writes what its
+    /// compiler reads, among all that are installed.
     pub profdata: Option<Text>,
     /// How much disk raw profiles may take before they are merged, as `500 MB` or `8 GiB`. So much must be free when the stage
     /// begins; while it is reached, workloads are stopped until enough is merged. Not in the fingerprint. Default: 2 GiB.
     #[serde(default, deserialize_with = "value::size")]
     #[schemars(with = "Option<String>")]
     pub disk_budget: Option<ByteSize>,
-    /// The share of damaged raw profiles (cut off, filled with zeros, of another format) above which the stage fails. Up to it they
-    /// are set aside, with their reasons. Not in the fingerprint. Default: `1%`.
+    /// The share of damaged raw profiles (cut off, filled with zeros, of another format) above which the stage fails: of their bytes, with
+    /// those that were cut off. Up to it they are set aside, with their reasons. Not in the fingerprint. Default: `1%`.
     #[serde(default, deserialize_with = "value::percent")]
     #[schemars(with = "Option<String>")]
     pub max_damaged: Option<f64>,
+    /// The share of the functions of the instrumented build that must be instrumented, as `95%`; below it the stage fails before
+    /// anything runs. Not in the fingerprint. Default: none; below 95 % there is a warning.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_instrumented: Option<f64>,
+    /// The share of the counts of the last profile of this stage that the new one must have, as `50%`; below it the stage fails. Not in
+    /// the fingerprint. Default: none; below 50 % there is a warning.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_total: Option<f64>,
+    /// The same of the functions that were run. Not in the fingerprint. Default: none; below 90 % there is a warning.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_functions: Option<f64>,
     /// What the profile is for, as bundles of profiles call it: `llvm-pgo`, `LLVM-bolt`. Not in the fingerprint. Default: the
     /// stage's name.
     #[serde(default, deserialize_with = "value::plain_option")]
@@ -188,6 +206,13 @@ impl Workload {
     }
 }
 
+/// In `LLVM_PROFILE_FILE`, which has the path of the state directory in it, the runtime leaves out what it does not know behind a `%`
+/// (`InstrProfilingFile.c` in compiler-rt), and nothing stands for the sign itself.
+const UNFIT: Unfit = Unfit {
+    text: "%",
+    because: "instrumented programs take it for a placeholder in LLVM_PROFILE_FILE and write elsewhere",
+};
+
 impl StageKind for Gather {
     fn answers(&self) -> Answers {
         let sampled = self.keys.method == Method::Sampling;
@@ -205,13 +230,16 @@ impl StageKind for Gather {
         }
         let build = Instrumented::find(self, cx)?;
         let format = build.format;
-        let tool = build.merge_tool(self, cx)?;
+        let (tool, of_build) = build.merge_tool(self, cx)?;
 
         let budget = self.keys.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
         if self.keys.method == Method::Instrumentation {
             let (dir, bytes, key) = (Symbol::Attempt.into(), budget.to_string().into(), Some("disk-budget".into()));
             cx.step(Step::op("check-space", CheckSpace { dir, bytes, key }));
             cx.step(Step::op("check-instrumented", CheckInstrumented { format, path: build.path.clone() }));
+            self.count_instrumented(&build, cx)?;
+        } else if self.keys.min_instrumented.is_some() {
+            return Err(cx.invalid("min-instrumented", "nothing is instrumented where `method` is `sampling`"));
         }
         let (mut prepare, mut commit) = (Vec::new(), Vec::new());
         let (mut commands, mut collector) = (Vec::new(), None);
@@ -243,6 +271,7 @@ impl StageKind for Gather {
                     command.leave = slots.watched.then_some(LAST_WRITING);
                 }
                 (None, _) => {
+                    cx.plan.unfit = vec![UNFIT];
                     let file = Arg::from(Symbol::Attempt).join(RAW).join("%m_%p.profraw");
                     if command.env.insert("LLVM_PROFILE_FILE".into(), file).is_some() {
                         cx.note(
@@ -251,6 +280,7 @@ impl StageKind for Gather {
                     }
                 }
             }
+            command.known = known_lines(build.format);
             workloads.push(Planned { name, command, may_fail: declared.keep_profiles });
         }
 
@@ -279,6 +309,7 @@ impl StageKind for Gather {
             threads: "1".into(),
             consume: true,
             max_damaged: max_damaged.clone(),
+            of_build: of_build.clone(),
         };
         merge.push(Step::op("merge", attempt));
         let companion = match self.keys.method {
@@ -286,7 +317,8 @@ impl StageKind for Gather {
                 let slots = slots.map(Slots::all);
                 let (tool, committed) = (tool.clone(), Symbol::Committed.into());
                 let disk_budget = budget.to_string().into();
-                let op = StreamMerge { format, tool, committed, slots, disk_budget, threads: Symbol::Jobs.into() };
+                let (threads, of_build) = (Symbol::Jobs.into(), of_build.clone());
+                let op = StreamMerge { format, tool, committed, slots, disk_budget, threads, of_build };
                 Some(Companion { name: STREAM.into(), op: op.into(), instead: merge })
             }
             // There is one profile, when perf2bolt has made it.
@@ -313,14 +345,20 @@ impl StageKind for Gather {
             threads: Symbol::Jobs.into(),
             consume: false,
             max_damaged,
+            of_build: of_build.clone(),
         };
         let path = all.path("*");
         cx.step(Step::op("merge", all));
         // BOLT's profiles are text.
         let tool = (format == Format::Profdata).then_some(tool);
         let (profile, instrumented) = (path.clone(), Some(build.path.clone()));
-        let check = CheckGathered { format, profile, tool, instrumented, min_of_the_build: None };
+        let any_program =
+            self.workloads.iter().any(|job| matches!(&job.work, Work::Command(line) if harness_of(line).is_some()));
+        let tool_of_build = of_build.is_some();
+        let check =
+            CheckGathered { format, profile, tool, instrumented, min_of_the_build: None, tool_of_build, any_program };
         cx.step(Step::op("check-gathered", check));
+        cx.plan.proofs.push(self.check_last());
         cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
         Ok(())
     }
@@ -351,6 +389,36 @@ impl StageKind for Gather {
             all.commands.push((job.name.clone(), cx.command_line(&line)?));
         }
         Ok(Some(all))
+    }
+}
+
+impl Gather {
+    /// Tells what is not instrumented before anything is trained. llvm-bolt itself says which functions it could not instrument.
+    fn count_instrumented(&self, build: &Instrumented, cx: &mut Context) -> Result<(), PlanError> {
+        if build.format == Format::Fdata {
+            let message = "it counts what a compiler has instrumented, and this build is instrumented by llvm-bolt";
+            return if self.keys.min_instrumented.is_some() {
+                Err(cx.invalid("min-instrumented", message))
+            } else {
+                Ok(())
+            };
+        }
+        let min_instrumented = format!("{}%", self.keys.min_instrumented.unwrap_or(0.0)).into();
+        let count = CountInstrumented { path: build.path.clone(), min_instrumented };
+        cx.plan.guards.push(Step::op("count-instrumented", count));
+        Ok(())
+    }
+
+    /// Holds what was gathered against the last time.
+    fn check_last(&self) -> Step {
+        let share = |key: Option<f64>| Arg::from(format!("{}%", key.unwrap_or(0.0)));
+        let check = CheckLast {
+            now: Symbol::Reported.into(),
+            last: Symbol::ReportedLast.into(),
+            min_total: share(self.keys.min_total),
+            min_functions: share(self.keys.min_functions),
+        };
+        Step::op("check-last", check)
     }
 }
 
@@ -403,6 +471,12 @@ fn command(
     Ok(command)
 }
 
+/// What the profile runtime may say in an instrumented program.
+fn known_lines(format: Format) -> Vec<KnownLine> {
+    let told = warnings::RUNTIME.iter().filter(|_| format == Format::Profdata);
+    told.map(|&(text, remedy)| KnownLine { text, remedy }).collect()
+}
+
 /// `${stage.out}` and nothing behind it.
 fn names_a_directory(text: &Text) -> bool {
     match text.pieces.as_slice() {
@@ -434,8 +508,11 @@ fn take(supplied: &Supplied, kind: &Gather, cx: &mut Context) -> Result<(), Plan
         let build = supplied.instrumented.as_ref().filter(|_| !supplied.allow_stale && format == Format::Profdata);
         let instrumented = build.map(|path| Arg::from(path.as_str()));
         let min_of_the_build = instrumented.as_ref().map(|_| MIN_KNOWN.into());
-        let check = CheckGathered { format, profile: path.clone(), tool, instrumented, min_of_the_build };
+        let (tool_of_build, any_program) = (false, false);
+        let profile = path.clone();
+        let check = CheckGathered { format, profile, tool, instrumented, min_of_the_build, tool_of_build, any_program };
         cx.plan.proofs.push(Step::op("check-profile", check));
+        cx.plan.proofs.push(kind.check_last());
     }
     cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
     cx.plan.notes.extend(supplied.notes.iter().cloned());
@@ -444,11 +521,9 @@ fn take(supplied: &Supplied, kind: &Gather, cx: &mut Context) -> Result<(), Plan
 
 /// The llvm-profdata that would have merged. It only looks at what is there, so the stage is complete without it.
 fn reader(kind: &Gather, cx: &mut Context) -> Result<Option<Arg>, PlanError> {
-    let before = (cx.plan.gaps.len(), cx.plan.tools.len(), cx.plan.notes.len());
-    let tool = Instrumented::declared(kind, cx).merge_tool(kind, cx)?;
-    let found = cx.plan.gaps.len() == before.0 && matches!(tool.parts.as_slice(), [Part::Tool { .. }]);
-    cx.plan.gaps.truncate(before.0);
-    cx.plan.tools.truncate(before.1);
-    cx.plan.notes.truncate(before.2);
+    let (before, gaps) = (Marks::of(cx), cx.plan.gaps.len());
+    let (tool, _) = Instrumented::declared(kind, cx).merge_tool(kind, cx)?;
+    let found = cx.plan.gaps.len() == gaps && matches!(tool.parts.as_slice(), [Part::Tool { .. }]);
+    before.restore(cx);
     Ok(found.then_some(tool))
 }

@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::pipeline::{Stage, Text};
 use crate::plan::{Arg, Command, Step, Symbol};
 use crate::stage::rustc_perf::{self, CrateList, RustcPerf, Training};
-use crate::stage::{Context, PlanError, kind_as};
+use crate::stage::{Context, PlanError, kind_as, kind_of};
 use crate::toolchain;
 use crate::toolchain::rustc_perf::{Crates, NO_WORKSPACE_ABOVE};
 
@@ -33,6 +33,8 @@ struct Options {
     id: bool,
     categories: bool,
     cargo_config: bool,
+    /// `--frontend-threads NUMBER`, since July 2026. Without it, some crates are compiled once more for each number of threads.
+    frontend_threads: bool,
 }
 
 /// All workloads that one declaration stands for, and what is to be done before each.
@@ -60,6 +62,7 @@ pub(super) fn expand(
     let (_, source) = rustc_perf::source(kind, cx)?;
     let known = source.as_deref().map(|source| Crates::of(cx.facts, source)).unwrap_or_default();
     let options = options(cx, source.as_deref());
+    check_programs(training, gather, source.as_deref(), &key, cx)?;
     let names = names(training, kind, &known, &key, cx)?;
 
     let rustc = match &training.rustc {
@@ -197,6 +200,9 @@ impl Shared<'_> {
         if self.options.categories && settings.category == "stable" {
             argv.extend(["--category".into(), "All".into()]);
         }
+        if self.options.frontend_threads {
+            argv.extend(["--frontend-threads".into(), "1".into()]);
+        }
         argv.extend(["--out-dir".into(), attempt.clone().join("results")]);
         for text in &training.cargo_config {
             if !self.options.cargo_config {
@@ -244,7 +250,14 @@ fn options(cx: &Context, source: Option<&Utf8Path>) -> Options {
     let files = ["collector/src/bin/collector.rs", "collector/src/main.rs"];
     let text = source.and_then(|source| files.iter().find_map(|file| cx.facts.read(&source.join(file))));
     let Some(text) = text else {
-        return Options { exact: false, profiles: true, id: true, categories: false, cargo_config: true };
+        return Options {
+            exact: false,
+            profiles: true,
+            id: true,
+            categories: false,
+            cargo_config: true,
+            frontend_threads: false,
+        };
     };
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     Options {
@@ -253,8 +266,62 @@ fn options(cx: &Context, source: Option<&Utf8Path>) -> Options {
         id: !has(&["@arg ID:"]),
         categories: has(&["category: MultiEnumValue"]),
         cargo_config: has(&["cargo_config"]),
+        frontend_threads: takes_frontend_threads(&text),
     }
 }
+
+/// An option is a field of one of these. The collector's code has the words in other places too.
+fn takes_frontend_threads(source: &str) -> bool {
+    let fields = ["struct LocalOptions {", "struct CompileTimeOptions {"].into_iter().filter_map(|declaration| {
+        let (_, behind) = source.split_once(declaration)?;
+        behind.split("\n}").next()
+    });
+    fields.into_iter().any(|fields| fields.contains("frontend_threads:"))
+        || ["\"frontend-threads\"", "\"--frontend-threads\""].iter().any(|name| source.contains(name))
+}
+
+/// Profiles of the collector that need a program beside rustc, the program, and the tool of rust's sources that it is.
+const PROGRAMS: [(&str, &str, &str); 3] = [
+    ("Doc", "rustdoc", "src/tools/rustdoc"),
+    ("DocJson", "rustdoc", "src/tools/rustdoc"),
+    ("Clippy", "clippy-driver", "src/tools/clippy"),
+];
+
+/// Refuses profiles that the collector would refuse after hours: it does not know them, or what they run was not built.
+fn check_programs(
+    training: &Training,
+    gather: &Gather,
+    source: Option<&Utf8Path>,
+    key: &str,
+    cx: &mut Context,
+) -> Result<(), PlanError> {
+    let named: Vec<_> = training.profiles.iter().filter_map(Text::as_literal).collect();
+    for (profile, program, path) in
+        PROGRAMS.into_iter().filter(|(profile, ..)| named.iter().any(|name| name == profile))
+    {
+        let known = source.and_then(|source| cx.facts.read(&source.join(COLLECTOR_PROFILES)));
+        if known.is_some_and(|text| !text.contains(&format!("{profile},"))) {
+            let message =
+                format!("this rustc-perf has no profile `{profile}`: looked in {COLLECTOR_PROFILES}; use a newer one");
+            return Err(cx.invalid(key, message));
+        }
+        let build = if training.rustc.is_none() { cx.producer(&gather.keys.instrumented)? } else { None };
+        if let Some(build) = build
+            && kind_of(build).is_some_and(|kind| kind.lacks(path))
+        {
+            let name = &build.common.name;
+            let message = format!(
+                "the profile `{profile}` runs `bin/{program}` of the toolchain, and the stage `{name}` does not build it: add \
+                 `{path}` to its `paths`"
+            );
+            return Err(cx.invalid(key, message));
+        }
+    }
+    Ok(())
+}
+
+/// Where the collector's profiles are declared, since 2024.
+const COLLECTOR_PROFILES: &str = "collector/src/compile/benchmark/profile.rs";
 
 /// Where the lists stand: since 2024, before that, and in the Python of 2022.
 const FILES: [&str; 4] = [

@@ -320,3 +320,25 @@ fn in_a_pid_namespace_whose_session_is_outside() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("2 passed"), "{text}");
 }
+
+/// A command that stops its supervisor is ended by its time limit and by Ctrl-C like any other.
+#[test]
+fn a_stopped_supervisor_is_no_hindrance() {
+    let script = "kill -STOP $PPID\npoint here\nsleep 3000\n";
+    let project = Project::new(&format!("name = \"stopped\"\n{}", pipelines::stage("only", "", script)));
+    project.hold("here");
+    let run = project.start(&["run"]);
+    project.reached("here");
+    project.release("here");
+    run.signal(Signal::INT);
+    let ended = run.ended();
+    assert_eq!(ended.code(), Some(130), "{}", ended.output);
+    assert_eq!(project.processes(), []);
+
+    let keys = "timeout = \"1s\"";
+    let project = Project::new(&format!("name = \"stopped\"\n{}", pipelines::stage("only", keys, script)));
+    let ended = project.finish(&["run"]);
+    assert_eq!(ended.code(), Some(1), "{}", ended.output);
+    assert!(ended.output.contains("longer than its timeout of 1.0 s"), "{}", ended.output);
+    assert_eq!(project.processes(), []);
+}

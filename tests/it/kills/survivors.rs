@@ -181,3 +181,79 @@ fn a_closed_terminal() {
     assert_eq!(command.spawn().unwrap().wait().unwrap().code(), Some(0));
     assert_eq!(project.last_events("run-finished")[0]["outcome"], "done");
 }
+
+/// Copies a state directory as it is.
+fn copy_state(from: &Project, to: &Project) {
+    let copied = Command::new("cp").args(["-r", from.state().as_str(), to.state().as_str()]).status().unwrap();
+    assert!(copied.success());
+}
+
+/// The journal in a copy names the processes of a run that is under way elsewhere.
+#[test]
+fn a_run_in_a_copy_leaves_the_other_run_alone() {
+    let (first, copy) = (project(""), project(""));
+    first.hold("here");
+    let run = first.start(&["run"]);
+    first.reached("here");
+    copy_state(&first, &copy);
+    // Nothing is under way in the copy, so there is nothing to follow.
+    copy.succeed(&["logs", "only", "--follow"]);
+    copy.succeed(&["clean"]);
+    copy.succeed(&["run"]);
+    assert_eq!(copy.work(), ["begin"]);
+    first.release("here");
+    let ended = run.ended();
+    assert_eq!(ended.code(), Some(0), "{}", ended.output);
+    assert_eq!(first.work(), ["begin"]);
+}
+
+/// What is left of a killed run ticks in the build directory until somebody ends it.
+const TICKS: &str = r#"if [ ! -e "$LC_DIR/again" ]; then touch "$LC_DIR/again"
+(setsid sh -c 'while :; do echo tick >> "$LC_DIR/work"; sleep 0.01; done' &)
+point hold; fi"#;
+
+/// By whichever name the directory is called, it is the same one.
+#[test]
+fn a_state_directory_that_is_a_link_is_the_one_it_leads_to() {
+    for (first, second) in [("link", "real"), ("real", "link")] {
+        let project = project(TICKS);
+        std::fs::create_dir(project.dir.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("elsewhere/real", project.dir.join("link")).unwrap();
+        let place = |name: &str| if name == "real" { "elsewhere/real" } else { "link" };
+        project.hold("hold");
+        let run = project.start(&["run", "--state-dir", place(first)]);
+        project.reached("hold");
+        kill_both(&project, run);
+        project.release("hold");
+        project.succeed(&["run", "--state-dir", place(second)]);
+        let work = project.work();
+        assert_eq!(work.last().map(String::as_str), Some("begin"), "{first} {second}: {work:?}");
+        assert_eq!(project.processes(), []);
+        // One state, hence nothing to do by the other name.
+        project.succeed(&["run", "--state-dir", place(first)]);
+        assert_eq!(project.work(), [""; 0]);
+    }
+}
+
+/// The clock was ahead when a run began, so its name is one of the future. The run after it is the last one all the same.
+#[test]
+fn the_last_run_is_not_the_one_with_the_latest_time() {
+    let project = project(TICKS);
+    std::fs::write(project.dir.join("again"), "").unwrap();
+    project.succeed(&["run"]);
+    let runs = project.state().join("runs");
+    std::fs::rename(runs.join(&project.runs()[0]), runs.join("20991231-235959-ffff")).unwrap();
+    std::fs::remove_file(project.dir.join("again")).unwrap();
+    project.work();
+    project.hold("hold");
+    let run = project.start(&["run", "--from", "only"]);
+    project.reached("hold");
+    kill_both(&project, run);
+    project.release("hold");
+    let ended = project.succeed(&["resume"]);
+    assert!(!ended.output.contains("the last run"), "{}", ended.output);
+    let work = project.work();
+    assert_eq!(work.last().map(String::as_str), Some("begin"), "{work:?}");
+    assert_eq!(project.processes(), []);
+    assert_eq!(project.runs()[1..], ["21000101-000000-0000", "21000101-000000-0001"]);
+}

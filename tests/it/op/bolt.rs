@@ -66,7 +66,7 @@ fn profiles_of_a_slot_go_into_the_attempt_and_become_one() {
     assert_eq!(dir.join("slots/0").read_dir_utf8().unwrap().count(), 0);
 
     dir.write("attempt[a=1,b=2]/raw/prof.7.fdata", "");
-    dir.write("attempt[a=1,b=2]/raw/prof.8.fdata", "1 work 1 1 wo");
+    dir.write("attempt[a=1,b=2]/raw/prof.8.fdata", "1 work 1 1 work 2 0 1\n".repeat(20) + "1 work 1 1 wo");
     let output = dir.join("attempt[a=1,b=2]/profile.fdata");
     let tool = format!("{LLVM}/merge-fdata");
     let merge =

@@ -43,6 +43,53 @@ fn llvm_is_cleared_when_and_only_when_its_options_changed() {
     assert!(!llvm.exists());
 }
 
+/// `cargo` names its directories anew now and then. What is looked for where it no longer is would stay as it was built.
+#[test]
+fn a_build_directory_with_other_names_is_refused() {
+    let dir = Dir::new();
+    let [stamp, release] = ["options", "release"].map(|name| dir.join(name));
+    let clear = |option: &str| {
+        let below = |name: &str| release.join(name).into_string();
+        let paths = [
+            ("--clear", below(".fingerprint/rustc_driver-*")),
+            ("--clear", below("build/rustc_driver")),
+            ("--beside", below(".fingerprint/rustc_interface-*")),
+            ("--beside", below("build/rustc_interface")),
+            ("--built", below("librustc_driver-*.so")),
+        ];
+        let mut args = vec!["clear-if-changed", "--stamp", stamp.as_str(), "--option", option];
+        paths.iter().for_each(|(name, path)| args.extend([*name, path.as_str()]));
+        op(&args)
+    };
+    let cleared = |option: &str| fact(&clear(option).unwrap(), "directories-cleared");
+    // Nothing is built yet, or not as far as the library.
+    assert_eq!(cleared("a"), None);
+    dir.write("release/later/rustc_interface/0/lib.rlib", "");
+    assert_eq!(cleared("b"), None);
+    // As cargo did until 2026. The library stays, and so does what shows that the names are these.
+    dir.write("release/.fingerprint/rustc_driver-0/lib", "");
+    dir.write("release/.fingerprint/rustc_interface-0/lib", "");
+    dir.write("release/deps/librustc_driver-0.so", "");
+    assert_eq!(cleared("c"), Some(1.0));
+    // It was not built again before the option changed once more.
+    assert_eq!(cleared("d"), None);
+    fs::remove_dir_all(&release).unwrap();
+    // As it does now.
+    dir.write("release/build/rustc_driver/0/fingerprint/lib", "");
+    dir.write("release/build/rustc_driver/0/out/librustc_driver-0.so", "");
+    dir.write("release/build/rustc_interface/0/out/lib.rlib", "");
+    assert_eq!(cleared("e"), Some(1.0));
+    assert_eq!(cleared("f"), None);
+    fs::remove_dir_all(&release).unwrap();
+    // As nobody knows yet.
+    let library = dir.write("release/units/rustc_driver/0/librustc_driver-0.so", "");
+    for _ in 0..2 {
+        let message = format!("{:#}", clear("g").unwrap_err());
+        let names = [library.as_str(), "release/build/rustc_driver", &format!("Remove {release}")];
+        names.iter().for_each(|name| assert!(message.contains(name), "{name} in {message}"));
+    }
+}
+
 #[test]
 fn notes_are_removed_when_a_file_of_the_sources_was_touched() {
     let dir = Dir::new();

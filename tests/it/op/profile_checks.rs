@@ -133,6 +133,48 @@ fn profiles_of_other_programs_too() {
     assert_eq!(fact(&facts, "of-the-build"), None, "nothing is instrumented there");
 }
 
+/// A build that was left in another directory runs in place of the one that is trained: most of its functions are the same, and its
+/// build id, as readelf prints it, is another one.
+#[test]
+fn another_build_of_the_program_is_not_this_one() {
+    let dir = Dir::new();
+    dir.write("lib.c", LIBRARY);
+    dir.write("main.c", PROGRAM);
+    let build = "clang -O2 -fprofile-generate -Wl,--build-id lib.c main.c -o";
+    dir.sh(&format!("mkdir stale new; {build} stale/prog"));
+    dir.sh(&format!(
+        "sed -i 's/x % 3/x % 5/' lib.c; echo 'int more(int n) {{ return n; }}' >> lib.c; {build} new/prog"
+    ));
+    dir.sh("LLVM_PROFILE_FILE=$PWD/p.profraw stale/prog 30 && llvm-profdata merge p.profraw -o p.profdata");
+    let check = |build: &str, more: &[&str]| {
+        let args = check_gathered(&dir, "p.profdata", build);
+        op(&[&strs(&args)[..], more].concat())
+    };
+    let ids = ["stale/prog", "new/prog"].map(|file| {
+        let said = dir.sh(&format!("readelf -n {file} | sed -n 's/.*Build ID: //p'"));
+        String::from_utf8(said.stdout).unwrap().trim().to_owned()
+    });
+    for place in ["new/prog", "new"] {
+        let message = format!("{:#}", check(place, &[]).unwrap_err());
+        let expected = format!(
+            "{} did not run: its build id ({}) is not among those of the programs that wrote the profile ({})",
+            dir.join(place),
+            ids[1],
+            ids[0]
+        );
+        assert!(message.contains(&expected) && message.contains("LD_LIBRARY_PATH"), "{expected}: {message}");
+    }
+    // One of several ran; cargo's tests are programs of their own; a static library is in other programs.
+    assert!(check("stale/prog", &[]).is_ok());
+    assert!(check("new/prog", &["--any-program"]).is_ok());
+    dir.sh("mkdir lib both; cp new/prog lib; clang -O2 -fprofile-generate -c lib.c; ar rcs lib/libwork.a lib.o; cp stale/prog both/a; cp new/prog both/b");
+    assert!(check("lib", &[]).is_ok());
+    assert!(check("both", &[]).is_ok());
+    // Without build ids, nothing is known.
+    dir.sh("clang -O2 -fprofile-generate -Wl,--build-id=none lib.c main.c -o none");
+    assert!(check("none", &[]).is_ok());
+}
+
 #[test]
 fn nothing_that_was_run_is_nothing_gathered() {
     let dir = Dir::new();

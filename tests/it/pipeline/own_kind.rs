@@ -137,7 +137,7 @@ fn it_stands_in_the_schema_and_in_the_reference() {
     let schema = serde_json::Value::from(pipeline::schema(&KINDS));
     assert_eq!(schema["$defs"]["echo-stage"]["properties"]["kind"]["const"], "echo");
     assert_eq!(schema["$defs"]["Common"]["properties"]["kind"]["enum"], serde_json::json!(["command", "echo"]));
-    let reference = pipeline::reference(&KINDS);
+    let reference = super::tables::tables(&KINDS);
     assert!(reference.contains("## `kind = \"echo\"`\n\nWrites a word into a file.\n"), "{reference}");
     assert!(reference.contains("| `word` | string, required | What is written. |"), "{reference}");
 }

@@ -7,7 +7,7 @@ use optbuild::pipeline::{Graph, OutputRef, Piece, Text};
 use proptest::prelude::*;
 
 fn name() -> impl Strategy<Value = String> {
-    "[a-z][a-z0-9_-]{0,5}".prop_filter("reserved", |name| !optbuild::pipeline::text::is_reserved(name))
+    "[a-z][a-z0-9_-]{0,5}".prop_filter("reserved", |name| !optbuild::pipeline::text::RESERVED.contains(&name.as_str()))
 }
 
 fn output() -> impl Strategy<Value = OutputRef> {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use super::support::Files;
 use camino::{Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, include_dir};
-use optbuild::pipeline::shipped::{self, FindError, set_modes, unpack, utf8};
+use optbuild::pipeline::shipped::{self, FindError, set_modes, unpack};
 use optbuild::pipeline::{LoadOptions, load};
 use optbuild::stage::KINDS;
 
@@ -162,8 +162,9 @@ fn unpacked(path: &str) -> (tempfile::TempDir, Utf8PathBuf, Vec<String>) {
     let root = own.ancestors().nth(Utf8Path::new(path).components().count()).unwrap().to_owned();
     let files = walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap);
     let files = files.filter(|entry| entry.file_type().is_file());
-    let mut names: Vec<String> =
-        files.map(|entry| utf8(entry.path().strip_prefix(&root).unwrap()).unwrap().to_string()).collect();
+    let mut names: Vec<String> = files
+        .map(|entry| camino::Utf8Path::from_path(entry.path().strip_prefix(&root).unwrap()).unwrap().to_string())
+        .collect();
     names.sort();
     // So that it can be deleted.
     set_modes(root.as_std_path(), 0o755, 0o644).unwrap();

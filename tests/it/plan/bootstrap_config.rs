@@ -97,10 +97,135 @@ fn flags_for_warnings_stand_before_others() {
     assert!(!step(&plan, "config").contains("flags"));
 }
 
+/// Three files: the user's own, one that it includes, and one that this includes. `x.py` takes what stands further out, and of several
+/// that are included the last.
+fn with_included(user: &str, more: &str, last: &str) -> Value {
+    let mut facts = with_config(&format!("include = [\"sub/more.toml\", \"/abs.toml\"]\n{user}"));
+    facts["files"]["/home/user/sub/more.toml"] = more.into();
+    facts["files"]["/abs.toml"] = last.into();
+    facts
+}
+
 #[test]
-fn included_files_are_found_from_the_users_file() {
-    let plan = plan_with(&with_config("include = [\"more.toml\", \"/abs.toml\"]"), FILE).unwrap();
-    assert!(step(&plan, "config").contains("include = [\"/home/user/more.toml\", \"/abs.toml\"]"));
+fn settings_of_included_files_are_written_as_x_py_would_take_them() {
+    let user = "[rust]\nlto = \"fat\"\n[llvm.build-config]\nA = \"user\"\n";
+    let more = "include = [\"deep.toml\"]\n[rust]\nlto = \"off\"\ncodegen-units = 2\nchannel = \"beta\"\n[llvm.build-config]\nB = \"more\"\n\
+                [target.x86_64-unknown-linux-gnu]\nlinker = \"of more\"\n";
+    let last = "[rust]\ncodegen-units = 3\n[target.x86_64-unknown-linux-gnu]\nar = \"of last\"\n";
+    let mut facts = with_included(user, more, last);
+    facts["files"]["/home/user/sub/deep.toml"] = "[build]\nverbose = 2\n[rust]\nchannel = \"dev\"\n".into();
+    let config = step(&plan_with(&facts, FILE).unwrap(), "config");
+    for line in [
+        "lto = \"fat\"",
+        "codegen-units = 3",
+        "channel = \"beta\"",
+        "linker = \"of more\"",
+        "ar = \"of last\"",
+        "verbose = 2",
+        "A = \"user\"",
+    ] {
+        assert!(config.contains(line), "{line} in {config}");
+    }
+    // A setting that is a table is one setting; and nothing is left to include.
+    assert!(!config.contains("B = ") && !config.contains("include"), "{config}");
+}
+
+#[test]
+fn included_files_are_checked_like_the_users_own() {
+    let refused = |user: &str, more: &str| plan_with(&with_included(user, more, ""), FILE).unwrap_err().to_string();
+    let message = refused("", "build.metrics = false");
+    assert!(message.contains("/home/user/sub/more.toml says `build.metrics = false`"), "{message}");
+    let message = refused("", "[rust]\njemaloc = true\n");
+    let says =
+        "/home/user/sub/more.toml has what x.py of /rust does not take: `rust.jemaloc` (perhaps `rust.jemalloc`)";
+    assert!(message.contains(says), "{message}");
+    assert!(refused("", "a = [").contains("/home/user/sub/more.toml is not TOML"));
+    let message = refused("", "include = [\"../config.toml\", \"/home/user/config.toml\"]");
+    assert!(
+        message.contains("/home/user/config.toml includes itself, by way of /home/user/sub/more.toml"),
+        "{message}"
+    );
+    assert!(plan_with(&with_config("include = \"x\""), FILE).unwrap_err().to_string().contains("is no list of files"));
+
+    let plan = plan_with(&with_config("include = [\"gone.toml\"]"), FILE).unwrap();
+    let gaps: Vec<&str> = plan.gaps.iter().map(|gap| gap.what.as_str()).collect();
+    assert_eq!(gaps, ["/home/user/gone.toml, which /home/user/config.toml includes, cannot be read"]);
+    // Before August 2025, x.py included nothing.
+    let mut facts = with_included("", "", "");
+    let config = &mut facts["files"]["/rust/src/bootstrap/src/core/config/config.rs"];
+    *config = format!("{TOP}{}", config.as_str().unwrap()).into();
+    let message = plan_with(&facts, FILE).unwrap_err().to_string();
+    assert!(message.contains("/home/user/config.toml has what x.py of /rust does not take: `include`"), "{message}");
+}
+
+fn gaps(facts: &Value, keys: &str) -> String {
+    let gaps = plan_with(facts, keys).unwrap().gaps.into_iter().map(|gap| gap.what + "; " + &gap.remedy);
+    gaps.collect::<Vec<_>>().join("\n")
+}
+
+/// A line of rust 1.95.
+const COPY: &str = "            builder.cp_link_r(&builder.initial_sysroot.join(\"lib\"), &sysroot.join(\"lib\"));\n";
+
+#[test]
+fn a_stage_0_compiler_with_its_libraries_in_lib64_is_found() {
+    let rustc = "rustc = \"/stage0/bin/rustc\"";
+    let machine = |lib: &str, copy: &str| {
+        let mut files = rust_1_85();
+        files["src/bootstrap/src/core/build_steps/compile.rs"] = copy.into();
+        let mut facts = machine(LINUX, files);
+        facts["exists"][format!("/stage0/{lib}/rustlib/{LINUX}/lib")] = json!(true);
+        facts
+    };
+    assert_eq!(gaps(&machine("lib", COPY), rustc), "");
+    let said = gaps(&machine("lib64", COPY), rustc);
+    let says = [
+        "/stage0/lib64, and x.py of this checkout takes /stage0/lib (src/bootstrap/src/core/build_steps/compile.rs)",
+        "`rustc = ",
+    ];
+    says.iter().for_each(|says| assert!(said.contains(says), "{says} in {said}"));
+    // A checkout that does otherwise; and a compiler that x.py downloads.
+    let plan = plan_with(&machine("lib64", ""), rustc).unwrap();
+    assert!(plan.gaps.is_empty() && plan.notes.iter().any(|note| note.contains("/stage0/lib64")), "{:?}", plan.notes);
+    assert_eq!(gaps(&machine("lib64", COPY), ""), "");
+    // A program in PATH that is a link to the compiler.
+    let mut facts = machine("lib64", COPY);
+    facts["exists"]["/usr/bin/rustc"] = json!(true);
+    facts["real_paths"] = json!({ "/usr/bin/rustc": "/stage0/bin/rustc" });
+    facts["outputs"]["/usr/bin/rustc -vV"] = json!("rustc 1.84.0 (9fc6b4312 2025-01-07)");
+    assert!(gaps(&facts, "rustc = \"/usr/bin/rustc\"").contains("/stage0/lib64"));
+}
+
+#[test]
+fn what_needs_an_lld_that_is_not_there_is_found() {
+    let lld = "config = { \"rust.lld\" = true }\n";
+    let outside = format!("llvm = \"/usr/bin/llvm-config-19\"\n{lld}");
+    // Until rust 1.87 it was packed out of the LLVM outside.
+    let mut facts = machine(LINUX, rust_1_85());
+    assert!(gaps(&facts, &outside).starts_with("there is no /usr/lib/llvm-19/bin/lld, which x.py packs as rust-lld"));
+    facts["exists"]["/usr/lib/llvm-19/bin/lld"] = json!(true);
+    assert_eq!(gaps(&facts, &outside), "");
+    assert_eq!(gaps(&facts, lld), "");
+    facts["files"]["/rust/src/version"] = "1.88.0".into();
+    let said = gaps(&facts, &outside);
+    assert!(said.starts_with("`rust.lld = true` asks for rust-lld, which x.py does not build"), "{said}");
+    assert!(said.contains("(`llvm = \"in-tree\"`)"), "{said}");
+    assert_eq!(gaps(&facts, lld), "");
+
+    // What x.py links with is asked for, whichever LLVM it is.
+    let mut facts = machine(LINUX, rust_1_85());
+    for name in ["ld.lld-22", "/usr/bin/ld.lld-22"] {
+        facts["programs"].as_object_mut().unwrap().remove(name);
+    }
+    let external = "llvm = \"/usr/bin/llvm-config-19\"\nrustc = \"/stage0/bin/rustc\"\n";
+    let over = |value: &str| format!("{external}config = {{ \"rust.bootstrap-override-lld\" = {value} }}");
+    assert!(gaps(&facts, &over("true")).contains("lld"));
+    assert_eq!(gaps(&facts, &over("false")), "");
+    // The stage-0 compiler's own.
+    let rustlib = format!("/stage0/lib/rustlib/{LINUX}");
+    facts["exists"][format!("{rustlib}/lib")] = json!(true);
+    assert!(gaps(&facts, &over("\"self-contained\"")).starts_with(&format!("there is no {rustlib}/bin/rust-lld")));
+    facts["exists"][format!("{rustlib}/bin/rust-lld")] = json!(true);
+    assert_eq!(gaps(&facts, &over("\"self-contained\"")), "");
 }
 
 #[test]

@@ -62,8 +62,9 @@ macro_rules! round_trips {
 }
 
 round_trips! {
-    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckProfileUse CheckInstrumented
-    CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics StripLike ClearSlot Collect
+    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckLast CheckProfileUse CheckInstrumented CountInstrumented
+    CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
+    Collect
     Capture Shadow CopyWorkspace Same PutInPlace Restore
     ClearIfChanged Metrics CheckSpace CheckLto
     Compare

@@ -141,6 +141,13 @@ fn options_are_those_of_the_collector() {
     assert_eq!(which(OF_2025, "regex"), format!("{common} --include regex --exclude regex-1.5.5 --category All"));
     let newest = format!("{OF_2025}, exact_match: Vec<String>");
     assert_eq!(which(&newest, "regex"), format!("{common} --exact-match regex --category All"));
+    // September 2026: crates that ask for several numbers of threads are compiled with each, unless told.
+    let threads = "struct CompileTimeOptions {\n    #[arg(long)]\n    frontend_threads: Vec<u32>,\n}\n";
+    let newer = format!("{newest}\n{threads}");
+    assert_eq!(which(&newer, "regex-1.5.5"), format!("{common} --exact-match regex-1.5.5 --frontend-threads 1"));
+    // The words alone are no option.
+    let inside = format!("{newest}\nstruct CompileTimeOptions {{\n    id: u32,\n}}\nlet frontend_threads: u32 = 1;");
+    assert_eq!(which(&inside, "regex-1.5.5"), format!("{common} --exact-match regex-1.5.5"));
     // January 2022: macros of clap 2.
     let old = "(@arg RUSTC: +required) (@arg ID: +required) (@arg BUILDS: --builds) (@arg RUNS: --runs)";
     let options = "training --cargo /s0/cargo --builds Check,Debug,Opt --runs All --include serde-1.0.136";
@@ -199,10 +206,31 @@ fn crates_that_cannot_be_built_are_refused() {
 }
 
 #[test]
-fn rustdoc_is_the_profile_doc() {
+fn rustdoc_and_clippy_are_profiles_of_programs_that_are_built() {
     let facts = facts(&CRATES, OF_2025, &[]);
-    let found = commands("crates = ['regex-1.5.5']\nprofiles = ['Doc']\nscenarios = ['Full']", &facts);
-    assert!(found[0].contains("--profiles Doc --scenarios Full"), "{found:?}");
+    let keys = |profile: &str| format!("crates = ['regex-1.5.5']\nprofiles = ['{profile}']\nscenarios = ['Full']");
+    for (profile, tool) in [("Doc", "rustdoc"), ("Clippy", "clippy")] {
+        // The collector looks for the program beside rustc, after all else was built.
+        let said = refused(&keys(profile), &facts);
+        let says = format!("the stage `built` does not build it: add `src/tools/{tool}` to its `paths`");
+        assert!(said.contains(&says), "{said}");
+        let built = format!("kind = \"bootstrap\"\npaths = ['library/std', 'src/tools/{tool}']");
+        let text = training(&keys(profile)).replace("kind = \"bootstrap\"", &built);
+        let planned = plan(&text, "profile", &facts).unwrap();
+        assert!(planned.contains(&format!("--profiles {profile} --scenarios Full")), "{planned}");
+        // A compiler from elsewhere has what it has.
+        commands(&(keys(profile) + "\nrustc = '/s0/rustc'"), &facts);
+    }
+}
+
+/// As rustc-perf of 2022 and of 2025 have it.
+#[test]
+fn a_profile_that_the_collector_does_not_have_is_refused() {
+    let file = "src/tools/rustc-perf/collector/src/compile/benchmark/profile.rs";
+    let keys = "crates = ['regex-1.5.5']\nprofiles = ['Clippy']\nrustc = '/s0/rustc'";
+    let facts = |profiles: &str| facts(&CRATES, OF_2025, &[(file, &format!("pub enum Profile {{\n{profiles}}}\n"))]);
+    assert!(refused(keys, &facts("Check,\nDebug,\nDoc,\nOpt,\n")).contains("this rustc-perf has no profile `Clippy`"));
+    assert_eq!(commands(keys, &facts("Check,\nDebug,\nDoc,\nOpt,\nClippy,\n")).len(), 1);
 }
 
 /// BOLT's counts go where the path that is compiled in leads, so each slot has a toolchain of its own.

@@ -10,7 +10,7 @@ use super::support::{NOTHING, Place, TREE, TREE_SIZE, launch};
 use crate::support::OPTBUILD;
 use crate::support::processes::{eventually, signal};
 use optbuild::proc::tree::is_alive;
-use optbuild::run::process::{Process, RUN_VARIABLE, end_survivors};
+use optbuild::run::process::{Process, STATE_VARIABLE, end_survivors, mark};
 use rustix::process::Signal;
 
 /// Set for the copy of this test program that plays the runner.
@@ -21,7 +21,7 @@ const RUNNER: &str = "OPTBUILD_TEST_RUNNER";
 fn runner() {
     let Ok(dir) = std::env::var(RUNNER) else { return };
     let mut launch = launch(dir.as_str().into(), &["sh", "-c", TREE]);
-    launch.env.insert(RUN_VARIABLE.into(), format!("{dir}/run"));
+    launch.env.insert(STATE_VARIABLE.into(), format!("1:1 {}", mark(dir.as_str().into()).unwrap()));
     let process = Process::start(OPTBUILD.into(), &launch).unwrap();
     std::fs::write(format!("{dir}/started"), format!("{} {}", process.pid(), process.start_time())).unwrap();
     process.wait();
@@ -49,7 +49,7 @@ fn sigkill_of_the_runner_leaves_nothing() {
     signal(runner.id() as i32, Signal::KILL);
     runner.wait().unwrap();
     // A new run does nothing before the old one's supervisor is done.
-    end_survivors(&place.dir, &[(supervisor, start_time)]).unwrap();
+    end_survivors(&mark(&place.dir).unwrap()).unwrap();
     assert_eq!(place.running(), NOTHING);
     assert!(!is_alive(supervisor, start_time));
 }
@@ -67,15 +67,16 @@ fn sigkill_of_the_runners_group_leaves_nothing() {
 #[test]
 fn a_new_run_ends_what_a_killed_supervisor_left() {
     let place = Place::new();
-    let (mut runner, supervisor, start_time) = start_runner(&place);
+    let (mut runner, supervisor, _) = start_runner(&place);
     // Both at once: the runner is stopped, so it cannot end the orphans.
     signal(runner.id() as i32, Signal::STOP);
     signal(supervisor as i32, Signal::KILL);
     signal(runner.id() as i32, Signal::KILL);
     runner.wait().unwrap();
     // Its child died with it. The rest lives on, in sessions of three processes.
-    end_survivors("/another/directory".into(), &[(supervisor, start_time)]).unwrap();
+    let another = Place::new();
+    end_survivors(&mark(&another.dir).unwrap()).unwrap();
     assert!(place.running().len() >= 4, "{:?}", place.running());
-    end_survivors(&place.dir, &[]).unwrap();
+    end_survivors(&mark(&place.dir).unwrap()).unwrap();
     assert_eq!(place.running(), NOTHING);
 }

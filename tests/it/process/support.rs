@@ -1,6 +1,7 @@
 //! What the tests of processes share: launches in a directory of their own, and finding what was left of a tree.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::support::OPTBUILD;
 use crate::support::processes::{eventually, marked};
@@ -65,6 +66,8 @@ pub fn launch(dir: &Utf8Path, argv: &[&str]) -> Launch {
         stdin: None,
         stdout: dir.join("log"),
         stderr: dir.join("log"),
+        grace: Duration::from_secs(10),
+        census: None,
         leave: None,
     }
 }

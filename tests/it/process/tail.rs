@@ -1,6 +1,7 @@
 //! The end of a log, as a terminal would show it.
 
-use optbuild::run::tail::{first_error, last_line, last_lines};
+use optbuild::run::first_error::first_error;
+use optbuild::run::tail::{last_line, last_lines};
 
 fn file(bytes: &[u8]) -> (tempfile::TempDir, camino::Utf8PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -63,4 +64,32 @@ fn an_error_far_from_the_end() {
     assert_eq!(first(89), ["a.c:89:1: error: no", "line 90"]);
     assert_eq!(first(91), [""; 0], "it is among them");
     assert_eq!(first(0), [""; 0], "there is none");
+}
+
+/// llvm-bolt prints all that it knows of a function behind its error, and goes on to the next.
+#[test]
+fn an_error_that_ends_a_tool_is_found_however_much_follows() {
+    let dump: String = (1..=20_000).map(|n| format!("    {n:08x}: movq %rax, %rbx # a.c: error: {n}\n")).collect();
+    let text = format!(
+        "BOLT-INFO: x\na.c:1:1: error: no\nBOLT-ERROR: bad CFG in function f\n{dump}BOLT-ERROR: giving up\n{}",
+        "last\n".repeat(40)
+    );
+    let (_directory, path) = file(text.as_bytes());
+    assert_eq!(first_error(&path, 30).unwrap(), ["BOLT-ERROR: bad CFG in function f", "BOLT-ERROR: giving up"]);
+    // One among the last lines is shown with them.
+    assert_eq!(first_error(&path, 41).unwrap(), ["BOLT-ERROR: bad CFG in function f"]);
+}
+
+#[test]
+fn an_error_in_a_log_of_long_lines_and_without_an_end() {
+    let mut bytes = b"error: first\n".to_vec();
+    bytes.extend(vec![b'x'; 100_000]);
+    bytes.extend(b"\nsecond\n\n\n");
+    let (_directory, path) = file(&bytes);
+    let found = first_error(&path, 1).unwrap();
+    assert_eq!(found.iter().map(String::len).collect::<Vec<_>>(), [12, 8192]);
+    let (_directory, path) = file(&vec![b'x'; 20 << 20]);
+    assert_eq!(first_error(&path, 30).unwrap(), [""; 0]);
+    let (_directory, path) = file(b"");
+    assert_eq!(first_error(&path, 30).unwrap(), [""; 0]);
 }

@@ -238,3 +238,30 @@ fn a_paused_tree_can_be_ended() {
         assert_eq!(place.running(), NOTHING);
     });
 }
+
+/// A command that stops its supervisor keeps it neither from noticing the end nor from ending the tree.
+#[test]
+fn a_stopped_supervisor_goes_on() {
+    in_own_process(|| {
+        let place = Place::new();
+        assert_eq!(place.shell("kill -STOP $PPID; exit 7").wait().status, ExitKind::Code(7));
+        let process = place.shell("kill -STOP $PPID; touch ready; sleep 3000");
+        place.wait_file("ready");
+        process.end(2 * HANG);
+        assert_eq!(process.wait().status, ExitKind::Signal(15));
+        assert_eq!(place.running(), NOTHING);
+    });
+}
+
+/// However often it is stopped.
+#[test]
+fn a_supervisor_that_is_stopped_again_and_again_is_killed_with_its_tree() {
+    in_own_process(|| {
+        let place = Place::new();
+        let process = place.shell("touch ready; while :; do kill -STOP $PPID; done");
+        place.wait_file("ready");
+        process.end(Duration::ZERO);
+        assert!(matches!(process.wait().status, ExitKind::Signal(9) | ExitKind::Lost));
+        assert_eq!(place.running(), NOTHING);
+    });
+}

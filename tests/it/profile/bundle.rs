@@ -198,8 +198,7 @@ fn in_its_own_directory_and_packed_again() {
     assert_eq!(done(&ran.stderr), ["bolt-profile", "optimized", "pgo", "profile", "verify"]);
     assert_eq!(code(&test), before);
     test.sh("rm ../again.tar.zst");
-    let _ =
-        test.cmd("status").code(1).err("which profiles are to be taken from (`--profiles`, perhaps of the last run)");
+    let _ = test.cmd("status").code(2).err("again.tar.zst: No such file").err("`--profiles`, perhaps of the last run");
 }
 
 #[test]
@@ -323,7 +322,7 @@ fn bundles_that_are_refused() {
     refused("it is damaged, or was cut off");
     std::fs::write(&bad, b"a text").unwrap();
     refused("compressed neither with zstd nor with xz");
-    let _ = test.run("--profiles ../nowhere.tar.zst").code(1).err("cannot open").err("nowhere.tar.zst");
+    let _ = test.run("--profiles ../nowhere.tar.zst").code(2).err("No such file").err("nowhere.tar.zst");
     let _ = test.run("--allow-stale-profiles").code(2).err("--profiles <FILE>");
 
     // Roles and kinds.

@@ -13,11 +13,12 @@ const INDEXED: &[u8] = b"\xfflprofi\x81\x0d\0\0\0\0\0\0\x01";
 
 #[test]
 fn versions_of_real_files() {
-    let header = |kind, version, context_sensitive| Some(Header { kind, version, context_sensitive });
-    assert_eq!(Header::parse(RAW), header(HeaderKind::Raw, 10, false));
-    assert_eq!(Header::parse(RAW_CS), header(HeaderKind::Raw, 10, true));
-    assert_eq!(Header::parse(RAW_BIG), header(HeaderKind::Raw, 10, true));
-    assert_eq!(Header::parse(INDEXED), header(HeaderKind::Indexed, 13, false));
+    let header = |kind, version, context_sensitive| Some((kind, version, context_sensitive));
+    let parse = |bytes| Header::parse(bytes).map(|header| (header.kind, header.version, header.context_sensitive));
+    assert_eq!(parse(RAW), header(HeaderKind::Raw, 10, false));
+    assert_eq!(parse(RAW_CS), header(HeaderKind::Raw, 10, true));
+    assert_eq!(parse(RAW_BIG), header(HeaderKind::Raw, 10, true));
+    assert_eq!(parse(INDEXED), header(HeaderKind::Indexed, 13, false));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Parts of merged profiles: the order of functions, their names, and what is found when a profile is read back.
 
 use camino::Utf8PathBuf;
-use optbuild::profile::indexed::names::Names;
 use optbuild::profile::indexed::{Profile, buckets, check};
 use optbuild::profile::raw;
+use optbuild::profile::raw::names::Names;
 
 use crate::support::dir::Dir;
 

@@ -114,8 +114,10 @@ fn an_impossible_count_costs_its_function() {
     assert_eq!((folded.left.len(), folded.added, folded.handed.len()), (1, 3, 0), "{folded:?}");
     // The values of the function too.
     assert_eq!(std::fs::read(&folded.left[0]).unwrap(), profile(&[30, 7], &[(3, 1)]));
-    let reason = "1 of 2 functions left out because of impossible counts, as 72057594037927937";
-    assert_eq!(folded.spoiled, [(paths[1].clone(), reason.to_string())]);
+    // Its names are not well-formed: the hash of the name, which is 100.
+    let reason = "1 of 2 functions left out because of impossible counts: `0000000000000064` (72057594037927937)";
+    assert_eq!(folded.spoiled.len(), 1);
+    assert_eq!((&folded.spoiled[0].0, folded.spoiled[0].1.to_string()), (&paths[1], reason.to_string()));
 
     // Alone as well.
     let (work, paths) = Work::of(&[bad]);
@@ -209,7 +211,7 @@ fn a_sum_says_what_became_of_each_file() {
     let mut other = good.clone();
     other[88 + 48 + 8] = 8;
     let mut later = good.clone();
-    later[8] = 11;
+    later[8] = 12;
     let bad = profile(&[1 << 60, 2], &[]);
     let (work, paths) = Work::of(&[
         good.clone(),
@@ -228,7 +230,7 @@ fn a_sum_says_what_became_of_each_file() {
         (&Fate::Added, &Fate::Empty, &Fate::Added, &Fate::Added)
     );
     assert!(matches!(&became[2], Fate::Damaged(reason) if reason.contains("cut off")), "{became:?}");
-    assert!(matches!(&became[3], Fate::Handed(reason) if reason == "raw version 11"), "{became:?}");
+    assert!(matches!(&became[3], Fate::Handed(reason) if reason == "raw version 12"), "{became:?}");
     assert!(matches!(&became[5], Fate::AddedInPart(_)), "{became:?}");
     assert_eq!(became[6], Fate::Added, "in another part");
     assert_eq!((sum.files(), sum.write(work.path()).unwrap().len()), (5, 3));
@@ -255,7 +257,7 @@ fn builds_that_look_alike_are_kept_apart() {
 fn damage_is_told_from_what_is_not_known() {
     let good = profile(&[1, 2], &[(3, 4)]);
     let mut later = good.clone();
-    later[8] = 11;
+    later[8] = 12;
     let mut behind = good.clone();
     behind.extend(good.clone());
     let contents = [good[..good.len() - 1].to_vec(), good[..100].to_vec(), vec![0; 500], Vec::new(), later, behind];
@@ -360,7 +362,7 @@ fn sections_lie_behind_each_other() {
 #[test]
 fn what_is_not_known_is_not_guessed() {
     for version in
-        [7, 11, 9 | 1 << 62, 10 | 1 << 59, 10 | 1 << 61, 10 | 1 << 54, 10 | 1 << 60, 10 | 1 << 63, 8 | 1 << 60]
+        [7, 12, 9 | 1 << 62, 10 | 1 << 59, 10 | 1 << 61, 10 | 1 << 54, 10 | 1 << 60, 10 | 1 << 63, 8 | 1 << 60]
     {
         let head = header(&[version, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
         assert!(matches!(Sections::parse(&head, 1000), Err(Refusal::Unknown(_))), "{version:x}");

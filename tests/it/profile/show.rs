@@ -150,7 +150,7 @@ fn what_cannot_be_shown() {
     dir.sh("cp 30.profdata new.profdata; printf '\\143' | dd of=new.profdata bs=1 seek=8 conv=notrunc 2> /dev/null");
     let (code, said) = optbuild(&dir, &["profile", "show", "new.profdata"]);
     assert_eq!(code, Some(3), "{said}");
-    assert!(said.contains("indexed profiles of version 99: an LLVM newer than 22 does"), "{said}");
+    assert!(said.contains("indexed profiles of version 99: an LLVM newer than 23 does"), "{said}");
     let tool = format!("{LLVM}/llvm-profdata");
     let (_, said) = optbuild(&dir, &["profile", "show", "new.profdata", "--profdata", &tool]);
     assert!(said.contains("cannot read new.profdata: error:"), "{said}");

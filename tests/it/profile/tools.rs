@@ -54,7 +54,7 @@ fn an_error_names_both_versions_and_what_to_do() {
     let tool = profdata();
     let (output, said) = merge(&dir, &["--profdata", &tool, "newer"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("raw profiles of version 99 (an LLVM newer than 22)"), "{said}");
+    assert!(said.contains("raw profiles of version 99 (an LLVM newer than 23)"), "{said}");
     let reads = format!("{tool} is of LLVM 22 and reads version 10");
     assert!(said.contains(&reads) && said.contains("--profdata"), "{said}");
     // Of the version before, which is added up first.

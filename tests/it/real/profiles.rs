@@ -103,3 +103,40 @@ fn the_profile_of_another_program_is_refused() {
     test.change("max-unprofiled = \"100%\"", "max-unprofiled = \"all\"");
     assert!(test.run("--until foreign").code(2).stderr.contains("a share is written as `1%`"));
 }
+
+/// A static library whose project drops the flags: told before anything is trained, and where the profile is used.
+#[test]
+fn a_library_that_is_not_instrumented() {
+    let test = project();
+    test.write(
+        "one/CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.13)\nproject(p C)\nadd_library(part STATIC lib.c)\n\
+         target_compile_options(part PRIVATE -fno-profile-generate)\n\
+         add_executable(prog main.c)\ntarget_link_libraries(prog part)\ninstall(TARGETS prog DESTINATION bin)\n",
+    );
+    test.write("one/main.c", "#include <stdlib.h>\nint work(int), cold(int), more(int);\nint main(int c, char **v) { int n = atoi(v[1]); return (n < 0 ? cold(n) : work(n) + more(n)) == 12345; }\n");
+    test.write(
+        "one/lib.c",
+        "#define F __attribute__((noinline))\nF int work(int n) { int s = 0; for (int i = 0; i < n; i++) s += i % 3 ? i : s; return s; }\n\
+         F int cold(int n) { while (n > 9) n /= 3; return n; }\nF int more(int n) { return n % 7 ? n : work(n + 1); }\n",
+    );
+    test.change("kind = \"gather\"", "kind = \"gather\"\nmin-instrumented = \"90%\"");
+    let said = test.run("--until trained").code(1).stderr;
+    for part in ["3 of 4 functions in prog are not instrumented", "cold, more, work", "`min-instrumented` asks for 90%"]
+    {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+    let journal = test.files_below(".optbuild/runs").into_iter().find(|file| file.ends_with("journal.jsonl")).unwrap();
+    assert!(!std::fs::read_to_string(journal).unwrap().contains("pool-started"), "nothing is trained");
+
+    test.change("min-instrumented = \"90%\"", "min-instrumented = \"20%\"");
+    let said = test.run("--until optimized").ok().stderr;
+    for part in [
+        "trained: warning: 3 of 4 functions in prog are not instrumented, and so are not counted: cold, more, work",
+        "warning: 3 of 4 functions in the program have no profile: cold, more, work",
+        "25 % of 4 functions in the program have a profile",
+    ] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+    assert!(test.cmd("status").ok().stdout.contains("warning: 3 of 4 functions in prog"));
+}

@@ -117,6 +117,6 @@ fn a_report_shows_no_change_that_is_not_significant() {
         // In the table, and beside its intervals.
         assert_eq!(text.matches("-61.1 %").count(), 2, "{text}");
     }
-    assert!(page.contains("(<data value=\"-0.611\">-61.1 %</data>)"), "{page}");
+    assert!(page.contains("<data value=\"-0.611\">(-61.1 %)</data>"), "{page}");
     assert!(md.contains("| read | 100 → 100 | (-61.1 %) |"), "{md}");
 }

@@ -83,6 +83,7 @@ fn how_a_stage_is_run_is_not_in_its_fingerprint() {
         "jobs = 1",
         "memory = '1 MB'",
         "timeout = '9s'",
+        "max-log = '1 GB'",
         "retries = 2",
         "on-failure = 'continue'",
         "description = 'x'",
@@ -130,10 +131,10 @@ fn the_environment_of_a_command_is_a_documented_base() {
         .env("OPTBUILD_LOG", "error");
     test.run("").runs("a");
     let names = test.cmd("artifacts a --json").json()[0]["path"].as_str().unwrap().to_owned();
-    // PWD is the shell's own; OPTBUILD_RUN finds what a killed run has left.
+    // PWD is the shell's own; OPTBUILD_STATE finds what a killed run has left.
     assert_eq!(
         test.read(&format!("{names}/names").replace("[DIR]/", "")),
-        "HOME\nLANG\nOPTBUILD_RUN\nPATH\nPWD\nTZ\nhttps_proxy\n"
+        "HOME\nLANG\nOPTBUILD_RUN\nOPTBUILD_STATE\nPATH\nPWD\nTZ\nhttps_proxy\n"
     );
 }
 
@@ -271,4 +272,20 @@ fn a_variable_that_a_stage_does_not_use_is_not_in_its_fingerprint() {
     let test = Test::new(["[vars]\nx = '1'\n".to_owned(), stage("a", "", ""), stage("b", "", "echo ${x}")]);
     test.run("").runs("a b");
     test.run("--set x=2").runs("b");
+}
+
+/// The size and the time are as they were.
+#[test]
+fn an_output_that_was_changed_with_its_time_kept_is_made_anew() {
+    for change in ["cp -p x y; echo two > y; touch -r x y; mv y x", "cp -p x y; echo two > x; touch -r y x; rm y"] {
+        // What was written just now is read again whatever its times say.
+        let test = Test::new([stage("a", "outputs = { x = 'x' }", "echo one > ${self.out}/x; sleep 0.3")]);
+        test.run("").runs("a");
+        test.run("").runs("");
+        let output = test.files_below(".optbuild/outputs/a").pop().unwrap();
+        test.sh(&format!("cd {}; {change}", output.parent().unwrap()));
+        let _ = test.cmd("plan p.toml").ok().out("x` was changed");
+        test.run("").runs("a");
+        assert_eq!(test.read(output.as_str()), "one\n");
+    }
 }

@@ -25,7 +25,8 @@ fn only_what_is_documented_passes() {
 
 #[test]
 fn endings_in_words() {
-    let describe = |status| Exit { status, usage: Usage::default(), left_behind: Vec::new() }.describe();
+    let describe =
+        |status| Exit { status, usage: Usage::default(), left_behind: Vec::new(), killed: Vec::new() }.describe();
     assert_eq!(describe(ExitKind::Code(1)), "exited with status 1");
     // Signal numbers as in signal(7).
     assert_eq!(describe(ExitKind::Signal(11)), "was killed by SIGSEGV (segmentation fault)");

@@ -9,7 +9,7 @@ use optbuild::run::sampler::{FORGET, Looker, Sum, interval, sums};
 
 fn process(pid: i32, parent: i32, ticks: u64, pages: u64) -> Proc {
     let (group, session, state, threads, start_time, name) = (1, 1, 'S', 1, 7, String::new());
-    Proc { pid, parent, group, session, state, threads, start_time, ticks, pages, name }
+    Proc { pid, parent, group, session, state, threads, start_time, ticks, forked: false, pages, name }
 }
 
 fn tree(pid: u32, start_time: u64) -> Tree {

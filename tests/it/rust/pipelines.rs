@@ -109,7 +109,14 @@ fn a_bolt_that_crashes_is_left_out() {
 /// x.py tells the linker of BOLT in a way that cargo does not notice.
 #[test]
 fn bolt_after_a_build_without_it() {
-    let Some(rust) = Rust::new("linux-x86_64", Spelling::Of2025) else { return };
+    // With cargo's build directory of before 2026, and with that of today.
+    for spelling in [Spelling::Of2025, Spelling::Of2026] {
+        bolt_after_a_build_without_it_by(spelling);
+    }
+}
+
+fn bolt_after_a_build_without_it_by(spelling: Spelling) {
+    let Some(rust) = Rust::new("linux-x86_64", spelling) else { return };
     let relocations = |there: &str| {
         let driver = rust.artifact("rustc-pgo.driver");
         rust.sh(&format!("{there} readelf -SW '{driver}' | grep -q 'rela\\.text'"));
@@ -191,15 +198,30 @@ fn the_spelling_of_2026() {
 }
 
 #[test]
-fn rustdoc_and_cargo_too() {
+fn rustdoc_clippy_and_cargo_too() {
     let Some(rust) = Rust::new("linux-x86_64-tools", Spelling::Of2026) else { return };
     rust.run(&[]).ok();
     // rustdoc's own counts are in its profile, and not in rustc's.
     let functions = |stage: &str| {
         rust.sh(&format!("llvm-profdata show --all-functions '{}'", rust.artifact(&format!("{stage}.profile"))))
     };
-    assert!(functions("rustdoc-profile").contains("main:"), "{}", functions("rustdoc-profile"));
+    for stage in ["rustdoc-profile", "clippy-profile"] {
+        assert!(functions(stage).contains("main:"), "{stage}: {}", functions(stage));
+    }
     assert!(!functions("rustc-profile").contains("main:"), "{}", functions("rustc-profile"));
+
+    // Each is trained on what was built of it.
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/linux-x86_64-tools.toml");
+    let built = "[[stage]]\nname = \"rustc-instrumented\"\npaths = [\"library/std\", \"src/tools/rustdoc\", \"src/tools/cargo\"]\n";
+    std::fs::write(rust.path("without.toml"), format!("name = \"without\"\nextends = \"{tools}\"\n{built}")).unwrap();
+    let mut without = rust;
+    without.pipeline = "without.toml";
+    without
+        .call("plan", &[])
+        .failed()
+        .says("the stage `rustc-instrumented` does not build it: add `src/tools/clippy` to its `paths`");
+    without.sh("d=checkout/src/tools/rustc-perf/collector/src/compile/benchmark && mkdir -p $d && echo 'Doc, Check,' > $d/profile.rs");
+    without.call("plan", &[]).failed().says("this rustc-perf has no profile `Clippy`");
 
     let Some(old) = Rust::new("linux-x86_64-tools", Spelling::Of2025) else { return };
     old.run(&[]).failed().says("this checkout's x.py cannot: it has no `pgo.rustdoc`");
@@ -272,7 +294,7 @@ fn a_gather_stage_resumes_at_the_crate() {
     let ran = rust.optbuild(&["resume", "-j", "1"]).ok().says("workload perf-match-stress done (2/4)");
     assert!(!ran.text.contains("workload perf-externs"), "{}", ran.text);
     // What all of the stage's workloads wrote is counted: two crates with 3 profiles times 4 scenarios, and libcore twice.
-    ran.says("4 workloads, 26 raw profiles");
+    ran.says("4 workloads, 1 instrumented function, 26 raw profiles");
 }
 
 /// The directory of the state may lie in the checkout, which is a cargo workspace.
@@ -290,6 +312,24 @@ fn what_this_machine_must_have() {
     let Some(rust) = Rust::new("linux-x86_64", Spelling::Of2025) else { return };
     let looked = rust.call("doctor", &[]).says("rust checkout           ok");
     assert!(!looked.text.contains("LLVM of rustc"), "{}", looked.text);
+}
+
+/// x.py calls cargo with `--locked`, and would say after a minute what `doctor` says.
+#[test]
+fn lock_files_that_do_not_fit_are_found() {
+    let Some(rust) = Rust::new("linux-x86_64", Spelling::Of2025) else { return };
+    rust.sh("cd checkout && mkdir one two && touch one/lib.rs two/lib.rs && printf '[package]\\nname = \"one\"\\nversion = \"0.1.0\"\\n\
+             [lib]\\npath = \"lib.rs\"\\n[workspace]\\n[dependencies]\\n' > one/Cargo.toml && sed 's/one/two/; /workspace/d' one/Cargo.toml > \
+             two/Cargo.toml && mv one/* . && rmdir one && cargo generate-lockfile --offline");
+    rust.call("doctor", &[]).says("as cargo needs them");
+    rust.sh("cd checkout && echo 'two = { path = \"two\" }' >> Cargo.toml");
+    let lock = rust.path("checkout/Cargo.lock");
+    let before = std::fs::read(&lock).unwrap();
+    let looked = rust.call("doctor", &[]).failed();
+    let words: Vec<&str> = looked.text.split_whitespace().collect();
+    let says = format!("{lock} does not fit the manifests of the checkout");
+    assert!(words.join(" ").contains(&says), "{}", looked.text);
+    assert_eq!(std::fs::read(&lock).unwrap(), before);
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Rust {
         let version = Command::new("rustc").arg("-V").output().unwrap().stdout;
         let version = String::from_utf8(version).unwrap().split(' ').nth(1).unwrap().to_string();
         std::fs::write(root.join("checkout/src/version"), version).unwrap();
-        let fail = "if [ \"$(cat \"${PWD%/.optbuild/*}/fail\" 2>/dev/null)\" = \"$(expr \"$PWD\" : '.*/stages/\\([^/]*\\)')\" ]; \
+        let fail = "if [ -s \"${PWD%/.optbuild/*}/fail\" ] && [ \"$(cat \"${PWD%/.optbuild/*}/fail\")\" = \"$(expr \"$PWD\" : '.*/stages/\\([^/]*\\)')\" ]; \
                     then echo 'told to fail' >&2; exit 1; fi\n";
         let script = |path: &str, text: String| {
             let path = root.join(path);

@@ -100,17 +100,17 @@ fn a_line_says_what_happened_without_being_parsed() {
 }
 
 #[test]
-fn runs_sort_by_time() {
+fn runs_sort_in_the_order_in_which_they_began() {
     let (_directory, layout) = temporary();
-    let times = ["2026-02-03T04:05:06.999Z", "2026-02-03T04:05:06Z", "2025-12-31T23:59:59.5Z", "2026-02-03T04:05:06Z"];
+    // The clock is set back twice, and once it is ahead again.
+    let times = ["2026-02-03T04:05:06Z", "2026-02-03T04:05:06Z", "2025-12-31T23:59:59.5Z", "2026-02-03T04:05:06.999Z"];
     let names: Vec<RunId> =
         times.iter().map(|time| Journal::create(&layout, time.parse().unwrap()).unwrap().0).collect();
-    assert_eq!(names, ["20260203-040506-ffbe", "20260203-040506-0000", "20251231-235959-8000", "20260203-040506-0001"]);
-    fs::create_dir(layout.runs().join("something-else")).unwrap();
-    assert_eq!(
-        runs(&layout).unwrap(),
-        ["20251231-235959-8000", "20260203-040506-0000", "20260203-040506-0001", "20260203-040506-ffbe"]
-    );
+    assert_eq!(names, ["20260203-040506-0000", "20260203-040506-0001", "20260203-040506-0002", "20260203-040506-ffbe"]);
+    for other in ["something-else", "99999999-999999-ffff"] {
+        fs::create_dir(layout.runs().join(other)).unwrap();
+    }
+    assert_eq!(runs(&layout).unwrap(), names);
     assert_eq!(last_run(&layout).unwrap().as_deref(), Some("20260203-040506-ffbe"));
 }
 

@@ -171,7 +171,12 @@ impl Test {
 
     /// `optbuild run p.toml` with more words, without waiting for its end.
     pub fn start(&self, words: &str) -> Started<'_> {
-        let mut command = self.command(".", &format!("run p.toml {words}"));
+        self.start_cmd(&format!("run p.toml {words}"))
+    }
+
+    /// `optbuild` with these words, without waiting for its end.
+    pub fn start_cmd(&self, words: &str) -> Started<'_> {
+        let mut command = self.command(".", words);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Started { test: self, before: self.marked().len(), child: Some(command.spawn().unwrap()) }
     }

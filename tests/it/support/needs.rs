@@ -31,6 +31,9 @@ enum Need {
     InstructionCounts,
     PidNamespaces,
     Mounts,
+    /// A file system whose power can be cut.
+    Ext4,
+    AnotherUser,
 }
 
 impl Need {
@@ -45,6 +48,8 @@ impl Need {
             Need::InstructionCounts => "valgrind".into(),
             Need::PidNamespaces => "pid-namespaces".into(),
             Need::Mounts => "mounts".into(),
+            Need::Ext4 => "ext4".into(),
+            Need::AnotherUser => "another-user".into(),
         }
     }
 
@@ -58,6 +63,8 @@ impl Need {
             Need::InstructionCounts => "apt-get install valgrind".into(),
             Need::PidNamespaces => "a user who may run `unshare --user --pid`".into(),
             Need::Mounts => "a user who may run `mount -t tmpfs`".into(),
+            Need::Ext4 => "a user who may run `mkfs.ext4` and `mount -o loop`".into(),
+            Need::AnotherUser => "a user who may become another one: root".into(),
         }
     }
 }
@@ -140,6 +147,18 @@ pub fn pid_namespaces(options: &[&str], probe: &str) -> Option<Box<dyn Fn() -> C
 #[must_use]
 pub fn mounted(mount: &mut Command) -> bool {
     succeeds(mount) || left_out::<()>(Need::Mounts).is_some()
+}
+
+/// The same for a file of an ext4 file system.
+#[must_use]
+pub fn ext4(mount: &mut Command) -> bool {
+    succeeds(mount) || left_out::<()>(Need::Ext4).is_some()
+}
+
+/// Whether processes can be started as another user.
+#[must_use]
+pub fn another_user() -> bool {
+    rustix::process::geteuid().is_root() || left_out::<()>(Need::AnotherUser).is_some()
 }
 
 fn succeeds(command: &mut Command) -> bool {

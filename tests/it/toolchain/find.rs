@@ -6,6 +6,7 @@ use camino::Utf8Path;
 use optbuild::facts::Facts;
 use optbuild::pipeline::{LoadOptions, Pipeline, ToolDecl, VarType, VarValue, Variable};
 use optbuild::plan::{StagePlan, ToolUse};
+use optbuild::profile::header::Header;
 use optbuild::toolchain::doctor::{self, Status, doctor};
 use optbuild::toolchain::{find, llvm, packages, rust};
 use semver::Version;
@@ -139,7 +140,65 @@ fn tools_of_the_same_llvm() {
     rust.llvm = Some(Version::new(21, 1, 0));
     let gap = llvm::profdata_for_rustc(&facts, &rust).unwrap_err();
     assert_eq!(gap.what, "there is no `llvm-profdata` that writes profiles for rustc 1.95.0, which is of LLVM 21");
-    assert!(gap.remedy.contains("llvm-21`, or `rustup component add llvm-tools`"), "{}", gap.remedy);
+    let remedy =
+        "take that of the toolchain: `rustup component add llvm-tools`; or install it: `apt-get install -y llvm-21`";
+    assert_eq!(gap.remedy, remedy);
+    rust.sysroot = "/home/u/.rustup/toolchains/nightly-x".into();
+    let gap = llvm::profdata_for_rustc(&facts, &rust).unwrap_err();
+    assert!(gap.remedy.contains("`rustup component add llvm-tools --toolchain nightly-x`"), "{}", gap.remedy);
+}
+
+/// A nightly of LLVM 23, for which no distribution has tools, with and without the component that has them.
+#[test]
+fn the_tools_of_a_toolchain() {
+    let toolchain = "/home/u/.rustup/toolchains/nightly-x86_64-unknown-linux-gnu";
+    let own = format!("{toolchain}/lib/rustlib/x86_64-unknown-linux-gnu/bin/llvm-profdata");
+    let machine = |with_tools: bool| {
+        let mut programs = json!({
+            "cargo": "/home/u/.cargo/bin/cargo",
+            "rustc": "/home/u/.cargo/bin/rustc",
+            "rustup": "/home/u/.cargo/bin/rustup",
+            "clang": "/usr/bin/clang",
+        });
+        for name in ["cargo", "rustc"] {
+            let path = format!("{toolchain}/bin/{name}");
+            programs[&path] = path.clone().into();
+        }
+        if with_tools {
+            programs[&own] = own.clone().into();
+        }
+        facts(json!({
+            "host": "x86_64-unknown-linux-gnu",
+            "programs": programs,
+            "env": { "HOME": "/home/u" },
+            "directories": { "/home/u/.rustup/toolchains": ["nightly-x86_64-unknown-linux-gnu", "stable"] },
+            "real_paths": {
+                "/home/u/.cargo/bin/cargo": "/home/u/.cargo/bin/rustup",
+                "/home/u/.cargo/bin/rustc": "/home/u/.cargo/bin/rustup",
+            },
+            "outputs": {
+                "/usr/bin/clang --version": "Debian clang version 23.1.0\n",
+                "/home/u/.cargo/bin/rustc --print sysroot": format!("{toolchain}\n"),
+                format!("{toolchain}/bin/rustc -vV"):
+                    "rustc 1.99.0-nightly\nhost: x86_64-unknown-linux-gnu\nrelease: 1.99.0-nightly\nLLVM version: 23.1.0\n",
+                format!("{own} --version"): "LLVM (http://llvm.org/):\n  LLVM version 23.1.0-rust-1.99.0-nightly\n",
+            },
+        }))
+    };
+    let raw = Header::parse(&[&b"\x81rforpl\xff"[..], &(11u64 | 1 << 56).to_le_bytes()].concat()).unwrap();
+    let tool = llvm::profdata_for_profile(&machine(true), raw).unwrap();
+    assert_eq!((tool.path.as_str(), tool.llvm_major()), (own.as_str(), Some(23)));
+    let gap = llvm::profdata_for_profile(&machine(false), raw).unwrap_err();
+    assert!(gap.what.contains("raw profiles of version 11: LLVM 23 does"), "{}", gap.what);
+    assert!(gap.remedy.contains("`rustup component add llvm-tools`"), "{}", gap.remedy);
+
+    let row = |machine: &Facts| doctor(machine, None, &[]).into_iter().find(|row| row.tool == "LLVM of rustc").unwrap();
+    assert_eq!(row(&machine(true)).status, Status::Ok);
+    let lacking = row(&machine(false));
+    assert_eq!((lacking.status, lacking.package), (Status::Missing, None), "no package has it");
+    let remedy = lacking.remedy.unwrap();
+    let add = "`rustup component add llvm-tools --toolchain nightly-x86_64-unknown-linux-gnu`";
+    assert!(remedy.contains(add), "{remedy}");
 }
 
 #[test]

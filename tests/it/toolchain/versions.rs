@@ -84,14 +84,14 @@ fn real_files_of_llvm_22() {
     assert_eq!((indexed.kind, Some(u64::from(indexed.version))), (HeaderKind::Indexed, indexed_version(22)));
 }
 
-/// `INSTR_PROF_RAW_VERSION` and `INSTR_PROF_INDEX_VERSION` of LLVM 14, 18, 19 and 22 are (8, 7), (9, 11), (10, 12), (10, 13).
+/// `INSTR_PROF_RAW_VERSION` and `INSTR_PROF_INDEX_VERSION` of LLVM 14, 18, 19, 22 and 23 are (8, 7), (9, 11), (10, 12), (10, 13), (11, 14).
 #[test]
 fn who_reads_a_version() {
     assert_eq!((raw_llvms(8), raw_llvms(9), raw_llvms(10)), (Some(14..=17), Some(18..=18), Some(19..=22)));
-    assert_eq!((raw_llvms(5), raw_llvms(11)), (None, None));
+    assert_eq!((raw_llvms(5), raw_llvms(11), raw_llvms(12)), (None, Some(23..=23), None));
     assert_eq!([3, 7, 11, 12, 13].map(first_reader), [Some(14), Some(14), Some(18), Some(19), Some(22)]);
-    assert_eq!(first_reader(14), None);
-    assert_eq!([8, 9].map(raw_in_words), ["LLVM 14 to 17", "LLVM 18"]);
-    assert_eq!([5, 11].map(raw_in_words), ["an LLVM older than 14", "an LLVM newer than 22"]);
-    assert_eq!([12, 14].map(indexed_in_words), ["LLVM 19 and newer", "an LLVM newer than 22"]);
+    assert_eq!((first_reader(14), first_reader(15)), (Some(23), None));
+    assert_eq!([8, 9, 11].map(raw_in_words), ["LLVM 14 to 17", "LLVM 18", "LLVM 23"]);
+    assert_eq!([5, 12].map(raw_in_words), ["an LLVM older than 14", "an LLVM newer than 23"]);
+    assert_eq!([12, 15].map(indexed_in_words), ["LLVM 19 and newer", "an LLVM newer than 23"]);
 }

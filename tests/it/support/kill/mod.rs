@@ -7,6 +7,7 @@ pub mod pipelines;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,12 @@ impl Project {
 
     /// A command line of optbuild; `run` gets the pipeline.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(OPTBUILD);
+        self.command_of(Path::new(OPTBUILD), args)
+    }
+
+    /// The same of another copy of the program.
+    pub fn command_of(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.arg(args[0]);
         if args[0] == "run" {
             command.arg("pipeline.toml");

@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use flate2::read::ZlibDecoder;
 
+use super::layout::{Found, unknown};
+use super::read::Spread;
 use crate::profile::names::name_hash;
-use crate::profile::raw::layout::{Found, unknown};
-use crate::profile::raw::read::Spread;
 
 /// How much larger names may be unpacked than packed: those of real programs are 3 to 20 times larger.
 const LARGEST: u64 = 200;
@@ -77,6 +77,11 @@ impl Names {
     /// The name of this hash.
     pub fn get(&self, hash: u64) -> Option<&[u8]> {
         self.known.get(&hash).and_then(|range| self.text.get(range.clone()))
+    }
+
+    /// All of them, in no order that means anything.
+    pub fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.known.values().filter_map(|range| self.text.get(range.clone()))
     }
 
     /// How long they are together.
