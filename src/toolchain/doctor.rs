@@ -390,9 +390,7 @@ fn add_checkouts(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], rows: 
             ..good("crates of the checkout")
         });
         let locked: Vec<String> = stages.iter().filter(|stage| is_locked(plans, stage)).cloned().collect();
-        if !locked.is_empty() {
-            rows.push(lock_files_row(facts, plans, path, locked));
-        }
+        rows.extend(lock_files_row(facts, plans, path, locked));
     }
     let stages: Vec<String> = checkouts.into_values().flatten().collect();
     let Some(pkg_config) = facts.program("pkg-config").filter(|_| !stages.is_empty()) else { return };
@@ -417,55 +415,62 @@ fn is_locked(plans: &[StagePlan], stage: &str) -> bool {
 /// The lock files in a checkout that x.py has cargo read, by their directories: of the compiler, the standard library, x.py and cargo.
 const LOCK_FILES: [&str; 4] = ["", "library", "src/bootstrap", "src/tools/cargo"];
 
-/// What cargo says where a lock file would have to change; the flag is between the two.
+/// What cargo says where a lock file would have to change; the flag stands before it.
 const LOCKED: &str = "was passed to prevent this";
+/// What the script below says where cargo has nothing to say.
+const FITS: &str = "the lock file fits";
 
-/// Whether cargo finds the lock files of a checkout as it needs them. What it says of anything else, such as of a submodule that is not
-/// there or of a network, is no answer.
-fn lock_files_row(facts: &Facts, plans: &[StagePlan], checkout: &Utf8Path, stages: Vec<String>) -> DoctorRow {
-    let row = DoctorRow { needed_for: stages, ..good("lock files of the checkout") };
+/// Whether cargo finds the lock files of a checkout as it needs them; none where there are no such files, or no stage that minds. What
+/// cargo says of anything else, such as of a submodule that is not there or of a network, is no answer.
+fn lock_files_row(facts: &Facts, plans: &[StagePlan], checkout: &Utf8Path, stages: Vec<String>) -> Option<DoctorRow> {
+    let mut dirs = LOCK_FILES.map(|dir| checkout.join(dir)).to_vec();
+    dirs.retain(|dir| facts.exists(&dir.join("Cargo.lock")));
+    if stages.is_empty() || dirs.is_empty() {
+        return None;
+    }
     let tool = |name: &str| {
-        let planned = plans.iter().filter(|plan| row.needed_for.contains(&plan.stage)).flat_map(|plan| &plan.tools);
-        let planned = planned.filter(|tool| tool.name == name).map(|tool| tool.path.clone()).next();
-        planned.or_else(|| facts.program(name))
+        let planned = plans.iter().filter(|plan| stages.contains(&plan.stage)).flat_map(|plan| &plan.tools);
+        planned.into_iter().find(|tool| tool.name == name).map(|tool| tool.path.clone()).or_else(|| facts.program(name))
     };
-    let Some(cargo) = tool("cargo") else {
-        return DoctorRow { version: Some("not known without cargo".into()), ..row };
+    let (cargo, rustc) = (tool("cargo"), tool("rustc").map(|rustc| format!("RUSTC={rustc}")));
+    let says = |manifest: &Utf8Path, flags: &str| {
+        let Some(cargo) = &cargo else { return String::new() };
+        let script = format!(
+            "timeout 25 \"$0\" metadata --locked {flags} --format-version 1 --manifest-path \"$1\" 2>&1 >/dev/null && echo '{FITS}' || true"
+        );
+        // `env` is in front because what a program like `sh` prints is remembered for longer than a lock file stays as it is.
+        let mut argv = vec!["env", "RUSTC_BOOTSTRAP=1"];
+        argv.extend(rustc.as_deref());
+        argv.extend(["sh", "-c", &script, cargo.as_str(), manifest.as_str()]);
+        facts.output(&argv).unwrap_or_default()
     };
-    let rustc = tool("rustc").map(|rustc| format!("RUSTC={rustc}"));
-    let mut stale = Vec::new();
-    for dir in LOCK_FILES.map(|dir| checkout.join(dir)) {
-        let (lock, manifest) = (dir.join("Cargo.lock"), dir.join("Cargo.toml"));
-        if !facts.exists(&lock) {
-            continue;
-        }
-        // What succeeds says nothing. `env` is in front because what a file like `sh` prints is remembered for longer than a lock file lasts.
-        let says = |flags: &str| {
-            let script = format!(
-                "timeout 25 \"$0\" metadata --locked {flags} --format-version 1 --manifest-path \"$1\" 2>&1 >/dev/null || true"
-            );
-            let mut argv = vec!["env", "RUSTC_BOOTSTRAP=1"];
-            argv.extend(rustc.as_deref());
-            argv.extend(["sh", "-c", &script, cargo.as_str(), manifest.as_str()]);
-            facts.output(&argv).unwrap_or_default()
-        };
-        let mut said = says("--offline");
+    let (mut stale, mut unknown) = (Vec::new(), Vec::new());
+    for manifest in dirs.iter().map(|dir| dir.join("Cargo.toml")) {
+        let mut said = says(&manifest, "--offline");
         if said.contains("--offline") && !said.contains(LOCKED) {
             // It lacks a crate, or the list of them.
-            said = says("");
+            said = says(&manifest, "");
         }
         if said.contains(LOCKED) {
             stale.push(manifest);
+        } else if !said.contains(FITS) {
+            unknown.push(manifest);
         }
     }
-    let Some(first) = stale.first() else { return DoctorRow { version: Some("as cargo needs them".into()), ..row } };
+    let row = DoctorRow { needed_for: stages, ..good("lock files of the checkout") };
+    let Some(first) = stale.first() else {
+        let fits = if unknown.is_empty() { "as cargo needs them" } else { "not known" };
+        let path = unknown.first().map(|manifest| manifest.with_extension("lock"));
+        return Some(DoctorRow { version: Some(fits.into()), path, ..row });
+    };
     let files: Vec<String> = stale.iter().map(|manifest| manifest.with_extension("lock").to_string()).collect();
-    let (not, files) = (if stale.len() == 1 { "does" } else { "do" }, files.join(", "));
+    let (does, files) = (if stale.len() == 1 { "does" } else { "do" }, files.join(", "));
     let remedy = format!(
-        "{files} {not} not fit the manifests of the checkout, and x.py calls cargo with `--locked`: `cargo metadata --format-version 1 \
+        "{files} {does} not fit the manifests of the checkout, and x.py calls cargo with `--locked`: `cargo metadata --format-version 1 \
          --manifest-path {first} >/dev/null` brings it up to date"
     );
-    DoctorRow { status: Status::Missing, remedy: Some(remedy), path: Some(first.with_extension("lock")), ..row }
+    let path = Some(first.with_extension("lock"));
+    Some(DoctorRow { status: Status::Missing, remedy: Some(remedy), path, ..row })
 }
 
 /// The most that a stage's plan says will be written, in bytes.

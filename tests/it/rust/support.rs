@@ -177,6 +177,12 @@ impl Ran {
         self
     }
 
+    #[track_caller]
+    pub fn says_nothing_of(self, text: &str) -> Ran {
+        assert!(!self.text.contains(text), "`{text}` in {}", self.text);
+        self
+    }
+
     /// Stages that began, in their order.
     pub fn began(&self) -> Vec<&str> {
         let lines = self.text.lines().filter_map(|line| line.split_once(": started")?.0.split(' ').nth(1));
