@@ -6,6 +6,7 @@ use crate::support::processes::eventually;
 use crate::support::{Ran, Test};
 use camino::Utf8Path;
 use optbuild::facts::Facts;
+use optbuild::fs::stat::{self, Stat};
 use optbuild::plan::ToolUse;
 use optbuild::proc::probe::{NoAnswer, ask};
 use optbuild::state::hash::Hasher;
@@ -35,6 +36,11 @@ fn a_tool_that_is_killed_when_asked_for_its_version_is_no_other_tool() {
     let test = Test::new([PIPELINE]);
     tool(&test, "");
     test.run("").runs("a");
+    // What was written just now is not kept.
+    assert!(eventually(|| {
+        let _ = test.cmd("plan p.toml").ok();
+        test.exists(".optbuild/tools")
+    }));
     let before = (test.fingerprints(".optbuild"), test.read(".optbuild/tools"));
     for (dies, how) in [
         ("kill -9 $$; ", "was ended by SIGKILL"),
@@ -44,6 +50,10 @@ fn a_tool_that_is_killed_when_asked_for_its_version_is_no_other_tool() {
     ] {
         // Written anew, so that it is asked.
         tool(&test, dies);
+        assert!(eventually(|| {
+            let stat = Stat::of(&test.aside.join("bin/mytool").symlink_metadata().unwrap());
+            stat.settled(stat::now())
+        }));
         refused(test.run(""), how);
         refused(test.cmd("plan p.toml"), how);
         assert_eq!((test.fingerprints(".optbuild"), test.read(".optbuild/tools")), before, "{how}");
