@@ -152,6 +152,9 @@ pub struct ExecutionArgs {
     /// Where the pipeline's outputs are put [default: out/NAME beside the state directory]
     #[arg(long, value_name = "DIR")]
     pub out: Option<Utf8PathBuf>,
+    /// Put outputs in place although the comparison that they ask (`unless-slower`) says that they are slower, or failed
+    #[arg(long)]
+    pub put_anyway: bool,
     /// Print events as JSON lines on standard output
     #[arg(long)]
     pub json: bool,

@@ -15,8 +15,8 @@ use super::output::{look, print, tell};
 use super::project::{Mode, Project, current_dir};
 use crate::compare::limit::Answer;
 use crate::compare::request::{Build, PLACEHOLDER, Request, Workload, environment, pairs};
-use crate::compare::result::{Comparison, SideKind};
-use crate::compare::{self, rustc_perf};
+use crate::compare::result::{Comparison, Says, SideKind};
+use crate::compare::{self, judgement, rustc_perf};
 use crate::pipeline::OutputRef;
 use crate::plan::{Arg, Command, Late, Part, Symbol};
 use crate::proc::start;
@@ -47,6 +47,11 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         (_, true) => markdown(&result),
         _ => table(&result, look()),
     })?;
+    let judgement = judgement::judged(&result);
+    // Who reads the result with a program hears of it as well.
+    if judgement.says == Says::Slower && (args.json || args.markdown) {
+        tell(&judgement.sentence);
+    }
     let answer = args.options.answer(&result);
     answer.worse.iter().for_each(|line| tell(&format!("worse: {line}")));
     answer.unknown.iter().for_each(|line| tell(line));

@@ -73,6 +73,7 @@ fn merge(run: ExecutionArgs, resume: &ExecutionArgs, here: &Utf8Path) -> Executi
         fail_fast: resume.fail_fast || (run.fail_fast && !resume.keep_going),
         strict: run.strict || resume.strict,
         out: resume.out.as_ref().map(|out| here.join(out)).or(run.out),
+        put_anyway: resume.put_anyway || run.put_anyway,
         json: resume.json,
         verbose: resume.verbose,
         quiet: resume.quiet,
@@ -137,6 +138,7 @@ fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options
             _ => FailurePolicy::Finish,
         },
         out: args.execution.out.as_ref().map(|out| origin.cwd.join(out)),
+        put_anyway: args.execution.put_anyway,
         optbuild: own_program()?,
         supervisor: SUPERVISOR.into(),
     })

@@ -3,6 +3,7 @@
 //! Knows programs, runs and numbers. Unaware of pipelines and stages, and of how a result is shown.
 
 pub mod counting;
+pub mod judgement;
 pub mod limit;
 pub mod options;
 pub mod probe;
@@ -130,7 +131,7 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     }
     let used = clock.used();
     say(&format!("used: {} of {}", text::duration(used), text::duration(clock.allowed())));
-    Ok(Comparison {
+    let mut comparison = Comparison {
         format: FORMAT,
         optbuild: env!("CARGO_PKG_VERSION").into(),
         base: side(&request.base),
@@ -143,7 +144,10 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
         budget: Budget { allowed: clock.allowed(), planned, used, left_out },
         noise,
         notes: counted.into_iter().filter_map(|counted| counted.note).collect(),
-    })
+        verdict: None,
+    };
+    comparison.verdict = Some(judgement::judge(&comparison));
+    Ok(comparison)
 }
 
 /// The first runs, of as many workloads as there is time for.

@@ -40,6 +40,37 @@ pub struct Comparison {
     pub noise: Vec<String>,
     /// What else a reader should know.
     pub notes: Vec<String>,
+    /// What all of it comes to. None in documents of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Judgement>,
+}
+
+/// What a comparison comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Judgement {
+    pub says: Says,
+    /// The metric that decided; if none did, the first one of which something is known. None: nothing is known.
+    pub metric: Option<Metric>,
+    /// Its mean change over the workloads of which it is known.
+    pub change: Option<f64>,
+    /// The 95 % interval of that mean; of counts, what two runs of one side leave open.
+    pub interval: Option<[f64; 2]>,
+    /// How many workloads those are.
+    pub workloads: usize,
+    /// The same for people.
+    pub sentence: String,
+}
+
+/// Which of two builds is the better one to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Says {
+    /// The candidate.
+    Faster,
+    /// The base.
+    Slower,
+    Undecided,
 }
 
 /// One of the two builds.

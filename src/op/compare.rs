@@ -9,8 +9,8 @@ use clap::Parser as _;
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Build, Request, Workload, environment, pairs};
-use crate::compare::result::Comparison;
-use crate::compare::{self, rustc_perf};
+use crate::compare::result::{Comparison, Says};
+use crate::compare::{self, judgement, rustc_perf};
 use crate::event::Fact;
 use crate::plan::ops::given::Compare;
 use crate::plan::ops::{BadCommandLine, ComparedWorkload, GivenValues, JSON, MARKDOWN, TABLE};
@@ -92,11 +92,19 @@ fn build(name: &str, path: &Utf8Path, env: &[String]) -> Result<Build> {
     Ok(Build { name: name.into(), path: path.to_owned(), kind, env: pairs(env).map_err(wrong)? })
 }
 
-/// The changes that judgements go by, in percent; 0 where nothing is better, none where nothing is known.
+/// What all of it comes to; and the changes that limits go by, in percent: 0 where nothing is better, none where nothing is known.
 fn facts(result: &Comparison) -> Vec<Fact> {
+    let judgement = judgement::judged(result);
+    let slower = match judgement.says {
+        Says::Faster => Some(false),
+        Says::Slower => Some(true),
+        Says::Undecided => None,
+    };
+    let mut facts = vec![Fact::verdict(&judgement.sentence, slower)];
     let Some(summary) = result.summary_of(result.headline()).filter(|summary| summary.is_known()) else {
-        return Vec::new();
+        return facts;
     };
     let percent = |name: &'static str, change: f64| Fact::new(name, change * 100.0, "%");
-    vec![percent("mean-change", summary.mean), percent("best-change", summary.best.unwrap_or(0.0))]
+    facts.extend([percent("mean-change", summary.mean), percent("best-change", summary.best.unwrap_or(0.0))]);
+    facts
 }

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8PathBuf;
 
 use super::kind::{Profiles, leading_output};
-use super::text::Text;
 use super::{Pipeline, Stage, check};
 
 /// A profile that a gather stage need not gather.
@@ -129,7 +128,7 @@ impl Pipeline {
         let on = || self.stages.iter().filter(|stage| stage.common.when);
         let needed: BTreeSet<&str> = on().flat_map(references).collect();
         let own = on().map(|stage| &stage.common.name).filter(|name| !needed.contains(name.as_str()));
-        let outputs = self.outputs.values().flat_map(Text::outputs).flatten();
+        let outputs = self.outputs.values().flat_map(|declared| declared.from.outputs()).flatten();
         own.cloned().chain(outputs.map(|output| output.stage.clone())).collect()
     }
 

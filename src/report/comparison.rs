@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use super::paint::{Cell, Grid, Look, Tone, escape};
-use crate::compare::result::{Comparison, Measured, Metric, Sample, Summary, Unit, Verdict, Workload};
+use crate::compare::judgement::judged;
+use crate::compare::result::{Comparison, Measured, Metric, Sample, Says, Summary, Unit, Verdict, Workload};
 use crate::text;
 
 /// What stands in place of a change that is none, and of one of which nothing is known.
@@ -26,7 +27,7 @@ const CHANGES: [Metric; 6] = [
 /// Metrics of the Markdown table that is not folded away.
 const SHOWN: [Metric; 4] = [Metric::Instructions, Metric::WallTime, Metric::UserTime, Metric::PeakMemory];
 
-/// The table, what was counted with, and what is to be doubted.
+/// The table, what was counted with, what is to be doubted, and what all of it comes to.
 pub fn table(comparison: &Comparison, look: Look) -> String {
     let grid = grid(comparison, &measured(comparison, &VALUES), &measured(comparison, &CHANGES));
     let mut out = grid.render(width(look, &grid), look.paint);
@@ -34,12 +35,20 @@ pub fn table(comparison: &Comparison, look: Look) -> String {
     if !sizes.is_empty() {
         out.push_str(&format!("\n{}", sizes.render(width(look, &sizes), look.paint)));
     }
-    format!("{out}\n{}\n", footnotes(comparison).join("\n"))
+    let (sentence, tone) = sentence(comparison);
+    format!("{out}\n{}\n\n{}\n", footnotes(comparison).join("\n"), look.paint.toned(tone, &sentence))
 }
 
 /// To paste into a pull request: the table, and all metrics with their intervals folded away.
 pub fn markdown(comparison: &Comparison) -> String {
-    let mut out = grid(comparison, &measured(comparison, &SHOWN), &[]).markdown();
+    let (sentence, tone) = sentence(comparison);
+    let mark = match tone {
+        Tone::Good => "✅ ",
+        Tone::Bad => "❌ ",
+        _ => "",
+    };
+    let mut out = format!("{mark}**{}**\n\n", escape(&sentence));
+    out.push_str(&grid(comparison, &measured(comparison, &SHOWN), &[]).markdown());
     let sizes = sizes(comparison);
     if !sizes.is_empty() {
         out.push_str(&format!("\n{}", sizes.markdown()));
@@ -192,8 +201,28 @@ fn sizes(comparison: &Comparison) -> Grid {
     grid
 }
 
+/// What all of it comes to, as the rows call workloads.
+pub(super) fn sentence(comparison: &Comparison) -> (String, Tone) {
+    let judgement = judged(comparison);
+    let tone = match judgement.says {
+        Says::Faster => Tone::Good,
+        Says::Slower => Tone::Bad,
+        Says::Undecided => Tone::Bold,
+    };
+    (with_short_names(comparison, &judgement.sentence), tone)
+}
+
+/// A sentence that calls workloads as the rows do.
+fn with_short_names(comparison: &Comparison, sentence: &str) -> String {
+    let names = comparison.workloads.iter().zip(short_names(comparison));
+    let short = |sentence: String, (workload, name): (&Workload, Cow<str>)| {
+        sentence.replace(&format!("`{}`", workload.name), &format!("`{name}`"))
+    };
+    names.fold(sentence.to_owned(), short)
+}
+
 /// What the numbers are, and what is to be doubted.
-pub(super) fn footnotes(comparison: &Comparison) -> Vec<String> {
+fn footnotes(comparison: &Comparison) -> Vec<String> {
     let mut lines = vec![format!("{} → {}; negative is better", comparison.base.name, comparison.candidate.name)];
     let counter = &comparison.counter;
     let because = counter.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
@@ -201,14 +230,7 @@ pub(super) fn footnotes(comparison: &Comparison) -> Vec<String> {
     lines.push(format!("instructions: {}{because}", counter.name));
     let (used, allowed) = (text::duration(budget.used), text::duration(budget.allowed));
     lines.push(format!("times: medians, 95 % intervals in the JSON; {used} of {allowed} used"));
-    let names: Vec<_> = comparison.workloads.iter().zip(short_names(comparison)).collect();
-    // As the rows call them.
-    let named = |line: &String| {
-        let short = |line: String, (workload, name): &(&Workload, Cow<str>)| {
-            line.replace(&format!("`{}`", workload.name), &format!("`{name}`"))
-        };
-        names.iter().fold(line.clone(), short)
-    };
+    let named = |line: &String| with_short_names(comparison, line);
     lines.extend(comparison.noise.iter().map(|line| format!("noisy: {}", named(line))));
     lines.extend(budget.left_out.iter().map(|line| format!("left out: {}", named(line))));
     lines.extend(comparison.notes.iter().map(|line| format!("note: {}", named(line))));

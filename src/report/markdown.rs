@@ -30,6 +30,8 @@ pub fn render(report: &Report) -> String {
     for (stage, failure) in report.stages.iter().filter_map(|stage| Some((stage, stage.failure.as_ref()?))) {
         text.push_str(&failed(stage, failure));
     }
+    let withheld = summary::withheld(report).into_iter().map(|text| escape(&text.replace("\n ", ";")));
+    text.push_str(&ended(list(withheld)));
     for Compared { stage, result } in &report.comparisons {
         let (base, candidate) = (escape(&result.base.name), escape(&result.candidate.name));
         let title = format!("**{}**: {base} against {candidate}; less is better", escape(stage));

@@ -14,11 +14,13 @@ mod compare {
     mod command;
     mod counting;
     mod crates;
+    mod judgement;
     mod limit;
     mod runs;
     mod stages;
     mod statistics;
     mod support;
+    mod withheld;
 }
 mod edges {
     mod exit;

@@ -7,7 +7,7 @@
 //! | `left-out/FUNCTION` | [`Stage::facts`], and a sentence that names all |
 //! | `bolt/NAME` | [`Bolt::counts`] |
 //! | `dyno-before/NAME` with `dyno-after/NAME` | [`Bolt::dyno`] |
-//! | `warning/SENTENCE` | [`Stage::notes`] |
+//! | `warning/SENTENCE`, `verdict/SENTENCE` of what is slower | [`Stage::notes`] |
 //! | `workload/NAME` | none: for operations |
 //! | `raw-profiles`, `raw-bytes`, `functions`, `damaged-profiles` where raw profiles were counted | [`Profile`], by workload |
 //! | any other | [`Stage::facts`] |
@@ -110,7 +110,7 @@ impl Stage {
                     bolt.dyno.extend(after(name).map(estimate));
                 }
                 (Some(("dyno-after" | "workload", _)), _) => {}
-                (Some(("warning", _)), _) => {}
+                (Some(("warning" | "verdict", _)), _) => {}
                 (_, name @ ("raw-profiles" | "raw-bytes" | "functions" | "damaged-profiles")) if gathered => {
                     profile.count(fact.step.workload.as_deref(), name, value as u64);
                 }
@@ -118,6 +118,7 @@ impl Stage {
             }
         }
         self.notes.extend(warnings(&facts));
+        self.notes.extend(facts.iter().filter_map(Fact::slower).map(str::to_owned));
         self.inner.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         profile.hottest.sort_by(|a, b| b.count.total_cmp(&a.count));
         self.profile = (gathered || !profile.hottest.is_empty()).then_some(profile);
