@@ -287,7 +287,7 @@ fn default_name(path: &Utf8Path) -> String {
 }
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 19] = [
+const LEFT_OUT: [&str; 20] = [
     "name",
     "description",
     "when",
@@ -306,6 +306,7 @@ const LEFT_OUT: [&str; 19] = [
     "min-instrumented",
     "min-total",
     "min-functions",
+    "min-hot",
     "grace",
 ];
 

@@ -58,6 +58,7 @@ mod op {
     mod died;
     mod files;
     mod instrumented;
+    mod harness;
     mod merge;
     mod merge_fdata;
     mod place;
@@ -131,6 +132,7 @@ mod real {
     mod demo;
     mod profiles;
     mod refusals;
+    mod fit;
 }
 mod report {
     mod browser;

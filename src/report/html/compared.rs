@@ -32,6 +32,7 @@ fn comparison(compared: &Compared) -> Markup {
             h3 { (compared.stage) }
             p { b { (result.base.name) } " → " b { (result.candidate.name) } ". Less is better." }
             (verdict(result))
+            @for sentence in &compared.fit { p { (sentence) "." } }
             (summary(result))
             details open[result.workloads.len() <= 8] {
                 summary { (text::plural(result.workloads.len(), "workload")) }

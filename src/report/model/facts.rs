@@ -271,7 +271,24 @@ pub fn sentence<'a>(facts: impl Iterator<Item = &'a Fact>) -> Option<String> {
     if let Some(counts) = of("counts-of-last") {
         return Some(against_last(of, counts));
     }
+    if let Some(hot) = of(HOT) {
+        return Some(fits(hot));
+    }
     of("functions-without-profile").map(|without| used(of, without))
+}
+
+/// How much of what is measured is hot in the profile that a build used.
+const HOT: &str = "hot-in-profile";
+
+fn fits(percent: f64) -> String {
+    format!("{percent:.1} % of what the workloads execute lies in functions that are hot in the profile")
+}
+
+/// What the stages of a run say of whether profiles fit, for readers of its comparisons.
+pub fn fit<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> Vec<String> {
+    let facts = stages.into_iter().flat_map(|stage| stage.facts.iter().map(move |fact| (stage, fact)));
+    let hot = facts.filter(|(_, fact)| fact.name == HOT);
+    hot.map(|(stage, fact)| format!("{} ({})", fits(fact.value), stage.name)).collect()
 }
 
 /// `beside the last profile: 98 % of the counts, 100 % of the functions that were run, 7 of 7 workloads`

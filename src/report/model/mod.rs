@@ -122,6 +122,9 @@ impl Outcome {
 pub struct Compared {
     pub stage: String,
     pub result: Comparison,
+    /// Whether the profiles of the run fit, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fit: Vec<String>,
 }
 
 /// A file that a stage wants shown.

@@ -17,6 +17,7 @@ use camino::Utf8Path;
 use serde_json::Value;
 
 use super::diff::Variable;
+use super::facts;
 use super::timeline::Lanes;
 use super::{Compared, EarlierSize, FORMAT, Made, Output, Report, Run, RunModel, Shown, Stage, StepKind};
 use crate::event::{StageState, Stamped};
@@ -383,7 +384,8 @@ fn comparisons(stages: &[Stage]) -> Vec<Compared> {
     let json = outputs.filter(|(_, output)| output.path.ends_with(".json"));
     let read = json.filter_map(|(stage, output)| {
         let (bytes, _) = beginning(output.path.as_str().into(), COMPARISON).ok()?;
-        Some(Compared { stage: stage.name.clone(), result: serde_json::from_slice(&bytes).ok()? })
+        let (stage, result) = (stage.name.clone(), serde_json::from_slice(&bytes).ok()?);
+        Some(Compared { stage, result, fit: facts::fit(stages) })
     });
     read.collect()
 }
