@@ -29,6 +29,7 @@ use crate::run::publish::Published;
 use crate::run::scheduler::{Budget, FailurePolicy, RunEnd};
 use crate::run::session::{Listener, Options, Session};
 use crate::run::tail;
+use crate::stage;
 use crate::state::layout::Layout;
 use crate::text::shell::quote;
 
@@ -106,6 +107,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     if !args.execution.quiet {
         let supplied = project.pipeline.stages.iter().filter_map(|stage| stage.supplied.as_ref());
         project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
+        stage::unlike(&project.pipeline).iter().for_each(|note| tell(&format!("note: {note}")));
         supplied.flat_map(|supplied| &supplied.notes).for_each(|note| tell(&format!("note: {note}")));
     }
     let mut audience = Audience::new(&args.execution, &project.layout, again(args, &project, origin));

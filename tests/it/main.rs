@@ -67,6 +67,7 @@ mod op {
 }
 mod pipeline {
     mod errors;
+    mod alike;
     mod idle;
     mod load;
     mod own_kind;
