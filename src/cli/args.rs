@@ -419,6 +419,9 @@ pub struct CompareArgs {
     /// What is compared
     #[arg(value_name = "CANDIDATE", required_unless_present = "schema")]
     pub candidate: Option<String>,
+    /// A build on the way from the one to the other, measured in turns with them; may be given more than once
+    #[arg(long, value_name = "BUILD", help_heading = "What is compared")]
+    pub step: Vec<String>,
     /// A command to measure, with `{program}` where the two differ; may be given more than once
     #[arg(long, value_name = "NAME=COMMAND", help_heading = "What is run")]
     pub workload: Vec<String>,

@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use super::result::{Comparison, Judgement, Measured, Metric, Says, Verdict};
+use super::result::{Comparison, Judgement, Measured, Metric, Says, Verdict, Workload};
 use super::statistics::half_width;
 use crate::text;
 
@@ -33,15 +33,15 @@ struct Mean<'a> {
 
 /// The judgement that a document has, or the one that follows from its numbers where it is older.
 pub fn judged(comparison: &Comparison) -> Cow<'_, Judgement> {
-    comparison.verdict.as_ref().map_or_else(|| Cow::Owned(judge(comparison)), Cow::Borrowed)
+    let judge = || judge(&comparison.base.name, &comparison.candidate.name, &comparison.workloads);
+    comparison.verdict.as_ref().map_or_else(|| Cow::Owned(judge()), Cow::Borrowed)
 }
 
-/// What the numbers come to.
-pub fn judge(comparison: &Comparison) -> Judgement {
-    let means: Vec<Mean> = METRICS.into_iter().filter_map(|metric| Mean::of(comparison, metric)).collect();
+/// What the numbers of two builds come to.
+pub fn judge(base: &str, candidate: &str, workloads: &[Workload]) -> Judgement {
+    let means: Vec<Mean> = METRICS.into_iter().filter_map(|metric| Mean::of(workloads, metric)).collect();
     let decisive = means.iter().find(|mean| mean.says() != Says::Undecided).or(means.first());
     let says = decisive.map_or(Says::Undecided, Mean::says);
-    let (base, candidate) = (&comparison.base.name, &comparison.candidate.name);
     let begin = match says {
         Says::Faster => format!("{candidate} is faster than {base}"),
         Says::Slower => format!("{candidate} is slower than {base}"),
@@ -62,8 +62,8 @@ pub fn judge(comparison: &Comparison) -> Judgement {
 }
 
 impl<'a> Mean<'a> {
-    fn of(comparison: &'a Comparison, metric: Metric) -> Option<Mean<'a>> {
-        let known = comparison.workloads.iter().filter_map(|workload| {
+    fn of(workloads: &'a [Workload], metric: Metric) -> Option<Mean<'a>> {
+        let known = workloads.iter().filter_map(|workload| {
             let measured = workload.metric(metric).filter(|measured| measured.verdict != Verdict::Unknown)?;
             Some((workload.name.as_str(), measured, measured.change?))
         });
@@ -86,20 +86,26 @@ impl<'a> Mean<'a> {
         }
     }
 
-    /// `wall time +12.3 % (95 % interval: +10.1 % to +14.5 %), the mean of 3 workloads`
+    /// `wall time +12.3 % (95 % interval: +10.1 % to +14.5 %), the mean of 3 workloads`. What may be chance is no number.
     fn words(&self) -> String {
         let counted = self.of.iter().any(|(_, measured, _)| measured.base.interval.is_none());
         let (low, high) = (text::change(self.change - self.half), text::change(self.change + self.half));
-        let sure = match counted {
-            true if low == high => "counted".into(),
-            true => format!("counted: {low} to {high}"),
-            false => format!("95 % interval: {low} to {high}"),
+        let title = self.metric.title();
+        let (decided, change) = (self.says() != Says::Undecided, text::change(self.change));
+        let words = match (decided, counted) {
+            (true, true) if low == high => format!("{title} {change} (counted)"),
+            (true, true) => format!("{title} {change} (counted: {low} to {high})"),
+            (true, false) => format!("{title} {change} (95 % interval: {low} to {high})"),
+            (false, true) if self.change.abs() + self.half < LEAST => {
+                format!("{title} change by less than {} % (counted)", LEAST * 100.0)
+            }
+            (false, true) => format!("{title} undecided (counted)"),
+            (false, false) => format!("{title} between {low} and {high} (95 % interval)"),
         };
-        let mean = match self.of.len() {
-            1 => String::new(),
-            count => format!(", the mean of {count} workloads"),
-        };
-        format!("{} {} ({sure}){mean}", self.metric.title(), text::change(self.change))
+        match self.of.len() {
+            1 => words,
+            count => format!("{words}, the mean of {count} workloads"),
+        }
     }
 
     /// The workload that changed most in the other direction: a mean can hide it.

@@ -40,9 +40,23 @@ pub struct Comparison {
     pub noise: Vec<String>,
     /// What else a reader should know.
     pub notes: Vec<String>,
+    /// Builds on the way from the base to the candidate, each held against the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// What all of it comes to. None in documents of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Judgement>,
+}
+
+/// A build between the two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Step {
+    pub build: Side,
+    /// What was measured of it beside the base, as in the comparison itself.
+    pub workloads: Vec<Workload>,
+    pub summary: Vec<Summary>,
+    pub verdict: Judgement,
 }
 
 /// What a comparison comes to.
@@ -317,6 +331,22 @@ impl Workload {
     /// What was measured of a metric.
     pub fn metric(&self, metric: Metric) -> Option<&Measured> {
         self.metrics.iter().find(|measured| measured.metric == metric)
+    }
+}
+
+impl Step {
+    /// What columns call it: the stage that made it, or the file.
+    pub fn short_name(&self) -> &str {
+        let name = self.build.name.as_str();
+        match name.split_once('.') {
+            Some((stage, _)) if !stage.is_empty() && !stage.contains('/') => stage,
+            _ => name.rsplit('/').next().unwrap_or(name),
+        }
+    }
+
+    /// A metric over all workloads.
+    pub fn summary_of(&self, metric: Metric) -> Option<&Summary> {
+        self.summary.iter().find(|summary| summary.metric == metric)
     }
 }
 

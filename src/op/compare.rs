@@ -60,6 +60,11 @@ impl Compare {
         if base.kind != candidate.kind {
             bail!("{} is {} and {} {}", base.name, base.kind.title(), candidate.name, candidate.kind.title());
         }
+        let steps = self.step.chunks_exact(2).map(|step| build(&step[1], Utf8Path::new(&step[0]), &[]));
+        let steps = steps.collect::<Result<Vec<Build>>>()?;
+        if let Some(step) = steps.iter().find(|step| step.kind != base.kind) {
+            bail!("{} is {} and {} {}", base.name, base.kind.title(), step.name, step.kind.title());
+        }
         let scratch = self.scratch.join("measuring");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {scratch}"))?;
         let env = environment();
@@ -75,7 +80,7 @@ impl Compare {
             }
             let mut env = env.clone();
             env.extend(pairs(&declared.env).map_err(wrong)?);
-            workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate)?);
+            workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate, &steps)?);
         }
         if let Some(checkout) = &options.rustc_perf {
             workloads.extend(rustc_perf::workloads(&options, checkout, &base, &candidate, &env, &scratch, &mut say)?);
@@ -83,7 +88,7 @@ impl Compare {
         let sizes =
             self.size.chunks_exact(3).map(|size| (size[0].clone(), size[1].as_str().into(), size[2].as_str().into()));
         let sizes = sizes.collect();
-        compare::compare(&Request { base, candidate, workloads, sizes, options, scratch }, &mut say)
+        compare::compare(&Request { base, candidate, steps, workloads, sizes, options, scratch }, &mut say)
     }
 }
 

@@ -71,27 +71,38 @@ pub fn markdown(comparison: &Comparison) -> String {
     out + &format!("{details}\n{made}, optbuild {}\n\n</details>\n", comparison.optbuild)
 }
 
-/// A row for each workload, and below them what is said of all. Of some metrics both values are shown, of others the change alone.
+/// A row for each workload, and below them what is said of all. Of some metrics both values are shown, with a column for the change in each
+/// step on the way, of others the change alone.
 fn grid(comparison: &Comparison, values: &[Metric], changes: &[Metric]) -> Grid {
-    let with_values = values.iter().flat_map(|metric| [format!(">{}", metric.title()), ">change".into()]);
+    let steps = || comparison.steps.iter().map(|step| format!(">{}", step.short_name()));
+    let with_values = values.iter().flat_map(|metric| {
+        let title = format!(">{}", metric.title());
+        [title].into_iter().chain(steps()).chain([">change".into()])
+    });
     let header = ["workload".to_string()].into_iter().chain(with_values);
     let mut grid = Grid::new(header.chain(changes.iter().map(|metric| format!(">{}", metric.title()))));
-    let mut row = |name: Cell, value: &dyn Fn(Metric) -> String, change: &dyn Fn(Metric) -> Cell| {
-        let with_values = values.iter().flat_map(|metric| [value(*metric).into(), change(*metric)]);
+    let cell = |found: Option<(String, Tone)>| found.map(|(text, tone)| tone.cell(text)).unwrap_or_default();
+    // What stands for a metric in the columns of the steps, and in that of the candidate.
+    type Cells<'a> = (&'a dyn Fn(Metric) -> Vec<Cell>, &'a dyn Fn(Metric) -> Cell);
+    let mut row = |name: Cell, value: &dyn Fn(Metric) -> String, (steps, change): Cells| {
+        let with_values = values
+            .iter()
+            .flat_map(|metric| [value(*metric).into()].into_iter().chain(steps(*metric)).chain([change(*metric)]));
         grid.row([name].into_iter().chain(with_values).chain(changes.iter().map(|metric| change(*metric))));
     };
-    for (workload, name) in comparison.workloads.iter().zip(short_names(comparison)) {
-        let change = |metric| workload.metric(metric).map(change).map(|(text, tone)| tone.cell(text));
-        row(name.as_ref().into(), &|metric| workload.metric(metric).map(both).unwrap_or_default(), &|metric| {
-            change(metric).unwrap_or_default()
-        });
+    for (index, (workload, name)) in comparison.workloads.iter().zip(short_names(comparison)).enumerate() {
+        let of = |workload: &Workload, metric| cell(workload.metric(metric).map(change));
+        let steps = |metric| {
+            let steps = comparison.steps.iter().map(|step| step.workloads.get(index));
+            steps.map(|workload| workload.map(|workload| of(workload, metric)).unwrap_or_default()).collect()
+        };
+        let value = |metric| workload.metric(metric).map(both).unwrap_or_default();
+        row(name.as_ref().into(), &value, (&steps, &|metric| of(workload, metric)));
     }
     for line in lines(comparison) {
-        let cell = |metric| {
-            let found = comparison.summary_of(metric).map(|summary| summary_cell(line, summary));
-            found.map(|(text, tone)| tone.cell(text)).unwrap_or_default()
-        };
-        row(Tone::Bold.cell(line.title()), &|_| String::new(), &cell);
+        let of = |summary: Option<&Summary>| cell(summary.map(|summary| summary_cell(line, summary)));
+        let steps = |metric| comparison.steps.iter().map(|step| of(step.summary_of(metric))).collect();
+        row(Tone::Bold.cell(line.title()), &|_| String::new(), (&steps, &|metric| of(comparison.summary_of(metric))));
     }
     grid
 }
@@ -224,6 +235,10 @@ fn with_short_names(comparison: &Comparison, sentence: &str) -> String {
 /// What the numbers are, and what is to be doubted.
 fn footnotes(comparison: &Comparison) -> Vec<String> {
     let mut lines = vec![format!("{} → {}; negative is better", comparison.base.name, comparison.candidate.name)];
+    for step in &comparison.steps {
+        let sentence = with_short_names(comparison, &step.verdict.sentence);
+        lines.push(format!("{}: {sentence}", step.short_name()));
+    }
     let counter = &comparison.counter;
     let because = counter.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
     let budget = &comparison.budget;

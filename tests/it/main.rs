@@ -19,6 +19,7 @@ mod compare {
     mod runs;
     mod stages;
     mod statistics;
+    mod steps;
     mod support;
     mod withheld;
 }
@@ -57,8 +58,8 @@ mod op {
     mod choice;
     mod died;
     mod files;
-    mod instrumented;
     mod harness;
+    mod instrumented;
     mod merge;
     mod merge_fdata;
     mod place;
@@ -66,8 +67,8 @@ mod op {
     mod profile_checks;
 }
 mod pipeline {
-    mod errors;
     mod alike;
+    mod errors;
     mod idle;
     mod load;
     mod own_kind;
@@ -131,9 +132,9 @@ mod real {
     mod cargo_pipeline;
     mod cmake;
     mod demo;
+    mod fit;
     mod profiles;
     mod refusals;
-    mod fit;
 }
 mod report {
     mod browser;

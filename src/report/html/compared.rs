@@ -74,7 +74,10 @@ fn comparison(compared: &Compared) -> Markup {
 /// What all of it comes to.
 fn verdict(result: &Comparison) -> Markup {
     let (sentence, tone) = comparison::sentence(result);
-    html! { p class=(format!("verdict {}", class(tone))) { b { (sentence) } } }
+    html! {
+        p class=(format!("verdict {}", class(tone))) { b { (sentence) } }
+        @for step in &result.steps { p { (step.verdict.sentence) } }
+    }
 }
 
 fn summary(result: &Comparison) -> Markup {

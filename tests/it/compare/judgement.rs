@@ -1,7 +1,7 @@
 //! What a comparison comes to: the values are chosen so that the sums can be done by hand.
 
-use optbuild::compare::judgement::{judge, judged};
-use optbuild::compare::result::{Comparison, Metric, Says};
+use optbuild::compare::judgement::{self, judged};
+use optbuild::compare::result::{Comparison, Judgement, Metric, Says};
 use serde_json::{Value, json};
 
 /// A metric of a workload with a change and its verdict. Its interval is half as wide as `half` says: the base's is 3/5 of that, the
@@ -33,6 +33,10 @@ fn comparison(workloads: &[(&str, Vec<Value>)]) -> Comparison {
         "budget": {"allowed": 1.0, "planned": 1.0, "used": 1.0, "left-out": []}, "noise": [], "notes": [],
     }))
     .unwrap()
+}
+
+fn judge(comparison: &Comparison) -> Judgement {
+    judgement::judge(&comparison.base.name, &comparison.candidate.name, &comparison.workloads)
 }
 
 #[test]
@@ -75,10 +79,17 @@ fn instructions_decide_where_times_do_not() {
 fn what_is_little_or_not_known_is_undecided() {
     let little = judge(&comparison(&[("a", vec![counted(0.004, "worse")])]));
     assert_eq!((little.says, little.metric), (Says::Undecided, Some(Metric::Instructions)));
-    assert_eq!(little.sentence, "undecided whether new is faster or slower than plain: instructions +0.4 % (counted)");
+    assert_eq!(
+        little.sentence,
+        "undecided whether new is faster or slower than plain: instructions change by less than 0.5 % (counted)"
+    );
     // No workload is significantly changed.
     let by_chance = comparison(&[("a", vec![timed("wall-time", 0.1, 0.05, "no-change")])]);
-    assert_eq!(judge(&by_chance).says, Says::Undecided);
+    let by_chance = judge(&by_chance);
+    assert_eq!(by_chance.says, Says::Undecided);
+    let sentence =
+        "undecided whether new is faster or slower than plain: wall time between +5.0 % and +15.0 % (95 % interval)";
+    assert_eq!(by_chance.sentence, sentence);
     // Significant ones cancel each other out.
     let mixed = [("a", vec![counted(0.2, "worse")]), ("b", vec![counted(-0.2, "better")])];
     assert_eq!(judge(&comparison(&mixed)).says, Says::Undecided);

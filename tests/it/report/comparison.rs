@@ -1,9 +1,9 @@
 //! The result of a comparison as tables, as Markdown and in a page.
 
-use optbuild::compare::judgement::judge;
+use optbuild::compare::judgement::judged;
 use optbuild::compare::result::{
     Budget, Comparison, CounterUsed, FORMAT, Identity, Machine, Measured, Method, Metric, Sample, Side, SideKind, Size,
-    Summary, Verdict, Workload,
+    Step, Summary, Verdict, Workload,
 };
 use optbuild::report::comparison::{markdown, short_names, table};
 use optbuild::report::html::compared::text_shown;
@@ -80,6 +80,7 @@ fn comparison() -> Comparison {
         budget: Budget { allowed: 600.0, planned: 20.0, used: 31.0, left_out: vec!["`run[file=b]`: no time".into()] },
         noise: vec!["other programs".into()],
         notes: Vec::new(),
+        steps: Vec::new(),
         verdict: None,
     }
 }
@@ -179,7 +180,13 @@ fn names_are_shortened_only_where_all_are_alike() {
 #[test]
 fn the_json_is_what_the_schema_says() {
     let mut comparison = comparison();
-    comparison.verdict = Some(judge(&comparison));
+    comparison.verdict = Some(judged(&comparison).into_owned());
+    comparison.steps = vec![Step {
+        build: side("pgo.out/bin/x"),
+        workloads: comparison.workloads.clone(),
+        summary: comparison.summary.clone(),
+        verdict: judged(&comparison).into_owned(),
+    }];
     let json = serde_json::to_value(&comparison).unwrap();
     let schema = serde_json::to_value(Comparison::schema()).unwrap();
     let keys = |value: &serde_json::Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
