@@ -168,6 +168,7 @@ mod rules {
     mod plan;
     mod probes;
     mod program;
+    mod restart;
     mod resume;
     mod selection;
     mod slots;
