@@ -152,6 +152,9 @@ pub struct ExecutionArgs {
     /// Where the pipeline's outputs are put [default: out/NAME beside the state directory]
     #[arg(long, value_name = "DIR")]
     pub out: Option<Utf8PathBuf>,
+    /// Put outputs in place although the comparison that they ask (`unless-slower`) says that they are slower, or failed
+    #[arg(long)]
+    pub put_anyway: bool,
     /// Print events as JSON lines on standard output
     #[arg(long)]
     pub json: bool,
@@ -416,6 +419,9 @@ pub struct CompareArgs {
     /// What is compared
     #[arg(value_name = "CANDIDATE", required_unless_present = "schema")]
     pub candidate: Option<String>,
+    /// A build on the way from the one to the other, measured in turns with them; may be given more than once
+    #[arg(long, value_name = "BUILD", help_heading = "What is compared")]
+    pub step: Vec<String>,
     /// A command to measure, with `{program}` where the two differ; may be given more than once
     #[arg(long, value_name = "NAME=COMMAND", help_heading = "What is run")]
     pub workload: Vec<String>,

@@ -15,8 +15,8 @@ use super::output::{look, print, tell};
 use super::project::{Mode, Project, current_dir};
 use crate::compare::limit::Answer;
 use crate::compare::request::{Build, PLACEHOLDER, Request, Workload, environment, pairs};
-use crate::compare::result::{Comparison, SideKind};
-use crate::compare::{self, rustc_perf};
+use crate::compare::result::{Comparison, Says, SideKind};
+use crate::compare::{self, judgement, rustc_perf};
 use crate::pipeline::OutputRef;
 use crate::plan::{Arg, Command, Late, Part, Symbol};
 use crate::proc::start;
@@ -47,6 +47,11 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         (_, true) => markdown(&result),
         _ => table(&result, look()),
     })?;
+    let judgement = judgement::judged(&result);
+    // Who reads the result with a program hears of it as well.
+    if judgement.says == Says::Slower && (args.json || args.markdown) {
+        tell(&judgement.sentence);
+    }
     let answer = args.options.answer(&result);
     answer.worse.iter().for_each(|line| tell(&format!("worse: {line}")));
     answer.unknown.iter().for_each(|line| tell(line));
@@ -69,21 +74,29 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
     candidate_env.extend(pairs(&args.candidate_env).map_err(Usage)?);
     let base = side(args.base.as_deref().unwrap_or_default(), base_env, args, &cwd)?;
     let candidate = side(args.candidate.as_deref().unwrap_or_default(), candidate_env, args, &cwd)?;
-    check(args, &lines, &base, &candidate)?;
+    let steps = args.step.iter().map(|name| side(name, Env::new(), args, &cwd)).collect::<Result<Vec<Build>>>()?;
+    for other in [&candidate].into_iter().chain(&steps) {
+        check(args, &lines, &base, other)?;
+    }
+    if !steps.is_empty() && !(base.env.is_empty() && candidate.env.is_empty()) {
+        return Err(usage!(
+            "`--step` names builds without an environment of their own; leave `--base-env` and `--candidate-env` out"
+        ));
+    }
 
     remove_when_interrupted(dir.clone())?;
     let mut say = |line: &str| tell(line);
     let env = environment();
     let on_both = |line: &CommandLine| {
         let env = env.iter().chain(&line.env).map(|(name, value)| (name.clone(), value.clone())).collect();
-        Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &base, &candidate)
+        Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &base, &candidate, &steps)
     };
     let mut workloads = lines.iter().map(on_both).collect::<Result<Vec<Workload>, Unfit>>()?;
     let options = args.options.clone();
     if let Some(checkout) = options.rustc_perf.as_ref().map(|checkout| cwd.join(checkout)) {
         workloads.extend(rustc_perf::workloads(&options, &checkout, &base, &candidate, &env, &dir, &mut say)?);
     }
-    compare::compare(&Request { base, candidate, workloads, sizes: Vec::new(), options, scratch: dir }, &mut say)
+    compare::compare(&Request { base, candidate, steps, workloads, sizes: Vec::new(), options, scratch: dir }, &mut say)
 }
 
 /// The commands of the command line.

@@ -29,6 +29,7 @@ use crate::run::publish::Published;
 use crate::run::scheduler::{Budget, FailurePolicy, RunEnd};
 use crate::run::session::{Listener, Options, Session};
 use crate::run::tail;
+use crate::stage;
 use crate::state::layout::Layout;
 use crate::text::shell::quote;
 
@@ -73,6 +74,7 @@ fn merge(run: ExecutionArgs, resume: &ExecutionArgs, here: &Utf8Path) -> Executi
         fail_fast: resume.fail_fast || (run.fail_fast && !resume.keep_going),
         strict: run.strict || resume.strict,
         out: resume.out.as_ref().map(|out| here.join(out)).or(run.out),
+        put_anyway: resume.put_anyway || run.put_anyway,
         json: resume.json,
         verbose: resume.verbose,
         quiet: resume.quiet,
@@ -105,6 +107,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     if !args.execution.quiet {
         let supplied = project.pipeline.stages.iter().filter_map(|stage| stage.supplied.as_ref());
         project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
+        stage::unlike(&project.pipeline).iter().for_each(|note| tell(&format!("note: {note}")));
         supplied.flat_map(|supplied| &supplied.notes).for_each(|note| tell(&format!("note: {note}")));
     }
     let mut audience = Audience::new(&args.execution, &project.layout, again(args, &project, origin));
@@ -137,6 +140,7 @@ fn options(args: &RunArgs, project: &Project, origin: &Origin) -> Result<Options
             _ => FailurePolicy::Finish,
         },
         out: args.execution.out.as_ref().map(|out| origin.cwd.join(out)),
+        put_anyway: args.execution.put_anyway,
         optbuild: own_program()?,
         supervisor: SUPERVISOR.into(),
     })

@@ -1,6 +1,6 @@
 //! Counts instructions on valgrind's simulated processor: the same number on a busy machine as on an idle one.
 //!
-//! Every workload is counted twice a side, which says whether each always does the same: a program whose threads race may do so on
+//! Every workload is counted twice a side, which says whether each side always does the same: a program whose threads race may do so on
 //! one side alone. A count does not depend on what else the machine does, so several are made at once. The tool is cachegrind without
 //! its caches, which takes half the time of callgrind and counts the same.
 //!
@@ -42,8 +42,8 @@ const SHARE: f64 = 0.7;
 /// of paths and on the environment.
 const LEAST_CHANGE: f64 = 0.0005;
 
-/// The runs of a workload that are counted.
-pub const RUNS: [&str; 4] = ["base", "candidate", "base-again", "candidate-again"];
+/// How often each side of a workload is counted.
+pub const TIMES: usize = 2;
 
 /// What is usual of a program: 20 to 60 times as long.
 const USUAL_SLOWDOWN: f64 = 50.0;
@@ -59,6 +59,8 @@ const NEWS: f64 = 1.5;
 #[derive(Debug, Default)]
 pub struct Counted {
     pub measured: Option<Measured>,
+    /// The steps against the base.
+    pub steps: Vec<Measured>,
     /// Why not, or what a reader should know.
     pub left_out: Option<String>,
     pub note: Option<String>,
@@ -71,11 +73,12 @@ pub struct Count {
     pub ended: Ended,
 }
 
-/// One count to be made: the number of the workload, and that of the run in [`RUNS`].
+/// One count to be made: the number of the workload, which time it is, and the side, as [`Request::on`] counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Job {
     pub workload: usize,
-    pub run: usize,
+    pub time: usize,
+    pub side: usize,
 }
 
 /// What came of a job, and the seconds that it took.
@@ -154,13 +157,6 @@ impl Effort {
     }
 }
 
-impl Job {
-    /// 0 for the base, 1 for the candidate.
-    pub fn side(self) -> usize {
-        self.run % 2
-    }
-}
-
 impl<'a> Counting<'a> {
     /// Counts with `counter`, as many runs at once as `jobs` says.
     pub fn new(
@@ -199,10 +195,10 @@ impl<'a> Counting<'a> {
             let (name, most) = (&self.workloads[shortest].name, text::duration(limit));
             say(&format!("counting instructions of `{name}`, to see how long it takes: at most {most}"));
             self.begun = Some(shortest);
-            let first: Vec<Job> = (0..self.lanes()).map(|run| Job { workload: shortest, run }).collect();
+            let first: Vec<Job> = (0..self.lanes()).map(|run| self.job(shortest, run)).collect();
             if self.wave(&first, limit) {
                 let limit = text::duration(limit);
-                self.leave_out(shortest, &format!("the first of {} counts was not over after {limit}", RUNS.len()));
+                self.leave_out(shortest, &format!("the first of {} counts was not over after {limit}", self.runs()));
                 for longer in std::mem::take(&mut self.waiting) {
                     self.leave_out(longer, &format!("counting takes longer than that of `{name}`"));
                 }
@@ -248,30 +244,45 @@ impl<'a> Counting<'a> {
         (self.end - self.clock.used()).max(0.0)
     }
 
-    /// How many counts of a workload are made at once: of both sides where there is more than one.
+    /// How many builds there are.
+    fn sides(&self) -> usize {
+        self.firsts.first().map_or(2, |first| first.wall.len())
+    }
+
+    /// How many counts a workload needs.
+    fn runs(&self) -> usize {
+        TIMES * self.sides()
+    }
+
+    /// All sides, and then again.
+    fn job(&self, workload: usize, run: usize) -> Job {
+        Job { workload, time: run / self.sides(), side: run % self.sides() }
+    }
+
+    /// How many counts of a workload are made at once: two or all, where there is more than one. All is even.
     fn lanes(&self) -> usize {
         match self.jobs {
             1 => 1,
-            2 | 3 => 2,
-            _ => RUNS.len(),
+            jobs if jobs < self.runs() => 2,
+            _ => self.runs(),
         }
     }
 
     /// How often that has to be done for a workload.
     fn waves(&self) -> usize {
-        RUNS.len() / self.lanes()
+        self.runs() / self.lanes()
     }
 
     /// How many workloads are counted at once.
     fn at_once(&self) -> usize {
-        (self.jobs / RUNS.len()).max(1)
+        (self.jobs / self.runs()).max(1)
     }
 
-    /// How long counting a side once takes; the longer one, where both are counted at once, else the mean of both.
+    /// How long counting a side once takes; the longest one, where several are counted at once, else the mean of all.
     fn expected(&self, workload: usize) -> f64 {
         let pace = Pace::learn(&self.seen);
-        let [base, candidate] = [0, 1].map(|side| pace.expect(Effort::of(&self.firsts[workload], side)));
-        if self.lanes() == 1 { f64::midpoint(base, candidate) } else { base.max(candidate) }
+        let sides = (0..self.sides()).map(|side| pace.expect(Effort::of(&self.firsts[workload], side)));
+        if self.lanes() == 1 { sides.sum::<f64>() / self.sides() as f64 } else { sides.fold(0.0, f64::max) }
     }
 
     fn longest(&self, workloads: &[usize]) -> f64 {
@@ -285,13 +296,13 @@ impl<'a> Counting<'a> {
     /// How long all takes that is still to be counted.
     fn rest(&self) -> f64 {
         let begun = self.begun.filter(|_| self.is_begun()).into_iter();
-        let to_be_made = |workload: &usize| (0..RUNS.len()).filter(|run| !self.has(*workload, *run)).count();
+        let to_be_made = |workload: &usize| (0..self.runs()).filter(|run| !self.has(*workload, *run)).count();
         let begun: f64 = begun.map(|one| self.expected(one) * to_be_made(&one) as f64 / self.lanes() as f64).sum();
         begun + self.waiting.chunks(self.at_once()).map(|batch| self.waves() as f64 * self.longest(batch)).sum::<f64>()
     }
 
     fn has(&self, workload: usize, run: usize) -> bool {
-        self.made.contains_key(&Job { workload, run })
+        self.made.contains_key(&self.job(workload, run))
     }
 
     /// Leaves out the longest workloads of those that wait, until there is time for the others.
@@ -316,7 +327,7 @@ impl<'a> Counting<'a> {
             let mut jobs = Vec::new();
             for &workload in batch.iter().filter(|workload| !self.left_out.contains_key(workload)) {
                 let runs = wave * lanes..(wave + 1) * lanes;
-                jobs.extend(runs.filter(|run| !self.has(workload, *run)).map(|run| Job { workload, run }));
+                jobs.extend(runs.filter(|run| !self.has(workload, *run)).map(|run| self.job(workload, run)));
             }
             if !jobs.is_empty() {
                 let began = self.clock.used();
@@ -339,7 +350,7 @@ impl<'a> Counting<'a> {
             match &outcome.count {
                 Ok(count) if count.ended == Ended::TooLate => late = true,
                 Ok(Count { ended: Ended::Code(_) | Ended::Signal(_), .. }) => {
-                    self.seen.push((Effort::of(&self.firsts[job.workload], job.side()), outcome.took));
+                    self.seen.push((Effort::of(&self.firsts[job.workload], job.side), outcome.took));
                 }
                 Ok(_) | Err(_) => {}
             }
@@ -355,21 +366,22 @@ impl<'a> Counting<'a> {
         let (name, first) = (&self.workloads[workload].name, &self.firsts[workload]);
         let left_out =
             |why: &str| Counted { left_out: Some(format!("instructions of `{name}`: {why}")), ..Counted::default() };
-        let mut sides = [Vec::new(), Vec::new()];
-        for job in (0..RUNS.len()).map(|run| Job { workload, run }) {
+        let mut sides = vec![Vec::new(); self.sides()];
+        for job in (0..self.runs()).map(|run| self.job(workload, run)) {
             match self.made.get(&job) {
-                Some(Ok(count)) if count.ended == first.ended => sides[job.side()].push(count.instructions),
+                Some(Ok(count)) if count.ended == first.ended => sides[job.side].push(count.instructions),
                 Some(Ok(count)) => return left_out(&format!("under valgrind it {}", count.ended.describe())),
                 Some(Err(error)) => return left_out(error),
                 None => return left_out("no time was left to count them"),
             }
         }
-        let measured = measured(sample(&sides[0]), sample(&sides[1]));
-        let wobble = spread(&measured.base).max(spread(&measured.candidate));
+        let against_base = |side: &Vec<f64>| measured(sample(&sides[0]), sample(side));
+        let wobble = sides.iter().map(|side| spread(&sample(side))).fold(0.0, f64::max);
         let note = (wobble > LEAST_CHANGE).then(|| {
             format!("instructions of `{name}` differ by {:.2} % between two runs of the same program", wobble * 100.0)
         });
-        Counted { measured: Some(measured), left_out: None, note }
+        let steps = sides.iter().skip(2).map(against_base).collect();
+        Counted { measured: sides.get(1).map(against_base), steps, left_out: None, note }
     }
 }
 
@@ -425,9 +437,9 @@ pub fn with_valgrind<'a>(
 
 /// Counts one run, with everything that it starts.
 fn under_valgrind(request: &Request, valgrind: &Utf8Path, job: Job, limit: Duration) -> Result<Count> {
-    let dir = request.scratch.join(format!("count-{}-{}", job.workload, RUNS[job.run]));
+    let dir = request.scratch.join(format!("count-{}-{}-{}", job.workload, job.side, job.time));
     disk::make_empty_dir(&dir)?;
-    let (invocation, _) = request.on(&request.workloads[job.workload], job.side());
+    let (invocation, _) = request.on(&request.workloads[job.workload], job.side);
     let mut argv: Vec<String> = vec![valgrind.to_string(), format!("--tool={TOOL}"), "--cache-sim=no".into()];
     argv.extend(["--trace-children=yes".into(), "--quiet".into()]);
     argv.push(format!("--log-file={dir}/%p.log"));

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::result::{Comparison, Measured, Metric, Sample, Verdict};
-use super::statistics::{self, LEAST_RUNS};
+use super::result::{Comparison, Measured, Metric, Verdict};
+use super::statistics::{LEAST_RUNS, half_width};
 
 /// `1%`, or `wall-time=5%`: a metric, and the change that no workload may exceed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -115,20 +115,11 @@ impl Limit {
                 Some(format!("{title}: {runs} of at least {LEAST_RUNS} runs a side"))
             }
             (Verdict::Unknown, _) => Some(format!("{title}: 0 with the base")),
-            (Verdict::NoChange, _) if doubt(measured) > self.above => {
-                let doubt = crate::text::change(doubt(measured));
+            (Verdict::NoChange, _) if half_width(measured) > self.above => {
+                let doubt = crate::text::change(half_width(measured));
                 Some(format!("{title}: no change is known to within {}", doubt.replace('+', "±")))
             }
             (Verdict::Better | Verdict::NoChange | Verdict::Worse, _) => None,
         }
-    }
-}
-
-/// How large a change would have to be to be found, relative to the base.
-fn doubt(measured: &Measured) -> f64 {
-    let half = |side: &Sample| Some((side.interval?[1] - side.interval?[0]) / 2.0 / side.median.max(f64::MIN_POSITIVE));
-    match (half(&measured.base), half(&measured.candidate)) {
-        (Some(base), Some(candidate)) => base.hypot(candidate),
-        _ => statistics::doubt(&measured.base, &measured.candidate),
     }
 }

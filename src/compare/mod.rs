@@ -3,6 +3,7 @@
 //! Knows programs, runs and numbers. Unaware of pipelines and stages, and of how a result is shown.
 
 pub mod counting;
+pub mod judgement;
 pub mod limit;
 pub mod options;
 pub mod probe;
@@ -24,7 +25,7 @@ use counting::{Counted, Counting};
 use options::Counter;
 use request::{Build, Request};
 use result::{
-    Budget, Comparison, CounterUsed, FORMAT, Machine, Measured, Method, Metric, Side, SideKind, Size, Workload,
+    Budget, Comparison, CounterUsed, FORMAT, Machine, Measured, Method, Metric, Side, SideKind, Size, Step, Workload,
     summaries,
 };
 use rounds::{FirstRun, Processors, Runs};
@@ -95,7 +96,7 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     let mut counting = at_once.as_mut().map(|run| Counting::new(&request.workloads, &firsts, &clock, jobs, run));
     let counts = counting.as_mut().map_or(0.0, |counting| counting.begin(say));
     // The least that makes sense.
-    let round: f64 = firsts.iter().flat_map(|first| first.wall).sum();
+    let round: f64 = firsts.iter().flat_map(|first| &first.wall).sum();
     let planned = clock.used() + round * LEAST_RUNS as f64 + counts;
     say(&format!(
         "planned: {} with at least {LEAST_RUNS} runs a side, about {} of {}",
@@ -114,13 +115,21 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     let workloads: Vec<Workload> = firsts
         .iter()
         .enumerate()
-        .map(|(index, first)| workload(request, index, first, &runs[index], &counted[index]))
+        .map(|(index, first)| workload(request, index, first, 1, &runs[index], &counted[index]))
         .collect();
     noise.extend(rounds::spread(&workloads));
-    let enough = |runs: &&Runs| runs.base.len() < LEAST_RUNS;
-    for (runs, workload) in runs.iter().zip(&workloads).filter(|(runs, _)| enough(runs)) {
-        left_out.push(format!("`{}`: {} of at least {LEAST_RUNS} runs a side", workload.name, runs.base.len()));
+    for (runs, workload) in runs.iter().zip(&workloads).filter(|(runs, _)| runs.count() < LEAST_RUNS) {
+        left_out.push(format!("`{}`: {} of at least {LEAST_RUNS} runs a side", workload.name, runs.count()));
     }
+    let steps = request.steps.iter().enumerate().map(|(number, build)| {
+        let all = firsts.iter().zip(&runs).zip(&counted).enumerate();
+        let workloads: Vec<Workload> = all
+            .map(|(index, ((first, runs), counted))| workload(request, index, first, 2 + number, runs, counted))
+            .collect();
+        let verdict = judgement::judge(&request.base.name, &build.name, &workloads);
+        Step { build: side(build), summary: summaries(&workloads), workloads, verdict }
+    });
+    let steps = steps.collect();
     left_out.extend(counted.iter().filter_map(|counted| counted.left_out.clone()));
     if workloads.iter().all(|workload| workload.metrics.is_empty()) {
         bail!(
@@ -130,6 +139,7 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     }
     let used = clock.used();
     say(&format!("used: {} of {}", text::duration(used), text::duration(clock.allowed())));
+    let verdict = judgement::judge(&request.base.name, &request.candidate.name, &workloads);
     Ok(Comparison {
         format: FORMAT,
         optbuild: env!("CARGO_PKG_VERSION").into(),
@@ -143,6 +153,8 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
         budget: Budget { allowed: clock.allowed(), planned, used, left_out },
         noise,
         notes: counted.into_iter().filter_map(|counted| counted.note).collect(),
+        steps,
+        verdict: Some(verdict),
     })
 }
 
@@ -207,15 +219,24 @@ fn side(build: &Build) -> Side {
 }
 
 fn processor_time(runs: &[Runs]) -> f64 {
-    let readings = runs.iter().flat_map(|runs| runs.base.iter().chain(&runs.candidate));
+    let readings = runs.iter().flat_map(|runs| runs.sides.iter().flatten());
     readings.map(|reading| reading.get(Metric::UserTime) + reading.get(Metric::SystemTime)).sum()
 }
 
-fn workload(request: &Request, index: usize, first: &FirstRun, runs: &Runs, counted: &Counted) -> Workload {
+/// What was measured of a side, held against the base.
+fn workload(
+    request: &Request,
+    index: usize,
+    first: &FirstRun,
+    side: usize,
+    runs: &Runs,
+    counted: &Counted,
+) -> Workload {
     let asked = &request.workloads[index];
-    let measured = |metric| match (&counted.measured, metric) {
+    let counted = if side == 1 { counted.measured.as_ref() } else { counted.steps.get(side - 2) };
+    let measured = |metric| match (counted, metric) {
         (Some(counted), Metric::Instructions) => Some(counted.clone()),
-        _ => runs.values(metric).map(|(base, candidate)| compared(metric, &base, &candidate)),
+        _ => runs.values(metric, side).map(|(base, candidate)| compared(metric, &base, &candidate)),
     };
     Workload {
         name: asked.name.clone(),

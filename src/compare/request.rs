@@ -19,6 +19,8 @@ pub const PLACEHOLDER: &str = "{program}";
 pub struct Request {
     pub base: Build,
     pub candidate: Build,
+    /// Builds on the way from the base to the candidate, held against the base as well.
+    pub steps: Vec<Build>,
     pub workloads: Vec<Workload>,
     /// Files whose sizes are compared: a name, the base's, the candidate's.
     pub sizes: Vec<(String, Utf8PathBuf, Utf8PathBuf)>,
@@ -29,9 +31,18 @@ pub struct Request {
 }
 
 impl Request {
-    /// What a workload runs on a side, 0 for the base and 1 for the candidate.
+    /// How many builds there are.
+    pub fn sides(&self) -> usize {
+        2 + self.steps.len()
+    }
+
+    /// What a workload runs on a side: 0 for the base, 1 for the candidate, then the steps.
     pub fn on<'a>(&'a self, workload: &'a Workload, side: usize) -> (&'a Invocation, &'a Build) {
-        [(&workload.base, &self.base), (&workload.candidate, &self.candidate)][side]
+        match side {
+            0 => (&workload.base, &self.base),
+            1 => (&workload.candidate, &self.candidate),
+            step => (&workload.steps[step - 2], &self.steps[step - 2]),
+        }
     }
 }
 
@@ -56,6 +67,8 @@ pub struct Workload {
     pub command: String,
     pub base: Invocation,
     pub candidate: Invocation,
+    /// As many as the request has steps.
+    pub steps: Vec<Invocation>,
 }
 
 /// The environment of this process, as far as it is UTF-8.
@@ -132,6 +145,7 @@ impl Workload {
         cwd: &Utf8Path,
         base: &Build,
         candidate: &Build,
+        steps: &[Build],
     ) -> Result<Workload, Unfit> {
         let script = words.starts_with(&SHELL.map(String::from)).then_some(SHELL.len());
         let on = |side: &Build| -> Result<Invocation, Unfit> {
@@ -155,6 +169,7 @@ impl Workload {
             command: quoted.collect::<Vec<_>>().join(" "),
             base: on(base)?,
             candidate: on(candidate)?,
+            steps: steps.iter().map(on).collect::<Result<_, _>>()?,
         })
     }
 }

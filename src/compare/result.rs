@@ -40,6 +40,51 @@ pub struct Comparison {
     pub noise: Vec<String>,
     /// What else a reader should know.
     pub notes: Vec<String>,
+    /// Builds on the way from the base to the candidate, each held against the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// What all of it comes to. None in documents of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Judgement>,
+}
+
+/// A build between the two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Step {
+    pub build: Side,
+    /// What was measured of it beside the base, as in the comparison itself.
+    pub workloads: Vec<Workload>,
+    pub summary: Vec<Summary>,
+    pub verdict: Judgement,
+}
+
+/// What a comparison comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Judgement {
+    pub says: Says,
+    /// The metric that decided; if none did, the first one of which something is known. None: nothing is known.
+    pub metric: Option<Metric>,
+    /// Its mean change over the workloads of which it is known.
+    pub change: Option<f64>,
+    /// The 95 % interval of that mean; of counts, what two runs of one side leave open.
+    pub interval: Option<[f64; 2]>,
+    /// How many workloads those are.
+    pub workloads: usize,
+    /// The same for people.
+    pub sentence: String,
+}
+
+/// Which of two builds is the better one to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Says {
+    /// The candidate.
+    Faster,
+    /// The base.
+    Slower,
+    Undecided,
 }
 
 /// One of the two builds.
@@ -286,6 +331,22 @@ impl Workload {
     /// What was measured of a metric.
     pub fn metric(&self, metric: Metric) -> Option<&Measured> {
         self.metrics.iter().find(|measured| measured.metric == metric)
+    }
+}
+
+impl Step {
+    /// What columns call it: the stage that made it, or the file.
+    pub fn short_name(&self) -> &str {
+        let name = self.build.name.as_str();
+        match name.split_once('.') {
+            Some((stage, _)) if !stage.is_empty() && !stage.contains('/') => stage,
+            _ => name.rsplit('/').next().unwrap_or(name),
+        }
+    }
+
+    /// A metric over all workloads.
+    pub fn summary_of(&self, metric: Metric) -> Option<&Summary> {
+        self.summary.iter().find(|summary| summary.metric == metric)
     }
 }
 

@@ -1,8 +1,8 @@
-//! The first run of every workload on both sides: does it work, do both sides print the same, how long does it take? It is in no result,
+//! The first run of every workload on all sides: does it work, do all print the same, how long does it take? It is in no result,
 //! because files and caches are cold.
 //!
-//! And the runs that are timed: both sides of every workload in turns, A B, B A, A B, …, so that whatever slowly changes on the
-//! machine (clocks, temperature, other programs) falls on both. Also says what else the machine did meanwhile, from the kernel's own
+//! And the runs that are timed: all sides of every workload in turns, A B, B A, A B, …, so that whatever slowly changes on the
+//! machine (clocks, temperature, other programs) falls on all. Also says what else the machine did meanwhile, from the kernel's own
 //! account of its processors. Unaware of what the numbers mean.
 
 use std::fs::File;
@@ -35,28 +35,42 @@ const STOLEN: f64 = 0.01;
 const SPREAD: f64 = 0.03;
 
 /// The runs of a workload.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Runs {
-    pub base: Vec<Reading>,
-    pub candidate: Vec<Reading>,
+    /// Of each side, as [`Request::on`] counts them; as many of each.
+    pub sides: Vec<Vec<Reading>>,
     done: bool,
 }
 
 impl Runs {
-    /// A metric over all runs of both sides; none if it was not measured.
-    pub fn values(&self, metric: Metric) -> Option<(Vec<f64>, Vec<f64>)> {
-        let of =
-            |runs: &[Reading]| runs.iter().map(|run| run.metrics.get(&metric).copied()).collect::<Option<Vec<_>>>();
-        let (base, candidate) = (of(&self.base)?, of(&self.candidate)?);
-        (!base.is_empty() && !candidate.is_empty()).then_some((base, candidate))
+    /// None yet, of so many sides.
+    fn none(sides: usize) -> Runs {
+        Runs { sides: vec![Vec::new(); sides], done: false }
     }
 
-    /// Whether the intervals of both sides' times are narrow.
+    /// How many there are of each side.
+    pub fn count(&self) -> usize {
+        self.sides.iter().map(Vec::len).min().unwrap_or(0)
+    }
+
+    /// A metric over all runs of the base, and over those of another side; none if it was not measured.
+    pub fn values(&self, metric: Metric, side: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+        let (base, other) = (self.of(metric, 0)?, self.of(metric, side)?);
+        (!base.is_empty() && !other.is_empty()).then_some((base, other))
+    }
+
+    fn of(&self, metric: Metric, side: usize) -> Option<Vec<f64>> {
+        self.sides.get(side)?.iter().map(|run| run.metrics.get(&metric).copied()).collect()
+    }
+
+    /// Whether the intervals of all sides' times are narrow.
     fn is_narrow(&self, precision: f64) -> bool {
         [Metric::WallTime, Metric::UserTime].into_iter().all(|metric| {
-            let Some((base, candidate)) = self.values(metric) else { return false };
-            // A program that takes no time in user space needs no precise one.
-            [base, candidate].iter().all(|values| uncertainty(values).is_none_or(|half| half <= precision))
+            (0..self.sides.len()).all(|side| {
+                let Some(values) = self.of(metric, side).filter(|values| !values.is_empty()) else { return false };
+                // A program that takes no time in user space needs no precise one.
+                uncertainty(&values).is_none_or(|half| half <= precision)
+            })
         })
     }
 }
@@ -73,7 +87,8 @@ pub fn run(
     clock: &Clock,
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Runs>> {
-    let mut all: Vec<Runs> = firsts.iter().map(|_| Runs::default()).collect();
+    let sides = request.sides();
+    let mut all: Vec<Runs> = firsts.iter().map(|_| Runs::none(sides)).collect();
     for round in 0..request.options.rounds {
         for (index, (workload, first)) in request.workloads.iter().zip(firsts).enumerate() {
             let runs = &mut all[index];
@@ -83,19 +98,17 @@ pub fn run(
             if first.wall.iter().sum::<f64>() > clock.left() {
                 return Ok(all);
             }
-            let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
-            let mut pair = [None, None];
-            for side in order {
-                pair[side] = once(request, workload, first, side, count, clock)?;
-                if pair[side].is_none() {
+            let mut readings = Vec::new();
+            for turn in 0..sides {
+                let side = if round % 2 == 0 { turn } else { sides - 1 - turn };
+                let Some(reading) = once(request, workload, first, side, count, clock)? else {
                     left_out.push(format!("`{}`: a run that was not over with the budget", workload.name));
                     return Ok(all);
-                }
+                };
+                readings.push((side, reading));
             }
-            let [base, candidate] = pair;
-            runs.base.extend(base);
-            runs.candidate.extend(candidate);
-            runs.done = runs.base.len() >= LEAST_RUNS && runs.is_narrow(request.options.narrow());
+            readings.into_iter().for_each(|(side, reading)| runs.sides[side].push(reading));
+            runs.done = runs.count() >= LEAST_RUNS && runs.is_narrow(request.options.narrow());
         }
         if all.iter().all(|runs| runs.done) {
             break;
@@ -207,38 +220,45 @@ pub struct FirstRun {
     pub output: Identity,
     /// How each side ended, the same way.
     pub ended: Ended,
-    /// Wall time in seconds, of the base and of the candidate.
-    pub wall: [f64; 2],
+    /// Wall time in seconds, of each side as [`Request::on`] counts them.
+    pub wall: Vec<f64>,
     /// Processor time, likewise.
-    pub work: [f64; 2],
+    pub work: Vec<f64>,
 }
 
-/// Runs both sides once.
+/// Runs all sides once.
 ///
 /// # Errors
-/// When a side fails or takes longer than there is time for, or both print different things: then there is nothing to be
+/// When a side fails or takes longer than there is time for, or one prints something else than the base: then there is nothing to be
 /// measured.
 pub fn first(request: &Request, workload: &Workload, clock: &Clock) -> Result<FirstRun> {
     let dir = request.scratch.join("first");
-    let base = run_once(request, workload, 0, &dir.join("base"), clock)?;
-    let candidate = run_once(request, workload, 1, &dir.join("candidate"), clock)?;
-    if base.ended != candidate.ended {
-        let (name, one, other) = (&workload.name, base.ended.describe(), candidate.ended.describe());
-        let builds = (&request.base.name, &request.candidate.name);
-        bail!("`{name}` {one} with {} and {other} with {}: there is nothing to compare", builds.0, builds.1);
-    }
+    let place = |side: usize| dir.join(side.to_string());
+    let base = run_once(request, workload, 0, &place(0), clock)?;
     let work = |reading: &Reading| reading.get(Metric::UserTime) + reading.get(Metric::SystemTime);
-    Ok(FirstRun {
-        output: identity(request, workload, &dir, clock)?,
-        wall: [base.get(Metric::WallTime), candidate.get(Metric::WallTime)],
-        work: [work(&base), work(&candidate)],
-        ended: base.ended,
-    })
+    let mut first = FirstRun {
+        output: Identity::Unchecked,
+        wall: vec![base.get(Metric::WallTime)],
+        work: vec![work(&base)],
+        ended: base.ended.clone(),
+    };
+    for side in 1..request.sides() {
+        let other = run_once(request, workload, side, &place(side), clock)?;
+        if base.ended != other.ended {
+            let (name, one, another) = (&workload.name, base.ended.describe(), other.ended.describe());
+            let builds = (&request.base.name, &request.on(workload, side).1.name);
+            bail!("`{name}` {one} with {} and {another} with {}: there is nothing to compare", builds.0, builds.1);
+        }
+        first.output = identity(request, workload, side, &dir, clock)?;
+        first.wall.push(other.get(Metric::WallTime));
+        first.work.push(work(&other));
+    }
+    Ok(first)
 }
 
 fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path, clock: &Clock) -> Result<Reading> {
     disk::make_empty_dir(dir)?;
-    let ((invocation, build), (_, other)) = (request.on(workload, side), request.on(workload, 1 - side));
+    let ((invocation, build), (_, other)) = (request.on(workload, side), request.on(workload, usize::from(side == 0)));
     let limit = clock.limit();
     let order = Order::new(invocation, dir, false, limit);
     // Builds that differ by their environment may be measured with any program.
@@ -274,11 +294,11 @@ fn last_lines(file: &Utf8Path) -> String {
     if last.is_empty() { String::new() } else { format!(". It said:\n  {}", last.join("\n  ")) }
 }
 
-fn identity(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Clock) -> Result<Identity> {
+fn identity(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path, clock: &Clock) -> Result<Identity> {
     if request.options.ignore_output {
         return Ok(Identity::Unchecked);
     }
-    let (base, candidate) = (dir.join("base/stdout"), dir.join("candidate/stdout"));
+    let (base, candidate) = (dir.join("0/stdout"), dir.join(format!("{side}/stdout")));
     let Some(line) = first_difference(&base, &candidate)? else {
         let size = base.metadata().with_context(|| format!("cannot look at {base}"))?.len();
         return Ok(if size == 0 { Identity::Silent } else { Identity::Same });
@@ -293,7 +313,7 @@ fn identity(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Cloc
              print no times and addresses, or say `--ignore-output` (in a stage: `ignore-output = true`)"
         );
     }
-    let (Line { number, base, candidate }, builds) = (line, (&request.base.name, &request.candidate.name));
+    let (Line { number, base, candidate }, builds) = (line, (&request.base.name, &request.on(workload, side).1.name));
     bail!(
         "`{name}` does not print the same with both; they differ first in line {number}:\n  {}: {base}\n  {}: {candidate}\nA build \
          that gives other results is not compared; `--ignore-output` (in a stage: `ignore-output = true`) does it all the same",

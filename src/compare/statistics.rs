@@ -4,7 +4,7 @@
 
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
-use super::result::{Sample, Verdict};
+use super::result::{Measured, Sample, Verdict};
 
 /// The chance that is taken that an interval does not hold the true median.
 const OUTSIDE: f64 = 0.05;
@@ -140,4 +140,14 @@ pub fn spread(side: &Sample) -> f64 {
 /// The change that two runs a side cannot tell from chance; 0 where all did the same.
 pub fn doubt(base: &Sample, candidate: &Sample) -> f64 {
     TIMES * spread(base).max(spread(candidate))
+}
+
+/// Half the width of a change's 95 % interval, relative to the base: a change must be larger to be found. Of counts without such an interval
+/// it is what two runs a side leave open.
+pub fn half_width(measured: &Measured) -> f64 {
+    let half = |side: &Sample| Some((side.interval?[1] - side.interval?[0]) / 2.0 / side.median.max(f64::MIN_POSITIVE));
+    match (half(&measured.base), half(&measured.candidate)) {
+        (Some(base), Some(candidate)) => base.hypot(candidate),
+        _ => doubt(&measured.base, &measured.candidate),
+    }
 }

@@ -163,6 +163,11 @@ pub enum Event {
         /// The failure does not fail the run.
         tolerated: bool,
     },
+    /// An output of the pipeline that is there was not put in place.
+    OutputWithheld {
+        #[serde(flatten)]
+        withheld: Withheld,
+    },
     RunFinished {
         outcome: Outcome,
         duration: f64,
@@ -177,6 +182,8 @@ pub enum Event {
 /// - `workload/NAME`: a workload that took part in a profile, and in `counts` the sum of what it counted, where that is known
 /// - `warning/SENTENCE`: what a person has to know, because what was made may be worth less than it seems
 /// - `note/SENTENCE`: no fact, but how an operation sends an [`Event::Note`]
+/// - `verdict/SENTENCE`: what a comparison of two builds comes to: above 0 where what was made is slower than what it is compared with,
+///   below 0 where it is faster, 0 where that is undecided
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
     /// Empty as an operation writes it: the runner knows which step it runs.
@@ -192,6 +199,8 @@ pub struct Fact {
 const WARNING: &str = "warning/";
 /// The same of sentences for readers of the report.
 const NOTE: &str = "note/";
+/// The same of what a comparison comes to.
+const VERDICT: &str = "verdict/";
 
 impl Fact {
     pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Fact {
@@ -236,6 +245,17 @@ impl Fact {
         self.name.strip_prefix(NOTE)
     }
 
+    /// What a comparison comes to. `slower`: none where it is undecided.
+    pub fn verdict(sentence: impl std::fmt::Display, slower: Option<bool>) -> Fact {
+        let value = slower.map_or(0.0, |slower| if slower { 1.0 } else { -1.0 });
+        Fact::number(format!("{VERDICT}{sentence}"), value)
+    }
+
+    /// The sentence, if a comparison says that what was made is slower.
+    pub fn slower(&self) -> Option<&str> {
+        self.name.strip_prefix(VERDICT).filter(|_| self.value > 0.0)
+    }
+
     /// The same fact of a step.
     pub fn of(self, step: &StepId) -> Fact {
         Fact { step: step.clone(), ..self }
@@ -245,6 +265,27 @@ impl Fact {
     pub fn is_detail(&self) -> bool {
         self.name.contains('/')
     }
+}
+
+/// An output of a pipeline that was not put in place, as the pipeline asks a comparison first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Withheld {
+    /// As `[outputs]` calls it.
+    pub output: String,
+    /// The stage that compares.
+    pub judge: String,
+    /// A sentence: what it says, or that it says nothing.
+    pub why: String,
+    /// Whether it says that the output is slower.
+    pub slower: bool,
+    /// Where the output lies.
+    #[schemars(with = "String")]
+    pub lies: Utf8PathBuf,
+    /// Where it would have been put.
+    #[schemars(with = "String")]
+    pub place: Utf8PathBuf,
+    /// What stands there is of an earlier run.
+    pub earlier: bool,
 }
 
 /// A program, and the line in which it says its version.

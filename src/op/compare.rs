@@ -9,8 +9,8 @@ use clap::Parser as _;
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Build, Request, Workload, environment, pairs};
-use crate::compare::result::Comparison;
-use crate::compare::{self, rustc_perf};
+use crate::compare::result::{Comparison, Says};
+use crate::compare::{self, judgement, rustc_perf};
 use crate::event::Fact;
 use crate::plan::ops::given::Compare;
 use crate::plan::ops::{BadCommandLine, ComparedWorkload, GivenValues, JSON, MARKDOWN, TABLE};
@@ -60,6 +60,11 @@ impl Compare {
         if base.kind != candidate.kind {
             bail!("{} is {} and {} {}", base.name, base.kind.title(), candidate.name, candidate.kind.title());
         }
+        let steps = self.step.chunks_exact(2).map(|step| build(&step[1], Utf8Path::new(&step[0]), &[]));
+        let steps = steps.collect::<Result<Vec<Build>>>()?;
+        if let Some(step) = steps.iter().find(|step| step.kind != base.kind) {
+            bail!("{} is {} and {} {}", base.name, base.kind.title(), step.name, step.kind.title());
+        }
         let scratch = self.scratch.join("measuring");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {scratch}"))?;
         let env = environment();
@@ -75,7 +80,7 @@ impl Compare {
             }
             let mut env = env.clone();
             env.extend(pairs(&declared.env).map_err(wrong)?);
-            workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate)?);
+            workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate, &steps)?);
         }
         if let Some(checkout) = &options.rustc_perf {
             workloads.extend(rustc_perf::workloads(&options, checkout, &base, &candidate, &env, &scratch, &mut say)?);
@@ -83,7 +88,7 @@ impl Compare {
         let sizes =
             self.size.chunks_exact(3).map(|size| (size[0].clone(), size[1].as_str().into(), size[2].as_str().into()));
         let sizes = sizes.collect();
-        compare::compare(&Request { base, candidate, workloads, sizes, options, scratch }, &mut say)
+        compare::compare(&Request { base, candidate, steps, workloads, sizes, options, scratch }, &mut say)
     }
 }
 
@@ -92,11 +97,19 @@ fn build(name: &str, path: &Utf8Path, env: &[String]) -> Result<Build> {
     Ok(Build { name: name.into(), path: path.to_owned(), kind, env: pairs(env).map_err(wrong)? })
 }
 
-/// The changes that judgements go by, in percent; 0 where nothing is better, none where nothing is known.
+/// What all of it comes to; and the changes that limits go by, in percent: 0 where nothing is better, none where nothing is known.
 fn facts(result: &Comparison) -> Vec<Fact> {
+    let judgement = judgement::judged(result);
+    let slower = match judgement.says {
+        Says::Faster => Some(false),
+        Says::Slower => Some(true),
+        Says::Undecided => None,
+    };
+    let mut facts = vec![Fact::verdict(&judgement.sentence, slower)];
     let Some(summary) = result.summary_of(result.headline()).filter(|summary| summary.is_known()) else {
-        return Vec::new();
+        return facts;
     };
     let percent = |name: &'static str, change: f64| Fact::new(name, change * 100.0, "%");
-    vec![percent("mean-change", summary.mean), percent("best-change", summary.best.unwrap_or(0.0))]
+    facts.extend([percent("mean-change", summary.mean), percent("best-change", summary.best.unwrap_or(0.0))]);
+    facts
 }

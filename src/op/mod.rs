@@ -13,6 +13,8 @@ pub mod bolt_statistics;
 mod build;
 mod compare;
 pub mod files;
+mod fit;
+pub mod harness;
 mod instrumented;
 mod last;
 mod logs;
@@ -57,7 +59,7 @@ macro_rules! entries {
 
 /// All operations.
 pub const ALL: &[Entry] = entries![
-    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckLast CheckProfileUse CheckInstrumented CountInstrumented
+    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckFit CheckHarness CheckLast CheckProfileUse CheckInstrumented CountInstrumented
     CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
     Collect
     Capture Shadow CopyWorkspace Same PutInPlace Restore

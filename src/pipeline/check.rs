@@ -100,6 +100,22 @@ fn reference(
     Some(problem.suggest(output, outputs.iter().map(String::as_str)))
 }
 
+/// Checks that a stage is there and compares.
+pub(super) fn compares(stage: &str, at: &Range<usize>, drafts: &[Draft], problems: &mut Vec<Problem>) {
+    let measures = |draft: &Draft| draft.decoded.as_ref().is_none_or(|(_, kind)| kind.answers.measures);
+    let problem = match drafts.iter().find(|draft| draft.name == stage) {
+        Some(draft) if measures(draft) => return,
+        Some(draft) => Problem::at(format!("the stage `{stage}` compares nothing"), at.clone())
+            .mark(draft.at.clone(), format!("`{stage}` is declared here"))
+            .help("name a stage of `kind = \"compare\"`"),
+        None => {
+            let names = drafts.iter().filter(|draft| measures(draft)).map(|draft| draft.name.as_str());
+            Problem::at(format!("there is no stage `{stage}`"), at.clone()).suggest(stage, names)
+        }
+    };
+    problems.push(problem);
+}
+
 /// Checks `needs` and looks for cycles, and makes stages of the drafts. None if there is any problem.
 pub(super) fn assemble(
     drafts: Vec<Draft>,

@@ -114,6 +114,8 @@ pub struct Gathers {
     pub instrumented: Text,
     /// The build is sampled for BOLT, whatever it writes itself.
     pub sampled: bool,
+    /// It only looks whether this profile fits: what it gathers is for nothing else.
+    pub hot_in: Option<Text>,
 }
 
 /// Forms of profiles.

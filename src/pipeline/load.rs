@@ -30,7 +30,7 @@ use super::substitute::{Names, Owner, Substitution};
 use super::text::{self, Piece, Text};
 use super::tree::{self, Entry, Node, Table, Value};
 use super::vars::{self, Variables};
-use super::{Kinds, LoadOptions, Origin, Pipeline, Stage, ToolDecl, VarValue, normal, resolved};
+use super::{Kinds, LoadOptions, Origin, OutputDecl, Pipeline, Stage, ToolDecl, VarValue, normal, resolved};
 
 /// Reads a pipeline file and those that it extends, gives variables their values, and checks everything that can be checked
 /// without looking at the machine.
@@ -213,7 +213,7 @@ impl Loader<'_> {
         Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, origin, text, decoded })
     }
 
-    fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> IndexMap<String, Text> {
+    fn outputs(&mut self, section: &Table, drafts: &[Draft], names: &Names) -> IndexMap<String, OutputDecl> {
         let mut outputs = IndexMap::new();
         let shape = Shape::file(self.options.kinds.schema()).key("outputs");
         for entry in &section.entries {
@@ -231,16 +231,22 @@ impl Loader<'_> {
                 let problem = Problem::at(message, entry.at.clone()).mark(other.at.clone(), "this one");
                 self.problems.push(problem.help("each would replace the other; give it a path of its own"));
             }
+            let declared = merge::long(entry.node.clone(), "from");
+            let Some(node) = declared.get("from") else { continue };
             let mut substitution = Substitution::new(names, Owner::Outputs, self.problems);
-            let source = entry.node.as_str().unwrap_or_default();
-            let Ok(text) = substitution.text(source, &entry.node.span) else { continue };
+            let Ok(from) = substitution.text(node.as_str().unwrap_or_default(), &node.span) else { continue };
             let found = substitution.found.outputs;
             check::references(None, &found, drafts, names, self.problems);
-            if !matches!(text.pieces.first(), Some(Piece::Outputs(_))) {
-                let problem = Problem::at("an output of the pipeline is an output of a stage", entry.node.span.clone());
+            if !matches!(from.pieces.first(), Some(Piece::Outputs(_))) {
+                let problem = Problem::at("an output of the pipeline is an output of a stage", node.span.clone());
                 self.problems.push(problem.help("write it as `\"${stage.output}\"`"));
             }
-            outputs.insert(entry.key.clone(), text);
+            let judge = declared.get("unless-slower").and_then(|node| Some((node.as_str()?, &node.span)));
+            if let Some((stage, at)) = judge {
+                check::compares(stage, at, drafts, self.problems);
+            }
+            let unless_slower = judge.map(|(stage, _)| stage.to_owned());
+            outputs.insert(entry.key.clone(), OutputDecl { from, unless_slower });
         }
         outputs
     }
@@ -281,7 +287,7 @@ fn default_name(path: &Utf8Path) -> String {
 }
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 19] = [
+const LEFT_OUT: [&str; 20] = [
     "name",
     "description",
     "when",
@@ -300,6 +306,7 @@ const LEFT_OUT: [&str; 19] = [
     "min-instrumented",
     "min-total",
     "min-functions",
+    "min-hot",
     "grace",
 ];
 

@@ -32,6 +32,7 @@ pub(super) fn files(mut base: Table, mut over: Table, problems: &mut Vec<Problem
             (_, None) => entry.node,
             ("vars", Some(below)) => tables(below, entry.node, &|below, over| entries(below, over, "default")),
             ("tools", Some(below)) => tables(below, entry.node, &|below, over| entries(below, over, "version")),
+            ("outputs", Some(below)) => tables(below, entry.node, &|below, over| entries(below, over, "from")),
             (_, Some(below)) => values(below, entry.node),
         };
         base.entries.push(Entry { node, ..entry });
@@ -61,7 +62,7 @@ pub(super) fn values(below: Node, over: Node) -> Node {
     tables(below, over, &values)
 }
 
-/// Merges entries of `[vars]` or `[tools]`, where one that is not a table is short for a table with the key `short`.
+/// Merges entries of `[vars]`, `[tools]` or `[outputs]`, where one that is not a table is short for a table with the key `short`.
 fn entries(below: Node, over: Node, short: &str) -> Node {
     match (&below.value, &over.value) {
         (Value::Table(_), _) | (_, Value::Table(_)) => values(long(below, short), long(over, short)),

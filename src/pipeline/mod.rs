@@ -67,8 +67,8 @@ pub struct Pipeline {
     /// Variables with the values of this run, in the order of the file; as are tools and outputs.
     pub vars: IndexMap<String, Variable>,
     pub tools: IndexMap<String, ToolDecl>,
-    /// What stands under `out/NAME` after a run: a path there, and the output that is put there.
-    pub outputs: IndexMap<String, Text>,
+    /// What stands under `out/NAME` after a run: a path there, and what is put there.
+    pub outputs: IndexMap<String, OutputDecl>,
     /// In the order of the file, which is the order in which the work happens.
     pub stages: Vec<Stage>,
     /// Variables that tools, outputs and the switches of stages refer to: they are used whatever is on.
@@ -127,6 +127,16 @@ pub struct ToolDecl {
     /// Debian's package, for `optbuild doctor --install`, where optbuild does not know it.
     #[serde(default, deserialize_with = "value::plain_option")]
     pub package: Option<String>,
+}
+
+/// What is put under `out/NAME`, in `[outputs]`: an output of a stage, or a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OutputDecl {
+    /// The output of a stage, or something below it: `${bolted.out}/bin`.
+    pub from: Text,
+    /// A stage that compares. What it says is slower is not put in place, and the run fails. Nor is what it could not compare.
+    pub unless_slower: Option<String>,
 }
 
 /// A stage that was read and checked. Variables are replaced by their values, except paths.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::text::RESERVED;
 use super::tree::Node;
-use super::{Common, Text, ToolDecl};
+use super::{Common, OutputDecl, Text, ToolDecl};
 
 /// What a reference that stands alone looks like: it can take the place of a value of any type.
 const REFERENCE: &str = r"^\$\{[^}]+\}$";
@@ -37,7 +37,7 @@ struct PipelineFile {
     tools: BTreeMap<String, ToolEntry>,
     /// What stands under `out/NAME` after a run: a path there, and the output of a stage that is put there.
     #[serde(default)]
-    outputs: BTreeMap<String, Text>,
+    outputs: BTreeMap<String, OutputEntry>,
     /// Takes stages of the files that this one extends out, by their names.
     #[serde(default)]
     remove: Vec<String>,
@@ -139,6 +139,15 @@ enum ToolEntry {
     /// Versions that will do, as cargo writes them: `>=19`, `22`, `>=3.20, <5`; `*` is any.
     Version(String),
     Declaration(ToolDecl),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "read for its schema only")]
+enum OutputEntry {
+    /// `${stage.output}`, or something below it.
+    From(Text),
+    Declaration(OutputDecl),
 }
 
 /// The schema for editors: references may stand in place of values.

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8PathBuf;
 
 use super::kind::{Profiles, leading_output};
-use super::text::Text;
 use super::{Pipeline, Stage, check};
 
 /// A profile that a gather stage need not gather.
@@ -58,9 +57,10 @@ fn list(roles: &[String]) -> String {
 }
 
 impl Stage {
-    /// What the profile of a gather stage is for: the key `role`, or the stage's name. None: it gathers nothing.
+    /// What the profile of a gather stage is for: the key `role`, or the stage's name. None: it gathers nothing, or only looks whether another
+    /// profile fits.
     pub fn role(&self) -> Option<&str> {
-        let gathers = self.kind.answers.gathers.as_ref()?;
+        let gathers = self.kind.answers.gathers.as_ref().filter(|gathers| gathers.hot_in.is_none())?;
         Some(gathers.role.as_deref().unwrap_or(&self.common.name))
     }
 }
@@ -99,6 +99,7 @@ impl Pipeline {
             if let Some(stage) = self.stages.iter_mut().find(|stage| stage.common.name == *name) {
                 take(stage, profile);
             }
+            self.spare_checks(name);
         }
         self.spare(&roots);
         check::connect(&mut self.stages);
@@ -129,8 +130,26 @@ impl Pipeline {
         let on = || self.stages.iter().filter(|stage| stage.common.when);
         let needed: BTreeSet<&str> = on().flat_map(references).collect();
         let own = on().map(|stage| &stage.common.name).filter(|name| !needed.contains(name.as_str()));
-        let outputs = self.outputs.values().flat_map(Text::outputs).flatten();
+        let outputs = self.outputs.values().flat_map(|declared| declared.from.outputs()).flatten();
         own.cloned().chain(outputs.map(|output| output.stage.clone())).collect()
+    }
+
+    /// Switches off what only looks whether the profile of a stage fits: nothing is instrumented for a profile that is there.
+    fn spare_checks(&mut self, gather: &str) {
+        let checks = |stage: &Stage| {
+            let hot_in = stage.kind.answers.gathers.as_ref().and_then(|gathers| gathers.hot_in.as_ref());
+            let outputs = hot_in.and_then(leading_output).unwrap_or_default();
+            stage.common.when && outputs.iter().any(|output| output.stage == gather)
+        };
+        let names: Vec<String> =
+            self.stages.iter().filter(|stage| checks(stage)).map(|stage| stage.common.name.clone()).collect();
+        for stage in &mut self.stages {
+            if names.contains(&stage.common.name) {
+                stage.common.when = false;
+                stage.spared = true;
+            }
+            stage.dependencies.retain(|needed| !matches!(needed.as_slice(), [only] if names.contains(only)));
+        }
     }
 
     /// Switches off what no root refers to any more, directly or through others.

@@ -142,6 +142,9 @@ pub struct Pool {
 /// In the environment of the operations after a workload: the workload's command line, for what they have to say of it.
 pub const RAN: &str = "OPTBUILD_RAN";
 
+/// The same with the name of the workload.
+pub const WORKLOAD: &str = "OPTBUILD_WORKLOAD";
+
 /// One command of a [`Pool`].
 #[derive(Debug, Clone)]
 pub struct Workload {

@@ -44,10 +44,13 @@ pub fn script(pipeline: &Pipeline, plans: &[StagePlan], environment: Environment
 /// Puts the pipeline's outputs into the directory of the first argument.
 fn deliveries(pipeline: &Pipeline, plans: &[StagePlan], words: &Words) -> String {
     let mut lines = String::new();
-    for (name, text) in &pipeline.outputs {
-        match delivered(pipeline, plans, words, text) {
+    for (name, declared) in &pipeline.outputs {
+        if let Some(stage) = &declared.unless_slower {
+            lines.push_str(&format!("# {name}: a run puts it there only if {stage} does not say that it is slower.\n"));
+        }
+        match delivered(pipeline, plans, words, &declared.from) {
             Some(word) => lines.push_str(&format!("deliver {word} {}\n", quoted(name))),
-            None => lines.push_str(&format!("# {name}: no stage of this script makes {text}\n")),
+            None => lines.push_str(&format!("# {name}: no stage of this script makes {}\n", declared.from)),
         }
     }
     lines

@@ -21,6 +21,7 @@ pub mod bundle;
 pub mod elf;
 pub mod fdata;
 pub mod figures;
+pub mod fit;
 pub mod gathered;
 pub mod header;
 pub mod indexed;

@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use super::paint::{Cell, Grid, Look, Tone, escape};
-use crate::compare::result::{Comparison, Measured, Metric, Sample, Summary, Unit, Verdict, Workload};
+use crate::compare::judgement::judged;
+use crate::compare::result::{Comparison, Measured, Metric, Sample, Says, Summary, Unit, Verdict, Workload};
 use crate::text;
 
 /// What stands in place of a change that is none, and of one of which nothing is known.
@@ -26,7 +27,7 @@ const CHANGES: [Metric; 6] = [
 /// Metrics of the Markdown table that is not folded away.
 const SHOWN: [Metric; 4] = [Metric::Instructions, Metric::WallTime, Metric::UserTime, Metric::PeakMemory];
 
-/// The table, what was counted with, and what is to be doubted.
+/// The table, what was counted with, what is to be doubted, and what all of it comes to.
 pub fn table(comparison: &Comparison, look: Look) -> String {
     let grid = grid(comparison, &measured(comparison, &VALUES), &measured(comparison, &CHANGES));
     let mut out = grid.render(width(look, &grid), look.paint);
@@ -34,12 +35,20 @@ pub fn table(comparison: &Comparison, look: Look) -> String {
     if !sizes.is_empty() {
         out.push_str(&format!("\n{}", sizes.render(width(look, &sizes), look.paint)));
     }
-    format!("{out}\n{}\n", footnotes(comparison).join("\n"))
+    let (sentence, tone) = sentence(comparison);
+    format!("{out}\n{}\n\n{}\n", footnotes(comparison).join("\n"), look.paint.toned(tone, &sentence))
 }
 
 /// To paste into a pull request: the table, and all metrics with their intervals folded away.
 pub fn markdown(comparison: &Comparison) -> String {
-    let mut out = grid(comparison, &measured(comparison, &SHOWN), &[]).markdown();
+    let (sentence, tone) = sentence(comparison);
+    let mark = match tone {
+        Tone::Good => "✅ ",
+        Tone::Bad => "❌ ",
+        _ => "",
+    };
+    let mut out = format!("{mark}**{}**\n\n", escape(&sentence));
+    out.push_str(&grid(comparison, &measured(comparison, &SHOWN), &[]).markdown());
     let sizes = sizes(comparison);
     if !sizes.is_empty() {
         out.push_str(&format!("\n{}", sizes.markdown()));
@@ -62,27 +71,38 @@ pub fn markdown(comparison: &Comparison) -> String {
     out + &format!("{details}\n{made}, optbuild {}\n\n</details>\n", comparison.optbuild)
 }
 
-/// A row for each workload, and below them what is said of all. Of some metrics both values are shown, of others the change alone.
+/// A row for each workload, and below them what is said of all. Of some metrics both values are shown, with a column for the change in each
+/// step on the way, of others the change alone.
 fn grid(comparison: &Comparison, values: &[Metric], changes: &[Metric]) -> Grid {
-    let with_values = values.iter().flat_map(|metric| [format!(">{}", metric.title()), ">change".into()]);
+    let steps = || comparison.steps.iter().map(|step| format!(">{}", step.short_name()));
+    let with_values = values.iter().flat_map(|metric| {
+        let title = format!(">{}", metric.title());
+        [title].into_iter().chain(steps()).chain([">change".into()])
+    });
     let header = ["workload".to_string()].into_iter().chain(with_values);
     let mut grid = Grid::new(header.chain(changes.iter().map(|metric| format!(">{}", metric.title()))));
-    let mut row = |name: Cell, value: &dyn Fn(Metric) -> String, change: &dyn Fn(Metric) -> Cell| {
-        let with_values = values.iter().flat_map(|metric| [value(*metric).into(), change(*metric)]);
+    let cell = |found: Option<(String, Tone)>| found.map(|(text, tone)| tone.cell(text)).unwrap_or_default();
+    // What stands for a metric in the columns of the steps, and in that of the candidate.
+    type Cells<'a> = (&'a dyn Fn(Metric) -> Vec<Cell>, &'a dyn Fn(Metric) -> Cell);
+    let mut row = |name: Cell, value: &dyn Fn(Metric) -> String, (steps, change): Cells| {
+        let with_values = values
+            .iter()
+            .flat_map(|metric| [value(*metric).into()].into_iter().chain(steps(*metric)).chain([change(*metric)]));
         grid.row([name].into_iter().chain(with_values).chain(changes.iter().map(|metric| change(*metric))));
     };
-    for (workload, name) in comparison.workloads.iter().zip(short_names(comparison)) {
-        let change = |metric| workload.metric(metric).map(change).map(|(text, tone)| tone.cell(text));
-        row(name.as_ref().into(), &|metric| workload.metric(metric).map(both).unwrap_or_default(), &|metric| {
-            change(metric).unwrap_or_default()
-        });
+    for (index, (workload, name)) in comparison.workloads.iter().zip(short_names(comparison)).enumerate() {
+        let of = |workload: &Workload, metric| cell(workload.metric(metric).map(change));
+        let steps = |metric| {
+            let steps = comparison.steps.iter().map(|step| step.workloads.get(index));
+            steps.map(|workload| workload.map(|workload| of(workload, metric)).unwrap_or_default()).collect()
+        };
+        let value = |metric| workload.metric(metric).map(both).unwrap_or_default();
+        row(name.as_ref().into(), &value, (&steps, &|metric| of(workload, metric)));
     }
     for line in lines(comparison) {
-        let cell = |metric| {
-            let found = comparison.summary_of(metric).map(|summary| summary_cell(line, summary));
-            found.map(|(text, tone)| tone.cell(text)).unwrap_or_default()
-        };
-        row(Tone::Bold.cell(line.title()), &|_| String::new(), &cell);
+        let of = |summary: Option<&Summary>| cell(summary.map(|summary| summary_cell(line, summary)));
+        let steps = |metric| comparison.steps.iter().map(|step| of(step.summary_of(metric))).collect();
+        row(Tone::Bold.cell(line.title()), &|_| String::new(), (&steps, &|metric| of(comparison.summary_of(metric))));
     }
     grid
 }
@@ -192,23 +212,40 @@ fn sizes(comparison: &Comparison) -> Grid {
     grid
 }
 
+/// What all of it comes to, as the rows call workloads.
+pub(super) fn sentence(comparison: &Comparison) -> (String, Tone) {
+    let judgement = judged(comparison);
+    let tone = match judgement.says {
+        Says::Faster => Tone::Good,
+        Says::Slower => Tone::Bad,
+        Says::Undecided => Tone::Bold,
+    };
+    (with_short_names(comparison, &judgement.sentence), tone)
+}
+
+/// A sentence that calls workloads as the rows do.
+fn with_short_names(comparison: &Comparison, sentence: &str) -> String {
+    let names = comparison.workloads.iter().zip(short_names(comparison));
+    let short = |sentence: String, (workload, name): (&Workload, Cow<str>)| {
+        sentence.replace(&format!("`{}`", workload.name), &format!("`{name}`"))
+    };
+    names.fold(sentence.to_owned(), short)
+}
+
 /// What the numbers are, and what is to be doubted.
-pub(super) fn footnotes(comparison: &Comparison) -> Vec<String> {
+fn footnotes(comparison: &Comparison) -> Vec<String> {
     let mut lines = vec![format!("{} → {}; negative is better", comparison.base.name, comparison.candidate.name)];
+    for step in &comparison.steps {
+        let sentence = with_short_names(comparison, &step.verdict.sentence);
+        lines.push(format!("{}: {sentence}", step.short_name()));
+    }
     let counter = &comparison.counter;
     let because = counter.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
     let budget = &comparison.budget;
     lines.push(format!("instructions: {}{because}", counter.name));
     let (used, allowed) = (text::duration(budget.used), text::duration(budget.allowed));
     lines.push(format!("times: medians, 95 % intervals in the JSON; {used} of {allowed} used"));
-    let names: Vec<_> = comparison.workloads.iter().zip(short_names(comparison)).collect();
-    // As the rows call them.
-    let named = |line: &String| {
-        let short = |line: String, (workload, name): &(&Workload, Cow<str>)| {
-            line.replace(&format!("`{}`", workload.name), &format!("`{name}`"))
-        };
-        names.iter().fold(line.clone(), short)
-    };
+    let named = |line: &String| with_short_names(comparison, line);
     lines.extend(comparison.noise.iter().map(|line| format!("noisy: {}", named(line))));
     lines.extend(budget.left_out.iter().map(|line| format!("left out: {}", named(line))));
     lines.extend(comparison.notes.iter().map(|line| format!("note: {}", named(line))));

@@ -30,10 +30,13 @@ pub fn render(report: &Report) -> String {
     for (stage, failure) in report.stages.iter().filter_map(|stage| Some((stage, stage.failure.as_ref()?))) {
         text.push_str(&failed(stage, failure));
     }
-    for Compared { stage, result } in &report.comparisons {
+    let withheld = summary::withheld(report).into_iter().map(|text| escape(&text.replace("\n ", ";")));
+    text.push_str(&ended(list(withheld)));
+    for Compared { stage, result, fit } in &report.comparisons {
         let (base, candidate) = (escape(&result.base.name), escape(&result.candidate.name));
         let title = format!("**{}**: {base} against {candidate}; less is better", escape(stage));
         text.push_str(&format!("{title}\n\n{}\n", comparison::markdown(result)));
+        text.push_str(&ended(list(fit.iter().map(|sentence| escape(sentence)))));
     }
     for shown in &report.shown {
         text.push_str(&format!("**{}**\n\n{}", escape(&shown.title), fence("text", shown.text.trim_end())));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::model::{Change, Outcome, Report, Stage, facts};
 use super::paint::{Grid, Look, Tone};
-use crate::event::StageState;
+use crate::event::{StageState, Withheld};
 use crate::text;
 
 /// The command lines that go on with a run. What a person typed is known to the command line only.
@@ -41,11 +41,16 @@ pub fn failures(report: &Report) -> Vec<String> {
     stages.iter().flatten().map(|stage| line(stage)).collect()
 }
 
-/// How to go on after a failure, a line each; nothing if the run did not fail. What a command is for stands behind it, or above it where
-/// `width` columns are not enough.
+/// How to go on after a failure, a line each; nothing if the run did not fail.
 pub fn remedies(report: &Report, again: &Again, width: usize) -> Vec<String> {
     let failed = [StageState::Failed, StageState::Tolerated].map(|state| report.with(&[state])).concat();
-    let Some(stage) = failed.first().filter(|_| report.run.outcome == Outcome::Failed) else { return Vec::new() };
+    if report.run.outcome != Outcome::Failed {
+        return Vec::new();
+    }
+    let Some(stage) = failed.first() else {
+        let anyway = (format!("{} --put-anyway", again.run), "puts it in place all the same".to_owned());
+        return if report.withheld.is_empty() { Vec::new() } else { with_aims(&[anyway], width) };
+    };
     let mut lines = Vec::new();
     if failed.iter().any(|stage| stage.failure.as_ref().is_some_and(|failure| failure.environment)) {
         lines.push(
@@ -56,15 +61,34 @@ pub fn remedies(report: &Report, again: &Again, width: usize) -> Vec<String> {
         (again.resume.clone(), "goes on where this run stopped".to_owned()),
         (format!("{} --from {}", again.run, stage.name), format!("{} again, and what depends on it", stage.name)),
     ];
+    lines.extend(with_aims(&commands, width));
+    lines
+}
+
+/// Commands, each with what it is for: behind it, or above it where `width` columns are not enough.
+fn with_aims(commands: &[(String, String)], width: usize) -> Vec<String> {
     let columns = commands.iter().map(|(command, _)| text::width(command)).max().unwrap_or(0);
     let beside: Vec<String> =
         commands.iter().map(|(command, aim)| format!("{}  # {aim}", text::pad(command, columns))).collect();
     if beside.iter().all(|line| text::width(line) <= width) {
-        lines.extend(beside);
-    } else {
-        lines.extend(commands.into_iter().flat_map(|(command, aim)| [format!("# {aim}"), command]));
+        return beside;
     }
-    lines
+    commands.iter().flat_map(|(command, aim)| [format!("# {aim}"), command.clone()]).collect()
+}
+
+/// What was not put in place, why, and where it lies: a few lines for each output.
+pub fn withheld(report: &Report) -> Vec<String> {
+    let told = |withheld: &Withheld| {
+        let Withheld { output, judge, why, slower, lies, place, earlier } = withheld;
+        let judge = if *slower { format!("{judge} says: ") } else { String::new() };
+        let earlier = if *earlier {
+            format!("\n  what stands in {place} is still that of an earlier run")
+        } else {
+            String::new()
+        };
+        format!("`{output}` was not put in place, because {judge}{why}\n  it lies in {lies}{earlier}")
+    };
+    report.withheld.iter().map(told).collect()
 }
 
 /// One sentence.
@@ -89,11 +113,19 @@ pub fn verdict(report: &Report, again: &Again) -> String {
         Outcome::Done => {
             let parts = parts(&[UpToDate, Tolerated, Blocked, Skipped]);
             let parts: String = parts.iter().map(|part| format!("; {part}")).collect();
-            format!("done: {} in {duration}{parts}", text::plural(count(Done), "stage"))
+            let slower: Vec<&Stage> = report.stages.iter().filter(|stage| stage.slower().next().is_some()).collect();
+            let slower = if slower.is_empty() { String::new() } else { format!("; slower, says {}", names(slower)) };
+            format!("done: {} in {duration}{parts}{slower}", text::plural(count(Done), "stage"))
         }
         Outcome::Failed => {
             let parts = behind(parts(&[Done, UpToDate, Blocked, Skipped, NotStarted]));
+            let outputs: Vec<&str> = report.withheld.iter().map(|withheld| withheld.output.as_str()).collect();
+            let outputs = outputs.join(", ");
             match (count(Failed), count(Tolerated)) {
+                (0, _) if report.withheld.iter().any(|withheld| withheld.slower) => {
+                    format!("slower, so not put in place: {outputs}{parts} ({duration})")
+                }
+                (0, 0) if !outputs.is_empty() => format!("not put in place: {outputs}{parts} ({duration})"),
                 (0, 0) => format!("failed, though no stage did{parts} ({duration})"),
                 (0, _) => format!("failed (--strict): {}{parts} ({duration})", names(report.with(&[Tolerated]))),
                 _ => format!("failed: {}{parts} ({duration})", names(report.with(&[Failed]))),
@@ -147,6 +179,9 @@ pub fn render(report: &Report, look: Look, bars: bool) -> String {
     let profiles = profiles(report);
     if !profiles.is_empty() {
         text.push_str(&format!("{}\n\n", profiles.join("\n")));
+    }
+    for line in slower(report) {
+        text.push_str(&format!("{}\n", look.paint.bad(&line)));
     }
     for line in warnings(report) {
         text.push_str(&format!("{}\n", look.paint.warn(&line)));
@@ -246,7 +281,19 @@ pub(super) fn size_change(old: u64, new: u64) -> String {
 
 /// Lines for those who read no table: what was gathered and became of it, stages that were not begun, and what the run used.
 pub(super) fn remarks(report: &Report) -> Vec<String> {
-    profiles(report).into_iter().chain(warnings(report)).chain(others(report)).chain(totals(report)).collect()
+    profiles(report)
+        .into_iter()
+        .chain(slower(report))
+        .chain(warnings(report))
+        .chain(others(report))
+        .chain(totals(report))
+        .collect()
+}
+
+/// What is slower than what it is compared with, a line for each comparison of this run.
+fn slower(report: &Report) -> Vec<String> {
+    let told = report.stages.iter().flat_map(|stage| stage.slower().map(move |sentence| (stage, sentence)));
+    told.map(|(stage, sentence)| format!("SLOWER: {}: {sentence}", stage.name)).collect()
 }
 
 /// What a person should see even if everything went well.

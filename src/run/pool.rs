@@ -12,7 +12,7 @@ use super::step::{StepError, StepRunner};
 use crate::event::{Event, Fact, Outcome, Usage};
 use crate::fs::disk::{self, DiskError};
 use crate::names::StepId;
-use crate::plan::{Action, Pool, RAN, Step, Symbol, Workload};
+use crate::plan::{Action, Pool, RAN, Step, Symbol, WORKLOAD, Workload};
 use crate::proc::start;
 use crate::sync::{into_inner, lock};
 use crate::text::file_name::file_name;
@@ -208,6 +208,7 @@ impl Attempt<'_> {
         let ran: String = ran.chars().take(LONGEST_COMMAND).collect();
         facts.extend(self.work(&resolver, &dir, &ran)?);
         let mut after = resolver.clone();
+        after.base_env.insert(WORKLOAD.into(), workload.name.clone());
         if !ran.is_empty() {
             after.base_env.insert(RAN.into(), ran);
         }

@@ -1,4 +1,4 @@
-//! Puts a pipeline's `[outputs]` where a person looks for them: `out/NAME`.
+//! Puts a pipeline's `[outputs]` where a person looks for them: `out/NAME`; unless a comparison says that they are slower.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::decide::{Settled, available};
 use super::project::Project;
+use super::scheduler::RunEnd;
+use super::select::Selection;
+use crate::event::{Fact, StageState, Withheld};
 use crate::fs::replace;
 use crate::names::StageName;
 use crate::pipeline::{Piece, Text};
@@ -19,18 +22,24 @@ use crate::state::store::State;
 pub struct Published {
     /// Paths below the directory; `true` if the file was put there by this call.
     pub files: Vec<(Utf8PathBuf, bool)>,
+    /// What was not put there.
+    pub withheld: Vec<Withheld>,
+}
+
+/// How a run ended, for those who put its outputs in place.
+pub struct Ended<'a> {
+    pub end: &'a RunEnd,
+    pub selection: &'a Selection,
+    /// Outputs are put in place whatever comparisons say.
+    pub anyway: bool,
 }
 
 /// Copies the outputs that have been made into `dir`. What stands there unchanged is left alone.
 ///
 /// # Errors
 /// When a file cannot be copied, or something that optbuild did not put there is in the way.
-pub fn publish(
-    project: &Project,
-    settled: &BTreeMap<StageName, Settled>,
-    state: &State,
-    dir: &Utf8Path,
-) -> Result<Published> {
+pub fn publish(project: &Project, ended: &Ended, state: &State, dir: &Utf8Path) -> Result<Published> {
+    let settled = &ended.end.settled;
     let mut published = Published::default();
     if project.pipeline.outputs.is_empty() {
         return Ok(published);
@@ -40,13 +49,28 @@ pub fn publish(
     // What is not made this time, or not called so any more, stays there and stays ours.
     let mut now = before.clone();
     let mut to_put = Vec::new();
-    for (place, text) in &project.pipeline.outputs {
-        let Some((source, hash)) = locate(text, settled, state) else {
+    for (place, declared) in &project.pipeline.outputs {
+        let Some((source, hash)) = locate(&declared.from, settled, state) else {
             continue;
         };
         let target = dir.join(place);
         replace::sweep(&target)?;
         let same = same(&source, &target, project.sources.hasher());
+        let judge = declared.unless_slower.as_ref().filter(|_| !same && !ended.anyway);
+        if let Some((judge, objection)) =
+            judge.and_then(|judge| Some((judge, ended.objection(project, judge, &declared.from)?)))
+        {
+            published.withheld.push(Withheld {
+                output: place.clone(),
+                judge: judge.clone(),
+                why: objection.why,
+                slower: objection.slower,
+                lies: source,
+                earlier: target.symlink_metadata().is_ok(),
+                place: target,
+            });
+            continue;
+        }
         let ours = before.contains_key(place) || project.own_out_dir() == dir;
         if !same && !ours && target.symlink_metadata().is_ok() {
             return Err(InTheWay(target).into());
@@ -67,6 +91,38 @@ pub fn publish(
         replace::replace(&source, &target).with_context(|| format!("cannot put the output `{place}` to {target}"))?;
     }
     Ok(published)
+}
+
+/// Why an output is not put in place.
+struct Objection {
+    why: String,
+    slower: bool,
+}
+
+impl Ended<'_> {
+    /// What the stage that compares has against an output. What it said of another build does not count.
+    fn objection(&self, project: &Project, judge: &str, output: &Text) -> Option<Objection> {
+        if !project.pipeline.stage(judge).is_some_and(|stage| stage.common.when) {
+            return None;
+        }
+        if let Some(Settled::Done(record)) = self.end.settled.get(judge) {
+            let here = output.outputs().next().and_then(|candidates| available(candidates, &self.end.settled));
+            let is_another = here.is_some_and(|(output, made)| {
+                let hash = made.outputs.get(&output.output).map(|output| &output.hash);
+                record.inputs.iter().any(|input| input.output_ref() == *output && Some(&input.hash) != hash)
+            });
+            let slower = record.facts.iter().find_map(Fact::slower).filter(|_| !is_another);
+            return slower.map(|why| Objection { why: why.into(), slower: true });
+        }
+        let state = self.end.stages.get(judge).copied().unwrap_or_default();
+        let why = match state {
+            StageState::Tolerated | StageState::Skipped => return None,
+            StageState::Failed => format!("`{judge}` failed, so it is not known whether it is slower"),
+            _ if !self.selection.stages.contains(judge) => return None,
+            _ => format!("`{judge}` was not made, so it is not known whether it is slower"),
+        };
+        Some(Objection { why, slower: false })
+    }
 }
 
 /// Something that this state directory did not put there stands where an output goes.

@@ -27,7 +27,7 @@ use super::decide::{Judge, survey};
 use super::environment;
 use super::process::{self, RUN_VARIABLE, STATE_VARIABLE};
 use super::project::Project;
-use super::publish::{self, Published, publish};
+use super::publish::{self, Ended, Published, publish};
 use super::sampler::Sampler;
 use super::scheduler::{self, Budget, FailurePolicy, RunEnd};
 use super::select::{Request, Selection, select};
@@ -58,6 +58,8 @@ pub struct Options {
     pub policy: FailurePolicy,
     /// Where outputs are put. None: where they are put by default.
     pub out: Option<Utf8PathBuf>,
+    /// They are put there whatever comparisons say of them.
+    pub put_anyway: bool,
     /// The program that runs operations.
     pub optbuild: Utf8PathBuf,
     /// The same program by a path that stays good when its file is replaced: it supervises commands.
@@ -187,12 +189,25 @@ impl<'a> Session<'a> {
             control.begin();
             let sampler = Sampler::start(control, events.clone());
             // What was looked at is looked at again when its turn comes: stages that run may have changed it.
-            let end = scheduler::run(&mut judge, &shared, options.budget, options.policy);
+            let mut end = scheduler::run(&mut judge, &shared, options.budget, options.policy);
             drop(sampler);
-            let published = match &end {
-                Ok(end) => publish(project, &end.settled, &self.state, &out),
+            let mut published = match &end {
+                Ok(end) => {
+                    let ended = Ended { end, selection: &selection, anyway: options.put_anyway };
+                    publish(project, &ended, &self.state, &out)
+                }
                 Err(_) => Ok(Published::default()),
             };
+            if let (Ok(end), Ok(published)) = (&mut end, &mut published) {
+                // A run that goes on later has not said its last word.
+                if end.outcome == Outcome::Interrupted {
+                    published.withheld.clear();
+                } else if !published.withheld.is_empty() {
+                    end.outcome = Outcome::Failed;
+                }
+                let withheld = published.withheld.iter().cloned();
+                withheld.for_each(|withheld| events.send(Event::OutputWithheld { withheld }));
+            }
             let outcome = match &end {
                 Ok(end) if published.is_ok() => end.outcome,
                 _ => Outcome::Failed,

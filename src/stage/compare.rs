@@ -28,6 +28,10 @@ pub struct CompareKeys {
     pub base: Text,
     /// What is compared.
     pub candidate: Text,
+    /// Builds on the way from the base to the candidate, such as the one with PGO and without BOLT. Each is measured as well, in turns
+    /// with the others, and gets columns of its own. What is the candidate itself is left out.
+    #[serde(default)]
+    pub steps: Vec<Text>,
     /// Environment of the base alone: where a program finds its own library.
     #[serde(default)]
     pub base_env: BTreeMap<String, Text>,
@@ -157,6 +161,17 @@ impl StageKind for Compare {
         }
         let (base, base_name, base_env) = side(&kind.base, &kind.base_env, cx)?;
         let (candidate, candidate_name, candidate_env) = side(&kind.candidate, &kind.candidate_env, cx)?;
+        if !kind.steps.is_empty() && !(base_env.is_empty() && candidate_env.is_empty() && kind.rustc_perf.is_none()) {
+            let what = "builds on the way have no environment of their own, and are not measured with rustc-perf";
+            return Err(cx.invalid("steps", what));
+        }
+        let mut step = Vec::new();
+        for text in &kind.steps {
+            let (program, name, _) = side(text, &BTreeMap::new(), cx)?;
+            if program != candidate {
+                step.extend([program, name]);
+            }
+        }
         let mut size = Vec::new();
         for (name, files) in &kind.sizes {
             size.extend([name.as_str().into(), cx.arg(&files.base)?, cx.arg(&files.candidate)?]);
@@ -184,6 +199,7 @@ impl StageKind for Compare {
             candidate,
             candidate_name,
             candidate_env,
+            step,
             size,
             out,
             scratch,

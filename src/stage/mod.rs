@@ -6,6 +6,7 @@
 //! Planning looks at the world through [`Facts`] only and changes nothing. What is missing on this machine becomes a gap in
 //! the plan; what cannot be planned at all is a [`PlanError`].
 
+mod alike;
 pub mod bolt;
 pub mod bootstrap;
 pub mod cargo;
@@ -32,6 +33,7 @@ use crate::plan::{Arg, Command, StagePlan};
 use crate::toolchain::Tool;
 
 pub use crate::plan::PlanError;
+pub use alike::unlike;
 pub use context::Context;
 use gather::Instrumented;
 
@@ -251,6 +253,9 @@ pub fn plan(
     };
     cx.common()?;
     kind.plan(&mut cx)?;
+    if let Some(sentence) = alike::unlike_its_training(pipeline, stage) {
+        cx.note(sentence);
+    }
     cx.checks(kind.check_advice(stage))?;
     Ok(cx.plan)
 }

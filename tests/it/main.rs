@@ -14,11 +14,14 @@ mod compare {
     mod command;
     mod counting;
     mod crates;
+    mod judgement;
     mod limit;
     mod runs;
     mod stages;
     mod statistics;
+    mod steps;
     mod support;
+    mod withheld;
 }
 mod edges {
     mod exit;
@@ -55,6 +58,7 @@ mod op {
     mod choice;
     mod died;
     mod files;
+    mod harness;
     mod instrumented;
     mod merge;
     mod merge_fdata;
@@ -63,6 +67,7 @@ mod op {
     mod profile_checks;
 }
 mod pipeline {
+    mod alike;
     mod errors;
     mod idle;
     mod load;
@@ -127,6 +132,7 @@ mod real {
     mod cargo_pipeline;
     mod cmake;
     mod demo;
+    mod fit;
     mod profiles;
     mod refusals;
 }

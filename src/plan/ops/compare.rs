@@ -22,6 +22,8 @@ operations! {
         candidate_name: One<String> = "--candidate-name",
         /// Its own environment, as `NAME=VALUE`.
         candidate_env: Many<String> = "--candidate-env",
+        /// Builds on the way from the base to the candidate: each a program, and how it is called.
+        step: Many<String, 0, 2> = "--step",
         /// Files whose sizes are compared: a name, the base's file and the candidate's.
         size: Many<String, 0, 3> = "--size",
         /// Where the result goes.

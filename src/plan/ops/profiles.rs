@@ -104,6 +104,30 @@ operations! {
         any_program: Flag = "--any-program",
     }
 
+    // A script does not judge what it makes.
+    /// Holds what workloads execute against a profile that a program is to be built with.
+    "check-fit" CheckFit, in a script nothing {
+        /// What was gathered of the workloads. `*` in its name stands for the hash.
+        profile: One<Utf8PathBuf> = "--profile",
+        /// The profile to build with.
+        trained: One<Utf8PathBuf> = "--trained",
+        /// An llvm-profdata that reads both.
+        tool: One<Utf8PathBuf> = "--tool",
+        /// The instrumented build, where it has to tell which llvm-profdata that is: that in `--tool` is the first one of all.
+        of_build: Maybe<Utf8PathBuf> = "--of-build",
+        /// The share of what is executed that has to lie in functions which are hot in that profile.
+        min_hot: Limit<Share> = "--min-hot" or "10%",
+    }
+
+    // Who runs a script sees what cargo prints.
+    /// Checks in the log of a workload that `cargo bench` or `cargo test` ran something.
+    "check-harness" CheckHarness, in a script nothing {
+        /// The directory of the stage's logs.
+        logs: One<Utf8PathBuf> = "--logs",
+        /// The workloads that run one of them; others are not looked at.
+        workload: Many<String, 1> = "--workload",
+    }
+
     // A script has no last time.
     /// Holds a gathered profile against the last one of its stage.
     "check-last" CheckLast, in a script nothing {

@@ -285,6 +285,11 @@ impl Console {
             summary::failures(&self.run).iter().try_for_each(|failure| self.print(failure))?;
             self.screen.gap()?;
         }
+        for lines in summary::withheld(&self.run) {
+            let shown = if self.github() { github::error("Not put in place", &lines) } else { self.paint.bad(&lines) };
+            self.print(&shown)?;
+            self.screen.gap()?;
+        }
         let remedies = summary::remedies(&self.run, &again, self.width().saturating_sub(2));
         if !remedies.is_empty() {
             self.print("To go on:")?;
@@ -333,6 +338,17 @@ impl Console {
             Event::Fact { stage, fact } if let Some(sentence) = fact.warned().filter(|_| !self.quiet()) => {
                 let workload = fact.step.workload.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
                 self.in_stage(stamped, stage, &paint.warn(&format!("warning: {workload}{sentence}")))
+            }
+            Event::Fact { stage, fact } if let Some(sentence) = fact.slower() => {
+                if self.github() {
+                    return self.print(&github::warning(stage, sentence));
+                }
+                let marked = paint.bad(&format!("! {stage}: {sentence}"));
+                if self.quiet() {
+                    Ok(())
+                } else {
+                    self.timed(stamped, &if terminal { marked } else { format!("{stage}: {sentence}") })
+                }
             }
             Event::StepStarted { stage, step, command, .. } => {
                 let pooled = self.run.stage(stage).is_some_and(|stage| stage.open_pool().is_some());

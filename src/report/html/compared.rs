@@ -31,6 +31,8 @@ fn comparison(compared: &Compared) -> Markup {
         div.card.compared data-comparison=(compared.stage) {
             h3 { (compared.stage) }
             p { b { (result.base.name) } " → " b { (result.candidate.name) } ". Less is better." }
+            (verdict(result))
+            @for sentence in &compared.fit { p { (sentence) "." } }
             (summary(result))
             details open[result.workloads.len() <= 8] {
                 summary { (text::plural(result.workloads.len(), "workload")) }
@@ -66,6 +68,15 @@ fn comparison(compared: &Compared) -> Markup {
                 (super::seconds(result.budget.used)) " used."
             }
         }
+    }
+}
+
+/// What all of it comes to.
+fn verdict(result: &Comparison) -> Markup {
+    let (sentence, tone) = comparison::sentence(result);
+    html! {
+        p class=(format!("verdict {}", class(tone))) { b { (sentence) } }
+        @for step in &result.steps { p { (step.verdict.sentence) } }
     }
 }
 
@@ -162,13 +173,16 @@ fn cell(measured: &Measured) -> Markup {
 
 fn change(measured: &Measured) -> Markup {
     let (text, tone) = comparison::change(measured);
-    let class = match tone {
+    let known = measured.change.filter(|_| measured.verdict != Verdict::NoChange);
+    html! { span class=(class(tone)) { @if let Some(change) = known { data value=(change) { (text) } } @else { (text) } } }
+}
+
+fn class(tone: Tone) -> &'static str {
+    match tone {
         Tone::Good => "better",
         Tone::Bad => "worse",
         _ => "same",
-    };
-    let known = measured.change.filter(|_| measured.verdict != Verdict::NoChange);
-    html! { span class=(class) { @if let Some(change) = known { data value=(change) { (text) } } @else { (text) } } }
+    }
 }
 
 /// Text that a stage wants shown: tables as Markdown has them become tables, the rest stays as it is.

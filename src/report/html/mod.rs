@@ -114,8 +114,11 @@ fn tile(name: &str, value: &Markup, key: &str) -> Markup {
 
 fn failures(report: &Report) -> Option<Markup> {
     let failed = || report.stages.iter().filter_map(|stage| Some((stage, stage.failure.as_ref()?)));
-    failed().next()?;
+    if failed().next().is_none() && report.withheld.is_empty() {
+        return None;
+    }
     Some(html! {
+        @for lines in summary::withheld(report) { div.failure { pre { (lines) } } }
         @for (stage, failure) in failed() {
             div.failure {
                 h3 { (stage.name) " " (state(stage.state, report.run.running)) }

@@ -112,8 +112,11 @@ pub fn pipeline_table(pipeline: &Pipeline, profiles: &[(String, String)], look: 
     }
     section("Tools", tools);
     section("Stages", stages(pipeline));
-    let mut outputs = Grid::new(["path", "from"]);
-    pipeline.outputs.iter().for_each(|(path, from)| outputs.row([path.clone(), from.to_string()]));
+    let mut outputs = Grid::new(["path", "from", ""]);
+    for (path, declared) in &pipeline.outputs {
+        let unless = declared.unless_slower.as_ref().map(|stage| format!("unless {stage} says it is slower"));
+        outputs.row([path.clone(), declared.from.to_string(), unless.unwrap_or_default()]);
+    }
     section("Outputs", outputs);
     let mut sentences = Grid::new(["stage", "profile"]);
     profiles.iter().for_each(|(stage, sentence)| sentences.row([stage, sentence]));

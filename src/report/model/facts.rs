@@ -7,7 +7,7 @@
 //! | `left-out/FUNCTION` | [`Stage::facts`], and a sentence that names all |
 //! | `bolt/NAME` | [`Bolt::counts`] |
 //! | `dyno-before/NAME` with `dyno-after/NAME` | [`Bolt::dyno`] |
-//! | `warning/SENTENCE` | [`Stage::notes`] |
+//! | `warning/SENTENCE`, `verdict/SENTENCE` of what is slower | [`Stage::notes`] |
 //! | `workload/NAME` | none: for operations |
 //! | `raw-profiles`, `raw-bytes`, `functions`, `damaged-profiles` where raw profiles were counted | [`Profile`], by workload |
 //! | any other | [`Stage::facts`] |
@@ -110,7 +110,7 @@ impl Stage {
                     bolt.dyno.extend(after(name).map(estimate));
                 }
                 (Some(("dyno-after" | "workload", _)), _) => {}
-                (Some(("warning", _)), _) => {}
+                (Some(("warning" | "verdict", _)), _) => {}
                 (_, name @ ("raw-profiles" | "raw-bytes" | "functions" | "damaged-profiles")) if gathered => {
                     profile.count(fact.step.workload.as_deref(), name, value as u64);
                 }
@@ -118,6 +118,7 @@ impl Stage {
             }
         }
         self.notes.extend(warnings(&facts));
+        self.notes.extend(facts.iter().filter_map(Fact::slower).map(str::to_owned));
         self.inner.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         profile.hottest.sort_by(|a, b| b.count.total_cmp(&a.count));
         self.profile = (gathered || !profile.hottest.is_empty()).then_some(profile);
@@ -270,7 +271,24 @@ pub fn sentence<'a>(facts: impl Iterator<Item = &'a Fact>) -> Option<String> {
     if let Some(counts) = of("counts-of-last") {
         return Some(against_last(of, counts));
     }
+    if let Some(hot) = of(HOT) {
+        return Some(fits(hot));
+    }
     of("functions-without-profile").map(|without| used(of, without))
+}
+
+/// How much of what is measured is hot in the profile that a build used.
+const HOT: &str = "hot-in-profile";
+
+fn fits(percent: f64) -> String {
+    format!("{percent:.1} % of what the workloads execute lies in functions that are hot in the profile")
+}
+
+/// What the stages of a run say of whether profiles fit, for readers of its comparisons.
+pub fn fit<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> Vec<String> {
+    let facts = stages.into_iter().flat_map(|stage| stage.facts.iter().map(move |fact| (stage, fact)));
+    let hot = facts.filter(|(_, fact)| fact.name == HOT);
+    hot.map(|(stage, fact)| format!("{} ({})", fits(fact.value), stage.name)).collect()
 }
 
 /// `beside the last profile: 98 % of the counts, 100 % of the functions that were run, 7 of 7 workloads`

@@ -78,6 +78,7 @@ impl RunModel {
                 about.jobs = *jobs;
                 stages.iter().for_each(|stage| _ = self.stage(stage));
             }
+            Event::OutputWithheld { withheld } => self.report.withheld.push(withheld.clone()),
             Event::RunFinished { outcome, duration } => {
                 self.report.run.outcome = (*outcome).into();
                 self.report.run.wall = *duration;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::result::Comparison;
 use crate::compare::result::is_result;
-use crate::event::{self, Fact, StageState};
+use crate::event::{self, Fact, StageState, Withheld};
 
 pub use facts::{Bolt, Count, Estimate, Hot, Inner, Profile, WorkloadProfile};
 pub use fold::RunModel;
@@ -39,6 +39,9 @@ pub struct Report {
     /// What stages want shown: text files that they made.
     pub shown: Vec<Shown>,
     pub tools: Vec<Tool>,
+    /// Outputs of the pipeline that were not put in place.
+    #[serde(default)]
+    pub withheld: Vec<Withheld>,
 }
 
 /// The run as a whole.
@@ -119,6 +122,9 @@ impl Outcome {
 pub struct Compared {
     pub stage: String,
     pub result: Comparison,
+    /// Whether the profiles of the run fit, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fit: Vec<String>,
 }
 
 /// A file that a stage wants shown.
@@ -338,6 +344,11 @@ impl Stage {
     /// Whether its outputs are results of measuring, whose sizes say nothing.
     pub fn measures(&self) -> bool {
         self.outputs.iter().any(|output| is_result(output.path.as_str().into()))
+    }
+
+    /// Sentences of comparisons that say that what was made is slower.
+    pub fn slower(&self) -> impl Iterator<Item = &str> {
+        self.reported.iter().filter_map(Fact::slower)
     }
 
     /// The commands that a person would ask for first: what the stage did, without what is done around each workload.

@@ -17,6 +17,7 @@ use camino::Utf8Path;
 use serde_json::Value;
 
 use super::diff::Variable;
+use super::facts;
 use super::timeline::Lanes;
 use super::{Compared, EarlierSize, FORMAT, Made, Output, Report, Run, RunModel, Shown, Stage, StepKind};
 use crate::event::{StageState, Stamped};
@@ -363,7 +364,7 @@ impl RunModel {
         let shown = self.files_to_show();
         self.report.stages.iter_mut().for_each(|stage| stage.settle(past));
         self.hold_against(past);
-        let Report { mut run, stages, mut tools, .. } = self.report;
+        let Report { mut run, stages, mut tools, withheld, .. } = self.report;
         (run.started, run.verdict, run.remedies, run.remarks) = (started, verdict, remedies, remarks);
         tools.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
         let comparisons = comparisons(&stages);
@@ -372,7 +373,7 @@ impl RunModel {
             comparisons.iter().any(|of| title.strip_prefix(&of.stage).is_some_and(|rest| rest.starts_with('.')))
         };
         let shown = shown.into_iter().filter(|shown| !compared(&shown.title)).collect();
-        Report { format: FORMAT, run, timeline, comparisons, shown, tools, stages }
+        Report { format: FORMAT, run, timeline, comparisons, shown, tools, stages, withheld }
     }
 }
 
@@ -383,7 +384,8 @@ fn comparisons(stages: &[Stage]) -> Vec<Compared> {
     let json = outputs.filter(|(_, output)| output.path.ends_with(".json"));
     let read = json.filter_map(|(stage, output)| {
         let (bytes, _) = beginning(output.path.as_str().into(), COMPARISON).ok()?;
-        Some(Compared { stage: stage.name.clone(), result: serde_json::from_slice(&bytes).ok()? })
+        let (stage, result) = (stage.name.clone(), serde_json::from_slice(&bytes).ok()?);
+        Some(Compared { stage, result, fit: facts::fit(stages) })
     });
     read.collect()
 }

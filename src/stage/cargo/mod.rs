@@ -284,6 +284,8 @@ fn harness(kind: &Cargo, stage: &Stage, line: &CommandLine, cx: &mut Context) ->
         let value = cx.arg(text)?;
         command.env.entry(name.clone()).or_insert(value);
     }
+    // criterion writes to the sources otherwise, and over a user's own baselines.
+    command.env.entry("CRITERION_HOME".into()).or_insert_with(|| Arg::from(Symbol::Attempt).join("criterion"));
     command.argv.extend(words.into_iter().skip(2));
     let name = &stage.common.name;
     cx.note(format!("what cargo runs for `{}` is built as stage `{name}` builds", line.words[1]));

@@ -15,7 +15,7 @@ use super::bolt::keeps_relocations;
 use super::command::below_own_directory;
 use super::gather::Instrumented;
 use super::{
-    Context, Declaration, Language, Lto, Pgo, PlanError, Profdata, Relocations, StageKind, count_use, kind_as, trained,
+    Context, Declaration, Language, Lto, Pgo, PlanError, Profdata, Relocations, StageKind, count_use, trained,
 };
 use crate::pipeline::{Answers, Keys, Need, Profiles, Stage, Text};
 use crate::plan::ops::Capture;
@@ -392,30 +392,20 @@ fn outputs(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Notes what is different from the build that a profile is of; refuses a profile of a Rust program.
-///
-/// clang finds a function's counts by its name and the shape of its code, and CMake's settings are not in names, as cargo's are.
-/// The shape is taken before the optimisations that flags choose: between `-O1`, `-O2`, `-O3`, `-Os`, `-g`, `-fPIC`, `-march` and
-/// thin LTO no function of a program that was tried lost its counts; with `-O0` all did, and macros change what they change. So a
-/// difference is nothing to refuse: it is said, and what it costs is counted after the build.
-fn check_trained(kind: &Cmake, cx: &mut Context) -> Result<(), PlanError> {
+/// Refuses a profile of a Rust program.
+fn check_trained(kind: &Cmake, cx: &Context) -> Result<(), PlanError> {
     for (key, pgo) in [("pgo", &kind.pgo), ("cs-pgo", &kind.cs_pgo)] {
-        let Some(stage) = trained(key, pgo.as_ref(), Language::C, cx)? else { continue };
-        let name = &stage.common.name;
-        let different = kind_as::<Cmake>(stage).map(|trained| differences(kind, trained)).unwrap_or_default();
-        if !different.is_empty() {
-            let different: Vec<String> = different.iter().map(|key| format!("`{key}`")).collect();
-            cx.note(format!(
-                "other than in stage `{name}`, which the profile is of: {}. Where that changes the code of a function it \
-                 is built without its counts; how many are is counted after the build",
-                different.join(", ")
-            ));
-        }
+        trained(key, pgo.as_ref(), Language::C, cx)?;
     }
     Ok(())
 }
 
 /// The keys that may change the code of functions.
+///
+/// clang finds a function's counts by its name and the shape of its code, and CMake's settings are not in names, as cargo's are.
+/// The shape is taken before the optimisations that flags choose: between `-O1`, `-O2`, `-O3`, `-Os`, `-g`, `-fPIC`, `-march` and
+/// thin LTO no function of a program that was tried lost its counts; with `-O0` all did, and macros change what they change. So a
+/// difference is nothing to refuse: it is said, and what it costs is counted after the build.
 pub fn differences(a: &Cmake, b: &Cmake) -> Vec<&'static str> {
     let build_type = |kind: &Cmake| kind.build_type.as_ref().map_or("Release".into(), Text::to_string);
     let keys = [

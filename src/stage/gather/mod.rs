@@ -18,8 +18,8 @@ use super::{Context, Declaration, PlanError, StageKind, Workloads};
 use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied, Text, Words, text, value};
 use crate::plan::ops::{
-    CheckGathered, CheckInstrumented, CheckLast, CheckSpace, ClearSlot, Collect, CountInstrumented, Merge, StreamMerge,
-    TakeProfile,
+    CheckFit, CheckGathered, CheckHarness, CheckInstrumented, CheckLast, CheckSpace, ClearSlot, Collect,
+    CountInstrumented, Merge, StreamMerge, TakeProfile,
 };
 use crate::plan::{
     Action, Arg, Command, Companion, KnownLine, Output, Part, Pool, Step, Symbol, Unfit, Workload as Planned,
@@ -66,6 +66,14 @@ pub struct GatherKeys {
     #[serde(default, deserialize_with = "value::percent")]
     #[schemars(with = "Option<String>")]
     pub min_functions: Option<f64>,
+    /// The profile that a program is built with, where this stage only looks whether it fits: the output of another gather stage. How much
+    /// of what the workloads execute lies in functions that are hot there, is told. The stage fails where that is less than `min-hot`; below
+    /// 90 % there is a warning. Both stages run programs that write profiles of LLVM. Such a stage is in no bundle.
+    pub hot_in: Option<Text>,
+    /// With `hot-in`: the least share. A profile that does not fit is worse than none. Not in the fingerprint. Default: `10%`.
+    #[serde(default, deserialize_with = "value::percent")]
+    #[schemars(with = "Option<String>")]
+    pub min_hot: Option<f64>,
     /// What the profile is for, as bundles of profiles call it: `llvm-pgo`, `LLVM-bolt`. Not in the fingerprint. Default: the
     /// stage's name.
     #[serde(default, deserialize_with = "value::plain_option")]
@@ -147,6 +155,13 @@ enum Work {
     Crates(Training, BTreeMap<String, Text>),
 }
 
+impl Job {
+    /// Whether it is `cargo bench` or `cargo test`.
+    fn is_harness(&self) -> bool {
+        matches!(&self.work, Work::Command(line) if harness_of(line).is_some())
+    }
+}
+
 impl Declaration for GatherKeys {
     const NAME: &'static str = "gather";
     type Parsed = Gather;
@@ -216,7 +231,8 @@ const UNFIT: Unfit = Unfit {
 impl StageKind for Gather {
     fn answers(&self) -> Answers {
         let sampled = self.keys.method == Method::Sampling;
-        let gathers = Gathers { role: self.keys.role.clone(), instrumented: self.keys.instrumented.clone(), sampled };
+        let (role, hot_in) = (self.keys.role.clone(), self.keys.hot_in.clone());
+        let gathers = Gathers { role, instrumented: self.keys.instrumented.clone(), sampled, hot_in };
         let needs = sampled.then_some(Need::BranchRecords).into_iter().collect();
         Answers { outputs: vec!["profile".into()], gathers: Some(gathers), needs, ..Answers::default() }
     }
@@ -242,6 +258,11 @@ impl StageKind for Gather {
             return Err(cx.invalid("min-instrumented", "nothing is instrumented where `method` is `sampling`"));
         }
         let (mut prepare, mut commit) = (Vec::new(), Vec::new());
+        let harnesses = self.workloads.iter().filter(|job| job.is_harness());
+        let workload: Vec<Arg> = harnesses.map(|job| job.name.as_str().into()).collect();
+        if !workload.is_empty() {
+            commit.push(Step::op("check-harness", CheckHarness { logs: Symbol::Logs.into(), workload }));
+        }
         let (mut commands, mut collector) = (Vec::new(), None);
         for declared in &self.workloads {
             match &declared.work {
@@ -350,15 +371,19 @@ impl StageKind for Gather {
         let path = all.path("*");
         cx.step(Step::op("merge", all));
         // BOLT's profiles are text.
+        let read_with = (tool.clone(), of_build.clone());
         let tool = (format == Format::Profdata).then_some(tool);
         let (profile, instrumented) = (path.clone(), Some(build.path.clone()));
-        let any_program =
-            self.workloads.iter().any(|job| matches!(&job.work, Work::Command(line) if harness_of(line).is_some()));
+        let any_program = self.workloads.iter().any(Job::is_harness);
         let tool_of_build = of_build.is_some();
         let check =
             CheckGathered { format, profile, tool, instrumented, min_of_the_build: None, tool_of_build, any_program };
         cx.step(Step::op("check-gathered", check));
-        cx.plan.proofs.push(self.check_last());
+        self.check_fit(format, &path, read_with, cx)?;
+        // What only looks whether another profile fits may have been of anything the last time.
+        if self.keys.hot_in.is_none() {
+            cx.plan.proofs.push(self.check_last());
+        }
         cx.plan.outputs.push(Output { name: "profile".into(), path, portable: true, show: false });
         Ok(())
     }
@@ -409,6 +434,32 @@ impl Gather {
         Ok(())
     }
 
+    /// Holds what was gathered against what a program is built with. `read_with`: the llvm-profdata, and the build that may tell of a better
+    /// one.
+    fn check_fit(
+        &self,
+        format: Format,
+        profile: &Arg,
+        read_with: (Arg, Option<Arg>),
+        cx: &mut Context,
+    ) -> Result<(), PlanError> {
+        let Some(text) = &self.keys.hot_in else {
+            let why = "it is for `hot-in`, which is not there";
+            return if self.keys.min_hot.is_some() { Err(cx.invalid("min-hot", why)) } else { Ok(()) };
+        };
+        if format == Format::Fdata {
+            return Err(cx.invalid(
+                "hot-in",
+                "profiles of LLVM can be held against each other, and this stage gathers one for BOLT",
+            ));
+        }
+        let (tool, of_build) = read_with;
+        let min_hot = format!("{}%", self.keys.min_hot.unwrap_or(MIN_HOT)).into();
+        let trained = cx.arg(text)?;
+        cx.step(Step::op("check-fit", CheckFit { profile: profile.clone(), trained, tool, of_build, min_hot }));
+        Ok(())
+    }
+
     /// Holds what was gathered against the last time.
     fn check_last(&self) -> Step {
         let share = |key: Option<f64>| Arg::from(format!("{}%", key.unwrap_or(0.0)));
@@ -441,6 +492,9 @@ const LAST_WRITING: Duration = Duration::from_secs(60);
 const DISK_BUDGET: u64 = 2 << 30;
 /// The share of damaged profiles that is tolerated, in percent.
 const MAX_DAMAGED: f64 = 1.0;
+/// The share of what is executed that has to lie in functions which are hot in a profile, in percent. Programs below became slower by a
+/// fifth and more.
+const MIN_HOT: f64 = 10.0;
 
 fn command(
     declared: &Job,

@@ -94,7 +94,9 @@ fn a_table_markdown_and_a_limit() {
     assert!(table.contains("max regression") && table.contains("./base → ./slow; negative is better"), "{table}");
     let failed = test.cmd(&format!("{words} --markdown --fail-above 1%"));
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);
-    assert!(failed.stdout.starts_with("| workload |"), "{}", failed.stdout);
+    assert!(failed.stdout.starts_with("❌ **./slow is slower than ./base: "), "{}", failed.stdout);
+    assert!(failed.stdout.contains("\n\n| workload |"), "{}", failed.stdout);
+    assert!(failed.stderr.contains("\n./slow is slower than ./base: "), "{}", failed.stderr);
     assert!(failed.stderr.contains("worse: `a`: instructions +"), "{}", failed.stderr);
     let _ = test.cmd(&format!("{words} --fail-above instructions=200%")).ok();
     // What nobody knows does not pass.

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use optbuild::compare::Clock;
-use optbuild::compare::counting::{
-    Count, Counted, Counting, Effort, Job, LEAST, Outcome, Pace, RUNS, measured, summary,
-};
+use optbuild::compare::counting::{Count, Counted, Counting, Effort, Job, LEAST, Outcome, Pace, measured, summary};
 use optbuild::compare::probe::Ended;
 use optbuild::compare::request::{Invocation, Workload};
 use optbuild::compare::result::{Identity, Verdict};
 use optbuild::compare::rounds::FirstRun;
 use optbuild::compare::statistics::sample;
+
+/// The runs of a workload that are counted: each side, and then again.
+const RUNS: [&str; 4] = ["base", "candidate", "base-again", "candidate-again"];
 
 /// A clock that only counting moves, and a valgrind that takes as long as its pace says.
 struct Machine {
@@ -38,9 +39,14 @@ impl Machine {
             command: String::new(),
             base: invocation.clone(),
             candidate: invocation.clone(),
+            steps: Vec::new(),
         };
-        let first =
-            |work: &f64| FirstRun { output: Identity::Same, ended: Ended::Code(0), wall: [*work; 2], work: [*work; 2] };
+        let first = |work: &f64| FirstRun {
+            output: Identity::Same,
+            ended: Ended::Code(0),
+            wall: vec![*work; 2],
+            work: vec![*work; 2],
+        };
         Machine {
             clock: Clock::new(budget, move || *now.lock().unwrap()),
             time,
@@ -53,8 +59,8 @@ impl Machine {
 
     /// One count in its time.
     fn count(&self, job: Job, limit: Duration) -> Outcome {
-        self.counted.borrow_mut().push(format!("w{}:{}", job.workload, RUNS[job.run]));
-        let takes = self.pace.start + self.pace.slowdown * self.firsts[job.workload].work[job.side()];
+        self.counted.borrow_mut().push(format!("w{}:{}", job.workload, RUNS[2 * job.time + job.side]));
+        let takes = self.pace.start + self.pace.slowdown * self.firsts[job.workload].work[job.side];
         let took = takes.min(limit.as_secs_f64());
         let ended = if took < takes { Ended::TooLate } else { Ended::Code(0) };
         Outcome { count: Ok(Count { instructions: 1e9, ended }), took }
@@ -133,7 +139,7 @@ fn workloads_of_different_lengths_tell_the_slowdown() {
 
 #[test]
 fn waiting_is_not_simulated_and_a_fast_count_has_no_start() {
-    let first = FirstRun { output: Identity::Same, ended: Ended::Code(0), wall: [10.0, 2.0], work: [1.0, 1.0] };
+    let first = FirstRun { output: Identity::Same, ended: Ended::Code(0), wall: vec![10.0, 2.0], work: vec![1.0, 1.0] };
     let waits = Effort::of(&first, 0);
     assert_eq!(waits, Effort { work: 3.0, waiting: 7.0 });
     assert_eq!(Effort::of(&first, 1), Effort { work: 2.0, waiting: 0.0 });

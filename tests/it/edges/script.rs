@@ -195,7 +195,7 @@ fn the_program_of_a_comparison() {
     let (base, candidate) = (build("/it's/one"), build("/two"));
     let argv = |words: &[&str]| {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        let workload = Workload::new("w", &words, &BTreeMap::new(), "/".into(), &base, &candidate).unwrap();
+        let workload = Workload::new("w", &words, &BTreeMap::new(), "/".into(), &base, &candidate, &[]).unwrap();
         (workload.base.argv, workload.candidate.argv)
     };
     assert_eq!(argv(&["{program}", "-x", "{program}.c"]).0, ["/it's/one", "-x", "/it's/one.c"]);

@@ -24,6 +24,7 @@ pub fn tables(kinds: &'static Kinds) -> String {
     tables.section(2, "The file", root, &[]);
     tables.section(3, "A variable, in `[vars]`", &defs["VarDecl"], &[]);
     tables.section(3, "A tool, in `[tools]`", &defs["ToolDecl"], &[]);
+    tables.section(3, "An output, in `[outputs]`", &defs["OutputDecl"], &[]);
     tables.section(2, "Every stage", &defs["Common"], &[]);
     let common: Vec<&str> = keys(&defs["Common"]);
     for kind in kinds.entries.iter().map(|entry| entry.name) {

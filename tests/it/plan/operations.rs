@@ -62,7 +62,7 @@ macro_rules! round_trips {
 }
 
 round_trips! {
-    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckLast CheckProfileUse CheckInstrumented CountInstrumented
+    Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckFit CheckHarness CheckLast CheckProfileUse CheckInstrumented CountInstrumented
     CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
     Collect
     Capture Shadow CopyWorkspace Same PutInPlace Restore

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
 use optbuild::facts::Facts;
-use optbuild::pipeline::{Pipeline, Stage};
+use optbuild::pipeline::{OutputDecl, Pipeline, Stage, Text};
 use optbuild::plan::{Action, Command, StagePlan, Step};
 use optbuild::stage::{self as stages, PlanError};
 
@@ -20,7 +21,9 @@ pub fn refused(text: &str, name: &str) -> String {
 fn try_pipeline(text: &str) -> Result<Pipeline, String> {
     let mut table: toml::Table = text.parse().unwrap();
     let stages = table.remove("stage").unwrap().try_into::<Vec<toml::Table>>().unwrap();
-    let outputs = table.remove("outputs").map(|outputs| outputs.try_into().unwrap()).unwrap_or_default();
+    let outputs: IndexMap<String, Text> =
+        table.remove("outputs").map(|outputs| outputs.try_into().unwrap()).unwrap_or_default();
+    let outputs = outputs.into_iter().map(|(place, from)| (place, OutputDecl { from, unless_slower: None })).collect();
     Ok(Pipeline {
         name: "test".into(),
         description: "A pipeline\nfor tests".into(),

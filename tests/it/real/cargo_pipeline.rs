@@ -36,7 +36,14 @@ fn it_works() {
     assert!(output.status.success());
 }
 ";
-const BENCH: &str = "fn main() { println!(\"{}\", work::sum(128000)); }\n";
+/// Leaves a file where criterion leaves its results.
+const BENCH: &str = "fn main() {
+    let results = std::env::var(\"CRITERION_HOME\").unwrap_or(\"target/criterion\".into());
+    std::fs::create_dir_all(&results).unwrap();
+    std::fs::write(format!(\"{results}/estimates.json\"), \"{}\").unwrap();
+    println!(\"{}\", work::sum(128000));
+}
+";
 
 fn workspace() -> Test {
     let test = empty("");
@@ -60,6 +67,8 @@ fn workspace() -> Test {
 const PROGRAM: &str = "--set manifest=w/app/Cargo.toml --set bin=app --set package=app";
 /// Counting is left to the tests of `compare`.
 const QUICK: &str = "--set budget=20s";
+/// Such a small program may come out slower.
+const WHATEVER: &str = "--put-anyway";
 
 /// What the program prints, without the program.
 fn sum(end: u64) -> u64 {
@@ -80,7 +89,7 @@ fn pgo_and_bolt_of_a_program_in_a_workspace() {
     // By its name, in a shell, with a comma; and by its path. Of the two runs one has half of the work.
     let train = r#"--set 'train=app 64000 | tr -d a\,b' --set 'train="$program" 128000'"#;
     let words = format!("{PROGRAM} --set more-bins=other --set features=loud {train} {QUICK}");
-    let ran = test.cmd(&format!("run cargo {words} --set 'measure=app 3000000'")).ok();
+    let ran = test.cmd(&format!("run cargo {words} --set 'measure=app 3000000' {WHATEVER}")).ok();
     assert!(ran.stderr.contains("compare.table"), "{}", ran.stderr);
 
     // 63 of 64 numbers, in two runs of one profile.
@@ -125,7 +134,7 @@ fn pgo_alone_trained_by_tests_and_benches() {
     let words = format!("{PROGRAM} {QUICK} --set bolt=false --set train-with=test,bench --set 'measure=app 3000000'");
     // What a path may hold, and cargo's configuration, its flags for rustc and shells read otherwise.
     let state = "it's a state";
-    let _ = test.cmd(&format!("run cargo {words} --state-dir \"{state}\"")).ok();
+    let _ = test.cmd(&format!("run cargo {words} --state-dir \"{state}\" {WHATEVER}")).ok();
     // The test starts the program, the bench calls the library: 64,000 and 128,000 numbers.
     let profile = artifact_in(&test, "pgo-profile.profile", state);
     assert_eq!(calls(&profile, "work4step", ""), 63 * (1000 + 2000));
@@ -134,14 +143,43 @@ fn pgo_alone_trained_by_tests_and_benches() {
     has_not(&found, ".symtab");
     has_not(&found, ".bolt.org.text");
     assert_eq!(printed(&test, "out/cargo/bin/app 1000"), sum(1000).to_string());
-    assert!(!test.exists("w/target"), "nobody writes into the project");
+    assert!(!test.exists("w/target") && !test.exists("w/app/target"), "nobody writes into the project");
+}
+
+/// Dependencies of benches turn on a feature of a crate, so that its functions have other names than in the program.
+#[test]
+fn training_that_names_other_functions_does_not_fit() {
+    let test = workspace();
+    let features = "[dev-dependencies]\nwork = { path = '../work', features = ['extra'] }\n";
+    test.write("w/app/Cargo.toml", &format!("{APP}{features}"));
+    test.write("w/work/Cargo.toml", &format!("{WORK}[features]\nextra = []\n"));
+    let words = format!("{PROGRAM} {QUICK} --set bolt=false --set train-with=bench --set 'measure=app 3000000'");
+    let refused = test.cmd(&format!("run cargo {words}"));
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("only 0.0 % of what the workloads execute lies in functions that are hot"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!refused.stderr.contains("pgo-build: started") && !test.exists("out/cargo/bin"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_package_without_benches_has_nothing_to_train_with() {
+    let test = workspace();
+    test.write("w/app/Cargo.toml", APP.split("[[bench]]").next().unwrap());
+    test.sh("rm w/app/benches/sums.rs");
+    let words = "--set bolt=false --set train-with=bench --set 'measure=app 3' --until pgo-profile";
+    let ran = test.cmd(&format!("run cargo {PROGRAM} {words}"));
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("workload `cargo[harness=bench]` ran no benchmark and no test"), "{}", ran.stderr);
 }
 
 #[test]
 fn bolt_alone() {
     let test = workspace();
     let trained = "--set 'train=app 64000' --state-dir \"it's a state\"";
-    let _ = test.cmd(&format!("run cargo {PROGRAM} {QUICK} --set pgo=false {trained}")).ok();
+    let _ = test.cmd(&format!("run cargo {PROGRAM} {QUICK} --set pgo=false {trained} {WHATEVER}")).ok();
     let found = sections(&test.path("out/cargo/bin/app"));
     has(&found, ".bolt.org.text");
     has_not(&found, ".symtab");

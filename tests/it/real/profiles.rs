@@ -88,8 +88,11 @@ fn figures_stand_where_they_are_looked_for() {
 fn the_profile_of_another_program_is_refused() {
     let test = project();
     let planned = test.cmd("plan p.toml").ok().stdout;
-    assert!(planned.contains("other than in stage `instrumented`, which the profile is of: `source`"), "{planned}");
+    let otherwise =
+        "stage `foreign` is built otherwise than `instrumented`, which its profile of `trained` is of: `source`. ";
+    assert!(planned.contains(otherwise), "{planned}");
     let said = test.run("--until foreign").code(1).stderr;
+    assert!(said.contains(&format!("note: {otherwise}")), "{said}");
     assert!(said.contains("none of the 3 functions of the program has counts"), "{said}");
     assert!(test.fingerprints(".optbuild").iter().all(|(stage, _)| stage != "foreign"));
     // What was warned of is kept: nothing is compiled again.

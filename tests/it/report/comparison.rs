@@ -1,8 +1,9 @@
 //! The result of a comparison as tables, as Markdown and in a page.
 
+use optbuild::compare::judgement::judged;
 use optbuild::compare::result::{
     Budget, Comparison, CounterUsed, FORMAT, Identity, Machine, Measured, Method, Metric, Sample, Side, SideKind, Size,
-    Summary, Verdict, Workload,
+    Step, Summary, Verdict, Workload,
 };
 use optbuild::report::comparison::{markdown, short_names, table};
 use optbuild::report::html::compared::text_shown;
@@ -79,6 +80,8 @@ fn comparison() -> Comparison {
         budget: Budget { allowed: 600.0, planned: 20.0, used: 31.0, left_out: vec!["`run[file=b]`: no time".into()] },
         noise: vec!["other programs".into()],
         notes: Vec::new(),
+        steps: Vec::new(),
+        verdict: None,
     }
 }
 
@@ -100,6 +103,8 @@ instructions: valgrind 3.19.0 (a VM)
 times: medians, 95 % intervals in the JSON; 31.0 s of 10 m 00 s used
 noisy: other programs
 left out: `b`: no time
+
+final is faster than plain: wall time -5.4 % (counted), the mean of 2 workloads; slower in 1 of them, most in `b`: +12.5 %; instructions -13.5 %
 ";
     let squeeze = |text: &str| -> Vec<Vec<String>> {
         text.lines()
@@ -115,8 +120,9 @@ left out: `b`: no time
 #[test]
 fn markdown_for_a_pull_request() {
     let text = markdown(&comparison());
+    assert!(text.starts_with("✅ **final is faster than plain: wall time -5.4 % "), "{text}");
     assert!(
-        text.starts_with("| workload | instructions | change | wall time | change | peak memory | change |\n|:--|")
+        text.contains("\n\n| workload | instructions | change | wall time | change | peak memory | change |\n|:--|")
     );
     assert!(text.contains("| a | 863.1 M → 746.8 M | -13.5 % | 78.0 ms → 59.9 ms | -23.2 % |"), "{text}");
     assert!(
@@ -173,12 +179,20 @@ fn names_are_shortened_only_where_all_are_alike() {
 
 #[test]
 fn the_json_is_what_the_schema_says() {
-    let json = serde_json::to_value(comparison()).unwrap();
+    let mut comparison = comparison();
+    comparison.verdict = Some(judged(&comparison).into_owned());
+    comparison.steps = vec![Step {
+        build: side("pgo.out/bin/x"),
+        workloads: comparison.workloads.clone(),
+        summary: comparison.summary.clone(),
+        verdict: judged(&comparison).into_owned(),
+    }];
+    let json = serde_json::to_value(&comparison).unwrap();
     let schema = serde_json::to_value(Comparison::schema()).unwrap();
     let keys = |value: &serde_json::Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     assert_eq!(keys(&json), keys(&schema["properties"]));
     let back: Comparison = serde_json::from_value(json).unwrap();
-    assert_eq!(back, comparison());
+    assert_eq!(back, comparison);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use optbuild::pipeline::shipped::Listed;
-use optbuild::pipeline::{Answers, Kind, Pipeline, Stage, Text, ToolDecl, VarType, VarValue, Variable};
+use optbuild::pipeline::{Answers, Kind, OutputDecl, Pipeline, Stage, Text, ToolDecl, VarType, VarValue, Variable};
 use optbuild::report::info::*;
 use optbuild::report::paint::Paint;
 use optbuild::stage::KINDS;
@@ -49,6 +49,8 @@ fn pipeline() -> Pipeline {
     let tools = [("clang", tool(Some(">=19"), false)), ("ccache", tool(None, true))];
     let mut shell = stage("shell", "cargo", &["lib", "lib-gather | lib"], "");
     shell.common.when = false;
+    let from = Text::parse("${lib.out}/lib/libsqlite3.so").unwrap();
+    let output = OutputDecl { from, unless_slower: Some("compare".into()) };
     Pipeline {
         name: "demo".into(),
         description: "SQLite, optimised.".into(),
@@ -60,7 +62,7 @@ fn pipeline() -> Pipeline {
             stage("lib-gather", "gather", &["lib"], "Its profiles."),
             shell,
         ],
-        outputs: [("lib/libsqlite3.so".to_owned(), Text::parse("${lib.out}/lib/libsqlite3.so").unwrap())].into(),
+        outputs: [("lib/libsqlite3.so".to_owned(), output)].into(),
         ..Pipeline::default()
     }
 }
@@ -94,7 +96,7 @@ Stages
 
 Outputs
   path               from
-  lib/libsqlite3.so  ${lib.out}/lib/libsqlite3.so
+  lib/libsqlite3.so  ${lib.out}/lib/libsqlite3.so  unless compare says it is slower
 "
     );
 }

@@ -56,6 +56,7 @@ fn run(test: &Test) -> (Finished, Vec<String>) {
         budget: Budget { slots: 1, memory: u64::MAX },
         policy: FailurePolicy::Finish,
         out: None,
+        put_anyway: false,
         optbuild: OPTBUILD.into(),
         supervisor: OPTBUILD.into(),
     };
