@@ -105,6 +105,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     if !args.execution.quiet {
         let supplied = project.pipeline.stages.iter().filter_map(|stage| stage.supplied.as_ref());
         project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
+        project.overlooked().iter().for_each(|setting| tell(&format!("note: {setting}")));
         supplied.flat_map(|supplied| &supplied.notes).for_each(|note| tell(&format!("note: {note}")));
     }
     let mut audience = Audience::new(&args.execution, &project.layout, again(args, &project, origin));
@@ -221,6 +222,15 @@ fn say_where(published: &Published, here: &Utf8Path) {
     let fresh: Vec<&str> = fresh.map(Utf8Path::as_str).collect();
     if !fresh.is_empty() {
         tell(&format!("put in place: {}", fresh.join(", ")));
+    }
+    let gone: Vec<&str> =
+        published.gone.iter().map(|path| path.strip_prefix(here).unwrap_or(path)).map(Utf8Path::as_str).collect();
+    if !gone.is_empty() {
+        tell(&format!(
+            "note: in place of what another run had put there: {}. The same command as then puts it back, without building it anew; \
+             with `--out DIR`, each has a place of its own",
+            gone.join(", ")
+        ));
     }
 }
 

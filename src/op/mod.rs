@@ -11,6 +11,7 @@ mod bolt_input;
 mod bolt_result;
 pub mod bolt_statistics;
 mod build;
+mod cargo_advice;
 mod compare;
 pub mod files;
 mod instrumented;
@@ -60,8 +61,8 @@ pub const ALL: &[Entry] = entries![
     Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckLast CheckProfileUse CheckInstrumented CountInstrumented
     CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
     Collect
-    Capture Shadow CopyWorkspace Same PutInPlace Restore
-    ClearIfChanged Metrics CheckSpace CheckLto
+    Capture CaptureBench Shadow CopyWorkspace Same PutInPlace Restore
+    CargoAdvice ClearIfChanged Metrics CheckSpace CheckLto
     Compare
 ];
 

@@ -19,6 +19,8 @@ use crate::state::store::State;
 pub struct Published {
     /// Paths below the directory; `true` if the file was put there by this call.
     pub files: Vec<(Utf8PathBuf, bool)>,
+    /// What stood in directories that were replaced, and stands there no more.
+    pub gone: Vec<Utf8PathBuf>,
 }
 
 /// Copies the outputs that have been made into `dir`. What stands there unchanged is left alone.
@@ -55,6 +57,7 @@ pub fn publish(
         now.insert(place.clone(), hash);
         published.files.push((target.clone(), !unchanged));
         if !unchanged {
+            published.gone.extend(names(&target).into_iter().filter(|name| !source.join(name).exists()).map(|name| target.join(name)));
             to_put.push((place, source, target));
         }
     }
@@ -67,6 +70,14 @@ pub fn publish(
         replace::replace(&source, &target).with_context(|| format!("cannot put the output `{place}` to {target}"))?;
     }
     Ok(published)
+}
+
+/// The names in a directory; none of anything else.
+fn names(dir: &Utf8Path) -> Vec<String> {
+    let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_owned()).collect();
+    names.sort();
+    names
 }
 
 /// Something that this state directory did not put there stands where an output goes.

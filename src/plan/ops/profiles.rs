@@ -248,6 +248,19 @@ operations! {
         file: One<Utf8PathBuf> = "FILE",
     }
 
+    // Nor for this one.
+    /// Says what helps when cargo has failed: variables of the environment that the build does not see.
+    "cargo-advice" CargoAdvice, in a script nothing {
+        /// The directory of the stage's logs.
+        logs: One<Utf8PathBuf> = "--logs",
+        /// The step that was cargo.
+        step: One<String> = "--step",
+        /// How a variable with the name `NAME` is passed on.
+        pass: Known<String> = "--pass",
+        /// A variable that is set where optbuild was called, and that the build does not see.
+        unseen: Many<String> = "--unseen",
+    }
+
     /// Takes symbols and debug information out of programs, as far as other builds of them have none.
     "strip-like" StripLike, in a script optbuild {
         /// A program, or a directory in which the programs have the same places. Those that are not there stay as they are.
