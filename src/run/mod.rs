@@ -5,6 +5,7 @@ mod advice;
 mod companion;
 pub mod control;
 pub mod decide;
+pub mod disturbed;
 pub mod earlier;
 pub mod environment;
 pub mod first_error;

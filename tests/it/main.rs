@@ -124,6 +124,7 @@ mod profile {
 mod real {
     mod bolt_files;
     mod cargo;
+    mod cargo_packages;
     mod cargo_pipeline;
     mod cmake;
     mod demo;

@@ -9,6 +9,7 @@ mod environment;
 mod newest;
 mod targets;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -115,7 +116,10 @@ impl Declaration for Cargo {
         }
         let outputs: Vec<(Target, String)> = self.targets().map(|(target, name)| (target, target.output(name))).collect();
         if outputs.is_empty() && keys.is_complete() {
-            let message = "nothing is built: `bins` names no program, and `libs`, `examples` and `benches` name nothing either";
+            let message = match keys.is_written("bins") {
+                true => "`bins` names no program",
+                false => "nothing is built: `bins`, `libs`, `examples` or `benches` say what",
+            };
             keys.wrong("bins", message, "");
         }
         for (index, (target, name)) in outputs.iter().enumerate() {
@@ -398,6 +402,12 @@ impl<'a> Build<'a> {
                     }
                 }
             }
+            // Of benches there is no list, and so none of all that is read.
+            if self.kind.benches.is_empty() {
+                let stem = if target == Target::Lib { output.as_str() } else { name };
+                let place = if target == Target::Example { built.clone().join("examples") } else { built.clone() };
+                cx.plan.lists.push(place.join(stem).with(".d"));
+            }
             let file = files.first().map_or(name, String::as_str);
             cx.plan.outputs.push(Output { name: output, path: place.join(file), portable, show: false });
         }
@@ -435,11 +445,12 @@ impl<'a> Build<'a> {
             match owners.as_slice() {
                 [_] => {}
                 [] => {
-                    let known: Vec<&str> = packages.iter().flat_map(|package| package.names(target)).collect();
+                    let known: BTreeSet<&str> = packages.iter().flat_map(|package| package.names(target)).collect();
+                    let known: Vec<&str> = known.into_iter().collect();
                     let names = packages.iter().map(|package| package.name.as_str()).collect();
                     let has = if known.is_empty() { "none".into() } else { list(known) };
-                    let (noun, of) = (target.noun(), if packages.len() == 1 { "package" } else { "the packages" });
-                    let message = format!("{of} {} has no {noun} `{name}`: there is {has}", list(names));
+                    let (of, does) = if packages.len() == 1 { ("package", "has") } else { ("the packages", "have") };
+                    let message = format!("{of} {} {does} no {} `{name}`: there is {has}", list(names), target.noun());
                     return Err(cx.invalid(target.key(), message));
                 }
                 [first, ..] => {
