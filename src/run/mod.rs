@@ -10,6 +10,7 @@ pub mod earlier;
 pub mod environment;
 pub mod first_error;
 pub mod log;
+mod own_errors;
 mod pool;
 pub mod process;
 pub mod project;

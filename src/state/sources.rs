@@ -281,7 +281,7 @@ fn combine(
     let leaves: Vec<io::Result<Leaf>> = names.par_iter().map(|name| leaf(hasher, &root.join(name))).collect();
     let mut all = start(what);
     let mut files = Files::new();
-    for (name, leaf) in names.iter().zip(leaves) {
+    for (name, leaf) in names.into_iter().zip(leaves) {
         let leaf = leaf.map_err(|cause| refused_or_gone(source, &root.join(&name), cause))?;
         let Some((kind, hash)) = leaf else { continue };
         let bytes = name.as_os_str().as_bytes();
