@@ -63,7 +63,8 @@ fn names(target: &str, profile: &str) -> Vec<String> {
 /// What is set, and does not reach the build.
 pub(super) fn overlooked(kind: &Cargo, stage: &Stage, cx: &mut Context) -> Vec<Overlooked> {
     let Ok(build) = Build::new(kind, cx) else { return Vec::new() };
-    let mut found: Vec<Overlooked> = unseen(&build, stage, cx).iter().map(|name| Overlooked::variable(stage, name)).collect();
+    let mut found: Vec<Overlooked> =
+        unseen(&build, stage, cx).iter().map(|name| Overlooked::variable(stage, name)).collect();
     if kind.target.is_none() {
         let built = build.target.symbolic();
         let given = cx.facts.env("CARGO_BUILD_TARGET").filter(|given| !given.is_empty());

@@ -7,7 +7,7 @@
 mod config;
 mod environment;
 mod newest;
-mod targets;
+pub mod targets;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -114,7 +114,8 @@ impl Declaration for Cargo {
             }
             _ => {}
         }
-        let outputs: Vec<(Target, String)> = self.targets().map(|(target, name)| (target, target.output(name))).collect();
+        let outputs: Vec<(Target, String)> =
+            self.targets().map(|(target, name)| (target, target.output(name))).collect();
         if outputs.is_empty() && keys.is_complete() {
             let message = match keys.is_written("bins") {
                 true => "`bins` names no program",
@@ -415,7 +416,8 @@ impl<'a> Build<'a> {
 
     /// The packages that cargo builds, as far as they are known.
     fn packages(&self, cx: &Context) -> Option<Vec<targets::Package>> {
-        let named = self.kind.package.as_ref().map(|text| text.as_literal()).map(|name| name.unwrap_or_default().into_owned());
+        let named =
+            self.kind.package.as_ref().map(|text| text.as_literal()).map(|name| name.unwrap_or_default().into_owned());
         targets::packages(cx.facts, self.package.dir.as_deref()?, named.as_deref())
     }
 
@@ -456,7 +458,8 @@ impl<'a> Build<'a> {
                 [first, ..] => {
                     let names = owners.iter().map(|package| package.name.as_str()).collect();
                     let how = cx.how_to_set("package", &first.name);
-                    let message = format!("`{name}` is a {} of the packages {}: name one, as {how}", target.noun(), list(names));
+                    let message =
+                        format!("`{name}` is a {} of the packages {}: name one, as {how}", target.noun(), list(names));
                     return Err(cx.invalid("package", message));
                 }
             }

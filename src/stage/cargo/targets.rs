@@ -34,7 +34,7 @@ pub struct Package {
 
 impl Package {
     /// The names of all targets of a kind.
-    pub fn names(&self, target: Target) -> Vec<&str> {
+    pub(super) fn names(&self, target: Target) -> Vec<&str> {
         match target {
             Target::Bin => self.bins.iter().map(String::as_str).collect(),
             Target::Lib => self.lib.iter().map(|lib| lib.name.as_str()).collect(),
@@ -43,7 +43,7 @@ impl Package {
         }
     }
 
-    pub fn has(&self, target: Target, name: &str) -> bool {
+    pub(super) fn has(&self, target: Target, name: &str) -> bool {
         self.names(target).contains(&name)
     }
 }
@@ -141,7 +141,8 @@ fn package(facts: &Facts, dir: &Utf8Path) -> Option<Package> {
     // In the edition of 2015, a declared program switches the others off, unless `autobins` says otherwise.
     let old = package.get("edition").is_none() && manifest.contains_key("bin") && package.get("autobins").is_none();
     // What stands at this path may be declared under another name.
-    let is_declared = declared(&manifest, "bin").any(|bin| bin.get("path").and_then(Value::as_str) == Some("src/main.rs"));
+    let is_declared =
+        declared(&manifest, "bin").any(|bin| bin.get("path").and_then(Value::as_str) == Some("src/main.rs"));
     if automatic && !old && !is_declared && has("src/main.rs") {
         bins.insert(name.clone());
     }
