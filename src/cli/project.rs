@@ -239,7 +239,8 @@ fn load(
     let options = LoadOptions { set, env: &env, cwd, host: &host, kinds: &stage::KINDS, incomplete };
     // A pipeline beside the file is named by its path.
     let shipped = |name: &str| find_shipped(name, mode, layout);
-    pipeline::load_with(file, &options, &shipped).map_err(|error| BadFile(error.render(color()).trim_end().into()).into())
+    pipeline::load_with(file, &options, &shipped)
+        .map_err(|error| BadFile(error.render(color()).trim_end().into()).into())
 }
 
 /// The last run.

@@ -275,7 +275,8 @@ fn last_lines(file: &Utf8Path) -> String {
 }
 
 /// How it is said that outputs may differ.
-const IGNORE: &str = "`--ignore-output` (in a stage `ignore-output = true`, of `optbuild run cargo` `--set ignore-output=true`)";
+const IGNORE: &str =
+    "`--ignore-output` (in a stage `ignore-output = true`, of `optbuild run cargo` `--set ignore-output=true`)";
 
 fn identity(request: &Request, workload: &Workload, dir: &Utf8Path, clock: &Clock) -> Result<Identity> {
     if request.options.ignore_output {

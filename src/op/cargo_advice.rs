@@ -30,11 +30,16 @@ impl CargoAdvice {
         // The last try is the one that counts.
         let Some(log) = logs::of_step(&self.logs, &self.step)?.pop() else { return Ok(Vec::new()) };
         let (missed, unseen) = (missed(&log)?, &self.unseen);
-        let pass = |names: &[String]| self.pass.replace(NAME, &names.join(if self.pass.contains('[') { "\", \"" } else { "," }));
+        let pass = |names: &[String]| {
+            self.pass.replace(NAME, &names.join(if self.pass.contains('[') { "\", \"" } else { "," }))
+        };
         let named = |names: &[String]| format!("`{}`", names.join("`, `"));
         if !missed.is_empty() {
             let names = named(&missed);
-            stdio::say(&format!("the build does not see {names}: {} passes on what your environment has", pass(&missed)));
+            stdio::say(&format!(
+                "the build does not see {names}: {} passes on what your environment has",
+                pass(&missed)
+            ));
         } else if !unseen.is_empty() {
             let names = named(unseen);
             stdio::say(&format!(

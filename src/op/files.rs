@@ -57,7 +57,10 @@ impl CaptureBench {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
         let built = text.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
         let mut benches = built.filter(|message| {
-            message.target.as_ref().is_some_and(|target| target.name == *name && target.kind.iter().any(|kind| kind == "bench"))
+            message
+                .target
+                .as_ref()
+                .is_some_and(|target| target.name == *name && target.kind.iter().any(|kind| kind == "bench"))
         });
         let Some(from) = benches.find_map(|message| message.executable) else {
             bail!("cargo has not said which file the bench `{name}` is; what it said stands in {file}");

@@ -17,6 +17,7 @@ pub mod files;
 mod instrumented;
 mod last;
 mod logs;
+mod long_names;
 pub mod merge;
 mod place;
 mod profile_use;

@@ -28,8 +28,9 @@ pub fn files() -> BTreeSet<Utf8PathBuf> {
     // What a terminal shows is in no file.
     let mut candidates = if open.is_empty() { Vec::new() } else { relatives(own) };
     for _ in 0..FARTHEST {
-        let (readers, others): (Vec<i32>, Vec<i32>) =
-            candidates.into_iter().partition(|pid| files_of(*pid).any(|file| !file.written && open.contains(&file.link)));
+        let (readers, others): (Vec<i32>, Vec<i32>) = candidates
+            .into_iter()
+            .partition(|pid| files_of(*pid).any(|file| !file.written && open.contains(&file.link)));
         candidates = others;
         if readers.is_empty() {
             break;

@@ -21,6 +21,17 @@ pub struct Published {
     pub files: Vec<(Utf8PathBuf, bool)>,
     /// What stood in directories that were replaced, and stands there no more.
     pub gone: Vec<Utf8PathBuf>,
+    /// What stands there in place of an output of a stage that failed, which is tolerated.
+    pub instead: Vec<Instead>,
+}
+
+/// An output that was not made.
+#[derive(Debug)]
+pub struct Instead {
+    pub path: Utf8PathBuf,
+    pub failed: StageName,
+    /// The stage whose output has its place; none: nothing is there.
+    pub by: Option<StageName>,
 }
 
 /// Copies the outputs that have been made into `dir`. What stands there unchanged is left alone.
@@ -43,6 +54,7 @@ pub fn publish(
     let mut now = before.clone();
     let mut to_put = Vec::new();
     for (place, text) in &project.pipeline.outputs {
+        published.instead.extend(instead(text, settled, &dir.join(place)));
         let Some((source, hash)) = locate(text, settled, state) else {
             continue;
         };
@@ -57,7 +69,9 @@ pub fn publish(
         now.insert(place.clone(), hash);
         published.files.push((target.clone(), !unchanged));
         if !unchanged {
-            published.gone.extend(names(&target).into_iter().filter(|name| !source.join(name).exists()).map(|name| target.join(name)));
+            published.gone.extend(
+                names(&target).into_iter().filter(|name| !source.join(name).exists()).map(|name| target.join(name)),
+            );
             to_put.push((place, source, target));
         }
     }
@@ -111,6 +125,16 @@ pub fn check(project: &Project, state: &State, dir: &Utf8Path) -> Result<()> {
 fn same(source: &Utf8Path, target: &Utf8Path, hasher: &Hasher) -> bool {
     let (source, target) = (Manifest::of(source, hasher), Manifest::of(target, hasher));
     matches!((source, target), (Ok((source, _)), Ok((target, _))) if source == target)
+}
+
+/// That a stage which was to make an output has failed.
+fn instead(text: &Text, settled: &BTreeMap<StageName, Settled>, path: &Utf8Path) -> Option<Instead> {
+    let Some(Piece::Outputs(candidates)) = text.pieces.first() else { return None };
+    let by = available(candidates, settled).map(|(output, _)| StageName::from(&output.stage));
+    let before = candidates.iter().take_while(|candidate| by.as_ref().is_none_or(|by| candidate.stage != by.as_str()));
+    let has_failed = |stage: &str| matches!(settled.get(stage), Some(Settled::Unavailable { failed: true, .. }));
+    let failed = before.map(|candidate| &candidate.stage).find(|stage| has_failed(stage))?;
+    Some(Instead { path: path.to_owned(), failed: failed.into(), by })
 }
 
 /// Where an output stands, and a hash that changes with its content.

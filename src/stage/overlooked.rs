@@ -72,7 +72,8 @@ const OWN: [&str; 9] =
 /// What does not reach the stages that are on. `is_base` knows the variables that every command sees.
 pub fn overlooked(pipeline: &Pipeline, facts: &Facts, is_base: &dyn Fn(&str) -> bool) -> Vec<Overlooked> {
     let mut all: Vec<Overlooked> = Vec::new();
-    let off = pipeline.stages.iter().filter(|stage| !stage.common.when).map(|stage| stage.common.name.clone()).collect();
+    let off =
+        pipeline.stages.iter().filter(|stage| !stage.common.when).map(|stage| stage.common.name.clone()).collect();
     for stage in pipeline.stages.iter().filter(|stage| stage.common.when && stage.supplied.is_none()) {
         let mut cx = Context::new(pipeline, facts, stage, &off);
         let mut found = kind_of(stage).map(|kind| kind.overlooked(stage, &mut cx)).unwrap_or_default();
@@ -123,7 +124,8 @@ fn variables(script: &str) -> impl Iterator<Item = &str> {
         let behind = behind.strip_prefix('{').unwrap_or(behind);
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let name = &behind[..behind.find(|c| !is_part(c)).unwrap_or(behind.len())];
-        let upper = name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.contains(|c: char| c.is_ascii_lowercase());
+        let upper =
+            name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.contains(|c: char| c.is_ascii_lowercase());
         (upper && name.len() > 1).then_some(name)
     })
 }

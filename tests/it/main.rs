@@ -201,6 +201,7 @@ mod state {
 }
 mod stream {
     mod damage;
+    mod failing;
     mod gather;
     mod pids;
     mod silent;
@@ -216,5 +217,6 @@ mod toolchain {
 mod user {
     mod guide;
     mod hints;
+    mod init;
     mod messages;
 }

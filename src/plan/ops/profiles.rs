@@ -169,6 +169,8 @@ operations! {
         instrument: Flag = "--instrument",
         /// The instrumented file is going to write profiles while it runs (`-instrumentation-sleep-time`).
         sleeps: Flag = "--sleeps",
+        /// Where the options go that leave out functions which this llvm-bolt cannot instrument.
+        leave_out: Maybe<Utf8PathBuf> = "--leave-out",
         /// The executable or shared library.
         file: One<Utf8PathBuf> = "FILE",
     }
@@ -387,7 +389,10 @@ fn has_section(section: &str, path: &Arg, message: &str) -> ShellLine {
 
 fn check_bolt_input(op: &planned::CheckBoltInput) -> Option<Vec<ShellLine>> {
     let needed = [(".symtab", "stripped"), (".rela.text", "linked without --emit-relocs")];
-    Some(needed.map(|(section, message)| has_section(section, &op.file, message)).into())
+    let mut lines: Vec<ShellLine> = needed.map(|(section, message)| has_section(section, &op.file, message)).into();
+    // A script leaves nothing out.
+    lines.extend(op.leave_out.iter().map(|file| shell!["mkdir -p \"$(dirname ", file, ")\"; : > ", file]));
+    Some(lines)
 }
 
 fn plain_debug(op: &planned::PlainDebug) -> Option<Vec<ShellLine>> {

@@ -465,7 +465,10 @@ fn programs_that_cargo_finds() {
         try_stage("cargo", &facts(manifest), "", "", &MANIFEST.replace("\"p\"", &format!("\"{bin}\""))).is_ok()
     };
     let plain = "[package]\nname = \"one\"\nedition = \"2021\"\n";
-    assert_eq!(["one", "two", "three", "four", "notes"].map(|bin| is_there(plain, bin)), [true, true, true, false, false]);
+    assert_eq!(
+        ["one", "two", "three", "four", "notes"].map(|bin| is_there(plain, bin)),
+        [true, true, true, false, false]
+    );
     let named = format!("{plain}[[bin]]\nname = \"other\"\npath = \"src/main.rs\"\n");
     assert_eq!(["one", "two", "other"].map(|bin| is_there(&named, bin)), [false, true, true]);
     let off = plain.replace("edition", "autobins = false\nedition");
@@ -483,7 +486,10 @@ fn a_toolchain_that_is_not_installed() {
     }));
     let plan = try_stage("cargo", &facts, "", "", MANIFEST).unwrap();
     let what = "the toolchain `1.70.0`, which /src/rust-toolchain.toml asks for, is not there: `/rust/bin/rustc --print sysroot` fails";
-    assert_eq!((plan.gaps[0].what.as_str(), plan.gaps[0].remedy.as_str()), (what, "`rustup toolchain install 1.70.0` installs it"));
+    assert_eq!(
+        (plan.gaps[0].what.as_str(), plan.gaps[0].remedy.as_str()),
+        (what, "`rustup toolchain install 1.70.0` installs it")
+    );
 }
 
 /// The plan of a stage does not depend on where its files lie.
