@@ -1,7 +1,7 @@
 //! The command line: every flag is described here once; help, man pages and completions are made from it.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::compare::options::Options;
 use crate::run::select::Request;
@@ -30,6 +30,8 @@ In three commands:
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a pipeline for the project in this directory, and say what to fill in
+    Init(InitArgs),
     /// Run a pipeline: what is not up to date, in the order of its dependencies
     Run(RunArgs),
     /// Continue the last run, with its options and variables, after a failure or an interrupt
@@ -95,6 +97,54 @@ pub enum Command {
     /// Run one command and say what it used; started by `compare`
     #[command(hide = true)]
     Measure,
+}
+
+/// The subcommands by their purpose, for `--help`. A test sees to it that each is in one group.
+pub const GROUPS: [(&str, &[&str]); 6] = [
+    ("Build", &["init", "run", "resume", "plan", "doctor"]),
+    ("Look", &["list", "show", "explain", "status", "artifacts", "logs", "report", "history"]),
+    ("Measure and find out", &["compare", "bisect"]),
+    ("Share profiles", &["profile", "merge"]),
+    ("Tidy up", &["clean", "gc"]),
+    ("For shells and editors", &["completions", "man", "schema"]),
+];
+
+/// The command line, whose help has the subcommands by their purpose.
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let about = |name: &str| command.find_subcommand(name).and_then(clap::Command::get_about).map(ToString::to_string);
+    let mut groups = String::new();
+    for (purpose, names) in GROUPS {
+        groups.push_str(&format!("{purpose}:\n"));
+        for name in names {
+            groups.push_str(&format!("  {name:<12} {}\n", about(name).unwrap_or_default()));
+        }
+        groups.push('\n');
+    }
+    let template = format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}");
+    command.help_template(template)
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// A program of a cargo package
+    #[arg(long, group = "built-by", help_heading = "What builds it [default: as the files here say]")]
+    pub cargo: bool,
+    /// A library of a cargo package, for programs in other languages
+    #[arg(long, group = "built-by", help_heading = "What builds it [default: as the files here say]")]
+    pub library: bool,
+    /// CMake
+    #[arg(long, group = "built-by", help_heading = "What builds it [default: as the files here say]")]
+    pub cmake: bool,
+    /// Meson
+    #[arg(long, group = "built-by", help_heading = "What builds it [default: as the files here say]")]
+    pub meson: bool,
+    /// Make, with or without `configure`
+    #[arg(long, group = "built-by", help_heading = "What builds it [default: as the files here say]")]
+    pub make: bool,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE", default_value = "pipeline.toml")]
+    pub output: Utf8PathBuf,
 }
 
 /// Which pipeline, with which variables, kept where.

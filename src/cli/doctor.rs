@@ -14,40 +14,66 @@ use crate::toolchain::doctor::{self, DoctorRow, Status};
 
 /// `optbuild doctor`
 pub fn doctor(args: &DoctorArgs) -> Result<u8> {
-    let rows = look(args)?;
-    if !args.install {
-        print(&table(&rows))?;
-        return Ok(if complete(&rows) { 0 } else { MACHINE });
+    let mut looked = look(args)?;
+    if args.install && !complete(&looked.rows) {
+        install(&Facts::live(), &looked.rows)?;
+        looked = look(args)?;
     }
-    if complete(&rows) {
-        print(&table(&rows))?;
-        return Ok(0);
+    print(&table(&looked.rows))?;
+    if let Some(note) = &looked.note {
+        tell(note);
     }
-    install(&Facts::live(), &rows)?;
-    let rows = look(args)?;
-    print(&table(&rows))?;
-    Ok(if complete(&rows) { 0 } else { MACHINE })
+    looked.problem.map_or(Ok(if complete(&looked.rows) { 0 } else { MACHINE }), Err)
 }
 
-fn look(args: &DoctorArgs) -> Result<Vec<DoctorRow>> {
+/// What was found.
+struct Looked {
+    rows: Vec<DoctorRow>,
+    /// What is not looked at, as it is not known yet what is to be built.
+    note: Option<String>,
+    /// The plan of a stage cannot be made, with what is known of it.
+    problem: Option<anyhow::Error>,
+}
+
+fn look(args: &DoctorArgs) -> Result<Looked> {
     let Some(pipeline) = &args.pipeline else {
         let facts = Facts::live();
         let rows = doctor::doctor(&facts, None, &[]);
         facts.check()?;
-        return Ok(rows);
+        return Ok(Looked { rows, note: None, problem: None });
     };
     let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone() };
-    let project = Project::open(&args, Mode::Look)?;
-    let plans = plans(&project)?;
+    // What has to be given may be given later: the tools are the same.
+    let (project, complete) = match Project::open(&args, Mode::Look) {
+        Ok(project) => (project, true),
+        Err(error) => (Project::open(&args, Mode::Describe).map_err(|_| error)?, false),
+    };
+    let (plans, problem) = plans(&project);
     let rows = doctor::doctor(&project.facts, Some(&project.pipeline as &Pipeline), &plans);
     project.facts.check()?;
-    Ok(rows)
+    let note = problem.as_ref().filter(|_| !complete).map(|problem| {
+        let missing = project.pipeline.vars.iter().filter(|(_, variable)| variable.given.is_none() && variable.default.is_none());
+        let names: Vec<&str> = missing.map(|(name, _)| name.as_str()).collect();
+        format!(
+            "note: these are the tools of the pipeline. What its stages need besides shows when `{}` is set as well ({problem})",
+            names.join("`, `")
+        )
+    });
+    Ok(Looked { rows, note, problem: problem.filter(|_| complete) })
 }
 
-fn plans(project: &Project) -> Result<Vec<StagePlan>> {
+/// The plans that can be made, and the first problem.
+fn plans(project: &Project) -> (Vec<StagePlan>, Option<anyhow::Error>) {
     let off = project.off();
     let on = project.pipeline.stages.iter().filter(|stage| stage.common.when);
-    Ok(on.map(|stage| project.plan(&stage.common.name, &off)).collect::<Result<_, _>>()?)
+    let (mut plans, mut problem) = (Vec::new(), None);
+    for planned in on.map(|stage| project.plan(&stage.common.name, &off)) {
+        match planned {
+            Ok(plan) => plans.push(plan),
+            Err(error) => problem = problem.or(Some(error.into())),
+        }
+    }
+    (plans, problem)
 }
 
 fn complete(rows: &[DoctorRow]) -> bool {

@@ -9,6 +9,7 @@ mod doctor;
 pub mod exit;
 mod history;
 mod info;
+mod init;
 mod logs;
 mod merge;
 mod output;
@@ -21,7 +22,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
-use clap::{CommandFactory as _, Parser as _};
+use clap::FromArgMatches as _;
+use clap::error::ErrorKind;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
@@ -38,7 +40,10 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == "measure") {
         return crate::compare::probe::measure();
     }
-    let cli = Cli::parse();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     crate::proc::signals::survive_file_size_limit();
     set_up_logging();
     match dispatch(cli.command) {
@@ -53,6 +58,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Reads the command line. Where a pipeline has to be named and none is, what would do in this directory is said.
+fn parse() -> Result<Cli, ExitCode> {
+    let matches = args::command().try_get_matches();
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
+        let verb = std::env::args().nth(1).filter(|verb| ["run", "plan", "show"].contains(&verb.as_str()));
+        match (verb, project::current_dir()) {
+            (Some(verb), Ok(dir)) if error.kind() == ErrorKind::MissingRequiredArgument => {
+                tell_error(&anyhow::anyhow!("`optbuild {verb}` needs a pipeline: a file or a name"));
+                tell(&init::suggest(&verb, &dir));
+                ExitCode::from(exit::USAGE)
+            }
+            _ => error.exit(),
+        }
+    })
+}
+
 fn dispatch(command: Command) -> Result<u8> {
     // A comparison has a temporary directory, which somebody has to remove.
     if !matches!(
@@ -62,6 +83,7 @@ fn dispatch(command: Command) -> Result<u8> {
         crate::proc::signals::end_on_broken_pipe()?;
     }
     match command {
+        Command::Init(args) => init::init(&args),
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => run::resume(&args),
         Command::Plan(args) => plan::plan(&args),
@@ -118,7 +140,7 @@ fn print_schema(schema: &schemars::Schema) -> Result<u8> {
 /// `optbuild completions SHELL`
 fn completions(shell: clap_complete::Shell) -> Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "optbuild", &mut script);
+    clap_complete::generate(shell, &mut args::command(), "optbuild", &mut script);
     print(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }
@@ -128,12 +150,12 @@ fn man(dir: Option<&Utf8Path>) -> Result<u8> {
     match dir {
         Some(dir) => {
             std::fs::create_dir_all(dir).with_context(|| format!("cannot make {dir}"))?;
-            clap_mangen::generate_to(Cli::command(), dir)
+            clap_mangen::generate_to(args::command(), dir)
                 .with_context(|| format!("cannot write the pages to {dir}"))?;
         }
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            clap_mangen::Man::new(args::command()).render(&mut page)?;
             print(&String::from_utf8_lossy(&page))?;
         }
     }

@@ -21,6 +21,7 @@ use crate::text::shell::quote;
 pub fn plan(args: &PlanArgs) -> Result<u8> {
     let project = Project::open_in(&current_dir()?, &args.pipeline, Mode::Look, args.facts.as_deref())?;
     project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
+    project.overlooked().iter().for_each(|setting| tell(&format!("note: {setting}")));
     forms(args)?;
     if args.dot || args.mermaid {
         print(&if args.dot { graph_dot(&project.pipeline) } else { graph_mermaid(&project.pipeline) })?;

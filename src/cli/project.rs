@@ -18,9 +18,11 @@ use crate::names::{RunId, StageName};
 use crate::pipeline::shipped::{self, FindError};
 use crate::pipeline::{self, LoadOptions, Pipeline, Stage};
 use crate::run::earlier::last_begun;
+use crate::run::environment;
 pub use crate::run::project::Project;
 use crate::run::select::no_stage;
 use crate::stage;
+use crate::stage::overlooked::{Overlooked, overlooked};
 use crate::state::build_dir;
 use crate::state::layout::Layout;
 use crate::state::record::Record;
@@ -58,7 +60,7 @@ impl Project {
             None if layout.root().exists() || mode == Mode::Create => Facts::live_cached(&layout.facts()),
             None => Facts::live(),
         };
-        let pipeline = load(&file, &args.settings.set, cwd, &facts, mode == Mode::Describe)?;
+        let pipeline = load(&file, &args.settings.set, cwd, &facts, mode, &layout)?;
         // Not before: a pipeline that cannot be loaded leaves nothing behind.
         let state = open_state(&layout, mode)?;
         let mut project = Project::new(pipeline, facts, layout, state, stage::plan)?;
@@ -91,6 +93,11 @@ impl Project {
             let known: Vec<String> = self.pipeline.stages.iter().map(|stage| stage.common.name.clone()).collect();
             Usage(no_stage(name, &known)).into()
         })
+    }
+
+    /// What the caller has set, and what does not reach the stages.
+    pub fn overlooked(&self) -> Vec<Overlooked> {
+        overlooked(&self.pipeline, &self.facts, &environment::is_base)
     }
 
     /// The last record of a stage.
@@ -183,6 +190,24 @@ fn find_pipeline(name: &str, cwd: &Utf8Path, mode: Mode, layout: &Layout) -> Res
     Err(problem.map_or_else(|| usage!("there is no place to unpack the pipeline `{name}`"), refused))
 }
 
+/// The file of a shipped pipeline that another one extends.
+fn find_shipped(name: &str, mode: Mode, layout: &Layout) -> Result<Utf8PathBuf, FindError> {
+    let nowhere = Utf8Path::new("/dev/null");
+    if mode == Mode::Create {
+        return shipped::find(name, nowhere, &layout.pipelines());
+    }
+    let in_state = layout.marker().exists().then(|| layout.pipelines());
+    let mut found = Err(FindError::Unknown { name: name.into(), nearest: None, known: Vec::new() });
+    for place in in_state.into_iter().chain(cache()).chain(private_temporary()) {
+        found = shipped::find(name, nowhere, &place);
+        // Nothing can be written there; that is no reason not to look.
+        if !matches!(found, Err(FindError::Unpack { .. })) {
+            break;
+        }
+    }
+    found
+}
+
 /// Where this user's programs keep what can be made again.
 fn cache() -> Option<Utf8PathBuf> {
     let dir = |name: &str| std::env::var(name).ok().map(Utf8PathBuf::from).filter(|dir| dir.is_absolute());
@@ -200,11 +225,22 @@ fn private_temporary() -> Option<Utf8PathBuf> {
     (found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0).then_some(dir)
 }
 
-fn load(file: &Utf8Path, set: &[String], cwd: &Utf8Path, facts: &Facts, incomplete: bool) -> Result<Pipeline> {
+fn load(
+    file: &Utf8Path,
+    set: &[String],
+    cwd: &Utf8Path,
+    facts: &Facts,
+    mode: Mode,
+    layout: &Layout,
+) -> Result<Pipeline> {
     let host = facts.host();
     let env = |name: &str| std::env::var(name).ok();
+    let incomplete = mode == Mode::Describe;
     let options = LoadOptions { set, env: &env, cwd, host: &host, kinds: &stage::KINDS, incomplete };
-    pipeline::load(file, &options).map_err(|error| BadFile(error.render(color()).trim_end().into()).into())
+    // A pipeline beside the file is named by its path.
+    let shipped = |name: &str| find_shipped(name, mode, layout);
+    pipeline::load_with(file, &options, &shipped)
+        .map_err(|error| BadFile(error.render(color()).trim_end().into()).into())
 }
 
 /// The last run.

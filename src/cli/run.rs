@@ -25,11 +25,11 @@ use crate::report::model::past;
 use crate::report::summary::Again;
 use crate::report::{Console, ConsoleOptions, Json, Listener as _, Mode as Form, Past, RunModel, Verbosity};
 use crate::run::control::{Control, GRACE};
-use crate::run::publish::Published;
+use crate::run::publish::{Instead, Published};
 use crate::run::scheduler::{Budget, FailurePolicy, RunEnd};
 use crate::run::session::{Listener, Options, Session};
 use crate::run::tail;
-use crate::stage;
+use crate::stage::{self, StageKind, kind_of};
 use crate::state::layout::Layout;
 use crate::text::shell::quote;
 
@@ -108,6 +108,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
         let supplied = project.pipeline.stages.iter().filter_map(|stage| stage.supplied.as_ref());
         project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
         stage::unlike(&project.pipeline).iter().for_each(|note| tell(&format!("note: {note}")));
+        project.overlooked().iter().for_each(|setting| tell(&format!("note: {setting}")));
         supplied.flat_map(|supplied| &supplied.notes).for_each(|note| tell(&format!("note: {note}")));
     }
     let mut audience = Audience::new(&args.execution, &project.layout, again(args, &project, origin));
@@ -117,7 +118,13 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     if !args.execution.quiet {
         say_where(&published, &origin.here);
     }
-    match (exit_code(&finished.end, args.execution.strict), finished.told) {
+    let lacking = say_instead(&published, &project, &origin.here);
+    // A failure that leaves nothing in the place of an output is not one to go on with.
+    let code = match exit_code(&finished.end, args.execution.strict) {
+        0 if lacking => FAILED,
+        code => code,
+    };
+    match (code, finished.told) {
         (0, Err(error)) => Err(error),
         (code, Err(error)) => {
             tracing::warn!("{error:#}");
@@ -226,6 +233,36 @@ fn say_where(published: &Published, here: &Utf8Path) {
     if !fresh.is_empty() {
         tell(&format!("put in place: {}", fresh.join(", ")));
     }
+    let gone: Vec<&str> =
+        published.gone.iter().map(|path| path.strip_prefix(here).unwrap_or(path)).map(Utf8Path::as_str).collect();
+    if !gone.is_empty() {
+        tell(&format!(
+            "note: in place of what another run had put there: {}. The same command as then puts it back, without building it anew; \
+             with `--out DIR`, each has a place of its own",
+            gone.join(", ")
+        ));
+    }
+}
+
+/// Says which outputs are not what the pipeline was to make, as a stage failed, and what stands in their place. Whether nothing does.
+fn say_instead(published: &Published, project: &Project, here: &Utf8Path) -> bool {
+    for Instead { path, failed, by } in &published.instead {
+        let path = path.strip_prefix(here).unwrap_or(path);
+        let Some(by) = by else {
+            tell(&format!("warning: {path} was not made: stage `{failed}` has no outputs"));
+            continue;
+        };
+        let stage = project.pipeline.stage(by);
+        let relocated =
+            stage.and_then(kind_of).and_then(StageKind::relocations).is_some_and(|relocations| relocations.kept);
+        let larger = if relocated { ", linked with relocations for BOLT and larger for it" } else { "" };
+        // What is without the stage is linked as it should be.
+        let off = project.pipeline.stage(failed).map(|stage| stage.origin.off_with.clone()).unwrap_or_default();
+        let off = off.first().filter(|_| relocated).map(|off| format!("; `--set {off}` links it without"));
+        let off = off.unwrap_or_default();
+        tell(&format!("warning: stage `{failed}` has no outputs, so {path} is what stage `{by}` made{larger}{off}"));
+    }
+    published.instead.iter().any(|instead| instead.by.is_none())
 }
 
 /// The commands that go on with a run, as they work where the user is.

@@ -294,6 +294,10 @@ fn last_lines(file: &Utf8Path) -> String {
     if last.is_empty() { String::new() } else { format!(". It said:\n  {}", last.join("\n  ")) }
 }
 
+/// How it is said that outputs may differ.
+const IGNORE: &str =
+    "`--ignore-output` (in a stage `ignore-output = true`, of `optbuild run cargo` `--set ignore-output=true`)";
+
 fn identity(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path, clock: &Clock) -> Result<Identity> {
     if request.options.ignore_output {
         return Ok(Identity::Unchecked);
@@ -310,13 +314,13 @@ fn identity(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path,
     if first_difference(&base, &again.join("stdout"))?.is_some() {
         bail!(
             "`{name}` prints something else each time it runs, so it cannot be checked that both sides print the same; let it \
-             print no times and addresses, or say `--ignore-output` (in a stage: `ignore-output = true`)"
+             print no times and addresses, or say {IGNORE}"
         );
     }
     let (Line { number, base, candidate }, builds) = (line, (&request.base.name, &request.on(workload, side).1.name));
     bail!(
         "`{name}` does not print the same with both; they differ first in line {number}:\n  {}: {base}\n  {}: {candidate}\nA build \
-         that gives other results is not compared; `--ignore-output` (in a stage: `ignore-output = true`) does it all the same",
+         that gives other results is not compared; {IGNORE} does it all the same",
         builds.0,
         builds.1
     )

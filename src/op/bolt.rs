@@ -48,7 +48,9 @@ impl CheckBoltInput {
         if let Some(output) = &self.output {
             self.apart_from(output)?;
         }
-        self.within_reach()
+        let mut facts = self.within_reach()?;
+        facts.extend(self.leave_out()?);
+        Ok(facts)
     }
 
     fn apart_from(&self, output: &Utf8Path) -> Result<()> {

@@ -8,12 +8,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use anyhow::{Context, Error, Result, bail};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
 use walkdir::WalkDir;
 
 use crate::event::Fact;
 use crate::fs::pattern::{self, Patterns};
 use crate::fs::tree;
-use crate::plan::ops::given::{Capture, CopyWorkspace, Same, Shadow};
+use crate::plan::ops::given::{Capture, CaptureBench, CopyWorkspace, Same, Shadow};
 
 impl Capture {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
@@ -33,6 +34,38 @@ impl Capture {
             }
             tree::copy_file(from, to)
         })?;
+        Ok(Vec::new())
+    }
+}
+
+/// A line of what cargo writes with `--message-format=json`, as far as it is of use.
+#[derive(Deserialize)]
+struct Message {
+    target: Option<Built>,
+    executable: Option<Utf8PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Built {
+    kind: Vec<String>,
+    name: String,
+}
+
+impl CaptureBench {
+    pub(super) fn run(&self) -> Result<Vec<Fact>> {
+        let (file, name) = (&self.messages, &self.name);
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+        let built = text.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+        let mut benches = built.filter(|message| {
+            message
+                .target
+                .as_ref()
+                .is_some_and(|target| target.name == *name && target.kind.iter().any(|kind| kind == "bench"))
+        });
+        let Some(from) = benches.find_map(|message| message.executable) else {
+            bail!("cargo has not said which file the bench `{name}` is; what it said stands in {file}");
+        };
+        tree::copy_anew(&from, &self.to, |_| true, |from, to, _| tree::copy_file(from, to))?;
         Ok(Vec::new())
     }
 }

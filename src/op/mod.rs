@@ -11,6 +11,7 @@ mod bolt_input;
 mod bolt_result;
 pub mod bolt_statistics;
 mod build;
+mod cargo_advice;
 mod compare;
 pub mod files;
 mod fit;
@@ -18,6 +19,7 @@ pub mod harness;
 mod instrumented;
 mod last;
 mod logs;
+mod long_names;
 pub mod merge;
 mod place;
 mod profile_use;
@@ -62,8 +64,8 @@ pub const ALL: &[Entry] = entries![
     Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckFit CheckHarness CheckLast CheckProfileUse CheckInstrumented CountInstrumented
     CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
     Collect
-    Capture Shadow CopyWorkspace Same PutInPlace Restore
-    ClearIfChanged Metrics CheckSpace CheckLto
+    Capture CaptureBench Shadow CopyWorkspace Same PutInPlace Restore
+    CargoAdvice ClearIfChanged Metrics CheckSpace CheckLto
     Compare
 ];
 

@@ -270,6 +270,9 @@ impl CheckInstrumented {
             Format::Fdata => binary.bolt_instrumented,
         };
         let linked = binaries.len();
+        if self.format == Format::Profdata && binaries.iter().any(is_instrumented) {
+            return writes_profiles(path).map(|()| Vec::new());
+        }
         // Static archives, and other formats than ELF, are not looked into.
         if binaries.iter().any(is_instrumented) || linked == 0 && files > 0 {
             return Ok(Vec::new());
@@ -284,6 +287,28 @@ impl CheckInstrumented {
                  a bolt stage with `action = \"instrument\"`"
             ),
         }
+    }
+}
+
+/// Refuses a build with counters in which nothing writes them.
+fn writes_profiles(path: &Utf8Path) -> Result<()> {
+    let mut silent = None;
+    for file in profile::find(path, |_| true).with_context(|| format!("cannot read {path}"))? {
+        match elf::has_runtime(&file.path) {
+            Ok(Some(true)) => return Ok(()),
+            Ok(Some(false)) => silent = silent.or(Some(file.path)),
+            // Of a stripped file that is not known. Damaged ones in a directory do not count.
+            Ok(None) => {}
+            Err(_) if path.is_dir() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    match silent {
+        None => Ok(()),
+        Some(file) => bail!(
+            "{file} has counters, and nothing in it writes them to a profile. Its linker was not told to take that out of a static \
+             library: link it with `-Wl,-u,__llvm_profile_runtime`, or with clang's `-fprofile-generate`"
+        ),
     }
 }
 

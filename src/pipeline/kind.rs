@@ -139,6 +139,8 @@ pub enum Need {
     RustCheckout,
     /// All that `x.py` needs.
     RustBuild,
+    /// LLVM's tools for the profiles of what rustc compiles.
+    RustProfiles,
 }
 
 /// The output of the stage that a text is, or begins with: `${lib.out}/lib/x.so` belongs to `lib`.

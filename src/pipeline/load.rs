@@ -26,6 +26,7 @@ use super::kind::{Written, read_stage};
 use super::limit;
 use super::merge::{self, Like, Templates};
 use super::schema::Shape;
+use super::shipped::{FindError, is_path};
 use super::substitute::{Names, Owner, Substitution};
 use super::text::{self, Piece, Text};
 use super::tree::{self, Entry, Node, Table, Value};
@@ -38,10 +39,19 @@ use super::{Kinds, LoadOptions, Origin, OutputDecl, Pipeline, Stage, ToolDecl, V
 /// # Errors
 /// All that is wrong, at once.
 pub fn load(file: &Utf8Path, options: &LoadOptions) -> Result<Pipeline, LoadError> {
+    let none = |name: &str| Err(FindError::Unknown { name: name.into(), nearest: None, known: Vec::new() });
+    load_with(file, options, &none)
+}
+
+/// The same, where `extends` can name shipped pipelines as well: `shipped` finds the file of one.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(file: &Utf8Path, options: &LoadOptions, shipped: Shipped) -> Result<Pipeline, LoadError> {
     let mut sources = Sources::default();
     let mut problems = Vec::new();
     let path = resolved(&normal(&options.cwd.join(file)));
-    let mut reader = Reader::new(&mut sources, &mut problems, options.cwd);
+    let mut reader = Reader::new(&mut sources, &mut problems, options.cwd, shipped);
     let tree = reader.file(&path, None);
     // Without a file that could not be read, all that follows would be guesses.
     let pipeline = match tree {
@@ -342,6 +352,9 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// Finds the file of a shipped pipeline by its name.
+pub type Shipped<'a> = &'a dyn Fn(&str) -> Result<Utf8PathBuf, FindError>;
+
 /// More files than that are a mistake.
 const MOST_FILES: usize = 64;
 
@@ -351,6 +364,7 @@ struct Reader<'a> {
     problems: &'a mut Vec<Problem>,
     /// Paths are shown relative to it.
     cwd: &'a Utf8Path,
+    shipped: Shipped<'a>,
     /// Nothing is missing: every file could be read and parsed.
     complete: bool,
     /// Files that were read, with all that they extend.
@@ -363,9 +377,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(sources: &'a mut Sources, problems: &'a mut Vec<Problem>, cwd: &'a Utf8Path) -> Reader<'a> {
+    fn new(
+        sources: &'a mut Sources,
+        problems: &'a mut Vec<Problem>,
+        cwd: &'a Utf8Path,
+        shipped: Shipped<'a>,
+    ) -> Reader<'a> {
         let (done, open) = (HashMap::new(), Vec::new());
-        Reader { sources, problems, cwd, complete: true, done, open, stages: 0, variables: 0 }
+        Reader { sources, problems, cwd, shipped, complete: true, done, open, stages: 0, variables: 0 }
     }
 
     /// Reads the file at an absolute path; `from` is where another file asks for it. None when that is impossible; then
@@ -474,7 +493,19 @@ impl<'a> Reader<'a> {
                 self.problems.push(problem.help("write it as `extends = \"base.toml\"`"));
                 continue;
             };
-            let path = normal(&dir.join(below));
+            let mut path = normal(&dir.join(below));
+            if !is_path(below, &dir) {
+                match (self.shipped)(below) {
+                    Ok(shipped) => path = shipped,
+                    // Unless a directory of names is at hand, the file that is not there is what is told of.
+                    Err(FindError::Unknown { known, .. }) if known.is_empty() => {}
+                    Err(error) => {
+                        self.problems.push(Problem::at(error.to_string(), name.span.clone()));
+                        self.complete = false;
+                        continue;
+                    }
+                }
+            }
             if let Some(below) = self.file(&path, Some(name.span.clone())) {
                 base = merge::files(base, below, self.problems);
             }

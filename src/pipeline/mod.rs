@@ -32,7 +32,7 @@ pub use kind::{
     Answers, Common, Gathers, Keys, Kind, KindEntry, Kinds, Need, OnFailure, Profiles, StartsFrom, leading_output,
     schema,
 };
-pub use load::{load, stage};
+pub use load::{load, load_with, stage};
 pub use schema::{OneOrMore, VarType};
 pub use supply::{Supplied, SupplyError};
 pub use text::{OutputRef, Piece, Text};

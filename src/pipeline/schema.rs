@@ -27,7 +27,7 @@ struct PipelineFile {
     name: Option<String>,
     /// One sentence for `optbuild list`.
     description: Option<String>,
-    /// The file, or files, that this one changes and adds to. Relative to this file.
+    /// The file, or files, that this one changes and adds to: paths relative to this file, or names of shipped pipelines, as `cargo`.
     extends: Option<OneOrMore>,
     /// Settings that a caller can change with `--set NAME=VALUE`.
     #[serde(default)]

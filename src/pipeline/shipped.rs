@@ -158,7 +158,11 @@ fn merged(text: &str, path: &Utf8Path, read: Read, deepest: usize) -> Table {
     let (tree, mut base) = (parsed(text), Table::default());
     for extended in extended(&tree).into_iter().filter(|_| deepest > 0) {
         let path = path.parent().unwrap_or(Utf8Path::new("")).join(extended);
-        if let Some(text) = read(&path) {
+        let text = read(&path).or_else(|| {
+            let (_, file) = EMBEDDED.entries().iter().filter_map(shipped).find(|(name, _)| *name == extended)?;
+            file.contents_utf8().map(String::from)
+        });
+        if let Some(text) = text {
             base = merge::files(base, merged(&text, &path, read, deepest - 1), &mut Vec::new());
         }
     }

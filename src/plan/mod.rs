@@ -49,6 +49,8 @@ pub struct StagePlan {
     pub outputs: Vec<Output>,
     /// Trees and files that the steps read, besides outputs of other stages.
     pub sources: Vec<Source>,
+    /// Files, in make's form, in which the build tool lists what it has read of the sources. In no fingerprint.
+    pub lists: Vec<Arg>,
     /// Programs that the steps run.
     pub tools: Vec<ToolUse>,
     /// Variables of the caller's environment that the steps see, with their values.

@@ -6,6 +6,7 @@
 pub mod lifetime;
 pub mod linux;
 pub mod open_files;
+pub mod output;
 pub mod probe;
 pub mod signals;
 pub mod start;

@@ -126,6 +126,33 @@ pub fn making(path: &Utf8Path) -> Result<Option<Making>> {
     Ok(found.flatten())
 }
 
+/// Whether what writes profiles is in an instrumented file. None: it is no such file, or has no symbols.
+///
+/// Each object file has counters, and the linker has to be told to take the runtime out of its archive (`-u __llvm_profile_runtime`):
+/// clang and rustc do so where they link.
+///
+/// # Errors
+/// The file cannot be read, or is a damaged ELF file.
+pub fn has_runtime(path: &Utf8Path) -> Result<Option<bool>> {
+    if is_in_no_process(path) {
+        return Ok(None);
+    }
+    let found = open(path, |object| {
+        let instrumented = object.section_by_name("__llvm_prf_cnts").is_some();
+        if !instrumented || object.section_by_name(".symtab").is_none() {
+            return Ok(None);
+        }
+        // Another file of the process may have it.
+        let is_of_runtime = |name: &str, defined: bool| match defined {
+            true => name.starts_with("lprof"),
+            false => name.starts_with("__llvm_profile"),
+        };
+        let mut symbols = object.symbols();
+        Ok(Some(symbols.any(|symbol| symbol.name().is_ok_and(|name| is_of_runtime(name, !symbol.is_undefined())))))
+    })?;
+    Ok(found.flatten())
+}
+
 /// The variable with the version and the flags.
 const RAW_VERSION: &str = "__llvm_profile_raw_version";
 

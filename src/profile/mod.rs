@@ -29,6 +29,7 @@ pub mod instrumented;
 pub mod kind;
 pub mod linked;
 pub mod listing;
+pub mod long_names;
 pub mod names;
 pub mod raw;
 pub mod warnings;

@@ -14,7 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use super::control::{GRACE, Hold};
 use super::process::{Exit, ExitKind};
 use super::resolve::{self, Resolver};
-use super::step::{Around, Begun, Events, MACHINE, Pipes, StepError, StepRunner, in_its_words};
+use super::step::{Around, Begun, Events, MACHINE, Pipes, Ran, StepError, StepRunner, in_its_words};
 use crate::event::{Event, Fact, Outcome, Usage};
 use crate::names::{StageName, StepId};
 use crate::plan::census;
@@ -110,13 +110,19 @@ impl Companion {
             state.next
         };
         self.tell(&Told::Begin { id, workload: workload.into(), slot, dir: dir.to_owned(), command });
-        self.answer(runner, workload, id).map(|_| id)
+        self.answer(runner, workload, id, None).map(|_| id)
     }
 
     /// Tells it that nothing of the attempt runs any more, and waits for what it made of it.
-    pub fn ended(&self, runner: &StepRunner, workload: &str, id: u64, counts: bool) -> Result<Vec<Fact>, StepError> {
+    pub fn ended(
+        &self,
+        runner: &StepRunner,
+        workload: &str,
+        (id, ran): (u64, Option<&Ran>),
+        counts: bool,
+    ) -> Result<Vec<Fact>, StepError> {
         self.tell(&Told::End { id, counts });
-        self.answer(runner, workload, id)
+        self.answer(runner, workload, id, ran)
     }
 
     /// Tells it that the directory of an attempt has been committed under this name.
@@ -133,13 +139,17 @@ impl Companion {
         command: &Command,
         resolver: &Resolver,
         (id, dir): (u64, &Utf8Path),
-    ) -> Result<(), StepError> {
+    ) -> (Option<Ran>, Result<(), StepError>) {
         let around = Around { pipes: None, census: Some(dir.join(census::FILE)) };
-        let begun = runner.begin(name, command, command, resolver, around)?;
+        let begun = match runner.begin(name, command, command, resolver, around) {
+            Ok(begun) => begun,
+            Err(error) => return (None, Err(error)),
+        };
         self.runs(id, begun.watched.hold());
+        let ran = begun.ran();
         let ended = runner.end(name, command, begun, |_| false);
         self.heard.lock().running.remove(&id);
-        ended
+        (Some(ran), ended)
     }
 
     fn runs(&self, id: u64, hold: Hold) {
@@ -154,7 +164,7 @@ impl Companion {
     }
 
     /// The failure of an attempt that the companion has declared failed, or did not outlive.
-    pub fn failure(&self, runner: &StepRunner, workload: &str, id: u64) -> Option<StepError> {
+    pub fn failure(&self, runner: &StepRunner, workload: &str, (id, ran): (u64, Option<&Ran>)) -> Option<StepError> {
         let state = self.heard.lock();
         match state.answers.get(&id) {
             Some(Answer::Failed { .. }) => {}
@@ -162,7 +172,7 @@ impl Companion {
             _ => return None,
         }
         drop(state);
-        self.answer(runner, workload, id).err()
+        self.answer(runner, workload, id, ran).err()
     }
 
     /// Asks it to finish, and waits for its end. Returns what it has to say of the whole pool.
@@ -211,7 +221,8 @@ impl Companion {
         }
     }
 
-    fn answer(&self, runner: &StepRunner, workload: &str, id: u64) -> Result<Vec<Fact>, StepError> {
+    /// What it says of an attempt. A failure is one of the workload, whose command is to be repeated, where that has run: `ran`.
+    fn answer(&self, runner: &StepRunner, workload: &str, id: u64, ran: Option<&Ran>) -> Result<Vec<Fact>, StepError> {
         let mut state = self.heard.lock();
         loop {
             match state.answers.remove(&id) {
@@ -219,7 +230,10 @@ impl Companion {
                 Some(Answer::Done(facts)) => return Ok(facts),
                 Some(Answer::Failed { what, machine }) => {
                     let step = self.around(workload);
-                    return Err(self.begun.failed(&step, what, machine));
+                    return Err(match ran.filter(|_| !machine) {
+                        Some(ran) => ran.failed(&step, what, machine),
+                        None => self.begun.failed(&step, what, machine),
+                    });
                 }
                 None if state.gone => break,
                 None => state = self.heard.wait(state),

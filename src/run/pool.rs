@@ -243,22 +243,23 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         };
         let id = companion.attempt(runner, name, self.slot, dir, ran.into())?;
-        let ended = companion.beside(runner, &StepId::workload(name), &workload.command, resolver, (id, dir));
+        let (ran, ended) = companion.beside(runner, &StepId::workload(name), &workload.command, resolver, (id, dir));
+        let ran = (id, ran.as_ref());
         // It was ended because of the companion, or its profiles would not count anyhow.
-        if let Some(failure) = companion.failure(runner, name, id) {
+        if let Some(failure) = companion.failure(runner, name, ran) {
             // It has to let go of the directory before that is removed.
-            let _ = companion.ended(runner, name, id, false);
+            let _ = companion.ended(runner, name, ran, false);
             return Err(failure);
         }
         match self.tolerated(ended) {
             Ok(()) => {
-                let facts = companion.ended(runner, name, id, true)?;
+                let facts = companion.ended(runner, name, ran, true)?;
                 let step = companion.around(name);
                 Ok(facts.into_iter().map(|fact| runner.fact(&step, fact)).collect())
             }
             Err(error) => {
                 // The workload's failure is the one to tell.
-                let _ = companion.ended(runner, name, id, false);
+                let _ = companion.ended(runner, name, ran, false);
                 Err(error)
             }
         }

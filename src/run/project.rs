@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::facts::Facts;
 use crate::pipeline::{Graph, Pipeline};
 use crate::plan::{Filling, Late, Part, PlanError, StagePlan, Symbol};
+use crate::proc::output;
 use crate::state::hash::Hasher;
 use crate::state::layout::Layout;
 use crate::state::sources::Sources;
@@ -55,7 +56,10 @@ impl Project {
         if let Some(state) = &state {
             let published = state.published()?;
             excluded.extend(published.iter().flat_map(|(dir, places)| places.keys().map(|place| dir.join(place))));
+            excluded.extend(state.printed()?);
         }
+        // Nor is what it prints, wherever that ends.
+        excluded.extend(output::files());
         let sources = Arc::new(Sources::new(Arc::new(hasher), excluded));
         Ok(Project { pipeline, graph, facts, layout, state, sources, tools, planner })
     }

@@ -24,6 +24,10 @@ pub struct Published {
     pub files: Vec<(Utf8PathBuf, bool)>,
     /// What was not put there.
     pub withheld: Vec<Withheld>,
+    /// What stood in directories that were replaced, and stands there no more.
+    pub gone: Vec<Utf8PathBuf>,
+    /// What stands there in place of an output of a stage that failed, which is tolerated.
+    pub instead: Vec<Instead>,
 }
 
 /// How a run ended, for those who put its outputs in place.
@@ -32,6 +36,15 @@ pub struct Ended<'a> {
     pub selection: &'a Selection,
     /// Outputs are put in place whatever comparisons say.
     pub anyway: bool,
+}
+
+/// An output that was not made.
+#[derive(Debug)]
+pub struct Instead {
+    pub path: Utf8PathBuf,
+    pub failed: StageName,
+    /// The stage whose output has its place; none: nothing is there.
+    pub by: Option<StageName>,
 }
 
 /// Copies the outputs that have been made into `dir`. What stands there unchanged is left alone.
@@ -50,10 +63,12 @@ pub fn publish(project: &Project, ended: &Ended, state: &State, dir: &Utf8Path) 
     let mut now = before.clone();
     let mut to_put = Vec::new();
     for (place, declared) in &project.pipeline.outputs {
+        let target = dir.join(place);
+        let stands_instead = instead(&declared.from, settled, &target);
         let Some((source, hash)) = locate(&declared.from, settled, state) else {
+            published.instead.extend(stands_instead);
             continue;
         };
-        let target = dir.join(place);
         replace::sweep(&target)?;
         let same = same(&source, &target, project.sources.hasher());
         let judge = declared.unless_slower.as_ref().filter(|_| !same && !ended.anyway);
@@ -71,6 +86,7 @@ pub fn publish(project: &Project, ended: &Ended, state: &State, dir: &Utf8Path) 
             });
             continue;
         }
+        published.instead.extend(stands_instead);
         let ours = before.contains_key(place) || project.own_out_dir() == dir;
         if !same && !ours && target.symlink_metadata().is_ok() {
             return Err(InTheWay(target).into());
@@ -79,6 +95,9 @@ pub fn publish(project: &Project, ended: &Ended, state: &State, dir: &Utf8Path) 
         now.insert(place.clone(), hash);
         published.files.push((target.clone(), !unchanged));
         if !unchanged {
+            published.gone.extend(
+                names(&target).into_iter().filter(|name| !source.join(name).exists()).map(|name| target.join(name)),
+            );
             to_put.push((place, source, target));
         }
     }
@@ -125,6 +144,14 @@ impl Ended<'_> {
     }
 }
 
+/// The names in a directory; none of anything else.
+fn names(dir: &Utf8Path) -> Vec<String> {
+    let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_owned()).collect();
+    names.sort();
+    names
+}
+
 /// Something that this state directory did not put there stands where an output goes.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -156,6 +183,16 @@ pub fn check(project: &Project, state: &State, dir: &Utf8Path) -> Result<()> {
 fn same(source: &Utf8Path, target: &Utf8Path, hasher: &Hasher) -> bool {
     let (source, target) = (Manifest::of(source, hasher), Manifest::of(target, hasher));
     matches!((source, target), (Ok((source, _)), Ok((target, _))) if source == target)
+}
+
+/// That a stage which was to make an output has failed.
+fn instead(text: &Text, settled: &BTreeMap<StageName, Settled>, path: &Utf8Path) -> Option<Instead> {
+    let Some(Piece::Outputs(candidates)) = text.pieces.first() else { return None };
+    let by = available(candidates, settled).map(|(output, _)| StageName::from(&output.stage));
+    let before = candidates.iter().take_while(|candidate| by.as_ref().is_none_or(|by| candidate.stage != by.as_str()));
+    let has_failed = |stage: &str| matches!(settled.get(stage), Some(Settled::Unavailable { failed: true, .. }));
+    let failed = before.map(|candidate| &candidate.stage).find(|stage| has_failed(stage))?;
+    Some(Instead { path: path.to_owned(), failed: failed.into(), by })
 }
 
 /// Where an output stands, and a hash that changes with its content.

@@ -37,6 +37,7 @@ use crate::event::{Event, Outcome, Stamped};
 use crate::fs::disk::At as _;
 use crate::names::{RunId, StageName};
 use crate::proc;
+use crate::proc::output;
 use crate::proc::start::{self, NoThread};
 use crate::state::journal::Journal;
 use crate::state::store::{Lock, LockInfo, State};
@@ -145,6 +146,7 @@ impl<'a> Session<'a> {
         let root = project.layout.root();
         let state = project.state.clone().with_context(|| format!("the state directory {root} was not made"))?;
         let lock = lock(&state, format!("optbuild {}", words.join(" ")))?;
+        remember_printed(&state)?;
         Ok(Session { project, state, began, lock })
     }
 
@@ -223,6 +225,18 @@ impl<'a> Session<'a> {
         }
         Ok(Finished { run, end: end?, published, told })
     }
+}
+
+/// Notes in which files the output of this run ends: they are never a part of sources. The next run may go elsewhere.
+fn remember_printed(state: &State) -> Result<()> {
+    let now = output::files();
+    let before = state.printed()?;
+    if now.is_subset(&before) {
+        return Ok(());
+    }
+    // What is gone is forgotten.
+    let all = before.into_iter().filter(|file| file.exists()).chain(now).collect();
+    Ok(state.put_printed(&all)?)
 }
 
 /// What is asked for; without what was begun afresh already.

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::control::{Control, GRACE};
 use super::decide::Work;
+use super::disturbed::Changed;
 use super::pool;
 use super::reported;
 use super::resolve::Resolver;
@@ -271,7 +272,7 @@ impl Execution<'_> {
         let state = &self.shared.state;
         let name = &self.stage.common.name;
         let id = self.fingerprint().id();
-        check_unchanged(self.work, self.shared)?;
+        check_unchanged(self.work, self.shared, resolver, self.runner)?;
         let out = state.layout().out(name, &id);
         disk::sync_tree(&out, state.layout().root())?;
         let mut outputs = BTreeMap::new();
@@ -390,26 +391,26 @@ struct Disturbed(String);
 ///
 /// # Errors
 /// [`Disturbed`], or something cannot be read.
-fn check_unchanged(work: &Work, shared: &Shared) -> Result<()> {
-    sources_unchanged(work, shared)?;
+fn check_unchanged(work: &Work, shared: &Shared, resolver: &Resolver, runner: &StepRunner) -> Result<()> {
+    sources_unchanged(work, shared, resolver, runner)?;
     tools_unchanged(work, shared)?;
     inputs_unchanged(work, shared)
 }
 
-/// A tree that changed while the stage read it: nobody knows what the outputs were made from.
-fn sources_unchanged(work: &Work, shared: &Shared) -> Result<()> {
+/// A tree that changed while the stage read it. What the build tool has not read does not count.
+fn sources_unchanged(work: &Work, shared: &Shared, resolver: &Resolver, runner: &StepRunner) -> Result<()> {
     let now = fingerprint::sources_now(&work.plan, &shared.sources)?;
     let before = &work.fingerprint.sources;
     for source in &work.plan.sources {
-        if before.get(&source.name) != now.get(&source.name) {
-            return Err(Disturbed(format!(
-                "`{}` ({}) changed while the stage ran, so it is not known what its outputs were made from; \
-                 run it again, and let nothing write there meanwhile (what the stage itself makes belongs into \
-                 `${{self.out}}` or `${{self.build}}`)",
-                source.path, source.name
-            ))
-            .into());
+        let (Some(before), Some(now)) = (before.get(&source.name), now.get(&source.name)) else { continue };
+        if before == now {
+            continue;
         }
+        let changed = Changed::new(source, shared.sources.changed(before, now));
+        if changed.may_be_read(&work.plan, resolver) {
+            return Err(Disturbed(changed.failure()).into());
+        }
+        runner.warn("sources", changed.note());
     }
     Ok(())
 }

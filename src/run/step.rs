@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::control::{Control, NotStarted, Owner, Watched};
 use super::first_error::first_error;
 use super::log::{LogWatch, Sizes};
+use super::own_errors::OwnErrors;
 use super::process::{Exit, ExitKind, Launch};
 use super::resolve::{self, ResolveError, Resolver};
 use super::tail;
@@ -111,16 +112,42 @@ pub(super) struct Begun {
     command: Command,
     pub log: Utf8PathBuf,
     launch: Launch,
+    /// Its standard error alone.
+    errors: Option<OwnErrors>,
 }
 
-impl Begun {
-    /// Its failure, with the end of its log.
+/// A command as it was run.
+#[derive(Debug, Clone)]
+pub(super) struct Ran {
+    /// Ready to paste.
+    shown: String,
+    command: Command,
+    log: Utf8PathBuf,
+}
+
+impl Ran {
+    /// A failure of it, with the end of its log.
     pub(super) fn failed(&self, name: &StepId, what: String, environment: bool) -> StepError {
-        failed(name, &self.shown, &self.command, &self.log, what, environment)
+        failed(name, self, what, environment, None)
     }
 }
 
-fn failed(name: &StepId, shown: &str, command: &Command, log: &Utf8Path, what: String, environment: bool) -> StepError {
+impl Begun {
+    pub(super) fn ran(&self) -> Ran {
+        Ran { shown: self.shown.clone(), command: self.command.clone(), log: self.log.clone() }
+    }
+
+    /// Its failure, with the end of its log.
+    pub(super) fn failed(&self, name: &StepId, what: String, environment: bool) -> StepError {
+        failed(name, &self.ran(), what, environment, self.errors.as_ref())
+    }
+}
+
+/// Stands before lines of standard error where others of the log are left out.
+const ALONE: &str = "(standard error alone)";
+
+fn failed(name: &StepId, ran: &Ran, what: String, environment: bool, errors: Option<&OwnErrors>) -> StepError {
+    let Ran { shown, command, log } = ran;
     let shown_of = |lines: std::io::Result<Vec<String>>| match lines {
         Ok(lines) => {
             let lines = lines.into_iter().map(|line| Resolver::without_secrets(command, line));
@@ -129,10 +156,14 @@ fn failed(name: &StepId, shown: &str, command: &Command, log: &Utf8Path, what: S
         }
         Err(error) => vec![error.to_string()],
     };
-    let tail: Vec<String> = shown_of(tail::last_lines(log, TAIL_LINES));
+    let mut tail: Vec<String> = shown_of(tail::last_lines(log, TAIL_LINES));
+    let own = errors.map(|errors| errors.last_lines(&tail, TAIL_LINES - 1)).unwrap_or_default();
+    if !own.is_empty() {
+        tail = shown_of(Ok([ALONE.to_owned()].into_iter().chain(own).collect()));
+    }
     // Whether the log can be read, the tail says.
     let error = shown_of(first_error(log, TAIL_LINES).or(Ok(Vec::new())));
-    let (command, log) = (shown.to_owned(), Some(log.to_owned()));
+    let (command, log) = (shown.clone(), Some(log.clone()));
     StepError::from(Failure { step: name.clone(), what, command, log, error, tail, environment })
 }
 
@@ -187,6 +218,11 @@ impl StepRunner {
         self.prepare(name, command, &launch)?;
         launch.grace = self.grace;
         launch.census = around.census;
+        let own = name.workload.is_some() && command.stdout.is_none() && around.pipes.is_none();
+        let errors = own.then(|| OwnErrors::beside(&log));
+        if let Some(errors) = &errors {
+            launch.stderr = errors.file.clone();
+        }
         if let Some(pipes) = around.pipes {
             launch.stdin = Some(pipes.stdin.clone());
             launch.stdout = pipes.stdout.clone();
@@ -202,7 +238,10 @@ impl StepRunner {
         let watched = match self.control.start(&self.supervisor, &launch, owner) {
             Ok(watched) => watched,
             Err(NotStarted::Interrupted) => return Err(StepError::Interrupted),
-            Err(NotStarted::Failed(error)) => return Err(failed(name, &shown, command, &log, error.to_string(), true)),
+            Err(NotStarted::Failed(error)) => {
+                let ran = Ran { shown, command: command.clone(), log };
+                return Err(ran.failed(name, error.to_string(), true));
+            }
         };
         self.events.send(Event::ProcessStarted {
             stage: self.stage.clone(),
@@ -210,7 +249,7 @@ impl StepRunner {
             pid: watched.process.pid(),
             start_time: watched.process.start_time(),
         });
-        Ok(Begun { watched, shown, command: command.clone(), log, launch })
+        Ok(Begun { watched, shown, command: command.clone(), log, launch, errors })
     }
 
     /// Waits for its end, which is a failure if it does not succeed.
@@ -218,14 +257,20 @@ impl StepRunner {
         &self,
         name: &StepId,
         command: &Command,
-        begun: Begun,
+        mut begun: Begun,
         of_machine: impl Fn(&Exit) -> bool,
     ) -> Result<(), StepError> {
+        let mut errors = begun.errors.take();
         let timeout = command.timeout.or(self.timeout);
         let sizes = if name.workload.is_some() { Sizes::WORKLOAD } else { Sizes::STEP };
         let mut watch = LogWatch::new(&begun.log, sizes, command.known.iter().map(|known| known.text));
         let mut pause = LOOK_SOON;
-        let (exit, timed_out) = begun.watched.wait(timeout, || self.look(name, command, &mut watch, &mut pause));
+        let (exit, timed_out) = begun.watched.wait(timeout, || {
+            self.copy(name, errors.as_mut(), false);
+            self.look(name, command, &mut watch, &mut pause)
+        });
+        self.copy(name, errors.as_mut(), true);
+        begun.errors = errors;
         let too_much = self.close_log(name, command, watch);
         let outcome = self.ended(name, &exit, exit.success() && !timed_out && too_much.is_none(), exit.usage);
         if !exit.left_behind.is_empty() {
@@ -256,6 +301,13 @@ impl StepRunner {
                 Some(path) => failed(format!("{}; the disk is full ({path})", exit.describe()), true),
                 None => failed(exit.describe(), of_machine(&exit)),
             },
+        }
+    }
+
+    /// Adds to the log what a command has written on its standard error.
+    fn copy(&self, name: &StepId, errors: Option<&mut OwnErrors>, last: bool) {
+        if let Some(Err(error)) = errors.map(|errors| errors.copy(last)) {
+            self.warn(&log_of(name), format!("the log of {name} is without its standard error: {error}"));
         }
     }
 

@@ -15,6 +15,7 @@ pub mod command;
 pub mod compare;
 mod context;
 pub mod gather;
+pub mod overlooked;
 pub mod rustc_perf;
 pub mod verify;
 
@@ -36,6 +37,7 @@ pub use crate::plan::PlanError;
 pub use alike::unlike;
 pub use context::Context;
 use gather::Instrumented;
+use overlooked::Overlooked;
 
 /// The kinds, in the order of the reference: builds first.
 pub static KINDS: Kinds = Kinds::new(TABLE);
@@ -101,6 +103,11 @@ pub trait StageKind: Any + Debug + Send + Sync {
     /// What is said when a `check` of the stage fails.
     fn check_advice(&self, _stage: &Stage) -> Option<String> {
         None
+    }
+
+    /// What the caller has set, and what would change what the stage makes, but does not reach it.
+    fn overlooked(&self, _stage: &Stage, _cx: &mut Context) -> Vec<Overlooked> {
+        Vec::new()
     }
 
     /// Completes what a gather stage knows of the build that `stage`, of this kind, makes.

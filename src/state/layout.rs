@@ -71,6 +71,8 @@ places! {
     facts() "facts";
     /// What was put into output directories.
     published() "published.json";
+    /// Files in which what optbuild printed has ended.
+    printed() "printed.json";
     records() "records";
     record(fingerprint) format!("records/{fingerprint}.json");
     record_times(fingerprint) format!("records/{fingerprint}.times");

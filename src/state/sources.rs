@@ -4,7 +4,7 @@
 //! lies, on times, or on the order in which a file system lists it. That something is missing is a hash too: whether it
 //! matters is for the commands to say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -59,7 +59,12 @@ pub struct Sources {
     hasher: Arc<Hasher>,
     exclude: Vec<Utf8PathBuf>,
     known: Mutex<HashMap<Key, SourceHash>>,
+    /// The files behind hashes, so that it can be said which have changed.
+    files: Mutex<HashMap<String, Arc<Files>>>,
 }
+
+/// The files of a tree: name, what it is, hash.
+type Files = Vec<(PathBuf, (u8, blake3::Hash))>;
 
 /// What decides which files a source has.
 type Key = (Utf8PathBuf, bool, Vec<String>);
@@ -67,7 +72,7 @@ type Key = (Utf8PathBuf, bool, Vec<String>);
 impl Sources {
     /// `exclude`: absolute paths of directories that are never part of a source, such as the state directory.
     pub fn new(hasher: Arc<Hasher>, exclude: Vec<Utf8PathBuf>) -> Sources {
-        Sources { hasher, exclude, known: Mutex::default() }
+        Sources { hasher, exclude, known: Mutex::default(), files: Mutex::default() }
     }
 
     pub fn hasher(&self) -> &Hasher {
@@ -85,9 +90,20 @@ impl Sources {
 
     /// The hash of a source as it is. To be asked after a stage that read it.
     pub fn hash_again(&self, source: &Source) -> Result<SourceHash, SourceError> {
-        let hash = hash_source(&self.hasher, source, &self.exclude)?;
+        let (hash, files) = hash_files(&self.hasher, source, &self.exclude)?;
+        lock(&self.files).entry(hash.hash.clone()).or_insert_with(|| Arc::new(files));
         lock(&self.known).insert(key(source), hash.clone());
         Ok(hash)
+    }
+
+    /// The files in which two states of a tree differ, by their hashes; none where one of them was not seen here.
+    pub fn changed(&self, before: &str, now: &str) -> Vec<Utf8PathBuf> {
+        let files = lock(&self.files);
+        let (Some(before), Some(now)) = (files.get(before), files.get(now)) else { return Vec::new() };
+        let (before, now): (HashSet<_>, HashSet<_>) = (before.iter().collect(), now.iter().collect());
+        let names = before.symmetric_difference(&now).map(|(name, _)| name.to_string_lossy().into_owned().into());
+        let names: BTreeSet<Utf8PathBuf> = names.collect();
+        names.into_iter().collect()
     }
 
     /// Looks at every source afresh from here on: after commands ran that may have changed some.
@@ -105,6 +121,10 @@ fn key(source: &Source) -> Key {
 /// # Errors
 /// When files cannot be read, git fails, a pattern is none, or files come and go all the time.
 pub fn hash_source(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, SourceError> {
+    hash_files(hasher, source, exclude).map(|(hash, _)| hash)
+}
+
+fn hash_files(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<(SourceHash, Files), SourceError> {
     let mut unstable = String::new();
     for _ in 0..ATTEMPTS {
         match attempt(hasher, source, exclude) {
@@ -121,14 +141,14 @@ enum Trouble {
     Final(SourceError),
 }
 
-fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, Trouble> {
+fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<(SourceHash, Files), Trouble> {
     if source.glob {
         return glob(hasher, source, exclude);
     }
     // The tree's own path may go through links; names in it never do.
     let root = match source.path.as_std_path().canonicalize() {
         Ok(root) => root,
-        Err(error) if is_missing(&error) => return Ok(SourceHash::of_nothing("absent")),
+        Err(error) if is_missing(&error) => return Ok((SourceHash::of_nothing("absent"), Files::new())),
         Err(error) => return Err(refused(source, source.path.as_std_path(), error)),
     };
     let exclude = canonical(exclude);
@@ -144,16 +164,16 @@ fn attempt(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<
                 cause: message,
             }),
         })?;
-        return combine("tree", hasher, source, &root, &names);
+        return combine("tree", hasher, source, &root, names);
     }
     // As in a tree: a pipe would be waited for, and a device has no end.
     if !metadata.is_file() {
-        return Ok(SourceHash::of_nothing("no file"));
+        return Ok((SourceHash::of_nothing("no file"), Files::new()));
     }
     let hash = hasher.file_with(&root, &metadata).map_err(|error| refused_or_gone(source, &root, error))?;
     let mut all = start("file");
     all.update(if is_executable(&metadata) { b"x" } else { b"f" }).update(hash.as_bytes());
-    Ok(SourceHash { hash: finish(&all), files: 1 })
+    Ok((SourceHash { hash: finish(&all), files: 1 }, Files::new()))
 }
 
 /// A tree of files that are made up as they are read has no end, or is another one each time.
@@ -199,7 +219,7 @@ fn patterns<S: AsRef<str>>(source: &Source, patterns: &[S]) -> Result<Patterns, 
 }
 
 /// Files that match a pattern. Directories do not; `dir/**` has the files of one.
-fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<SourceHash, Trouble> {
+fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<(SourceHash, Files), Trouble> {
     let (prefix, pattern) = split_glob(&source.path);
     let matcher = patterns(source, &[pattern.as_str()])?;
     let depth = (!pattern.as_str().contains("**")).then(|| pattern.components().count());
@@ -220,10 +240,10 @@ fn glob(hasher: &Hasher, source: &Source, exclude: &[Utf8PathBuf]) -> Result<Sou
         }
     }
     if names.is_empty() {
-        return Ok(SourceHash::of_nothing("no match"));
+        return Ok((SourceHash::of_nothing("no match"), Files::new()));
     }
     names.sort();
-    combine("glob", hasher, source, prefix.as_std_path(), &names)
+    combine("glob", hasher, source, prefix.as_std_path(), names)
 }
 
 /// The directory in which a pattern has its first wildcard, and the pattern from there. A component that exists as it is
@@ -251,8 +271,8 @@ fn combine(
     hasher: &Hasher,
     source: &Source,
     root: &Path,
-    names: &[PathBuf],
-) -> Result<SourceHash, Trouble> {
+    names: Vec<PathBuf>,
+) -> Result<(SourceHash, Files), Trouble> {
     let read = |cause: io::Error| {
         let path = source.path.to_string();
         Trouble::Final(SourceError::Read { name: source.name.clone(), path, cause })
@@ -260,15 +280,15 @@ fn combine(
     start::workers().map_err(|error| read(error.into()))?;
     let leaves: Vec<io::Result<Leaf>> = names.par_iter().map(|name| leaf(hasher, &root.join(name))).collect();
     let mut all = start(what);
-    let mut files = 0;
-    for (name, leaf) in names.iter().zip(leaves) {
-        let leaf = leaf.map_err(|cause| refused_or_gone(source, &root.join(name), cause))?;
+    let mut files = Files::new();
+    for (name, leaf) in names.into_iter().zip(leaves) {
+        let leaf = leaf.map_err(|cause| refused_or_gone(source, &root.join(&name), cause))?;
         let Some((kind, hash)) = leaf else { continue };
         let bytes = name.as_os_str().as_bytes();
         all.update(&[kind]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes).update(hash.as_bytes());
-        files += 1;
+        files.push((name, (kind, hash)));
     }
-    Ok(SourceHash { hash: finish(&all), files })
+    Ok((SourceHash { hash: finish(&all), files: files.len() as u64 }, files))
 }
 
 /// None for a file that git tracks but is deleted, and for what is neither file nor link.

@@ -2,7 +2,7 @@
 //!
 //! Unaware of how a record comes about, and of when one is good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::sync::Mutex;
@@ -262,6 +262,16 @@ impl State {
     /// Notes it, durably.
     pub fn put_published(&self, all: &Published) -> Result<(), DiskError> {
         disk::write_json(&self.layout.published(), all)
+    }
+
+    /// Files in which what optbuild printed has ended, such as that of `tee`.
+    pub fn printed(&self) -> Result<BTreeSet<Utf8PathBuf>, DiskError> {
+        Ok(disk::read_json(&self.layout.printed())?.unwrap_or_default())
+    }
+
+    /// Notes such files.
+    pub fn put_printed(&self, all: &BTreeSet<Utf8PathBuf>) -> Result<(), DiskError> {
+        disk::write_json(&self.layout.printed(), all)
     }
 
     /// The manifest with this hash; none, with a warning, when it is damaged.

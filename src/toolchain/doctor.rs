@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::packages::{self, BOLT_RUNTIME, Manager, PROFILE_RUNTIME};
 use super::{Tool, candidates, find, llvm, locate, package_of, rust, version};
 use crate::facts::{Facts, Memory};
-use crate::pipeline::{Need, Pipeline};
+use crate::pipeline::{Need, Pipeline, Stage};
 use crate::plan::{Action, Gap, StagePlan};
 
 /// A tool, library or ability of the machine.
@@ -291,7 +291,12 @@ fn rust_llvm_row(facts: &Facts, pipeline: &Pipeline, plans: &[StagePlan], all: b
         stage.is_some_and(|stage| stage.kind.answers.needs.contains(&Need::RustCheckout))
     };
     let with_rustc = |plan: &&StagePlan| plan.tools.iter().any(|tool| tool.name == "rustc") && !with_stage_0(plan);
-    let stages: Vec<String> = plans.iter().filter(with_rustc).map(|plan| plan.stage.clone()).collect();
+    let mut stages: Vec<String> = plans.iter().filter(with_rustc).map(|plan| plan.stage.clone()).collect();
+    // Those that cannot be planned yet need it, too.
+    let not_planned = |stage: &&Stage| stage.common.when && !plans.iter().any(|plan| plan.stage == stage.common.name);
+    let using = |stage: &&Stage| stage.kind.answers.needs.contains(&Need::RustProfiles);
+    let more = pipeline.stages.iter().filter(not_planned).filter(using).map(|stage| stage.common.name.clone());
+    stages.extend(more);
     if stages.is_empty() && !all {
         return;
     }

@@ -41,6 +41,14 @@ pub fn find(facts: &Facts, pipeline: &Pipeline, dir: Option<&Utf8Path>) -> Resul
         _ => facts.output(argv),
     };
     let broken = || {
+        if let Some((name, place)) = rustup.then(|| asked_for(facts, dir)).flatten() {
+            return Gap {
+                what: format!(
+                    "the toolchain `{name}`, which {place} asks for, is not there: `{rustc} --print sysroot` fails"
+                ),
+                remedy: format!("`rustup toolchain install {name}` installs it"),
+            };
+        }
         let at = dir.map(|dir| format!(" in {dir}")).unwrap_or_default();
         let remedy = if rustup {
             "see what `rustup show` says there; `rustup toolchain install` installs the toolchain it asks for"
@@ -66,6 +74,25 @@ pub fn find(facts: &Facts, pipeline: &Pipeline, dir: Option<&Utf8Path>) -> Resul
         sysroot,
         rustup,
     })
+}
+
+/// The toolchain that is asked for in a directory, and what asks for it, in rustup's order; the user's default is not looked up.
+fn asked_for(facts: &Facts, dir: Option<&Utf8Path>) -> Option<(String, String)> {
+    if let Some(name) = facts.env("RUSTUP_TOOLCHAIN").filter(|name| !name.is_empty()) {
+        return Some((name, "RUSTUP_TOOLCHAIN".into()));
+    }
+    dir?.ancestors().flat_map(|dir| ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name))).find_map(
+        |file| {
+            let text = facts.read(&file)?;
+            let declared = text.parse::<toml::Table>().ok();
+            let channel = declared.and_then(|table| Some(table.get("toolchain")?.get("channel")?.as_str()?.to_owned()));
+            // The older form is the name alone.
+            let name = channel.or_else(|| {
+                Some(text.trim().to_owned()).filter(|name| !name.is_empty() && !name.contains(['\n', '[']))
+            })?;
+            Some((name, file.into_string()))
+        },
+    )
 }
 
 impl Rust {

@@ -129,6 +129,7 @@ mod profile {
 mod real {
     mod bolt_files;
     mod cargo;
+    mod cargo_packages;
     mod cargo_pipeline;
     mod cmake;
     mod demo;
@@ -207,6 +208,7 @@ mod state {
 }
 mod stream {
     mod damage;
+    mod failing;
     mod gather;
     mod pids;
     mod silent;
@@ -222,5 +224,6 @@ mod toolchain {
 mod user {
     mod guide;
     mod hints;
+    mod init;
     mod messages;
 }

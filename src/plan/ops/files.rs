@@ -18,6 +18,16 @@ operations! {
         without: Many<Utf8PathBuf> = "--without",
     }
 
+    /// Copies a bench that cargo has built, whose file has a hash in its name.
+    "capture-bench" CaptureBench, in a script optbuild {
+        /// What cargo wrote with `--message-format=json`.
+        messages: One<Utf8PathBuf> = "--messages",
+        /// The bench.
+        name: One<String> = "--name",
+        /// Where the copy stands. What was there is removed.
+        to: One<Utf8PathBuf> = "--to",
+    }
+
     /// Copies a directory and replaces one file in the copy.
     "shadow" Shadow, in a script shadow {
         /// The directory.

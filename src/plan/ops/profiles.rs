@@ -193,6 +193,8 @@ operations! {
         instrument: Flag = "--instrument",
         /// The instrumented file is going to write profiles while it runs (`-instrumentation-sleep-time`).
         sleeps: Flag = "--sleeps",
+        /// Where the options go that leave out functions which this llvm-bolt cannot instrument.
+        leave_out: Maybe<Utf8PathBuf> = "--leave-out",
         /// The executable or shared library.
         file: One<Utf8PathBuf> = "FILE",
     }
@@ -270,6 +272,19 @@ operations! {
         key: Known<String> = "--key",
         /// What llvm-bolt was to rewrite.
         file: One<Utf8PathBuf> = "FILE",
+    }
+
+    // Nor for this one.
+    /// Says what helps when cargo has failed: variables of the environment that the build does not see.
+    "cargo-advice" CargoAdvice, in a script nothing {
+        /// The directory of the stage's logs.
+        logs: One<Utf8PathBuf> = "--logs",
+        /// The step that was cargo.
+        step: One<String> = "--step",
+        /// How a variable with the name `NAME` is passed on.
+        pass: Known<String> = "--pass",
+        /// A variable that is set where optbuild was called, and that the build does not see.
+        unseen: Many<String> = "--unseen",
     }
 
     /// Takes symbols and debug information out of programs, as far as other builds of them have none.
@@ -398,7 +413,10 @@ fn has_section(section: &str, path: &Arg, message: &str) -> ShellLine {
 
 fn check_bolt_input(op: &planned::CheckBoltInput) -> Option<Vec<ShellLine>> {
     let needed = [(".symtab", "stripped"), (".rela.text", "linked without --emit-relocs")];
-    Some(needed.map(|(section, message)| has_section(section, &op.file, message)).into())
+    let mut lines: Vec<ShellLine> = needed.map(|(section, message)| has_section(section, &op.file, message)).into();
+    // A script leaves nothing out.
+    lines.extend(op.leave_out.iter().map(|file| shell!["mkdir -p \"$(dirname ", file, ")\"; : > ", file]));
+    Some(lines)
 }
 
 fn plain_debug(op: &planned::PlainDebug) -> Option<Vec<ShellLine>> {

@@ -222,6 +222,9 @@ const SLEEP: &str = "instrumentation-sleep-time";
 /// The first llvm-bolt whose instrumented processes share their counters with the one that writes them where each has a file of its own.
 const SHARED: u64 = 23;
 
+/// The first llvm-bolt whose instrumented programs can write names of any length that compilers make (see `op check-bolt-input`).
+const LONG_NAMES: u64 = 23;
+
 fn sleeps(options: &[Arg]) -> bool {
     words::words(options).iter().any(|word| word.name == SLEEP && word.value != "0")
 }
@@ -243,10 +246,13 @@ fn instrument(kind: &Bolt, slots: u32, cx: &mut Context, bolt: &Arg, input: &Arg
     }
     let source = Source::new(cx, bolt, input, file, &options);
     let out = Arg::from(Symbol::Out);
+    // Which functions they are shows when the file is there.
+    let leave_out = llvm.is_some_and(|llvm| llvm < LONG_NAMES).then(|| Arg::from(Symbol::Scratch).join("leave-out"));
     for slot in 0..slots {
         let rewrite = Rewrite::new(kind, cx, Some(slot), file)?;
         if slot == 0 {
-            let check = CheckBoltInput { instrument: true, sleeps, ..rewrite.check_input(input, llvm) };
+            let leave_out = leave_out.clone();
+            let check = CheckBoltInput { instrument: true, sleeps, leave_out, ..rewrite.check_input(input, llvm) };
             cx.step(Step::op("check-input", check));
             source.prepare(cx);
         }
@@ -260,6 +266,8 @@ fn instrument(kind: &Bolt, slots: u32, cx: &mut Context, bolt: &Arg, input: &Arg
             argv.push("--instrumentation-file-append-pid".into());
         }
         argv.extend(options.iter().cloned());
+        // LLVM's programs read more options from such a file.
+        argv.extend(leave_out.iter().map(|file| Arg::from("@").with(file.clone())));
         rewrite.steps(cx, argv, &source, &format!("-{slot}"));
         // The directory must be there when the instrumented file runs, and a step's working directory is made.
         let path = Command { cwd: profiles, ..cx.command(vec!["printf".into(), "%s\\n".into(), profile]) };
@@ -422,7 +430,7 @@ impl Rewrite {
 
     fn check_input(&self, file: &Arg, llvm: Option<u64>) -> CheckBoltInput {
         let (output, llvm) = (Some(self.result.clone()), llvm.map(|major| major.to_string().into()));
-        CheckBoltInput { output, llvm, instrument: false, sleeps: false, file: file.clone() }
+        CheckBoltInput { output, llvm, instrument: false, sleeps: false, leave_out: None, file: file.clone() }
     }
 
     fn steps(&self, cx: &mut Context, mut argv: Vec<Arg>, source: &Source, suffix: &str) {

@@ -70,6 +70,21 @@ fn read(facts: &Facts, path: Utf8PathBuf, files: &mut Vec<File>) {
     }
 }
 
+/// The target that cargo would build for in a directory, and the file that says so. Several are none.
+pub(super) fn target(facts: &Facts, dir: Option<&Utf8Path>) -> Option<(Utf8PathBuf, String)> {
+    files(facts, dir).into_iter().find_map(|file| {
+        let target = match file.table.get("build")?.get("target")? {
+            Value::String(target) => target.clone(),
+            Value::Array(targets) => match targets.as_slice() {
+                [Value::String(target)] => target.clone(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some((file.path, target))
+    })
+}
+
 /// Adds `--config SETTING`.
 pub(super) fn push(argv: &mut Vec<Arg>, setting: impl Into<Arg>) {
     argv.extend(["--config".into(), setting.into()]);
@@ -233,26 +248,30 @@ fn join(given: Arg, flags: &[Arg]) -> Arg {
 }
 
 /// The file of a package.
-const MANIFEST: &str = "Cargo.toml";
+pub(super) const MANIFEST: &str = "Cargo.toml";
 
-/// The package of a manifest.
-pub(super) fn package(text: &Text, cx: &mut Context) -> Result<Package, PlanError> {
-    let manifest = cx.arg(text)?;
-    let Some(cwd) = parent(&manifest) else {
-        let message = "the path of a `Cargo.toml`, such as `${source}/Cargo.toml`";
-        return Err(cx.invalid("manifest", message));
-    };
-    let Some(path) = cx.known_path(&manifest) else {
-        let late = manifest.parts.iter().any(|part| matches!(part, Part::Late(_) | Part::Symbol(_)));
-        if !late {
-            let message =
-                "a relative path; begin with `${pipeline.dir}`, a variable of type path, or an output of a stage";
-            return Err(cx.invalid("manifest", message));
+/// A manifest and its directory, and that directory where it is known, without links: cargo looks for more in those above it.
+pub(super) fn manifest(text: &Text, cx: &mut Context) -> Result<(Arg, Arg, Option<Utf8PathBuf>), PlanError> {
+    let given = absolute(cx.arg(text)?, cx);
+    let (manifest, cwd) = match parent(&given) {
+        Some(cwd) => (given, cwd),
+        None if given.to_string().ends_with(".toml") => {
+            return Err(cx.invalid("manifest", "the path of a `Cargo.toml`, or of the directory that it stands in"));
         }
+        None => (given.clone().joined().join(MANIFEST), given),
+    };
+    let dir = cx.known_path(&cwd).map(|dir| cx.facts.real_path(&dir).unwrap_or(dir));
+    Ok((manifest, cwd, dir))
+}
+
+/// The package of a manifest, or of the directory that it stands in.
+pub(super) fn package(text: &Text, cx: &mut Context) -> Result<Package, PlanError> {
+    let (manifest, cwd, dir) = self::manifest(text, cx)?;
+    let Some(dir) = dir else {
         // Made by another stage: whether it has a lock file shows when it is there.
         return Ok(Package { what: What::Manifest(manifest, false), cwd, dir: None });
     };
-    let dir = path.parent().unwrap_or(Utf8Path::new("/")).to_owned();
+    let path = dir.join(MANIFEST);
     let root = workspace_root(cx.facts, &dir);
     let lock = root.join("Cargo.lock");
     if !cx.facts.exists(&path) {
@@ -266,6 +285,19 @@ pub(super) fn package(text: &Text, cx: &mut Context) -> Result<Package, PlanErro
     }
     cx.source("source", root, false);
     Ok(Package { what: What::Manifest(manifest, true), cwd, dir: Some(dir) })
+}
+
+/// A relative path is one below the directory of the pipeline, or of a file that it extends.
+fn absolute(given: Arg, cx: &Context) -> Arg {
+    let literal = given.parts.iter().all(|part| matches!(part, Part::Literal(_)));
+    let relative = given.symbolic();
+    if !literal || relative.starts_with('/') {
+        return given;
+    }
+    let dirs = &cx.pipeline.dirs;
+    let has = |dir: &&Utf8PathBuf| cx.facts.exists(&dir.join(&relative));
+    let Some(dir) = dirs.iter().find(has).or(dirs.first()) else { return given };
+    Arg::part(Part::Place { name: "pipeline.dir".into(), path: dir.clone() }).join(relative.trim_start_matches("./"))
 }
 
 /// The directory of a manifest: the argument without its last component.
@@ -288,7 +320,7 @@ fn parent(manifest: &Arg) -> Option<Arg> {
 
 /// The directory of the workspace that cargo counts a package to: the nearest one upward, the package's own included, whose
 /// manifest has a `[workspace]` and does not exclude it.
-fn workspace_root(facts: &Facts, package: &Utf8Path) -> Utf8PathBuf {
+pub(super) fn workspace_root(facts: &Facts, package: &Utf8Path) -> Utf8PathBuf {
     let table = |dir: &Utf8Path| facts.read(&dir.join(MANIFEST))?.parse::<toml::Table>().ok();
     let named = table(package).and_then(|own| Some(own.get("package")?.get("workspace")?.as_str()?.to_owned()));
     if let Some(named) = named {

@@ -1,10 +1,15 @@
-//! `kind = "cargo"`: builds programs of a package, or of a crate in the registry.
+//! `kind = "cargo"`: builds programs, libraries for other languages, examples and benches of a package, or programs of a crate in the
+//! registry.
 //!
 //! Decides on the command; how rustc's flags get past cargo's configuration, and what a manifest belongs to, is in [`config`]. Unaware of
 //! how profiles come about.
 
 mod config;
+mod environment;
+mod newest;
+pub mod targets;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,12 +18,13 @@ use serde::Deserialize;
 
 use super::bolt::keeps_relocations;
 use super::gather::Instrumented;
+use super::overlooked::{Overlooked, how_to_pass};
 use super::{
     Context, Declaration, Language, Lto, Pgo, PlanError, Profdata, Relocations, StageKind, count_use, kind_as, trained,
 };
-use crate::pipeline::{Answers, CommandLine, Keys, Profiles, Stage, Text, text, value};
-use crate::plan::ops::Capture;
-use crate::plan::{Arg, Command, Output, Part, Step, Symbol};
+use crate::pipeline::{Answers, CommandLine, Keys, Need, Profiles, Stage, Text, value};
+use crate::plan::ops::{Capture, CaptureBench, CargoAdvice};
+use crate::plan::{Advice, Arg, Command, Output, Part, Step, Symbol};
 use crate::toolchain::llvm;
 use crate::toolchain::rust::{self, Rust};
 
@@ -26,9 +32,11 @@ use crate::toolchain::rust::{self, Rust};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Cargo {
-    /// The `Cargo.toml`. Its directory (for a workspace, the workspace's) is an input. Either this or `crate`.
+    /// The `Cargo.toml`, or the directory that it stands in; a relative path is one below the pipeline's directory. The directory (for a
+    /// workspace, the workspace's) is an input. Either this or `crate`.
     pub manifest: Option<Text>,
-    /// A program from the registry, as `name@version`. Either this or `manifest`.
+    /// A program from the registry, as `name@version`; a name alone is the newest version that there is, when it is first asked for.
+    /// Either this or `manifest`.
     #[serde(rename = "crate")]
     pub krate: Option<Text>,
     /// The package of a workspace.
@@ -42,8 +50,19 @@ pub struct Cargo {
     #[serde(default)]
     pub no_default_features: bool,
     /// Names of the programs to build, each an output of that name in `${stage.out}/bin`.
-    #[serde(deserialize_with = "value::plain_list")]
+    #[serde(default, deserialize_with = "value::plain_list")]
     pub bins: Vec<String>,
+    /// Names of libraries to build for programs in other languages, which the package makes as `cdylib` or `staticlib`. `libx` is the
+    /// output of `x`: `${stage.out}/lib/libx.so`, or `libx.a` where there is only that. Where it makes both, both stand there.
+    #[serde(default, deserialize_with = "value::plain_list")]
+    pub libs: Vec<String>,
+    /// Names of examples to build, each an output of that name in `${stage.out}/examples`.
+    #[serde(default, deserialize_with = "value::plain_list")]
+    pub examples: Vec<String>,
+    /// Names of benches to build, each an output of that name in `${stage.out}/benches`: programs that take what their harness takes, as
+    /// `--bench`.
+    #[serde(default, deserialize_with = "value::plain_list")]
+    pub benches: Vec<String>,
     /// The target triple. Always passed, so that build scripts and procedural macros are not instrumented. Default: `${host}`.
     pub target: Option<Text>,
     /// Profile-guided optimisation: `"generate"` or `{ use = "${gather.profile}" }`.
@@ -84,44 +103,111 @@ impl Declaration for Cargo {
                 keys.wrong("manifest", message, help);
             }
             (Some(_), Some(_)) => keys.wrong("crate", "`manifest` and `crate` cannot both say what is built", ""),
-            (None, Some(krate)) if !is_pinned(krate) => {
-                let help = "the version is a full one, as in `ripgrep@14.1.1`: without one, the result would be another every month";
+            (None, Some(krate)) if !newest::is_crate(krate) => {
+                let help = "the version is a full one, as in `ripgrep@14.1.1`; without `@`, it is the newest";
                 keys.wrong("crate", format!("`{krate}` is not `name@version`"), help);
+            }
+            (None, Some(_)) if !self.libs.is_empty() || !self.benches.is_empty() => {
+                let key = if self.libs.is_empty() { "benches" } else { "libs" };
+                let message = "a crate of the registry is built for its programs and examples alone";
+                keys.wrong(key, message, "name the `manifest` of its sources");
             }
             _ => {}
         }
-        if self.bins.is_empty() && keys.is_complete() {
-            keys.wrong("bins", "`bins` names no program", "");
+        let outputs: Vec<(Target, String)> =
+            self.targets().map(|(target, name)| (target, target.output(name))).collect();
+        if outputs.is_empty() && keys.is_complete() {
+            let message = match keys.is_written("bins") {
+                true => "`bins` names no program",
+                false => "nothing is built: `bins`, `libs`, `examples` or `benches` say what",
+            };
+            keys.wrong("bins", message, "");
         }
-        for (index, name) in self.bins.iter().enumerate() {
+        for (index, (target, name)) in outputs.iter().enumerate() {
             if name == "out" {
-                keys.wrong("bins", "`out` is the output with all programs", "");
-            } else if self.bins[..index].contains(name) {
-                keys.wrong("bins", format!("`{name}` is named twice"), "");
+                keys.wrong(target.key(), "`out` is the output with all that is built", "");
+            } else if outputs[..index].iter().any(|(_, other)| other == name) {
+                keys.wrong(target.key(), format!("`{name}` is named twice"), "");
             }
         }
         Some(self)
     }
 }
 
-/// `name@version`, the version complete.
-fn is_pinned(krate: &Text) -> bool {
-    let Some(krate) = krate.as_literal() else { return false };
-    let Some((name, version)) = krate.split_once('@') else { return false };
-    text::is_name(name) && semver::Version::parse(version).is_ok()
+/// What cargo builds of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Bin,
+    Lib,
+    Example,
+    Bench,
+}
+
+impl Target {
+    /// The key that names them.
+    fn key(self) -> &'static str {
+        match self {
+            Target::Bin => "bins",
+            Target::Lib => "libs",
+            Target::Example => "examples",
+            Target::Bench => "benches",
+        }
+    }
+
+    /// One, in a sentence.
+    fn noun(self) -> &'static str {
+        match self {
+            Target::Bin => "program",
+            Target::Lib => "library",
+            Target::Example => "example",
+            Target::Bench => "bench",
+        }
+    }
+
+    /// The output of one.
+    fn output(self, name: &str) -> String {
+        if self == Target::Lib { format!("lib{name}") } else { name.to_owned() }
+    }
+
+    /// Where they stand in the stage's `out`.
+    fn directory(self) -> &'static str {
+        match self {
+            Target::Bin => "bin",
+            Target::Lib => "lib",
+            Target::Example => "examples",
+            Target::Bench => "benches",
+        }
+    }
+}
+
+impl Cargo {
+    /// All that is built, with its names.
+    fn targets(&self) -> impl Iterator<Item = (Target, &str)> {
+        let lists = [
+            (Target::Bin, &self.bins),
+            (Target::Lib, &self.libs),
+            (Target::Example, &self.examples),
+            (Target::Bench, &self.benches),
+        ];
+        lists.into_iter().flat_map(|(target, names)| names.iter().map(move |name| (target, name.as_str())))
+    }
 }
 
 impl StageKind for Cargo {
     fn answers(&self) -> Answers {
-        let outputs = std::iter::once("out".to_string()).chain(self.bins.iter().cloned()).collect();
-        Answers { outputs, writes: Some(Profiles::Compiler), ..Answers::default() }
+        let named = self.targets().map(|(target, name)| target.output(name));
+        let outputs = std::iter::once("out".to_string()).chain(named).collect();
+        let needs = self.pgo.is_some().then_some(Need::RustProfiles).into_iter().collect();
+        Answers { outputs, writes: Some(Profiles::Compiler), needs, ..Answers::default() }
     }
 
     fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
-        if self.bins.iter().any(String::is_empty) {
-            return Err(cx.invalid("bins", "a program without a name: set the variable that it comes from"));
+        if let Some((target, _)) = self.targets().find(|(_, name)| name.is_empty()) {
+            let message = format!("a {} without a name: set the variable that it comes from", target.noun());
+            return Err(cx.invalid(target.key(), message));
         }
         let build = Build::new(self, cx)?;
+        build.check_targets(cx)?;
         let rust = build.rust.as_ref();
         check_trained(self, cx)?;
         let used = self.pgo.as_ref().and_then(Pgo::profile).map(|text| cx.arg(text)).transpose()?;
@@ -143,17 +229,38 @@ impl StageKind for Cargo {
                 argv.extend(["--no-track".into(), "--force".into()]);
             }
         }
-        for bin in &self.bins {
-            argv.extend(["--bin".into(), bin.as_str().into()]);
+        for (target, name) in self.targets() {
+            match target {
+                Target::Bin => argv.extend(["--bin".into(), name.into()]),
+                Target::Example => argv.extend(["--example".into(), name.into()]),
+                Target::Bench => argv.extend(["--bench".into(), name.into()]),
+                Target::Lib => {}
+            }
         }
-        let command = build.command(argv, &flags, cx)?;
-        cx.step(Step::command("build", command));
+        if !self.libs.is_empty() {
+            argv.push("--lib".into());
+        }
+        if !self.benches.is_empty() {
+            // Their files have a hash in the name.
+            argv.push("--message-format=json-render-diagnostics".into());
+        }
+        let mut command = build.command(argv, &flags, cx)?;
+        command.stdout = (!self.benches.is_empty()).then(messages);
+        command.advice = Some(Advice::From(build.advice(cx).into()));
+        cx.step(Step::command(BUILD, command));
         build.outputs(cx);
         count_use(used, profdata, self.max_unprofiled.as_ref(), cx)
     }
 
-    fn below_out(&self, output: &str, _: &mut Context) -> Option<String> {
-        (output != "out").then(|| format!("bin/{output}"))
+    fn below_out(&self, output: &str, cx: &mut Context) -> Option<String> {
+        let (target, name) = self.targets().find(|(target, name)| target.output(name) == output)?;
+        let file = match target {
+            Target::Lib => Build::new(self, cx).ok()?.libraries(name, cx).into_iter().next()?,
+            // `cargo install` puts all programs into one directory.
+            _ if self.krate.is_some() => return Some(format!("bin/{name}")),
+            _ => name.to_owned(),
+        };
+        Some(format!("{}/{file}", target.directory()))
     }
 
     fn relocations(&self) -> Option<Relocations<'_>> {
@@ -165,13 +272,17 @@ impl StageKind for Cargo {
         Some(Language::Rust)
     }
 
+    fn overlooked(&self, stage: &Stage, cx: &mut Context) -> Vec<Overlooked> {
+        environment::overlooked(self, stage, cx)
+    }
+
     fn describe(&self, stage: &Stage, _: &mut Instrumented, cx: &mut Context) -> Result<(), PlanError> {
         if self.pgo == Some(Pgo::Generate) { Ok(()) } else { Err(cx.not_instrumented(stage, "pgo = \"generate\"")) }
     }
 
     fn merge_tool(&self, _: &Stage, cx: &mut Context) -> Result<Option<Profdata>, PlanError> {
-        let manifest = self.manifest.as_ref().map(|text| cx.arg(text)).transpose()?;
-        let dir = manifest.and_then(|arg| cx.known_path(&arg)?.parent().map(ToOwned::to_owned));
+        let manifest = self.manifest.as_ref().map(|text| config::manifest(text, cx)).transpose()?;
+        let dir = manifest.and_then(|(_, _, dir)| dir);
         let found = rust::find(cx.facts, cx.pipeline, dir.as_deref());
         let found = found.and_then(|rust| llvm::profdata_for_rustc(cx.facts, &rust));
         Ok(Some(Profdata::Sure(cx.tool_or_gap("llvm-profdata", found.map(|tool| tool.path)))))
@@ -181,6 +292,11 @@ impl StageKind for Cargo {
         harness(self, stage, line, cx).map(Some)
     }
 }
+
+/// The step in which cargo builds.
+const BUILD: &str = "build";
+/// Stands for the name of a variable in an advice.
+const NAME: &str = "NAME";
 
 /// What is built, and where cargo runs: it reads its configuration from there upward, and rustup chooses the toolchain.
 struct Package {
@@ -245,6 +361,13 @@ impl<'a> Build<'a> {
         Ok(command)
     }
 
+    /// What is said when cargo fails: the command that is printed to repeat it may succeed in the caller's shell.
+    fn advice(&self, cx: &Context) -> CargoAdvice {
+        let unseen = environment::unseen(self, cx.stage, cx).into_iter().map(Arg::from).collect();
+        let pass = how_to_pass(cx.stage, NAME);
+        CargoAdvice { logs: Symbol::Logs.into(), step: BUILD.into(), pass, unseen }
+    }
+
     fn outputs(&self, cx: &mut Context) {
         let portable = self.kind.pgo != Some(Pgo::Generate);
         cx.plan.outputs.push(Output { name: "out".into(), path: Symbol::Out.into(), portable, show: false });
@@ -254,16 +377,117 @@ impl<'a> Build<'a> {
             "bench" => "release".into(),
             _ => self.profile.clone(),
         };
-        for name in &self.kind.bins {
-            let path = Arg::from(Symbol::Out).join("bin/").with(name.as_str());
-            if matches!(self.package.what, What::Manifest(..)) {
-                let from = Arg::from(Symbol::Build).join("").with(self.target.clone()).join("").with(directory.clone());
-                let from = from.join("").with(name.as_str());
-                cx.step(Step::op(format!("capture-{name}"), Capture::new(from, path.clone())));
+        let built = Arg::from(Symbol::Build).join("").with(self.target.clone()).join("").with(directory.clone());
+        let installed = matches!(self.package.what, What::Registry(_));
+        let out = Arg::from(Symbol::Out);
+        for (target, name) in self.kind.targets() {
+            let output = target.output(name);
+            if installed {
+                let path = out.clone().join("bin/").with(name);
+                cx.plan.outputs.push(Output { name: output, path, portable, show: false });
+                continue;
             }
-            cx.plan.outputs.push(Output { name: name.clone(), path, portable, show: false });
+            let files = if target == Target::Lib { self.libraries(name, cx) } else { vec![name.to_owned()] };
+            let place = out.clone().join(target.directory());
+            for (index, file) in files.iter().enumerate() {
+                let to = place.clone().join(file);
+                let step = if index == 0 { format!("capture-{output}") } else { format!("capture-{file}") };
+                match target {
+                    Target::Bin | Target::Lib => cx.step(Step::op(step, Capture::new(built.clone().join(file), to))),
+                    Target::Example => {
+                        cx.step(Step::op(step, Capture::new(built.clone().join("examples").join(file), to)));
+                    }
+                    Target::Bench => {
+                        let (messages, name) = (messages(), name.into());
+                        cx.step(Step::op(step, CaptureBench { messages, name, to }));
+                    }
+                }
+            }
+            // Of benches there is no list, and so none of all that is read.
+            if self.kind.benches.is_empty() {
+                let stem = if target == Target::Lib { output.as_str() } else { name };
+                let place = if target == Target::Example { built.clone().join("examples") } else { built.clone() };
+                cx.plan.lists.push(place.join(stem).with(".d"));
+            }
+            let file = files.first().map_or(name, String::as_str);
+            cx.plan.outputs.push(Output { name: output, path: place.join(file), portable, show: false });
         }
     }
+
+    /// The packages that cargo builds, as far as they are known.
+    fn packages(&self, cx: &Context) -> Option<Vec<targets::Package>> {
+        let named =
+            self.kind.package.as_ref().map(|text| text.as_literal()).map(|name| name.unwrap_or_default().into_owned());
+        targets::packages(cx.facts, self.package.dir.as_deref()?, named.as_deref())
+    }
+
+    /// The files of a library: those of the types that programs in other languages can use, the shared one first.
+    fn libraries(&self, name: &str, cx: &Context) -> Vec<String> {
+        let packages = self.packages(cx).unwrap_or_default();
+        let library = packages.into_iter().filter_map(|package| package.lib).find(|lib| lib.name == name);
+        // What another stage makes is not there yet.
+        let types = library.map_or_else(|| vec!["cdylib".to_owned()], |library| library.crate_types);
+        let target = self.target.symbolic();
+        let shared = match () {
+            () if target.contains("windows") => format!("{name}.dll"),
+            () if target.contains("apple") => format!("lib{name}.dylib"),
+            () => format!("lib{name}.so"),
+        };
+        let is = |wanted: &str| types.iter().any(|kind| kind == wanted);
+        let files = [(is("cdylib"), shared), (is("staticlib"), format!("lib{name}.a"))];
+        files.into_iter().filter(|(made, _)| *made).map(|(_, file)| file).collect()
+    }
+
+    /// Refuses what the package does not have, before cargo does so after minutes.
+    fn check_targets(&self, cx: &mut Context) -> Result<(), PlanError> {
+        let Some(packages) = self.packages(cx) else { return Ok(()) };
+        for (target, name) in self.kind.targets() {
+            let owners: Vec<&targets::Package> = packages.iter().filter(|package| package.has(target, name)).collect();
+            let list = |names: Vec<&str>| format!("`{}`", names.join("`, `"));
+            match owners.as_slice() {
+                [_] => {}
+                [] => {
+                    let known: BTreeSet<&str> = packages.iter().flat_map(|package| package.names(target)).collect();
+                    let known: Vec<&str> = known.into_iter().collect();
+                    let names = packages.iter().map(|package| package.name.as_str()).collect();
+                    let has = if known.is_empty() { "none".into() } else { list(known) };
+                    let (of, does) = if packages.len() == 1 { ("package", "has") } else { ("the packages", "have") };
+                    let message = format!("{of} {} {does} no {} `{name}`: there is {has}", list(names), target.noun());
+                    return Err(cx.invalid(target.key(), message));
+                }
+                [first, ..] => {
+                    let names = owners.iter().map(|package| package.name.as_str()).collect();
+                    let how = cx.how_to_set("package", &first.name);
+                    let message =
+                        format!("`{name}` is a {} of the packages {}: name one, as {how}", target.noun(), list(names));
+                    return Err(cx.invalid("package", message));
+                }
+            }
+            if target == Target::Lib && self.libraries(name, cx).is_empty() {
+                let message = format!(
+                    "the library `{name}` is one for Rust alone: `crate-type = [\"cdylib\"]` in `[lib]` of its Cargo.toml makes a \
+                     shared one for other languages, `staticlib` a static one"
+                );
+                return Err(cx.invalid("libs", message));
+            }
+            let statically = target == Target::Lib && self.libraries(name, cx).iter().any(|file| file.ends_with(".a"));
+            if statically && self.kind.pgo == Some(Pgo::Generate) {
+                cx.note(format!(
+                    "a program that `lib{name}.a` is linked into writes profiles only where the linker is told `{RUNTIME}`; rustc and \
+                     clang's `-fprofile-generate` do so"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// With this flag a linker takes what writes profiles out of an archive, where no object file asks for it.
+const RUNTIME: &str = "-Wl,-u,__llvm_profile_runtime";
+
+/// Where cargo says which files it has built.
+fn messages() -> Arg {
+    Arg::from(Symbol::Scratch).join("cargo-messages.json")
 }
 
 /// `cargo bench …` or `cargo test …` as a command that builds as the stage does: the same package, features, profile, target and
@@ -280,6 +504,11 @@ fn harness(kind: &Cargo, stage: &Stage, line: &CommandLine, cx: &mut Context) ->
     argv.extend(words.get(1).cloned());
     argv.extend(["--manifest-path".into(), manifest.clone()]);
     let mut command = build.command(argv, &flags, cx)?;
+    for name in &stage.common.pass_env {
+        if let Some(value) = cx.facts.env(name) {
+            command.env.entry(name.clone()).or_insert_with(|| value.as_str().into());
+        }
+    }
     for (name, text) in &stage.common.env {
         let value = cx.arg(text)?;
         command.env.entry(name.clone()).or_insert(value);
@@ -296,7 +525,7 @@ fn package(kind: &Cargo, cx: &mut Context) -> Result<Package, PlanError> {
     match (&kind.manifest, &kind.krate) {
         (Some(text), None) => config::package(text, cx),
         (None, Some(text)) => {
-            let krate = cx.arg(text)?;
+            let krate = newest::pinned(text, cx)?;
             if kind.package.is_some() {
                 return Err(cx.invalid("package", "goes with `manifest`; the crate is the package"));
             }

@@ -26,13 +26,13 @@ fn one_mistake_in_many_stages() {
         format!("[[stage]]\nname = '{name}'\nkind = 'cargo'\ncrate = '{krate}'\nbins = ['b']\n")
     };
     let all = |a: &str, b: &str| {
-        let text = format!("[vars]\nx = {{ type = 'string', default = 'bad' }}\n{}{}", stage("a", a), stage("b", b));
+        let text = format!("[vars]\nx = {{ type = 'string', default = 'a@b' }}\n{}{}", stage("a", a), stage("b", b));
         Files::one(&text).errors("p.toml").matches("is not `name@version`").count()
     };
     assert_eq!(all("${x}", "${x}"), 1);
     // Two that have to be corrected in two places.
-    assert_eq!(all("bad", "bad"), 2);
-    assert_eq!(all("${x}", "bad"), 2);
+    assert_eq!(all("a@b", "a@b"), 2);
+    assert_eq!(all("${x}", "a@b"), 2);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn machine() -> Value {
         "exists": {
             "/usr/lib/llvm-22/lib/clang/22/lib/linux/libclang_rt.profile-x86_64.a": true,
             "/src/CMakeLists.txt": true,
-            "/src": true, "/src/Cargo.toml": true, "/src/Cargo.lock": true,
+            "/src": true, "/src/Cargo.toml": true, "/src/Cargo.lock": true, "/src/src/main.rs": true,
         },
         "files": { "/src/Cargo.toml": "[package]\nname = \"p\"\n" },
         "env": { "HOME": "/home/u" },
@@ -365,7 +365,7 @@ fn configuration_files_are_sources() {
 #[test]
 fn a_member_of_a_workspace() {
     let facts = with(json!({
-        "exists": { "/src/a/b/Cargo.toml": true, "/src/a/b": true },
+        "exists": { "/src/a/b/Cargo.toml": true, "/src/a/b": true, "/src/a/b/src/main.rs": true },
         "files": {
             "/src/a/b/Cargo.toml": "[package]\nname = \"p\"",
             "/src/Cargo.toml": "[workspace]\nmembers = [\"a/b\"]",
@@ -394,7 +394,9 @@ fn without_a_lock_file() {
     assert!(own.ends_with("run `cargo generate-lockfile` in /src"), "{own}");
     // A member has no lock file of its own.
     let workspace = json!({
-        "exists": { "/src/a/Cargo.toml": true, "/src/a/Cargo.lock": true, "/src/Cargo.lock": false },
+        "exists": {
+            "/src/a/Cargo.toml": true, "/src/a/Cargo.lock": true, "/src/a/src/main.rs": true, "/src/Cargo.lock": false,
+        },
         "files": { "/src/a/Cargo.toml": "[package]\nname = \"p\"", "/src/Cargo.toml": "[workspace]\nmembers = [\"a\"]" },
     });
     let member = gaps(workspace, &MANIFEST.replace("/Cargo", "/a/Cargo"));
@@ -413,10 +415,81 @@ fn a_crate_of_the_registry() {
           --locked --offline --config source.crates-io.replace-with=\"vendored\" --config \
           source.vendored.directory='''/src/vendor'''"]
     );
-    assert!(refused("cargo", "crate = \"ripgrep\"\nbins = [\"rg\"]").contains("`ripgrep` is not `name@version`"));
+    assert!(refused("cargo", "crate = \"ripgrep@14\"\nbins = [\"rg\"]").contains("`ripgrep@14` is not `name@version`"));
     assert!(refused("cargo", "bins = [\"rg\"]").contains("neither `manifest` nor `crate`"));
-    assert!(refused("cargo", &MANIFEST.replace("/Cargo.toml", "")).contains("the path of a `Cargo.toml`"));
-    assert!(refused("cargo", "manifest = \"x/Cargo.toml\"\nbins = [\"p\"]").contains("relative path"));
+    assert!(refused("cargo", &MANIFEST.replace("/Cargo.toml", "/x.toml")).contains("the path of a `Cargo.toml`"));
+    assert!(refused("cargo", "crate = \"a@1.0.0\"\nlibs = [\"a\"]").contains("programs and examples alone"));
+}
+
+/// The newest version is asked of cargo, and said.
+#[test]
+fn a_crate_without_a_version() {
+    let asked = "cd / && /rust/bin/cargo info sd --registry crates-io";
+    let keys = "crate = \"sd\"\nbins = [\"sd\"]";
+    let said = "sd #find #replace\nAn intuitive find & replace CLI\nversion: 1.0.0\nlicense: MIT\n";
+    let plan = cargo(&with(json!({ "outputs": { asked: said } })), "", keys);
+    assert!(shown(&plan)[0].contains("/rust/bin/cargo install sd@1.0.0 "), "{:?}", shown(&plan));
+    let note = "the newest version of `sd` is 1.0.0; `crate = \"sd@1.0.0\"` in the stage `s` keeps it";
+    assert_eq!(plan.notes, [note]);
+    let unknown = try_stage("cargo", &with(json!({})), "", "", keys).unwrap();
+    assert_eq!(unknown.gaps[0].what, "the newest version of the crate `sd` is not known");
+}
+
+/// A directory stands for the manifest in it, and a relative path begins where the pipeline lies.
+#[test]
+fn a_manifest_by_its_directory() {
+    let plan = cargo(&with(json!({})), "", &MANIFEST.replace("/Cargo.toml", ""));
+    assert_eq!(shown(&plan)[0], format!("build: {CARGO}"));
+    let relative = with(json!({
+        "exists": { "/p/app": true, "/p/app/Cargo.toml": true, "/p/app/Cargo.lock": true, "/p/app/src/main.rs": true },
+        "files": { "/p/app/Cargo.toml": "[package]\nname = \"p\"\n" },
+    }));
+    for manifest in ["app", "app/Cargo.toml", "./app"] {
+        let plan = cargo(&relative, "", &format!("manifest = \"{manifest}\"\nbins = [\"p\"]"));
+        assert!(shown(&plan)[0].contains(" --manifest-path /p/app/Cargo.toml "), "{:?}", shown(&plan));
+        assert_eq!(plan.sources[0].path, "/p/app");
+    }
+}
+
+/// cargo's own rules for targets that no manifest names.
+#[test]
+fn programs_that_cargo_finds() {
+    let facts = |manifest: &str| {
+        with(json!({
+            "exists": { "/src/src/bin/three/main.rs": true, "/src/src/bin/four/main.rs": false },
+            "directories": { "/src/src/bin": ["four", "notes.txt", "three", "two.rs"] },
+            "files": { "/src/Cargo.toml": manifest },
+        }))
+    };
+    let is_there = |manifest: &str, bin: &str| {
+        try_stage("cargo", &facts(manifest), "", "", &MANIFEST.replace("\"p\"", &format!("\"{bin}\""))).is_ok()
+    };
+    let plain = "[package]\nname = \"one\"\nedition = \"2021\"\n";
+    assert_eq!(
+        ["one", "two", "three", "four", "notes"].map(|bin| is_there(plain, bin)),
+        [true, true, true, false, false]
+    );
+    let named = format!("{plain}[[bin]]\nname = \"other\"\npath = \"src/main.rs\"\n");
+    assert_eq!(["one", "two", "other"].map(|bin| is_there(&named, bin)), [false, true, true]);
+    let off = plain.replace("edition", "autobins = false\nedition");
+    assert_eq!(["one", "two"].map(|bin| is_there(&off, bin)), [false, false]);
+    // What cannot be read is left to cargo.
+    assert!(is_there("[package", "anything"));
+}
+
+/// rustup's proxies say nothing of a toolchain that is not there.
+#[test]
+fn a_toolchain_that_is_not_installed() {
+    let facts = with(json!({
+        "real_paths": { "/rust/bin/rustc": "/rust/bin/rustup", "/rust/bin/cargo": "/rust/bin/rustup" },
+        "files": { "/src/rust-toolchain.toml": "[toolchain]\nchannel = \"1.70.0\"\n" },
+    }));
+    let plan = try_stage("cargo", &facts, "", "", MANIFEST).unwrap();
+    let what = "the toolchain `1.70.0`, which /src/rust-toolchain.toml asks for, is not there: `/rust/bin/rustc --print sysroot` fails";
+    assert_eq!(
+        (plan.gaps[0].what.as_str(), plan.gaps[0].remedy.as_str()),
+        (what, "`rustup toolchain install 1.70.0` installs it")
+    );
 }
 
 /// The plan of a stage does not depend on where its files lie.

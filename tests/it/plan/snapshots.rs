@@ -149,7 +149,7 @@ fn a_cargo_program() {
     let sysroot = facts["outputs"][format!("cd {DEMO}/shell && {ask}")].clone();
     facts["outputs"][format!("cd {HOME}/app && {ask}")] = sysroot.clone();
     facts["outputs"][ask] = sysroot;
-    for below in ["app", "app/Cargo.toml", "app/Cargo.lock", "data"] {
+    for below in ["app", "app/Cargo.toml", "app/Cargo.lock", "app/src/main.rs", "data"] {
         facts["exists"][format!("{HOME}/{below}")] = json!(true);
     }
     facts["files"][format!("{HOME}/app/Cargo.toml")] = json!("[package]\nname = \"app\"\n");

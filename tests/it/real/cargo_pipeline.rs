@@ -267,3 +267,55 @@ fn bolt_needs_relocations_and_elf() {
     let _ = planned("keep-relocations = true").ok();
     let _ = planned("rustflags = ['-Clink-arg=-Wl,--emit-relocs', '-Cstrip=none']").ok();
 }
+
+/// Names of functions that llvm-bolt 22 cannot write are left out of BOLT's training, with those that call them by names as long.
+#[test]
+fn names_that_are_too_long_for_bolt() {
+    let test = workspace();
+    // A module in a module: its path is the name of what stands in it.
+    let module = |length: usize| (0..length / 250).map(|at| format!("m{at}{}", "x".repeat(245))).collect::<Vec<_>>();
+    let nested = |length: usize, body: &str| {
+        let names = module(length);
+        let open: String = names.iter().map(|name| format!("pub mod {name} {{ ")).collect();
+        (format!("{open}{body}{}", "} ".repeat(names.len())), names.join("::"))
+    };
+    let body = "#[inline(never)] pub fn far(n: u64) -> u64 { (0..n).fold(0, |s, n| if n % 3 == 0 { s ^ n } else { s + n * 7 }) }";
+    let (text, path) = nested(6000, body);
+    test.write("w/work/src/lib.rs", &format!("{LIBRARY}\n{text}\n"));
+    let main = MAIN.replace("work::sum(end)", &format!("work::sum(end) ^ work::{path}::far(end)"));
+    test.write("w/app/src/main.rs", &main);
+    let ran = test
+        .cmd(&format!("run cargo {PROGRAM} {QUICK} --set pgo=false --set 'train=app 64000' --set 'measure=app 300000'"))
+        .ok();
+    let ran = ran.err("1 function of ").err("have names of more than 5000 bytes").err("left out of the training");
+    assert!(ran.stderr.contains("bolted"), "{}", ran.stderr);
+    has(&sections(&test.path("out/cargo/bin/app")), ".bolt.org.text");
+}
+
+/// Where BOLT fails, the program with PGO is the result, and what failed is said.
+#[test]
+fn bolt_that_fails() {
+    let test = workspace();
+    // An llvm-bolt that instruments, and does nothing else.
+    test.program(
+        "llvm-bolt",
+        "case \"$*\" in *-instrument*|*--version*|*--help*) exec /usr/lib/llvm-22/bin/llvm-bolt \"$@\";; esac\necho 'BOLT-ERROR: it is broken' >&2\nexit 1",
+    );
+    let run = |more: &str| {
+        test.cmd(&format!("run cargo {PROGRAM} {QUICK} --set 'train=app 64000' --set 'measure=app 300000' {more}"))
+    };
+    let ran = run("").ok().err("BOLT-ERROR: it is broken");
+    let said = "stage `bolted` has no outputs, so out/cargo/bin is what stage `pgo-build` made, linked with relocations for BOLT";
+    let _ = ran.err(said).err("`--set bolt=false` links it without");
+    assert_eq!(printed(&test, "out/cargo/bin/app 1000"), sum(1000).to_string());
+    has_not(&sections(&test.path("out/cargo/bin/app")), ".bolt.org.text");
+    assert!(
+        test.read("out/cargo/comparison.md").contains("pgo-build.out/bin/app"),
+        "{}",
+        test.read("out/cargo/comparison.md")
+    );
+    // With BOLT alone there is nothing in its place.
+    let _ = run("--set pgo=false --state-dir alone --out alone-out")
+        .code(1)
+        .err("alone-out/bin was not made: stage `bolted` has no outputs");
+}

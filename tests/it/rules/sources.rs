@@ -115,3 +115,33 @@ fn a_program_that_is_no_tool_counts_by_its_content() {
     let _ = test.cmd("explain a").ok().out("program step");
     test.run("").runs("a");
 }
+
+/// What optbuild prints may end in the tree that it reads, behind a pipe or straight.
+#[test]
+fn a_log_of_optbuild_itself_is_no_source() {
+    let test = Test::new([stage("a", "inputs = ['${pipeline.dir}/tree']", "echo much > ${self.out}/x")]);
+    test.sh("mkdir tree; touch tree/x");
+    let optbuild = crate::support::OPTBUILD;
+    let line = |redirection: &str| format!("cd tree; {optbuild} run ../p.toml --verbose {redirection}");
+    test.sh(&line("2>&1 | tee build.log > /dev/null"));
+    test.sh(&line("2>&1 | cat | tee second.log > /dev/null"));
+    test.sh(&line("> third.log 2>&1"));
+    for log in ["build.log", "second.log", "third.log"] {
+        assert!(
+            test.read(&format!("tree/{log}")).contains("1 of 1 stage"),
+            "{log}: {}",
+            test.read(&format!("tree/{log}"))
+        );
+    }
+    // Nor is it one in a run that prints elsewhere.
+    test.run("").runs("");
+    test.sh("echo 1 > tree/y");
+    test.run("").runs("a");
+}
+
+#[test]
+fn the_file_that_changed_is_named() {
+    let test = Test::new([stage("a", "inputs = ['${pipeline.dir}/tree']", "echo 1 > ${pipeline.dir}/tree/notes.txt")]);
+    test.sh("mkdir tree; touch tree/x");
+    let _ = test.run("").code(1).err("notes.txt in `[DIR]/tree` (inputs[0]) changed while the stage ran");
+}

@@ -1,0 +1,83 @@
+//! Where the output of this process goes: files that it writes into, and those of programs that read it from a pipe, such as `tee`.
+//!
+//! A program that reads it is among the children of this process's ancestors, where a shell starts both sides of a pipe. Unaware of what
+//! is written.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{children_of, process};
+
+/// So many programs behind each other are looked at, and so many ancestors.
+const FARTHEST: usize = 8;
+
+/// The regular files in which standard output and standard error of this process end.
+pub fn files() -> BTreeSet<Utf8PathBuf> {
+    let own = std::process::id() as i32;
+    let (mut found, mut open) = (BTreeSet::new(), BTreeSet::new());
+    for fd in [1, 2] {
+        let Some(link) = link(own, fd) else { continue };
+        if link.as_str().starts_with("pipe:") {
+            open.insert(link);
+        } else if link.is_absolute() && link.is_file() {
+            found.insert(link);
+        }
+    }
+    // What a terminal shows is in no file.
+    let mut candidates = if open.is_empty() { Vec::new() } else { relatives(own) };
+    for _ in 0..FARTHEST {
+        let (readers, others): (Vec<i32>, Vec<i32>) = candidates
+            .into_iter()
+            .partition(|pid| files_of(*pid).any(|file| !file.written && open.contains(&file.link)));
+        candidates = others;
+        if readers.is_empty() {
+            break;
+        }
+        for file in readers.into_iter().flat_map(files_of).filter(|file| file.written) {
+            if file.link.as_str().starts_with("pipe:") {
+                open.insert(file.link);
+            } else if file.link.is_absolute() && !file.link.starts_with("/dev") && file.link.is_file() {
+                found.insert(file.link);
+            }
+        }
+    }
+    found
+}
+
+/// The ancestors of a process, and their children.
+fn relatives(pid: i32) -> Vec<i32> {
+    let (mut found, mut at) = (BTreeSet::new(), pid);
+    for _ in 0..FARTHEST {
+        let Some(parent) = process(at).map(|process| process.parent).filter(|parent| *parent > 0) else { break };
+        found.insert(parent);
+        found.extend(children_of(parent).unwrap_or_default());
+        at = parent;
+    }
+    found.remove(&pid);
+    found.into_iter().collect()
+}
+
+/// A file that a process has open.
+struct Open {
+    link: Utf8PathBuf,
+    written: bool,
+}
+
+fn files_of(pid: i32) -> impl Iterator<Item = Open> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    numbers.filter_map(move |fd| Some(Open { link: link(pid, fd)?, written: is_written(pid, fd)? }))
+}
+
+fn link(pid: i32, fd: i32) -> Option<Utf8PathBuf> {
+    Utf8PathBuf::from_path_buf(fs::read_link(Utf8Path::new(&format!("/proc/{pid}/fd/{fd}"))).ok()?).ok()
+}
+
+/// Whether it is open for writing, by the flags of `open(2)`, in octal.
+fn is_written(pid: i32, fd: i32) -> Option<bool> {
+    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
+    Some(i32::from_str_radix(flags, 8).ok()? & libc::O_ACCMODE != libc::O_RDONLY)
+}
