@@ -95,6 +95,9 @@ pub enum Command {
     /// Run one command and say what it used; started by `compare`
     #[command(hide = true)]
     Measure,
+    /// Call a compiler with the flags of a stage; started by what the stage runs
+    #[command(hide = true)]
+    Compile,
 }
 
 /// Which pipeline, with which variables, kept where.

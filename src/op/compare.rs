@@ -1,6 +1,7 @@
 //! `compare`: measures two builds for a stage, and writes the result as JSON, Markdown and text.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
@@ -8,12 +9,12 @@ use clap::Parser as _;
 
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
-use crate::compare::request::{Build, Request, Workload, environment, pairs};
+use crate::compare::request::{Background, Build, Invocation, Request, Workload, environment, pairs};
 use crate::compare::result::Comparison;
 use crate::compare::{self, rustc_perf};
 use crate::event::Fact;
 use crate::plan::ops::given::Compare;
-use crate::plan::ops::{BadCommandLine, ComparedWorkload, GivenValues, JSON, MARKDOWN, TABLE};
+use crate::plan::ops::{BadCommandLine, ComparedWorkload, GivenValues, JSON, MARKDOWN, Served, TABLE};
 use crate::report::comparison;
 use crate::report::info::Look;
 use crate::stdio;
@@ -75,7 +76,11 @@ impl Compare {
             }
             let mut env = env.clone();
             env.extend(pairs(&declared.env).map_err(wrong)?);
-            workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate)?);
+            let mut workload = Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate)?;
+            if let Some(served) = &declared.served {
+                workload.background = Some(background(served, &workload, [&base, &candidate])?);
+            }
+            workloads.push(workload);
         }
         if let Some(checkout) = &options.rustc_perf {
             workloads.extend(rustc_perf::workloads(&options, checkout, &base, &candidate, &env, &scratch, &mut say)?);
@@ -85,6 +90,25 @@ impl Compare {
         let sizes = sizes.collect();
         compare::compare(&Request { base, candidate, workloads, sizes, options, scratch }, &mut say)
     }
+}
+
+/// The servers of both sides, in the environment of the workload.
+fn background(served: &Served<GivenValues>, of: &Workload, sides: [&Build; 2]) -> Result<[Background; 2]> {
+    let on = |words: &[String]| -> Result<[Invocation; 2]> {
+        let (env, cwd) = (&of.base.env, &of.base.cwd);
+        let made = Workload::new(&of.name, words, env, cwd, sides[0], sides[1])?;
+        let candidate = Invocation { env: of.candidate.env.clone(), ..made.candidate };
+        Ok([made.base, candidate])
+    };
+    let (server, ready) = (on(&served.server)?, on(&served.ready)?);
+    let stop = if served.stop.is_empty() { None } else { Some(on(&served.stop)?) };
+    let patience = Duration::try_from_secs_f64(served.patience).unwrap_or(Duration::MAX);
+    Ok([0, 1].map(|side| Background {
+        server: server[side].clone(),
+        ready: ready[side].clone(),
+        stop: stop.as_ref().map(|stop| stop[side].clone()),
+        patience,
+    }))
 }
 
 fn build(name: &str, path: &Utf8Path, env: &[String]) -> Result<Build> {

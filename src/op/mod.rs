@@ -12,6 +12,8 @@ mod bolt_result;
 pub mod bolt_statistics;
 mod build;
 mod compare;
+pub mod compilers;
+mod drive;
 pub mod files;
 mod instrumented;
 mod last;
@@ -20,6 +22,7 @@ pub mod merge;
 mod place;
 mod profile_use;
 mod profiles;
+mod source_copy;
 pub mod stream;
 
 use std::fmt::Write as _;
@@ -60,8 +63,9 @@ pub const ALL: &[Entry] = entries![
     Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckLast CheckProfileUse CheckInstrumented CountInstrumented
     CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
     Collect
-    Capture Shadow CopyWorkspace Same PutInPlace Restore
+    Capture Shadow CopyWorkspace CopySource LinkTools Same PutInPlace Restore
     ClearIfChanged Metrics CheckSpace CheckLto
+    WrapCompilers CheckCompiled Drive WaitFor
     Compare
 ];
 

@@ -2,6 +2,7 @@
 //! All that leaves it are events.
 
 mod advice;
+mod by_hand;
 mod companion;
 pub mod control;
 pub mod decide;
@@ -24,3 +25,4 @@ pub mod stage;
 pub mod step;
 pub mod tail;
 pub mod trial;
+mod turns;

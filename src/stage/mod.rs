@@ -6,6 +6,7 @@
 //! Planning looks at the world through [`Facts`] only and changes nothing. What is missing on this machine becomes a gap in
 //! the plan; what cannot be planned at all is a [`PlanError`].
 
+mod background;
 pub mod bolt;
 pub mod bootstrap;
 pub mod cargo;
@@ -16,6 +17,7 @@ mod context;
 pub mod gather;
 pub mod rustc_perf;
 pub mod verify;
+mod wrapped;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};

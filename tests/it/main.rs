@@ -127,8 +127,10 @@ mod real {
     mod cargo_pipeline;
     mod cmake;
     mod demo;
+    mod make;
     mod profiles;
     mod refusals;
+    mod servers;
 }
 mod report {
     mod browser;
@@ -167,6 +169,7 @@ mod rules {
     mod slots;
     mod sources;
     mod state;
+    mod trees;
     mod up_to_date;
     mod workspaces;
 }
@@ -215,5 +218,6 @@ mod toolchain {
 mod user {
     mod guide;
     mod hints;
+    mod make;
     mod messages;
 }
