@@ -65,7 +65,7 @@ impl Files {
     }
 }
 
-/// How one probe may take, in seconds.
+/// How long one probe may take, in seconds.
 const PROBE: f64 = 10.0;
 /// Between two probes: the first pause, growing up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -108,14 +108,7 @@ impl Background {
         under
     }
 
-    fn run(
-        &self,
-        client: Option<&Invocation>,
-        files: &Files,
-        count: bool,
-        limit: f64,
-        keeps: bool,
-    ) -> Result<Reading> {
+    fn run(&self, client: Option<&Invocation>, files: &Files, count: bool, limit: f64, keeps: bool) -> Result<Reading> {
         let order = Order { keeps, ..Order::printing(&self.server, &files.log, &files.log, count, limit) };
         let (server, leash) = order.start()?.split();
         let pid = server.pid();
@@ -148,6 +141,9 @@ impl Background {
             let probe = Order::printing(&self.ready, &out, &log, false, PROBE).run()?;
             if let Ok(News::Server(reading)) = server.news.try_recv() {
                 let reading = reading?;
+                if let Ended::NotMeasured(why) = &reading.ended {
+                    bail!("the program in the background cannot be started: {why}");
+                }
                 let hint = match reading.ended {
                     Ended::Code(0) => {
                         "; if it goes into the background by itself, tell it to stay (`--nodaemon`, `daemon off`)"
@@ -206,7 +202,11 @@ impl Background {
                 let reading = reading?;
                 match &reading.ended {
                     Ended::Signal(signal) if *signal != Signal::TERM.as_raw() => {
-                        bail!("the program in the background {} after {how}{}", reading.ended.describe(), server.last_lines())
+                        bail!(
+                            "the program in the background {} after {how}{}",
+                            reading.ended.describe(),
+                            server.last_lines()
+                        )
                     }
                     _ => Ok(reading),
                 }
@@ -274,7 +274,8 @@ impl Server {
 
     /// Seconds of the processor that its processes have used.
     fn used(&self) -> f64 {
-        let ticks: u64 = tree::descendants(&proc::all(), [self.pid.cast_signed()]).iter().map(|process| process.ticks).sum();
+        let ticks: u64 =
+            tree::descendants(&proc::all(), [self.pid.cast_signed()]).iter().map(|process| process.ticks).sum();
         ticks as f64 / rustix::param::clock_ticks_per_second() as f64
     }
 

@@ -15,11 +15,11 @@ use camino::Utf8Path;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
-use super::{Clock, background};
 use super::probe::{Ended, Reading};
 use super::request::{Build, PLACEHOLDER, Request, Workload};
 use super::result::{self, Identity, Metric, SideKind};
 use super::statistics::{LEAST_RUNS, uncertainty};
+use super::{Clock, background};
 use crate::fs::disk;
 use crate::run::tail;
 use crate::text;

@@ -77,7 +77,13 @@ pub fn workloads(
                     .with_context(|| format!("crate {title} with {}", side.name))
             };
             let (base, candidate) = (prepared(base, "base")?, prepared(candidate, "candidate")?);
-            workloads.push(Workload { name: title.clone(), command: shown(&candidate), base, candidate, background: None });
+            workloads.push(Workload {
+                name: title.clone(),
+                command: shown(&candidate),
+                base,
+                candidate,
+                background: None,
+            });
         }
     }
     Ok(workloads)

@@ -94,7 +94,10 @@ fn reasons(ballast: Ballast, size: u64, options: &Options) -> String {
     };
     let mut parts = [
         (ballast.gaps, pages),
-        (ballast.old_code, "the old code, which stays (`-use-old-text` puts the new code in its place, where that fits)"),
+        (
+            ballast.old_code,
+            "the old code, which stays (`-use-old-text` puts the new code in its place, where that fits)",
+        ),
         (ballast.relocations, "relocations that the linker kept"),
         (ballast.debug, "debug information (`strip-like`)"),
         (ballast.symbols, "symbols (`strip-like`)"),

@@ -256,19 +256,47 @@ struct Call {
 
 /// Options whose value is the next word.
 const WITH_VALUE: [&str; 33] = [
-    "-o", "-x", "-I", "-D", "-U", "-L", "-l", "-T", "-u", "-z", "-e", "-A", "-B", "-G", "-F", "-MF", "-MT", "-MQ", "-arch",
-    "-target", "-include", "-imacros", "-isystem", "-iquote", "-idirafter", "-iprefix", "-isysroot", "-framework", "-mllvm",
-    "-Xclang", "-Xlinker", "-Xassembler", "-Xpreprocessor",
+    "-o",
+    "-x",
+    "-I",
+    "-D",
+    "-U",
+    "-L",
+    "-l",
+    "-T",
+    "-u",
+    "-z",
+    "-e",
+    "-A",
+    "-B",
+    "-G",
+    "-F",
+    "-MF",
+    "-MT",
+    "-MQ",
+    "-arch",
+    "-target",
+    "-include",
+    "-imacros",
+    "-isystem",
+    "-iquote",
+    "-idirafter",
+    "-iprefix",
+    "-isysroot",
+    "-framework",
+    "-mllvm",
+    "-Xclang",
+    "-Xlinker",
+    "-Xassembler",
+    "-Xpreprocessor",
 ];
 
 /// Options with which nothing is compiled or linked.
-const OTHER: [&str; 10] = [
-    "-E", "-M", "-MM", "-fsyntax-only", "-###", "--analyze", "--version", "--help", "-dumpversion", "-dumpmachine",
-];
+const OTHER: [&str; 10] =
+    ["-E", "-M", "-MM", "-fsyntax-only", "-###", "--analyze", "--version", "--help", "-dumpversion", "-dumpmachine"];
 
 /// Languages whose functions have profiles, as `-x` calls them, and the extensions of their files.
-const LANGUAGES: [&str; 8] =
-    ["c", "c++", "cpp-output", "c++-cpp-output", "objective-c", "objective-c++", "ir", "cuda"];
+const LANGUAGES: [&str; 8] = ["c", "c++", "cpp-output", "c++-cpp-output", "objective-c", "objective-c++", "ir", "cuda"];
 const EXTENSIONS: [&str; 13] = ["c", "cc", "cp", "cpp", "cxx", "c++", "C", "CPP", "i", "ii", "m", "mm", "bc"];
 
 impl Call {
@@ -406,12 +434,12 @@ impl CheckCompiled {
             }
         }
         let is_source = |name: &String| EXTENSIONS.contains(&Utf8Path::new(name).extension().unwrap_or_default());
-        named.retain(|name| is_source(name) && name != STARTUP);
+        named.retain(|name| is_source(name) && (ours.contains(name) || !STARTUP.contains(&name.as_str())));
         let all = named.len();
         named.retain(|name| !ours.contains(name));
         Ok((all, named))
     }
 }
 
-/// Of the compiler's own files, the one that every program has.
-const STARTUP: &str = "crtstuff.c";
+/// Files of the compiler and the C library that every program has.
+const STARTUP: [&str; 5] = ["crtstuff.c", "abi-note.c", "init.c", "elf-init.c", "static-reloc.c"];

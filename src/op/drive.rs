@@ -34,7 +34,11 @@ impl Drive {
         let files = Files { log: self.log.clone(), stdout: own(1), stderr: own(2), probes };
         match background.drive(&invocation(run), &files)?.ended {
             Ended::Code(0) => Ok(Vec::new()),
-            ended => bail!("the command that drives the program in the background {}; that one's log is {}", ended.describe(), self.log),
+            ended => bail!(
+                "the command that drives the program in the background {}; that one's log is {}",
+                ended.describe(),
+                self.log
+            ),
         }
     }
 }

@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Read as _};
 
 use anyhow::{Context, Result, bail};
 
-use super::{compilers, logs};
 use super::merge::tools::{Level, list};
+use super::{compilers, logs};
 use crate::event::Fact;
 use crate::fs::pattern;
 use crate::plan::ops::given::CheckProfileUse;

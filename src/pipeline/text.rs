@@ -28,7 +28,9 @@ pub enum Piece {
     /// `${self.build}`: the directory the stage works in, kept when it is interrupted.
     SelfBuild,
     /// `${self.cc}`, or with `plus` `${self.cxx}`: the compilers of the stage, which add its flags.
-    SelfCompiler { plus: bool },
+    SelfCompiler {
+        plus: bool,
+    },
     /// `${pipeline.dir}`: the directory of the pipeline file this text stands in. A pipeline that extends another has
     /// several files; the number is that of the file, 0 being the one that was asked for.
     PipelineDir(usize),

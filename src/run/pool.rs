@@ -195,7 +195,8 @@ fn discard(runner: &StepRunner, workload: &str, dir: &Utf8Path, kept: Option<&st
     for name in disk::names_in(dir).unwrap_or_default().iter().filter(|name| *name != kept) {
         disk::discard(&dir.join(name)).unwrap_or_else(not_removed);
     }
-    runner.note(format!("what workload `{workload}` left in its directory is kept until the stage runs again: {place}"));
+    runner
+        .note(format!("what workload `{workload}` left in its directory is kept until the stage runs again: {place}"));
 }
 
 fn attempt_dir(

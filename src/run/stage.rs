@@ -310,7 +310,9 @@ impl Execution<'_> {
         let path = Utf8PathBuf::from(resolver.text(&output.path).ok()?);
         let below = path.strip_prefix(out).ok()?;
         let found = [below, Utf8Path::new(below.file_name()?)].into_iter().find(|below| build.join(below).exists())?;
-        Some(format!("; it lies in the build directory: name it `${{self.build}}/{found}`, or let the command put it into `${{self.out}}`"))
+        Some(format!(
+            "; it lies in the build directory: name it `${{self.build}}/{found}`, or let the command put it into `${{self.out}}`"
+        ))
     }
 
     fn record(

@@ -6,8 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::gather::Instrumented;
 use super::context::ENDS_PATH;
+use super::gather::Instrumented;
 use super::wrapped::Wrapped;
 use super::{Context, Declaration, Language, Lto, Pgo, PlanError, Profdata, Relocations, StageKind, trained};
 use crate::pipeline::{Answers, CommandLine, Keys, Need, Piece, Profiles, Stage, Text, VarValue, Words, value};
@@ -160,7 +160,8 @@ impl StageKind for Command {
 
     fn plan(&self, cx: &mut Context) -> Result<(), PlanError> {
         trained("pgo", self.wrapped.pgo.as_ref(), Language::C, cx)?;
-        let own_compilers = !self.wrapped.keys().is_empty() || self.names_compilers(cx.stage);
+        let own_compilers =
+            !self.wrapped.keys().is_empty() || self.wrapped.compiler.is_some() || self.names_compilers(cx.stage);
         let used = if own_compilers { self.wrapped.begin(cx)? } else { None };
         self.take_source(cx)?;
         let mut command = cx.command_line(&self.line)?;
@@ -223,11 +224,15 @@ impl Command {
         let from = cx.arg(text)?;
         if let Some(path) = cx.known_path(&from) {
             if !cx.facts.exists(&path) {
-                cx.gap(format!("{path} does not exist"), "get the sources, or set `source` to the directory that has them");
+                cx.gap(
+                    format!("{path} does not exist"),
+                    "get the sources, or set `source` to the directory that has them",
+                );
             }
             cx.source("source", path, false);
         } else if from.parts.iter().all(|part| matches!(part, Part::Literal(_))) {
-            let message = "a relative path; begin with `${pipeline.dir}`, a variable of type path, or an output of a stage";
+            let message =
+                "a relative path; begin with `${pipeline.dir}`, a variable of type path, or an output of a stage";
             return Err(cx.invalid("source", message));
         }
         if *copy {

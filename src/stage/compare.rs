@@ -325,7 +325,8 @@ fn workload(
     let served = background.map(|background| background.plan(&key, cx)).transpose()?;
     let server = served.iter().flat_map(|served| &served.server);
     // The environment of the sides may be all that differs.
-    let differs = command.argv.iter().chain(command.env.values()).chain(server).any(|arg| arg.to_string().contains(PLACEHOLDER));
+    let differs =
+        command.argv.iter().chain(command.env.values()).chain(server).any(|arg| arg.to_string().contains(PLACEHOLDER));
     if !differs && kind.base_env == kind.candidate_env {
         return Err(cx.invalid(&key, format!("without `{PLACEHOLDER}` both sides would run the same")));
     }

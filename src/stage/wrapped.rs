@@ -55,11 +55,8 @@ impl Wrapped {
 
     /// The keys that want something of the compiler, for messages.
     pub fn keys(&self) -> Vec<&'static str> {
-        let keys = [
-            ("pgo", self.pgo.is_some()),
-            ("lto", self.lto != Lto::Off),
-            ("keep-relocations", self.keep_relocations),
-        ];
+        let keys =
+            [("pgo", self.pgo.is_some()), ("lto", self.lto != Lto::Off), ("keep-relocations", self.keep_relocations)];
         keys.into_iter().filter(|(_, on)| *on).map(|(key, _)| key).collect()
     }
 
@@ -82,7 +79,9 @@ impl Wrapped {
             (_, Some(text)) => {
                 let path = cx.arg(text).ok().and_then(|arg| cx.known_path(&arg));
                 path.ok_or_else(|| Gap {
-                    what: format!("the llvm-profdata that belongs to the compiler `{text}` is not known before it is built"),
+                    what: format!(
+                        "the llvm-profdata that belongs to the compiler `{text}` is not known before it is built"
+                    ),
                     remedy: "name it with `profdata` in the gather stage".into(),
                 })
             }

@@ -92,7 +92,9 @@ impl<V: Values> Served<V> {
             }
         }
         match served {
-            Some(served) if !run.is_empty() && !served.server.is_empty() && !served.ready.is_empty() => Ok((served, run)),
+            Some(served) if !run.is_empty() && !served.server.is_empty() && !served.ready.is_empty() => {
+                Ok((served, run))
+            }
             _ => Err("`server`, `ready` and `run` are needed".into()),
         }
     }

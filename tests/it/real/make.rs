@@ -65,7 +65,8 @@ fn project(stages: &[String]) -> Test {
 /// The section in which a function of the optimised build was compiled.
 fn section(test: &Test, object: &str, function: &str) -> String {
     let symbols = sh(&test.dir, &format!("llvm-objdump --syms {object}"));
-    let line = symbols.lines().find(|line| line.ends_with(&format!(" {function}"))).unwrap_or_else(|| panic!("{symbols}"));
+    let line =
+        symbols.lines().find(|line| line.ends_with(&format!(" {function}"))).unwrap_or_else(|| panic!("{symbols}"));
     line.split_whitespace().find(|word| word.starts_with(".text")).unwrap().to_owned()
 }
 
@@ -141,10 +142,15 @@ fn a_build_that_calls_another_compiler_is_refused() {
     // One of two files, and not stripped: the symbol table names both.
     let half = "cp ${pipeline.dir}/src/* . && clang-22 -c work.c && $CC -c main.c && $CC -o prog main.o work.o";
     test.pipeline(["name = 'p'".to_owned(), stage("instrumented", "pgo = 'generate'", half)]);
-    let _ = test.run("").ok().err("1 of 2 source files of the program were not compiled by the compilers of the stage").err("work.c");
+    let _ = test
+        .run("")
+        .ok()
+        .err("1 of 2 source files of the program were not compiled by the compilers of the stage")
+        .err("work.c");
 
     // What only tries the compiler out is not the program.
-    let tried = "cp ${pipeline.dir}/src/* . && cp main.c conftest.c && $CC -c conftest.c && clang-22 -o prog main.c work.c";
+    let tried =
+        "cp ${pipeline.dir}/src/* . && cp main.c conftest.c && $CC -c conftest.c && clang-22 -o prog main.c work.c";
     test.pipeline(["name = 'p'".to_owned(), stage("instrumented", "pgo = 'generate'", tried)]);
     let _ = test.run("").code(1).err("nothing was compiled by the compilers of the stage");
 }
@@ -222,14 +228,19 @@ fn clang_says_the_same_with_and_without() {
     test.write("a.c", "int main(void) { return 0; }\n");
     test.write("a.S", "#define F f\n.globl F\nF: ret\n");
     test.write("other.c", "int other(int n) { return n ? other(n - 1) : 0; }\n");
-    sh(&dir, "clang -fprofile-generate other.c -xc - -o o <<< 'int other(int); int main() { return other(3); }' && LLVM_PROFILE_FILE=p.profraw ./o && llvm-profdata merge p.profraw -o p.profdata");
+    sh(
+        &dir,
+        "clang -fprofile-generate other.c -xc - -o o <<< 'int other(int); int main() { return other(3); }' && LLVM_PROFILE_FILE=p.profraw ./o && llvm-profdata merge p.profraw -o p.profdata",
+    );
     let flags = "--compile -fprofile-use=p.profdata --compile -flto=thin --compile -Wno-error=backend-plugin --compile -Xclang \
                  --compile -mllvm --compile -Xclang --compile -pgo-warn-missing-function --link -flto=thin --link -fuse-ld=lld \
                  --link -Wl,--emit-relocs";
     sh(&dir, "clang -c a.c -o plain.o");
     let clang = sh(&dir, "command -v clang").trim().to_owned();
     let _ = test
-        .cmd(&format!("op wrap-compilers --dir {dir}/w --cc {clang} --record {dir}/record --clang --profile p.profdata {flags}"))
+        .cmd(&format!(
+            "op wrap-compilers --dir {dir}/w --cc {clang} --record {dir}/record --clang --profile p.profdata {flags}"
+        ))
         .ok();
     let words = [
         "-c a.c -o a.o -Werror -Wall -Wextra -Wunused-command-line-argument",

@@ -47,13 +47,14 @@ int main(int argc, char **argv) {
         fputs("x", done);
         fclose(done);
     }
+    unlink(argv[1]);
     fprintf(stderr, "the server ends\n");
     return 0;
 }
 "#;
 
 /// Asks three times, and waits for each answer.
-const CLIENT: &str = "for i in 1 2 3; do echo 500 > pipe; until [ \"$(cat done 2> /dev/null | wc -c)\" = $i ]; do sleep 0.01; done; done; rm done pipe";
+const CLIENT: &str = "for i in 1 2 3; do echo 500 > pipe; until [ \"$(cat done 2> /dev/null | wc -c)\" = $i ]; do sleep 0.01; done; done; rm done";
 
 fn build(name: &str, flags: &str) -> String {
     format!(
@@ -64,7 +65,9 @@ fn build(name: &str, flags: &str) -> String {
 }
 
 fn gather(keys: &str, workloads: &str) -> String {
-    format!("[[stage]]\nname = 'profile'\nkind = 'gather'\ninstrumented = '${{instrumented.program}}'\n{keys}\nworkloads = [{workloads}]\n")
+    format!(
+        "[[stage]]\nname = 'profile'\nkind = 'gather'\ninstrumented = '${{instrumented.program}}'\n{keys}\nworkloads = [{workloads}]\n"
+    )
 }
 
 fn served(name: &str, background: &str, client: &str, more: &str) -> String {
@@ -82,7 +85,8 @@ fn trained(workloads: &str) -> Test {
 #[test]
 fn a_server_is_driven_and_its_profile_counts() {
     let ready = "run = '{program} pipe', ready = 'test -p pipe'";
-    let test = trained(&served("asked", &format!("{ready}, stop = { }", "{ shell = true, run = 'echo quit > pipe' }"), &CLIENT.replace(" pipe\"", "\"").replace("; rm done pipe", ""), ""));
+    let stopped = format!("{ready}, stop = {{ shell = true, run = 'echo quit > pipe' }}");
+    let test = trained(&served("asked", &stopped, CLIENT, ""));
     let _ = test.run("").ok();
     // Three requests of 500.
     let profile = artifact(&test, "profile.profile");
@@ -108,11 +112,16 @@ fn a_server_that_does_not_come_up_is_told_with_its_last_lines() {
         .err("cannot listen at pipe: Address already in use");
 
     test.change("'{program} pipe taken'", "'true'");
-    let _ = test.run("").code(1).err("it exited with status 0; if it goes into the background by itself, tell it to stay");
+    let _ =
+        test.run("").code(1).err("it exited with status 0; if it goes into the background by itself, tell it to stay");
 
     test.change("run = 'true'", "run = '{program} pipe', timeout = '1s'");
     test.change("'test -p pipe'", "'test -p elsewhere'");
-    let _ = test.run("").code(1).err("was not ready within 1s (`timeout`): `ready` exited with status 1").err("the server begins");
+    let _ = test
+        .run("")
+        .code(1)
+        .err("was not ready within 1s (`timeout`): `ready` exited with status 1")
+        .err("the server begins");
 
     test.change("'test -p elsewhere'", "'no-such-probe'");
     let _ = test.run("").code(1).err("`no-such-probe` was not found in PATH");
@@ -122,7 +131,11 @@ fn a_server_that_does_not_come_up_is_told_with_its_last_lines() {
 fn a_server_that_crashes_or_hangs_is_told() {
     let background = "run = '{program} pipe', ready = 'test -p pipe'";
     let test = trained(&served("asked", background, "echo crash > pipe; until [ -e done ]; do sleep 0.01; done", ""));
-    let _ = test.run("").code(1).err("ended by itself while it was driven: it was killed by SIGABRT").err("the server begins");
+    let _ = test
+        .run("")
+        .code(1)
+        .err("ended by itself while it was driven: it was killed by SIGABRT")
+        .err("the server begins");
 
     let deaf = "shell = true, run = 'trap \"\" TERM; : > up; while :; do sleep 0.1; done', ready = 'test -e up', timeout = '1s'";
     test.pipeline([
@@ -144,13 +157,23 @@ fn workloads_with_one_lock_run_one_after_the_other() {
     let train = "$0 pipe & until [ -p pipe ]; do sleep 0.01; done; echo quit > pipe; wait";
     let run = |part: &str| format!("run = ['sh', '-euc', '{part}; {train}', '{{program}}']");
     // They would fail where both are there. The third one meets each of them.
-    let held = |name: &str| run(&format!("mkdir ${{pipeline.dir}}/../aside/held; meet {name} 2; rmdir ${{pipeline.dir}}/../aside/held"));
+    let held = |name: &str| {
+        run(&format!("mkdir ${{pipeline.dir}}/../aside/held; meet {name} 2; rmdir ${{pipeline.dir}}/../aside/held"))
+    };
     let one = |name: &str, keys: &str, run: String| format!("{{ name = '{name}', {keys} {run} }},");
     let workloads = [
         one("a", "lock = 'port-1',", held("a")),
-        one("b", "lock = 'port-1',", run("mkdir ${pipeline.dir}/../aside/held; sleep 0.05; rmdir ${pipeline.dir}/../aside/held")),
+        one(
+            "b",
+            "lock = 'port-1',",
+            run("mkdir ${pipeline.dir}/../aside/held; sleep 0.05; rmdir ${pipeline.dir}/../aside/held"),
+        ),
         one("c", "", run("meet c 2")),
-        one("d", "alone = true,", run("[ -z \"$(ls ${pipeline.dir}/../aside/held ${pipeline.dir}/../aside/met-c.now 2> /dev/null)\" ]")),
+        one(
+            "d",
+            "alone = true,",
+            run("[ -z \"$(ls ${pipeline.dir}/../aside/held ${pipeline.dir}/../aside/met-c.now 2> /dev/null)\" ]"),
+        ),
     ];
     let test = trained(&workloads.concat());
     let _ = test.run("-j 4").ok();
@@ -163,7 +186,12 @@ fn workloads_with_one_lock_run_one_after_the_other() {
 fn a_workload_that_fails_beside_others_says_so_and_leaves_its_directory() {
     let workloads = "{ name = 'a', run = ['sh', '-euc', 'meet a 2; echo found > what; exit 1'] }, { name = 'b', run = ['sh', '-euc', 'meet b 2; $0 pipe & until [ -p pipe ]; do sleep 0.01; done; echo quit > pipe; wait', '{program}'] },";
     let test = trained(workloads);
-    let ran = test.run("-j 2").code(1).err("`a` failed while others ran: b.").err("`alone = true`").err("is kept until the stage runs again");
+    let ran = test
+        .run("-j 2")
+        .code(1)
+        .err("`a` failed while others ran: b.")
+        .err("`alone = true`")
+        .err("is kept until the stage runs again");
     assert!(ran.stderr.contains(".optbuild/stages/profile/attempts/a.1/cwd"), "{}", ran.stderr);
     assert_eq!(test.read(".optbuild/stages/profile/attempts/a.1/cwd/what"), "found\n");
     // Of its profiles nothing is left.
@@ -185,7 +213,12 @@ fn a_person_runs_a_workload() {
     let text = said();
     let line = text.lines().find_map(|line| line.split_once("in another terminal: ")).unwrap().1.to_owned();
     assert!(line.contains("LLVM_PROFILE_FILE="), "{line}");
-    sh(&test.dir, &format!("({line}) 2> /dev/null & cd .optbuild/stages/profile/attempts/clicks.1/cwd; until [ -p pipe ]; do sleep 0.01; done; echo 70 > pipe; until [ -e done ]; do sleep 0.01; done; echo quit > pipe; wait"));
+    sh(
+        &test.dir,
+        &format!(
+            "({line}) 2> /dev/null & cd .optbuild/stages/profile/attempts/clicks.1/cwd; until [ -p pipe ]; do sleep 0.01; done; echo 70 > pipe; until [ -e done ]; do sleep 0.01; done; echo quit > pipe; wait"
+        ),
+    );
     running.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     let ended = running.wait_with_output().unwrap();
     assert!(ended.status.success(), "{}", said());

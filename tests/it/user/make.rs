@@ -21,7 +21,8 @@ int main(int argc, char **argv) {
 }
 ";
 
-const RULES: &str = "prog: prog.o\n\t$(CC) -s -o $@ prog.o\nprog.o: $(SRC)prog.c\n\t$(CC) -O2 -w -c $(SRC)prog.c -o $@\n";
+const RULES: &str =
+    "prog: prog.o\n\t$(CC) -s -o $@ prog.o\nprog.o: $(SRC)prog.c\n\t$(CC) -O2 -w -c $(SRC)prog.c -o $@\n";
 
 /// As autoconf's, which tries the compiler out and writes what it was called with into a Makefile.
 const CONFIGURE: &str = "#!/bin/sh -eu
