@@ -32,6 +32,7 @@ use crate::state::store::State;
 use crate::state::tools::ToolIdentities;
 use crate::state::{manifest, workspace};
 use crate::sync::lock;
+use crate::text::plural;
 
 /// What all stages of a run share.
 pub struct Shared {
@@ -216,6 +217,7 @@ impl Execution<'_> {
         reported::keep(state, &self.work.plan, name)?;
         state.remove_record(&id)?;
         let workspace = self.stage.common.workspace.as_deref();
+        let mut lost = 0;
         if let Some(workspace) = workspace {
             // The stages behind this one in its workspace were built on a state that is about to change.
             for successor in &self.work.successors {
@@ -223,7 +225,7 @@ impl Execution<'_> {
                     state.remove_record(&record.fingerprint.id())?;
                 }
             }
-            workspace::mark_dirty(layout, workspace, name, &id, self.work.predecessor.as_deref())?;
+            lost = workspace::mark_dirty(layout, workspace, name, &id, self.work.predecessor.as_deref())?;
         }
         let begin = Begin {
             stage: name,
@@ -237,6 +239,13 @@ impl Execution<'_> {
         let prepared = build_dir::prepare(layout, begin)?;
         if prepared.build == BuildDir::Wiped {
             self.runner.note("its build directory was emptied: it was configured otherwise, or for other paths".into());
+        }
+        match lost + prepared.lost {
+            0 => {}
+            files => self.runner.note(format!(
+                "the machine was started again since it was interrupted; what may not have reached the disk is made anew ({})",
+                plural(files, "file")
+            )),
         }
         let out = layout.out(name, &id);
         disk::make_empty_dir(&out)?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
 use super::layout::Layout;
+use super::restart::{self, Boot};
 use crate::fs::disk::{self, DiskError};
 use crate::names::{FingerprintId, RunId};
 
@@ -32,6 +33,8 @@ pub struct Prepared {
     pub build: BuildDir,
     /// Workloads that were committed under the same fingerprint are still there.
     pub continues: bool,
+    /// Files of a build directory of its own that were removed, because the machine was started again since they were written.
+    pub lost: usize,
 }
 
 /// What became of a build directory.
@@ -59,6 +62,9 @@ struct Begun {
     since: RunId,
     /// The run began the stage afresh already: a second time in the same run it continues.
     forced: bool,
+    /// Of the build directory, unless the stage works in a workspace.
+    #[serde(default)]
+    boot: Boot,
 }
 
 /// Makes the directories of a stage ready for it to begin or continue. A kill at any point leaves a state from which this can
@@ -78,6 +84,7 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
         run: begin.run.into(),
         since: begin.run.into(),
         forced: begin.forced || begin.fresh,
+        boot: Boot::default(),
     };
 
     // First the directories, then the note of what they are: until it is there, the next call comes to the same decision.
@@ -118,10 +125,18 @@ pub fn prepare(layout: &Layout, begin: Begin<'_>) -> Result<Prepared, DiskError>
     {
         now.since.clone_from(&before.since);
     }
+    let mut lost = 0;
+    if begin.workspace.is_none() {
+        let path = layout.build(begin.stage);
+        now.boot = Boot::of(&path);
+        if build == BuildDir::Kept && before.as_ref().is_some_and(|before| before.boot.ended_before(&now.boot)) {
+            lost = restart::remove_young(&path, i64::MIN)?;
+        }
+    }
     if before.as_ref() != Some(&now) {
         disk::write_json(&layout.build_state(begin.stage), &now)?;
     }
-    Ok(Prepared { build, continues })
+    Ok(Prepared { build, continues, lost })
 }
 
 /// The run that began a stage last, if the stage goes on with what that run left: under the same fingerprint and, in a build directory

@@ -11,6 +11,7 @@ pub mod layout;
 pub mod listing;
 pub mod manifest;
 pub mod record;
+pub mod restart;
 pub mod sources;
 pub mod store;
 pub mod tools;

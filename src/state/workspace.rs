@@ -5,12 +5,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
+use super::restart::{self, Boot};
 use crate::fs::disk::{self, DiskError};
+use crate::fs::stat;
 use crate::names::{FingerprintId, StageName};
 use crate::pipeline::StartsFrom;
 
 /// Which stage changed a workspace last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceState {
     pub stage: StageName,
@@ -21,6 +23,12 @@ pub struct WorkspaceState {
     /// last.
     #[serde(default)]
     pub lineage: Vec<FingerprintId>,
+    /// When the machine was started that last wrote to the workspace.
+    #[serde(default)]
+    pub boot: Boot,
+    /// When the workspace was clean the last time, and on the disk: nanoseconds since 1970.
+    #[serde(default)]
+    pub since: i64,
 }
 
 /// A stage that wants to start in a workspace.
@@ -101,21 +109,35 @@ pub fn read(layout: &Layout, name: &str) -> Result<Option<WorkspaceState>, DiskE
 
 /// Notes, durably, that a stage is about to change the workspace, from the state that the stage with the fingerprint `predecessor`
 /// has left. To be called before it does.
+///
+/// If the machine was started again since another stage, or this one, was interrupted in it, files that may not have reached the disk are
+/// removed; how many is returned.
 pub fn mark_dirty(
     layout: &Layout,
     name: &str,
     stage: &str,
     fingerprint: &str,
     predecessor: Option<&str>,
-) -> Result<(), DiskError> {
+) -> Result<usize, DiskError> {
     disk::make_dir(&layout.workspaces())?;
-    let mut lineage = read(layout, name)?.map(|state| state.lineage).unwrap_or_default();
+    let before = read(layout, name)?;
+    let boot = Boot::of(&layout.workspace(name));
+    let (mut lost, mut since) = (0, stat::now());
+    if let Some(before) = before.as_ref().filter(|before| before.dirty) {
+        since = before.since;
+        if before.boot.ended_before(&boot) {
+            lost = restart::remove_young(&layout.workspace(name), since)?;
+        }
+    }
+    let mut lineage = before.map(|state| state.lineage).unwrap_or_default();
     match predecessor.and_then(|id| lineage.iter().position(|known| known == id)) {
         Some(at) => lineage.truncate(at + 1),
         None => lineage = predecessor.into_iter().map(Into::into).collect(),
     }
     lineage.push(fingerprint.into());
-    write(layout, name, &WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty: true, lineage })
+    let (stage, fingerprint) = (stage.into(), fingerprint.into());
+    write(layout, name, &WorkspaceState { stage, fingerprint, dirty: true, lineage, boot, since })?;
+    Ok(lost)
 }
 
 /// Notes, durably, that the stage has finished in the workspace. To be called after its record was put.
@@ -123,7 +145,9 @@ pub fn mark_clean(layout: &Layout, name: &str, stage: &str, fingerprint: &str) -
     disk::make_dir(&layout.workspaces())?;
     let before = read(layout, name)?.filter(|state| state.fingerprint == fingerprint);
     let lineage = before.map_or_else(|| vec![fingerprint.into()], |state| state.lineage);
-    write(layout, name, &WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty: false, lineage })
+    let (stage, fingerprint) = (stage.into(), fingerprint.into());
+    let (boot, since) = (Boot::of(&layout.workspace(name)), stat::now());
+    write(layout, name, &WorkspaceState { stage, fingerprint, dirty: false, lineage, boot, since })
 }
 
 fn write(layout: &Layout, name: &str, state: &WorkspaceState) -> Result<(), DiskError> {

@@ -164,6 +164,7 @@ mod rules {
     mod plan;
     mod probes;
     mod program;
+    mod restart;
     mod resume;
     mod selection;
     mod slots;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::support::kill::{Project, pipelines};
+use crate::support::kill::{Project, pipelines, program_of_everybody};
 use crate::support::{OPTBUILD, needs};
 
 fn full() -> Stdio {
@@ -115,13 +115,14 @@ fn a_machine_that_has_no_room_for_a_thread() {
     if !needs::another_user() {
         return;
     }
+    let (_aside, program) = program_of_everybody();
     let mut succeeded = 0;
     for limit in (1..=60).step_by(2) {
         let project = project();
         for path in [project.dir.clone(), project.dir.join("pipeline.toml")] {
             std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
         }
-        let mut command = project.command(&["run"]);
+        let mut command = project.command_of(&program, &["run"]);
         command.uid(USER).gid(USER).env("HOME", &project.dir);
         let room = Rlimit { current: Some(limit), maximum: Some(limit) };
         // SAFETY: one system call, which is async-signal-safe.

@@ -5,8 +5,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::OPTBUILD;
-use crate::support::kill::{Ended, Project, pipelines};
+use crate::support::kill::{Ended, Project, pipelines, program_of_everybody};
 use crate::support::needs;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -205,12 +204,8 @@ fn a_directory_that_may_not_be_written() {
     const NOBODY: u32 = 65534;
     let project = Project::new(&pipeline(20));
     let root = rustix::process::geteuid().is_root();
-    // Another user may not come to where it was built: below the home of root.
-    let aside = tempfile::tempdir().unwrap();
-    let program = if root { aside.path().join("optbuild") } else { OPTBUILD.into() };
+    let (_aside, program) = program_of_everybody();
     if root {
-        fs::copy(OPTBUILD, &program).unwrap();
-        fs::set_permissions(aside.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for path in [project.dir.clone(), project.dir.join("pipeline.toml")] {
             chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }

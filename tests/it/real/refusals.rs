@@ -72,6 +72,7 @@ fn state_directories_that_tools_take_apart_are_refused() {
     let names = [
         ("'a\"b'", "CMake writes it into its files as the end of a string", "(for instrumented, pgo)", None),
         ("'a\\b'", "CMake takes it for the beginning of an escape sequence", "(for instrumented, pgo)", None),
+        ("'a\nb'", "CMake takes it for the end of a line", "(for instrumented, pgo)", None),
         ("'a;b'", "CMake takes it for the end of an item of a list", "(for instrumented, pgo)", None),
         ("\"a'b\"", "a shell takes it for the end of the path of the profile", "(for pgo)", Some("instrumented")),
         ("'a$b'", "ninja and make take it for a variable", "(for pgo)", Some("instrumented")),
@@ -87,4 +88,8 @@ fn state_directories_that_tools_take_apart_are_refused() {
             assert!(!plan.contains("the path of the state directory"), "{plan}");
         }
     }
+    let makefiles = "kind = \"cmake\"\ngenerator = \"Unix Makefiles\"";
+    test.write("p.toml", &test.read("p.toml").replace("kind = \"cmake\"", makefiles));
+    let said = test.run("--state-dir 'a#b'").code(3).stderr;
+    says(&said, &["make takes it for the beginning of a comment", "(for instrumented, pgo)", "with `--state-dir`"]);
 }

@@ -58,10 +58,10 @@ fn an_interrupted_stage_continues_under_the_same_fingerprint() {
     let layout = state.layout();
     let same = fingerprint("c", "s");
     let prepared = build_dir::prepare(layout, begin(&same, "r1")).unwrap();
-    assert_eq!(prepared, Prepared { build: BuildDir::New, continues: false });
+    assert_eq!(prepared, Prepared { build: BuildDir::New, continues: false, lost: 0 });
     work(layout);
     let prepared = build_dir::prepare(layout, begin(&same, "r2")).unwrap();
-    assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: true });
+    assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: true, lost: 0 });
     assert!(has(&layout.build("gather")) && has(&layout.committed("gather")));
     assert!(!has(&layout.attempts("gather")) && !has(&layout.scratch("gather")));
     assert_eq!(since(layout).as_deref(), Some("r1"));
@@ -88,7 +88,7 @@ fn a_changed_source_keeps_the_build_directory_and_drops_workloads() {
     build_dir::prepare(layout, begin(&fingerprint("c", "s"), "r1")).unwrap();
     work(layout);
     let prepared = build_dir::prepare(layout, begin(&fingerprint("c", "s2"), "r2")).unwrap();
-    assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: false });
+    assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: false, lost: 0 });
     assert_eq!(since(layout).as_deref(), Some("r1"));
     assert!(has(&layout.build("gather")) && !has(&layout.committed("gather")));
 }
@@ -100,7 +100,7 @@ fn a_changed_configuration_wipes() {
     build_dir::prepare(layout, begin(&fingerprint("c", "s"), "r1")).unwrap();
     work(layout);
     let prepared = build_dir::prepare(layout, begin(&fingerprint("c2", "s"), "r2")).unwrap();
-    assert_eq!(prepared, Prepared { build: BuildDir::Wiped, continues: false });
+    assert_eq!(prepared, Prepared { build: BuildDir::Wiped, continues: false, lost: 0 });
     assert_eq!(since(layout).as_deref(), Some("r2"));
     assert!(!has(&layout.build("gather")) && !has(&layout.committed("gather")));
     // Nobody knows what a build directory without a note was begun with.
@@ -108,7 +108,7 @@ fn a_changed_configuration_wipes() {
         work(layout);
         fs::write(layout.build_state("gather"), note).unwrap();
         let prepared = build_dir::prepare(layout, begin(&fingerprint("c2", "s"), "r3")).unwrap();
-        assert_eq!(prepared, Prepared { build: BuildDir::Wiped, continues: false });
+        assert_eq!(prepared, Prepared { build: BuildDir::Wiped, continues: false, lost: 0 });
     }
 }
 
@@ -121,17 +121,23 @@ fn a_run_begins_what_it_forces_afresh_once() {
     work(layout);
     let forced = Begin { forced: true, ..begin(&same, "r2") };
     let prepared = build_dir::prepare(layout, forced).unwrap();
-    assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: false });
+    assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: false, lost: 0 });
     work(layout);
     // Killed and resumed, again and again.
     for _ in 0..2 {
         let prepared = build_dir::prepare(layout, forced).unwrap();
-        assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: true });
+        assert_eq!(prepared, Prepared { build: BuildDir::Kept, continues: true, lost: 0 });
     }
     let fresh = Begin { fresh: true, forced: true, ..begin(&same, "r3") };
-    assert_eq!(build_dir::prepare(layout, fresh).unwrap(), Prepared { build: BuildDir::Wiped, continues: false });
+    assert_eq!(
+        build_dir::prepare(layout, fresh).unwrap(),
+        Prepared { build: BuildDir::Wiped, continues: false, lost: 0 }
+    );
     work(layout);
-    assert_eq!(build_dir::prepare(layout, fresh).unwrap(), Prepared { build: BuildDir::Kept, continues: true });
+    assert_eq!(
+        build_dir::prepare(layout, fresh).unwrap(),
+        Prepared { build: BuildDir::Kept, continues: true, lost: 0 }
+    );
 }
 
 #[test]
@@ -145,7 +151,7 @@ fn a_kill_between_wiping_and_noting_it_wipes_again() {
     fs::write(layout.build_state("gather"), note).unwrap();
     work(layout);
     let prepared = build_dir::prepare(layout, begin(&fingerprint("c2", "s"), "r2")).unwrap();
-    assert_eq!(prepared, Prepared { build: BuildDir::Wiped, continues: false });
+    assert_eq!(prepared, Prepared { build: BuildDir::Wiped, continues: false, lost: 0 });
 }
 
 #[test]

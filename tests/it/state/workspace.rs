@@ -16,7 +16,7 @@ const STAGE: Candidate<'_> = Candidate {
 
 fn left_by(stage: &str, fingerprint: &str, dirty: bool) -> WorkspaceState {
     let lineage = vec!["f1".into(), fingerprint.into()];
-    WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty, lineage }
+    WorkspaceState { stage: stage.into(), fingerprint: fingerprint.into(), dirty, lineage, ..WorkspaceState::default() }
 }
 
 fn runs_first(decision: WorkspaceDecision, because: &str) {
@@ -101,7 +101,10 @@ fn the_lineage_ends_where_a_stage_begins_again() {
 fn a_note_without_its_workspace_is_worth_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::new(camino::Utf8Path::from_path(directory.path()).unwrap());
-    let first = |dirty| WorkspaceState { lineage: vec!["f1".into()], ..left_by("first", "f1", dirty) };
+    let first = |dirty| {
+        let now = read(&layout, "tree").unwrap().unwrap();
+        WorkspaceState { stage: "first".into(), fingerprint: "f1".into(), lineage: vec!["f1".into()], dirty, ..now }
+    };
     mark_dirty(&layout, "tree", "first", "f1", None).unwrap();
     assert_eq!(read(&layout, "tree").unwrap(), None);
     std::fs::create_dir(layout.workspace("tree")).unwrap();

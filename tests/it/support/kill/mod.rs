@@ -6,8 +6,9 @@ pub mod pipelines;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,15 @@ use serde_json::Value;
 
 use crate::support::OPTBUILD;
 use crate::support::processes::{HANG, all, eventually};
+
+/// A copy of the program, and the directory that holds it. It may have been built below the home of root, where no other user can go.
+pub fn program_of_everybody() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = dir.path().join("optbuild");
+    fs::copy(OPTBUILD, &program).unwrap();
+    (dir, program)
+}
 
 /// A directory with a pipeline. Commands see it as `$LC_DIR`, and every process of a run has it in its environment: `LC_*`
 /// is part of the base environment, so that it reaches them without being part of a fingerprint.
