@@ -72,7 +72,12 @@ pub(super) fn differences(input: &Utf8Path, file: &Utf8Path, instrumented: bool)
         )));
     }
     if after.size >= SEVERAL * before.size && !instrumented {
-        let why = Ballast::read(file)?.map(|ballast| reasons(ballast, after.size, &options)).unwrap_or_default();
+        let ballast = Ballast::read(file)?.unwrap_or_default();
+        let why = reasons(ballast, after.size, &options);
+        // These stand beside the size.
+        let parts = [("gaps", ballast.gaps), ("old-code", ballast.old_code), ("kept-relocations", ballast.relocations)];
+        let parts = parts.into_iter().filter(|(_, bytes)| *bytes as f64 > after.size as f64 * WORTH_NAMING);
+        facts.extend(parts.map(|(name, bytes)| Fact::bytes(name, bytes)));
         let (was, is) = (text::size(before.size), text::size(after.size));
         facts.push(Fact::note(format!(
             "{file} has {is}, {} times the size of {input} ({was}){why}",

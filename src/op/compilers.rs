@@ -148,7 +148,8 @@ fn call() -> Result<u8> {
     let call = Call::read(&expanded(&words));
     let mut command = Command::new(&setup.compiler);
     command.args(setup.arguments(&words, &call));
-    let sources: Vec<String> = call.sources.iter().filter(|name| !is_probe(name)).cloned().collect();
+    let cwd = std::env::current_dir().ok().and_then(|cwd| Utf8PathBuf::try_from(cwd).ok()).unwrap_or_default();
+    let sources: Vec<String> = call.sources.iter().filter(|name| !is_probe(name, &cwd)).cloned().collect();
     if !sources.is_empty() {
         append(&setup.record.join(COMPILED), &to_line(&Line::Sources(sources.clone()))?)?;
     }
@@ -368,16 +369,18 @@ fn in_response_file(text: &str) -> Vec<String> {
     words
 }
 
+/// Directories in which meson and CMake try out what a compiler can, and beginnings of the names of files that do it.
+const PROBE_DIRS: [&str; 5] = ["CMakeScratch", "CMakeTmp", "CompilerIdC", "CompilerIdCXX", "meson-private"];
+const PROBES: [&str; 5] = ["conftest", "sanitycheck", "sanity_check_for_", "testfile.", "CMakeC"];
+
 /// Whether a source file only tries out what a compiler can: autoconf's, meson's and CMake's, and what comes through a pipe.
-fn is_probe(source: &str) -> bool {
-    let path = Utf8Path::new(source);
+fn is_probe(source: &str, cwd: &Utf8Path) -> bool {
+    let path = cwd.join(source);
     let name = path.file_name().unwrap_or_default();
-    let dirs = ["CMakeScratch", "CMakeTmp", "CompilerIdC", "CompilerIdCXX", "meson-private"];
     source == "-"
         || source == "/dev/null"
-        || name.starts_with("conftest")
-        || ["sanitycheckc.c", "sanitycheckcpp.cc", "testfile.c", "testfile.cpp", "CMakeCCompilerABI.c"].contains(&name)
-        || path.components().any(|part| dirs.contains(&part.as_str()))
+        || PROBES.iter().any(|beginning| name.starts_with(beginning))
+        || path.components().any(|part| PROBE_DIRS.contains(&part.as_str()))
 }
 
 impl CheckCompiled {
@@ -399,7 +402,7 @@ impl CheckCompiled {
         }
         let name = |path: &str| Utf8Path::new(path).file_name().unwrap_or_default().to_owned();
         let ours: BTreeSet<String> = compiled.iter().map(|path| name(path)).collect();
-        let (all, others) = self.in_the_program(&ours)?;
+        let (all, others, relocations) = self.in_the_program(&ours)?;
         if all > 0 && others.len() == all {
             let others: Vec<String> = others.into_iter().collect();
             bail!(
@@ -410,6 +413,8 @@ impl CheckCompiled {
             );
         }
         let mut facts = vec![Fact::number("compiled-files", compiled.len() as f64)];
+        // Why the program is larger than others have it.
+        facts.extend((relocations > 0).then(|| Fact::bytes("kept-relocations", relocations)));
         if others.len() as f64 > all as f64 * WORTH_A_WARNING {
             let (number, others): (usize, Vec<String>) = (others.len(), others.into_iter().collect());
             facts.push(Fact::warning(format!(
@@ -421,15 +426,17 @@ impl CheckCompiled {
         Ok(facts)
     }
 
-    /// How many source files the linked programs name, and which of them are not ours.
-    fn in_the_program(&self, ours: &BTreeSet<String>) -> Result<(usize, BTreeSet<String>)> {
-        let mut named = BTreeSet::new();
+    /// How many source files the linked programs name, which of them are not ours, and how many bytes of relocations they have.
+    fn in_the_program(&self, ours: &BTreeSet<String>) -> Result<(usize, BTreeSet<String>, u64)> {
+        let (mut named, mut relocations) = (BTreeSet::new(), 0);
         for built in &self.built {
             let built = &pattern::resolve(built).with_context(|| format!("cannot find {built}"))?;
             for file in profile::find(built, |_| true).with_context(|| format!("cannot read {built}"))? {
                 // What is installed may be files of all sorts.
-                if let Err(error) = elf::source_files(&file.path, |name| _ = named.insert(name.to_owned())) {
-                    tracing::debug!("{}: {error:#}", file.path);
+                match elf::source_files(&file.path, |name| _ = named.insert(name.to_owned())) {
+                    Ok(None) => {}
+                    Ok(Some(())) => relocations += elf::Ballast::read(&file.path)?.unwrap_or_default().relocations,
+                    Err(error) => tracing::debug!("{}: {error:#}", file.path),
                 }
             }
         }
@@ -437,7 +444,7 @@ impl CheckCompiled {
         named.retain(|name| is_source(name) && (ours.contains(name) || !STARTUP.contains(&name.as_str())));
         let all = named.len();
         named.retain(|name| !ours.contains(name));
-        Ok((all, named))
+        Ok((all, named, relocations))
     }
 }
 

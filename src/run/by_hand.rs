@@ -48,8 +48,10 @@ pub(super) fn begin(
                     command do the work of a person";
         return Err(runner.broken(step, what.into()));
     }
-    runner.note(format!("{step} is run by hand, in another terminal: {line}"));
-    runner.note(format!("press Enter when all that you have started of {step} has ended (or make the file {file})"));
+    // Notes are not shown to everybody.
+    runner.warn(&format!("{step} by hand"), format!("{step} is run by hand, in another terminal: {line}"));
+    let enter = format!("press Enter when all that you have started of {step} has ended (or make the file {file})");
+    runner.warn(&format!("the end of {step}"), enter);
     let over = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&over);
     start::thread("by-hand", move || listen(&file, &told)).map_err(|error| broken(&error))?;

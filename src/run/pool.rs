@@ -54,12 +54,14 @@ pub fn run(runner: &StepRunner, step: &StepId, pool: &Pool, resolver: &Resolver)
             let beside = turns.end(workload);
             if let Err(error) = ended {
                 if matches!(error, StepError::Failed(_)) && !beside.is_empty() {
-                    runner.note(format!(
+                    let what = format!(
                         "`{}` failed while others ran: {}. Where workloads want the same port or file, `alone = true` or the same \
                          `lock` keeps them apart",
                         workload.name,
                         text::few(&beside)
-                    ));
+                    );
+                    // Notes are not shown to everybody.
+                    runner.warn(&format!("others beside {}", workload.name), what);
                 }
                 lock(&first_error).get_or_insert(error);
             }
@@ -195,8 +197,8 @@ fn discard(runner: &StepRunner, workload: &str, dir: &Utf8Path, kept: Option<&st
     for name in disk::names_in(dir).unwrap_or_default().iter().filter(|name| *name != kept) {
         disk::discard(&dir.join(name)).unwrap_or_else(not_removed);
     }
-    runner
-        .note(format!("what workload `{workload}` left in its directory is kept until the stage runs again: {place}"));
+    let what = format!("what workload `{workload}` left in its directory is kept until the stage runs again: {place}");
+    runner.warn(&format!("the directory of {workload}"), what);
 }
 
 fn attempt_dir(
