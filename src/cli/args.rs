@@ -97,6 +97,9 @@ pub enum Command {
     /// Run one command and say what it used; started by `compare`
     #[command(hide = true)]
     Measure,
+    /// Call a compiler with the flags of a stage; started by what the stage runs
+    #[command(hide = true)]
+    Compile,
 }
 
 /// The subcommands by their purpose, for `--help`. A test sees to it that each is in one group.

@@ -10,6 +10,7 @@ use super::output::{look, print};
 use super::project::{Mode, Project, current_dir};
 use crate::event::StageState;
 use crate::pipeline::shipped;
+use crate::plan::{Source, StagePlan};
 use crate::report::info::{
     ArtifactRow, Explanation, Outlook, StatusRow, artifacts_table, explain_text, list_table, pipeline_table,
     status_table,
@@ -31,7 +32,9 @@ pub fn list() -> Result<u8> {
 pub fn show(args: &ShowArgs) -> Result<u8> {
     let project = Project::open(&args.pipeline, Mode::Describe)?;
     if let Some(stage) = &args.stage {
-        print(&project.named(stage)?.text)?;
+        let watched = project.plan(stage, &project.off()).map(|plan| watched(&plan)).unwrap_or_default();
+        let watched: String = watched.iter().map(|line| format!("# {line}\n")).collect();
+        print(&format!("{}{watched}", project.named(stage)?.text))?;
         return Ok(0);
     }
     let mut profiles = Vec::new();
@@ -42,6 +45,22 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
     }
     print(&pipeline_table(&project.pipeline, &profiles, look()))?;
     Ok(0)
+}
+
+/// What a stage watches outside of the state directory, in lines. A change of it makes the stage run again.
+pub fn watched(plan: &StagePlan) -> Vec<String> {
+    const PROGRAM: &str = "program ";
+    let (programs, trees): (Vec<&Source>, Vec<&Source>) =
+        plan.sources.iter().partition(|source| source.name.starts_with(PROGRAM));
+    let mut lines: Vec<String> = trees.iter().map(|source| format!("watches {}", source.path)).collect();
+    if lines.is_empty() {
+        lines.push("watches no files of yours: `inputs` names what it reads".into());
+    }
+    if !programs.is_empty() {
+        let names = programs.iter().map(|source| &source.name[PROGRAM.len()..]);
+        lines.push(format!("watches the programs {}", names.collect::<Vec<_>>().join(", ")));
+    }
+    lines
 }
 
 /// Looks at every stage as a run without flags would.
@@ -97,11 +116,13 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
     match verdict {
         Verdict::Run(work) => {
             notes.extend(last_ends(&project)?.get(name.as_str()).and_then(how_it_ended));
+            notes.extend(watched(&work.plan));
             if let Some(record) = project.record_of(name)? {
-                differences = Fingerprint::diff(&record.fingerprint, &work.fingerprint);
+                differences = Fingerprint::explained(&record.fingerprint, &work.fingerprint);
             }
         }
-        Verdict::UpToDate(record, _) => {
+        Verdict::UpToDate(record, plan) => {
+            notes.extend(watched(plan));
             notes.push(format!("fingerprint {}", record.fingerprint.id()));
             notes.push(format!("made by run {}", record.run));
             notes.extend(profiles_of(record).iter().map(|sentence| format!("profile: {sentence}")));

@@ -40,6 +40,9 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == "measure") {
         return crate::compare::probe::measure();
     }
+    if std::env::args_os().nth(1).is_some_and(|word| word == "compile") {
+        return crate::op::compilers::compile();
+    }
     let cli = match parse() {
         Ok(cli) => cli,
         Err(code) => return code,
@@ -106,7 +109,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Completions { shell } => completions(shell),
         Command::Man { dir } => man(dir.as_deref()),
         Command::Op { words } => crate::op::run(&words).map(|()| 0),
-        Command::Supervise | Command::Measure => Ok(0),
+        Command::Supervise | Command::Measure | Command::Compile => Ok(0),
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::args::PlanArgs;
 use super::exit::{Machine, usage};
+use super::info::watched;
 use super::output::{print, tell};
 use super::project::{Mode, Project, current_dir};
 use crate::pipeline::Stage;
@@ -117,6 +118,10 @@ fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) 
         };
         if let Some(plan) = plan {
             steps_text(&mut text, &plan)?;
+            // Other kinds know what they read; of those that only read what other stages made, there is nothing to say.
+            if stage.kind.name == "command" || !plan.sources.is_empty() {
+                watched(&plan).iter().try_for_each(|line| writeln!(text, "  {line}"))?;
+            }
         }
         text.push('\n');
     }

@@ -24,7 +24,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Clock;
 use super::probe::{Ended, Order};
-use super::request::{Invocation, Request, Workload};
+use super::request::{Background, Invocation, Request, Workload};
 use super::result::{Measured, Metric, Sample, Verdict};
 use super::rounds::FirstRun;
 use super::statistics::{change, doubt, sample, spread};
@@ -444,6 +444,10 @@ fn under_valgrind(request: &Request, valgrind: &Utf8Path, job: Job, limit: Durat
     argv.extend(["--trace-children=yes".into(), "--quiet".into()]);
     argv.push(format!("--log-file={dir}/%p.log"));
     argv.push(format!("--cachegrind-out-file={dir}/%p.counts"));
+    if let Some(background) = &request.workloads[job.workload].background {
+        let server = background[job.side].under(&argv, SLOWDOWNS.1 as u32);
+        return of_server(&server, invocation, &dir, limit);
+    }
     argv.extend(invocation.argv.iter().cloned());
     let simulated = Invocation { argv, ..invocation.clone() };
     let reading = Order::new(&simulated, &dir, false, limit.as_secs_f64()).run()?;
@@ -455,6 +459,17 @@ fn under_valgrind(request: &Request, valgrind: &Utf8Path, job: Job, limit: Durat
         bail!("valgrind counted nothing; what it said is in {dir}");
     }
     Ok(Count { instructions, ended: reading.ended })
+}
+
+/// Counts a server while it is driven, less what it does without being driven: its start and its end.
+fn of_server(server: &Background, client: &Invocation, dir: &Utf8Path, limit: Duration) -> Result<Count> {
+    let limit = limit.as_secs_f64();
+    let reading = server.measure(Some(client), dir, false, limit)?;
+    let all = total(dir)?;
+    // Of the other run, other files.
+    disk::make_empty_dir(dir)?;
+    server.measure(None, dir, false, limit)?;
+    Ok(Count { instructions: all - total(dir)?, ended: reading.ended })
 }
 
 /// Of all processes: each wrote a file that ends in a line `summary: COUNT`.

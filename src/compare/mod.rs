@@ -2,6 +2,7 @@
 //!
 //! Knows programs, runs and numbers. Unaware of pipelines and stages, and of how a result is shown.
 
+pub mod background;
 pub mod counting;
 pub mod judgement;
 pub mod limit;
@@ -92,7 +93,9 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     let firsts = first_runs(request, &clock, &mut left_out)?;
     let valgrind = valgrind.as_ref().filter(|_| counter.method == Method::Valgrind);
     let mut at_once = valgrind.map(|valgrind| counting::with_valgrind(request, valgrind));
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    // Two servers at once would want the same port.
+    let alone = request.workloads.iter().any(|workload| workload.background.is_some());
+    let jobs = if alone { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
     let mut counting = at_once.as_mut().map(|run| Counting::new(&request.workloads, &firsts, &clock, jobs, run));
     let counts = counting.as_mut().map_or(0.0, |counting| counting.begin(say));
     // The least that makes sense.

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,9 @@ pub struct Order {
     pub count: bool,
     /// In seconds; the command is killed with all that it started when it takes longer.
     pub limit: f64,
+    /// What was printed before stays, and so does what the command leaves running.
+    #[serde(default)]
+    pub keeps: bool,
 }
 
 /// What one run was like.
@@ -90,22 +93,27 @@ impl Ended {
 impl Order {
     /// A command that prints into `stdout` and `stderr` of a directory.
     pub fn new(invocation: &Invocation, into: &Utf8Path, count: bool, limit: f64) -> Order {
+        Order::printing(invocation, &into.join("stdout"), &into.join("stderr"), count, limit)
+    }
+
+    /// A command that prints into these files.
+    pub fn printing(invocation: &Invocation, stdout: &Utf8Path, stderr: &Utf8Path, count: bool, limit: f64) -> Order {
         let Invocation { argv, env, cwd } = invocation.clone();
-        let (stdout, stderr) = (into.join("stdout"), into.join("stderr"));
         Order {
             launch: Launch {
                 argv,
                 env,
                 cwd,
                 stdin: None,
-                stdout,
-                stderr,
+                stdout: stdout.to_owned(),
+                stderr: stderr.to_owned(),
                 grace: Duration::ZERO,
                 census: None,
                 leave: None,
             },
             count,
             limit,
+            keeps: false,
         }
     }
 
@@ -114,6 +122,17 @@ impl Order {
     /// # Errors
     /// When that process cannot be started, or says nothing.
     pub fn run(&self) -> Result<Reading> {
+        let (running, leash) = self.start()?.split();
+        let reading = running.wait();
+        drop(leash);
+        reading
+    }
+
+    /// Starts it in a process of its own.
+    ///
+    /// # Errors
+    /// That process cannot be started.
+    pub fn start(&self) -> Result<Started> {
         let mut command = Command::new(OPTBUILD);
         command.arg("measure").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         // A terminal's Ctrl-C must not end it before it has ended what it started.
@@ -125,9 +144,41 @@ impl Order {
             line.push(b'\n');
             stdin.write_all(&line).context("cannot tell `optbuild measure` what to run")?;
         }
-        // `stdin` stays open until then: its end tells that this process has gone.
-        let output = child.wait_with_output().context("cannot wait for `optbuild measure`")?;
-        drop(stdin);
+        Ok(Started { running: Running(child), leash: Leash(stdin) })
+    }
+}
+
+/// A run that was started.
+pub struct Started {
+    running: Running,
+    leash: Leash,
+}
+
+/// A process that measures. What it says of its run is waited for.
+pub struct Running(Child);
+
+/// While it is held, the run goes on. Its end tells the process that measures that this one has gone.
+pub struct Leash(#[expect(dead_code, reason = "it is open or closed")] Option<ChildStdin>);
+
+impl Started {
+    /// What is waited for, and what the run hangs on.
+    pub fn split(self) -> (Running, Leash) {
+        (self.running, self.leash)
+    }
+}
+
+impl Running {
+    /// Of the process that measures.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for the end of the run.
+    ///
+    /// # Errors
+    /// The process that measures says nothing.
+    pub fn wait(self) -> Result<Reading> {
+        let output = self.0.wait_with_output().context("cannot wait for `optbuild measure`")?;
         let reading = serde_json::from_slice(&output.stdout);
         reading.with_context(|| {
             format!("`optbuild measure` ended with {} and did not say what it measured", output.status)
@@ -148,7 +199,7 @@ fn measured() -> Result<Reading> {
     let mut text = String::new();
     std::io::stdin().lock().read_line(&mut text).context("cannot read what to run")?;
     let order: Order = serde_json::from_str(&text).context("cannot read what to run")?;
-    for file in [&order.launch.stdout, &order.launch.stderr] {
+    for file in [&order.launch.stdout, &order.launch.stderr].into_iter().filter(|_| !order.keeps) {
         std::fs::write(file, "").with_context(|| format!("cannot write {file}"))?;
     }
     let counters = if order.count { Counters::open()? } else { Counters { open: Vec::new() } };
@@ -163,7 +214,9 @@ fn measured() -> Result<Reading> {
     metrics.insert(Metric::WallTime, wall.as_secs_f64());
     account(&mut metrics)?;
     // What it left running would disturb the next run.
-    end_tree();
+    if !order.keeps {
+        end_tree();
+    }
     Ok(Reading { ended: ended(status)?, metrics })
 }
 

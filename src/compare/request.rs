@@ -3,6 +3,7 @@
 //! Unaware of where programs, toolchains and workloads come from.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -10,6 +11,7 @@ use super::options::Options;
 use super::result::SideKind;
 use crate::plan::SHELL;
 use crate::text::script::{self, Piece, Unfit};
+use crate::text::shell;
 
 /// What stands for the program of a side in the words of a command.
 pub const PLACEHOLDER: &str = "{program}";
@@ -69,6 +71,20 @@ pub struct Workload {
     pub candidate: Invocation,
     /// As many as the request has steps.
     pub steps: Vec<Invocation>,
+    /// The servers that the commands drive, in the order of [`Request::on`]: then these are measured.
+    pub background: Option<Vec<Background>>,
+}
+
+/// A server that a workload drives.
+#[derive(Debug, Clone)]
+pub struct Background {
+    pub server: Invocation,
+    /// Succeeds when the server is ready.
+    pub ready: Invocation,
+    /// Ends the server; without one it gets SIGTERM.
+    pub stop: Option<Invocation>,
+    /// How long it may take until it is ready, and until it has ended.
+    pub patience: Duration,
 }
 
 /// The environment of this process, as far as it is UTF-8.
@@ -159,17 +175,14 @@ impl Workload {
             });
             Ok(Invocation { argv: words.collect::<Result<_, _>>()?, env: all, cwd: cwd.to_owned() })
         };
-        let quoted = words.iter().map(|word| match shlex::try_quote(word) {
-            _ if word == PLACEHOLDER => word.clone(),
-            Ok(quoted) => quoted.into_owned(),
-            Err(_) => word.clone(),
-        });
+        let quoted = words.iter().map(|word| if word == PLACEHOLDER { word.clone() } else { shell::quote(word) });
         Ok(Workload {
             name: name.into(),
             command: quoted.collect::<Vec<_>>().join(" "),
             base: on(base)?,
             candidate: on(candidate)?,
             steps: steps.iter().map(on).collect::<Result<_, _>>()?,
+            background: None,
         })
     }
 }

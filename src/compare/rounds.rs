@@ -15,11 +15,11 @@ use camino::Utf8Path;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
-use super::Clock;
-use super::probe::{Ended, Order, Reading};
+use super::probe::{Ended, Reading};
 use super::request::{Build, PLACEHOLDER, Request, Workload};
 use super::result::{self, Identity, Metric, SideKind};
 use super::statistics::{LEAST_RUNS, uncertainty};
+use super::{Clock, background};
 use crate::fs::disk;
 use crate::run::tail;
 use crate::text;
@@ -126,11 +126,11 @@ fn once(
     count: bool,
     clock: &Clock,
 ) -> Result<Option<Reading>> {
-    let (invocation, build) = request.on(workload, side);
+    let (_, build) = request.on(workload, side);
     let dir = request.scratch.join("run");
     disk::make_empty_dir(&dir)?;
     let limit = clock.limit();
-    let reading = Order::new(invocation, &dir, count, limit).run()?;
+    let reading = background::run(request, workload, side, &dir, count, limit)?;
     if reading.ended == Ended::TooLate && limit < HANGS * first.wall[side] {
         return Ok(None);
     }
@@ -258,12 +258,11 @@ pub fn first(request: &Request, workload: &Workload, clock: &Clock) -> Result<Fi
 
 fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path, clock: &Clock) -> Result<Reading> {
     disk::make_empty_dir(dir)?;
-    let ((invocation, build), (_, other)) = (request.on(workload, side), request.on(workload, usize::from(side == 0)));
+    let ((_, build), (_, other)) = (request.on(workload, side), request.on(workload, usize::from(side == 0)));
     let limit = clock.limit();
-    let order = Order::new(invocation, dir, false, limit);
     // Builds that differ by their environment may be measured with any program.
     let files = if build.env == other.env { FileWatch::start(build, other) } else { None };
-    let reading = order.run()?;
+    let reading = background::run(request, workload, side, dir, false, limit)?;
     let started = files.is_none_or(|files| files.were_opened());
     let (name, build) = (&workload.name, &build.name);
     match &reading.ended {
@@ -283,7 +282,7 @@ fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path,
         }
         ended => {
             let may = if matches!(ended, Ended::Code(_)) { "; if it may, say so (`--allow-failure`)" } else { "" };
-            bail!("`{name}` {} with {build}{may}{}", ended.describe(), last_lines(&order.launch.stderr))
+            bail!("`{name}` {} with {build}{may}{}", ended.describe(), last_lines(&dir.join("stderr")))
         }
     }
 }

@@ -83,6 +83,7 @@ pub fn workloads(
                 base,
                 candidate,
                 steps: Vec::new(),
+                background: None,
             });
         }
     }

@@ -14,6 +14,7 @@ use anyhow::{Result, bail};
 use camino::Utf8Path;
 
 use crate::event::Fact;
+use crate::profile::elf::Ballast;
 use crate::profile::linked::{Hardening, Linked};
 use crate::text;
 
@@ -71,18 +72,45 @@ pub(super) fn differences(input: &Utf8Path, file: &Utf8Path, instrumented: bool)
         )));
     }
     if after.size >= SEVERAL * before.size && !instrumented {
-        let remedy = if options.has(&["no-huge-pages"]) {
-            String::new()
-        } else {
-            ". llvm-bolt aligns code to huge pages of 2 MiB; `-no-huge-pages` among its options keeps a small file small".into()
-        };
+        let ballast = Ballast::read(file)?.unwrap_or_default();
+        let why = reasons(ballast, after.size, &options);
+        // These stand beside the size.
+        let parts = [("gaps", ballast.gaps), ("old-code", ballast.old_code), ("kept-relocations", ballast.relocations)];
+        let parts = parts.into_iter().filter(|(_, bytes)| *bytes as f64 > after.size as f64 * WORTH_NAMING);
+        facts.extend(parts.map(|(name, bytes)| Fact::bytes(name, bytes)));
         let (was, is) = (text::size(before.size), text::size(after.size));
         facts.push(Fact::note(format!(
-            "{file} has {is}, {} times the size of {input} ({was}){remedy}",
+            "{file} has {is}, {} times the size of {input} ({was}){why}",
             after.size / before.size.max(1)
         )));
     }
     Ok(facts)
+}
+
+/// Less than this share of a file is no reason for its size.
+const WORTH_NAMING: f64 = 0.05;
+
+/// What makes a file large, the largest part first, and what to do about it.
+fn reasons(ballast: Ballast, size: u64, options: &Options) -> String {
+    let pages = if options.has(&["no-huge-pages"]) {
+        "gaps between sections"
+    } else {
+        "gaps, as llvm-bolt aligns code to huge pages of 2 MiB (`-no-huge-pages` among its options keeps a small file small)"
+    };
+    let mut parts = [
+        (ballast.gaps, pages),
+        (
+            ballast.old_code,
+            "the old code, which stays (`-use-old-text` puts the new code in its place, where that fits)",
+        ),
+        (ballast.relocations, "relocations that the linker kept"),
+        (ballast.debug, "debug information (`strip-like`)"),
+        (ballast.symbols, "symbols (`strip-like`)"),
+    ];
+    parts.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    let large = parts.iter().filter(|(bytes, _)| *bytes as f64 > size as f64 * WORTH_NAMING);
+    let large: Vec<String> = large.map(|(bytes, what)| format!("{} are {what}", text::size(*bytes))).collect();
+    if large.is_empty() { String::new() } else { format!(": {}", large.join(", ")) }
 }
 
 /// What the loss of it means.

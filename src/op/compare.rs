@@ -1,6 +1,7 @@
 //! `compare`: measures two builds for a stage, and writes the result as JSON, Markdown and text.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
@@ -8,12 +9,12 @@ use clap::Parser as _;
 
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
-use crate::compare::request::{Build, Request, Workload, environment, pairs};
+use crate::compare::request::{Background, Build, Invocation, Request, Workload, environment, pairs};
 use crate::compare::result::{Comparison, Says};
 use crate::compare::{self, judgement, rustc_perf};
 use crate::event::Fact;
 use crate::plan::ops::given::Compare;
-use crate::plan::ops::{BadCommandLine, ComparedWorkload, GivenValues, JSON, MARKDOWN, TABLE};
+use crate::plan::ops::{BadCommandLine, ComparedWorkload, GivenValues, JSON, MARKDOWN, Served, TABLE};
 use crate::report::comparison;
 use crate::report::info::Look;
 use crate::stdio;
@@ -80,7 +81,11 @@ impl Compare {
             }
             let mut env = env.clone();
             env.extend(pairs(&declared.env).map_err(wrong)?);
-            workloads.push(Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate, &steps)?);
+            let mut workload = Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate, &steps)?;
+            if let Some(served) = &declared.served {
+                workload.background = Some(background(served, &workload, &base, &candidate, &steps)?);
+            }
+            workloads.push(workload);
         }
         if let Some(checkout) = &options.rustc_perf {
             workloads.extend(rustc_perf::workloads(&options, checkout, &base, &candidate, &env, &scratch, &mut say)?);
@@ -90,6 +95,27 @@ impl Compare {
         let sizes = sizes.collect();
         compare::compare(&Request { base, candidate, steps, workloads, sizes, options, scratch }, &mut say)
     }
+}
+
+/// The servers of all sides, in the environment of the workload.
+fn background(
+    served: &Served<GivenValues>,
+    of: &Workload,
+    base: &Build,
+    candidate: &Build,
+    steps: &[Build],
+) -> Result<Vec<Background>> {
+    let on = |words: &[String]| -> Result<Vec<Invocation>> {
+        let made = Workload::new(&of.name, words, &of.base.env, &of.base.cwd, base, candidate, steps)?;
+        let candidate = Invocation { env: of.candidate.env.clone(), ..made.candidate };
+        Ok([made.base, candidate].into_iter().chain(made.steps).collect())
+    };
+    let (servers, ready) = (on(&served.server)?, on(&served.ready)?);
+    let stop = if served.stop.is_empty() { Vec::new() } else { on(&served.stop)? };
+    let mut stop = stop.into_iter();
+    let patience = Duration::try_from_secs_f64(served.patience).unwrap_or(Duration::MAX);
+    let sides = servers.into_iter().zip(ready);
+    Ok(sides.map(|(server, ready)| Background { server, ready, stop: stop.next(), patience }).collect())
 }
 
 fn build(name: &str, path: &Utf8Path, env: &[String]) -> Result<Build> {

@@ -14,7 +14,7 @@ use walkdir::WalkDir;
 use crate::event::Fact;
 use crate::fs::pattern::{self, Patterns};
 use crate::fs::tree;
-use crate::plan::ops::given::{Capture, CaptureBench, CopyWorkspace, Same, Shadow};
+use crate::plan::ops::given::{Capture, CaptureBench, CopyWorkspace, LinkTools, Same, Shadow};
 
 impl Capture {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
@@ -66,6 +66,18 @@ impl CaptureBench {
             bail!("cargo has not said which file the bench `{name}` is; what it said stands in {file}");
         };
         tree::copy_anew(&from, &self.to, |_| true, |from, to, _| tree::copy_file(from, to))?;
+        Ok(Vec::new())
+    }
+}
+
+impl LinkTools {
+    pub(super) fn run(&self) -> Result<Vec<Fact>> {
+        tree::remove(&self.dir)?;
+        fs::create_dir_all(&self.dir).with_context(|| format!("cannot make the directory {}", self.dir))?;
+        for pair in self.tool.chunks_exact(2) {
+            let link = self.dir.join(&pair[0]);
+            std::os::unix::fs::symlink(&pair[1], &link).with_context(|| format!("cannot make the link {link}"))?;
+        }
         Ok(Vec::new())
     }
 }

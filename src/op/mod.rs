@@ -13,6 +13,8 @@ pub mod bolt_statistics;
 mod build;
 mod cargo_advice;
 mod compare;
+pub mod compilers;
+mod drive;
 pub mod files;
 mod fit;
 pub mod harness;
@@ -24,6 +26,7 @@ pub mod merge;
 mod place;
 mod profile_use;
 mod profiles;
+mod source_copy;
 pub mod stream;
 
 use std::fmt::Write as _;
@@ -64,8 +67,9 @@ pub const ALL: &[Entry] = entries![
     Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckFit CheckHarness CheckLast CheckProfileUse CheckInstrumented CountInstrumented
     CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
     Collect
-    Capture CaptureBench Shadow CopyWorkspace Same PutInPlace Restore
+    Capture CaptureBench Shadow CopyWorkspace CopySource LinkTools Same PutInPlace Restore
     CargoAdvice ClearIfChanged Metrics CheckSpace CheckLto
+    WrapCompilers CheckCompiled Drive WaitFor
     Compare
 ];
 

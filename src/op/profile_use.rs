@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Read as _};
 
 use anyhow::{Context, Result, bail};
 
-use super::logs;
 use super::merge::tools::{Level, list};
+use super::{compilers, logs};
 use crate::event::Fact;
 use crate::fs::pattern;
 use crate::plan::ops::given::CheckProfileUse;
@@ -192,6 +192,10 @@ impl CheckProfileUse {
             if let Some(text) = text.strip_prefix(&title).and_then(|text| text.strip_prefix('\n')) {
                 warnings = Warnings::kept(text);
             }
+        }
+        if let Some(dir) = &self.said {
+            compilers::said(dir)?.lines().for_each(|line| _ = warnings.add_line(line));
+            return Ok(warnings);
         }
         let mut logs = logs::of_step(&self.logs, &self.step)?;
         if kept.is_some() {

@@ -103,6 +103,8 @@ pub struct Answers {
     pub writes: Option<Profiles>,
     /// What it needs of the machine besides programs.
     pub needs: Vec<Need>,
+    /// It has compilers of its own, `${self.cc}` and `${self.cxx}`.
+    pub compilers: bool,
 }
 
 /// What a gather stage gathers.

@@ -297,7 +297,7 @@ fn default_name(path: &Utf8Path) -> String {
 }
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 20] = [
+const LEFT_OUT: [&str; 21] = [
     "name",
     "description",
     "when",
@@ -318,6 +318,8 @@ const LEFT_OUT: [&str; 20] = [
     "min-functions",
     "min-hot",
     "grace",
+    // What they name is in the fingerprint by its content.
+    "inputs",
 ];
 
 /// The keys of a stage whose variables are replaced, except paths and secrets, which stay references.
@@ -337,8 +339,9 @@ fn value(node: &Node) -> String {
         Value::Boolean(value) => value.to_string(),
         Value::Array(items) => format!("[{}]", items.iter().map(value).collect::<Vec<_>>().join(",")),
         Value::Table(table) => {
-            // The time that a workload or a test may take is not part of what it makes either.
-            let counted = table.entries.iter().filter(|entry| entry.key != "timeout" || table.get("run").is_none());
+            // The time that a workload or a test may take is not part of what it makes either, nor what runs at the same time.
+            let left_out = |key: &str| ["timeout", "alone", "lock"].contains(&key) && table.get("run").is_some();
+            let counted = table.entries.iter().filter(|entry| !left_out(&entry.key));
             let entries: BTreeMap<&str, &Node> = counted.map(|entry| (entry.key.as_str(), &entry.node)).collect();
             let entries: Vec<String> =
                 entries.into_iter().map(|(key, node)| format!("{}:{}", quoted(key), value(node))).collect();

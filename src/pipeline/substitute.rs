@@ -266,7 +266,7 @@ impl<'a> Substitution<'a> {
             (Piece::Outputs(_) | Piece::Tool(_), Owner::Tools) => {
                 wrong("a tool is looked for before any stage has run; only variables can say where it is")
             }
-            (Piece::SelfOut | Piece::SelfBuild, Owner::Tools | Owner::Outputs) => {
+            (Piece::SelfOut | Piece::SelfBuild | Piece::SelfCompiler { .. }, Owner::Tools | Owner::Outputs) => {
                 wrong("`self` is a stage's own directory, and this is no stage")
             }
             (Piece::Jobs, Owner::Tools | Owner::Outputs) => wrong("`jobs` belongs to a stage, and this is no stage"),

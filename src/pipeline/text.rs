@@ -27,6 +27,10 @@ pub enum Piece {
     SelfOut,
     /// `${self.build}`: the directory the stage works in, kept when it is interrupted.
     SelfBuild,
+    /// `${self.cc}`, or with `plus` `${self.cxx}`: the compilers of the stage, which add its flags.
+    SelfCompiler {
+        plus: bool,
+    },
     /// `${pipeline.dir}`: the directory of the pipeline file this text stands in. A pipeline that extends another has
     /// several files; the number is that of the file, 0 being the one that was asked for.
     PipelineDir(usize),
@@ -189,7 +193,9 @@ fn parse_reference(inner: &str) -> Result<Piece, String> {
     match (single.stage.as_str(), single.output.as_str()) {
         ("self", "out") => Ok(Piece::SelfOut),
         ("self", "build") => Ok(Piece::SelfBuild),
-        ("self", other) => Err(format!("`self` has `.out` and `.build`, not `.{other}`")),
+        ("self", "cc") => Ok(Piece::SelfCompiler { plus: false }),
+        ("self", "cxx") => Ok(Piece::SelfCompiler { plus: true }),
+        ("self", other) => Err(format!("`self` has `.out`, `.build`, `.cc` and `.cxx`, not `.{other}`")),
         ("pipeline", "dir") => Ok(Piece::PipelineDir(0)),
         ("pipeline", other) => Err(format!("`pipeline` has `.dir`, not `.{other}`")),
         ("tools", tool) => Ok(Piece::Tool(tool.into())),
@@ -229,6 +235,8 @@ impl Text {
                 }
                 Piece::SelfOut => "self.out".into(),
                 Piece::SelfBuild => "self.build".into(),
+                Piece::SelfCompiler { plus: false } => "self.cc".into(),
+                Piece::SelfCompiler { plus: true } => "self.cxx".into(),
                 Piece::PipelineDir(file) => dir(*file),
                 Piece::Host => "host".into(),
                 Piece::Jobs => "jobs".into(),

@@ -139,6 +139,8 @@ pub struct Pool {
     pub commit: Vec<Step>,
     /// Runs beside the workloads.
     pub companion: Option<Companion>,
+    /// Of the directory of an attempt that failed: what is kept for people to look at.
+    pub kept: Option<String>,
 }
 
 /// In the environment of the operations after a workload: the workload's command line, for what they have to say of it.
@@ -155,6 +157,20 @@ pub struct Workload {
     pub command: Command,
     /// A failing attempt counts as well.
     pub may_fail: bool,
+    /// With which others it does not run at the same time.
+    pub apart: Apart,
+    /// What a person runs; the command waits until that is done, which this file says.
+    pub by_hand: Option<(Command, Arg)>,
+}
+
+/// With which others of its pool a workload does not run at the same time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Apart {
+    #[default]
+    None,
+    /// With those that have the same lock.
+    Lock(String),
+    All,
 }
 
 /// A named output of a stage.

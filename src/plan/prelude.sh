@@ -35,6 +35,23 @@ stage() {
 # Where the next command runs.
 inside() { mkdir -p "$1" && cd "$1"; }
 
+#? compilers
+# Compilers that add flags to each call that has an input: a directory, the C and the C++ compiler, the flags.
+compilers() {
+  local dir=$1 name real
+  mkdir -p "$dir"
+  for name in cc c++; do
+    if [ $name = cc ]; then real=$2; else real=$3; fi
+    {
+      printf '#!/usr/bin/env bash\nflags=('
+      printf ' %q' "${@:4}"
+      printf ' )\nfor word; do case $word in -cc1*) flags=(); break ;; -?*) ;; *) input=1 ;; esac; done\n'
+      printf 'exec %q "$@" ${input+"${flags[@]}"}\n' "$real"
+    } > "$dir/$name"
+    chmod +x "$dir/$name"
+  done
+}
+
 #? capture
 # Copies a result out of a build directory; a link to a file is followed.
 capture() {

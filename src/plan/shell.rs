@@ -67,6 +67,7 @@ fn delivered(pipeline: &Pipeline, plans: &[StagePlan], words: &Words, text: &Tex
             pipeline::Piece::Var(name) => Part::Literal(pipeline.vars.get(name)?.value.to_string()),
             pipeline::Piece::SelfOut
             | pipeline::Piece::SelfBuild
+            | pipeline::Piece::SelfCompiler { .. }
             | pipeline::Piece::Host
             | pipeline::Piece::Jobs
             | pipeline::Piece::Tool(_) => return None,

@@ -7,6 +7,8 @@
 //! | [`making`] | `.comment`, the build id, a variable of the profile runtime | which llvm-profdata it needs, whether it wrote a profile |
 //! | [`take_known`] | `__llvm_prf_data`, a record per function | whether a PGO profile is of this program |
 //! | [`symbols`] | the symbol table | the same of BOLT profiles |
+//! | [`source_files`] | the symbol table | which compiler it was made by |
+//! | [`Ballast`] | the section table | why a file is large |
 //!
 //! A profile of BOLT names functions and offsets in them, so it fits every build with the same code. The build id is a hash of the whole
 //! file, debug information and all: equal ids mean equal code, but different ids do not mean different code. Records are in stripped
@@ -240,4 +242,61 @@ pub fn symbols(path: &Utf8Path, mut each: impl FnMut(&str)) -> Result<Option<()>
         functions.for_each(|symbol| _ = symbol.name().map(&mut each));
         Ok(())
     })
+}
+
+/// Calls `each` with the names of the source files that the symbol table of an ELF file has. None: it is no ELF file.
+///
+/// # Errors
+/// The file cannot be read, or is a damaged ELF file.
+pub fn source_files(path: &Utf8Path, mut each: impl FnMut(&str)) -> Result<Option<()>> {
+    if is_in_no_process(path) {
+        return Ok(None);
+    }
+    open(path, |object| {
+        let files = object.symbols().filter(|symbol| symbol.kind() == SymbolKind::File);
+        files.for_each(|symbol| _ = symbol.name().map(&mut each));
+        Ok(())
+    })
+}
+
+/// What takes room in a linked file besides what runs, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ballast {
+    /// Code that llvm-bolt has written anew elsewhere.
+    pub old_code: u64,
+    /// What a linker has kept for tools (`--emit-relocs`).
+    pub relocations: u64,
+    pub debug: u64,
+    /// Symbols, and their names.
+    pub symbols: u64,
+    /// Between sections, so that they begin at whole pages.
+    pub gaps: u64,
+}
+
+impl Ballast {
+    /// Reads the section table. None: not an ELF file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is a damaged ELF file.
+    pub fn read(path: &Utf8Path) -> Result<Option<Ballast>> {
+        let size = path.metadata().with_context(|| format!("cannot look at {path}"))?.len();
+        open(path, |object| {
+            let (mut ballast, mut all) = (Ballast::default(), 0);
+            for section in object.sections() {
+                let bytes = section.file_range().map_or(0, |(_, bytes)| bytes);
+                all += bytes;
+                let loaded = section.address() != 0;
+                let part = match section.name().unwrap_or_default() {
+                    name if name.starts_with(".bolt.org") => &mut ballast.old_code,
+                    name if name.starts_with(".rel") && !loaded => &mut ballast.relocations,
+                    name if name.starts_with(".debug") => &mut ballast.debug,
+                    ".symtab" | ".strtab" => &mut ballast.symbols,
+                    _ => continue,
+                };
+                *part += bytes;
+            }
+            ballast.gaps = size.saturating_sub(all);
+            Ok(ballast)
+        })
+    }
 }

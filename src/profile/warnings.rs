@@ -48,8 +48,8 @@ const MISMATCHED: [&str; 2] = [
 const OUT_OF_DATE: &str = "profile data may be out of date: of ";
 
 impl Warnings {
-    /// Takes a line of a compiler's output in.
-    pub fn add_line(&mut self, line: &str) {
+    /// Takes a line of a compiler's output in. Returns whether it says anything of a profile.
+    pub fn add_line(&mut self, line: &str) -> bool {
         if let Some(name) = name_behind(line, MISSING) {
             self.missing.insert(name.into());
         } else if let Some(name) = MISMATCHED.iter().find_map(|words| name_behind(line, words)) {
@@ -57,7 +57,10 @@ impl Warnings {
         } else if let Some((_, rest)) = line.split_once(OUT_OF_DATE) {
             let number = rest.split_once(", ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
             self.unnamed += number.unwrap_or(0);
+        } else {
+            return false;
         }
+        true
     }
 
     /// Leaves out what is said of other functions.

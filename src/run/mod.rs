@@ -2,6 +2,7 @@
 //! All that leaves it are events.
 
 mod advice;
+mod by_hand;
 mod companion;
 pub mod control;
 pub mod decide;
@@ -26,3 +27,4 @@ pub mod stage;
 pub mod step;
 pub mod tail;
 pub mod trial;
+mod turns;

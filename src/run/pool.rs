@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::by_hand;
 use super::companion::Companion;
 use super::resolve::Resolver;
-use super::step::{StepError, StepRunner};
+use super::step::{StepError, StepRunner, in_its_words};
+use super::turns::Turns;
 use crate::event::{Event, Fact, Outcome, Usage};
 use crate::fs::disk::{self, DiskError};
 use crate::names::StepId;
 use crate::plan::{Action, Pool, RAN, Step, Symbol, WORKLOAD, Workload};
 use crate::proc::start;
 use crate::sync::{into_inner, lock};
-use crate::text::file_name::file_name;
+use crate::text::{self, file_name::file_name};
 
 /// How much of a workload's command is shown by an operation that has to complain of it.
 const LONGEST_COMMAND: usize = 2000;
@@ -40,13 +42,27 @@ pub fn run(runner: &StepRunner, step: &StepId, pool: &Pool, resolver: &Resolver)
     });
     let threads = pool.jobs.min(runner.slots).min(waiting.len()).max(1);
     let companions = Companions { runner, pool, resolver, current: Mutex::new(None) };
-    let waiting = Mutex::new(waiting);
+    let turns = Turns::new(waiting);
     let first_error: Mutex<Option<StepError>> = Mutex::new(None);
     let work = |slot: usize| {
-        while lock(&first_error).is_none() {
-            let Some(workload) = lock(&waiting).pop_front() else { return };
+        while let Some(workload) = turns.take() {
             let slotted = resolver.clone().with(Symbol::Slot, slot.to_string());
-            if let Err(error) = run_workload(runner, step, pool, workload, slot, &slotted, &companions) {
+            let ended = run_workload(runner, step, pool, workload, slot, &slotted, &companions);
+            if ended.is_err() {
+                turns.stop();
+            }
+            let beside = turns.end(workload);
+            if let Err(error) = ended {
+                if matches!(error, StepError::Failed(_)) && !beside.is_empty() {
+                    let what = format!(
+                        "`{}` failed while others ran: {}. Where workloads want the same port or file, `alone = true` or the same \
+                         `lock` keeps them apart",
+                        workload.name,
+                        text::few(&beside)
+                    );
+                    // Notes are not shown to everybody.
+                    runner.warn(&format!("others beside {}", workload.name), what);
+                }
                 lock(&first_error).get_or_insert(error);
             }
         }
@@ -152,8 +168,12 @@ fn run_workload(
         let run = Attempt { runner, step, pool, workload, slot, number: attempt, companion: companion.as_deref() };
         match run.run(resolver) {
             Err(StepError::Failed(failure)) => {
-                discard(runner, &workload.name, &attempt_dir(runner, &workload.name, attempt, resolver)?);
-                if attempt > runner.retries || failure.environment {
+                let dir = attempt_dir(runner, &workload.name, attempt, resolver)?;
+                let last = attempt > runner.retries || failure.environment;
+                // Where a disk is full, nothing is kept.
+                let kept = pool.kept.as_deref().filter(|_| last && !failure.environment);
+                discard(runner, &workload.name, &dir, kept);
+                if last {
                     return Err(StepError::Failed(failure));
                 }
                 attempt += 1;
@@ -164,11 +184,21 @@ fn run_workload(
     }
 }
 
-/// Removes what an attempt has written that does not count: gigabytes of profiles, often. They do not count in any case.
-fn discard(runner: &StepRunner, workload: &str, dir: &Utf8Path) {
-    if let Err(error) = disk::discard(dir) {
-        runner.note(format!("what workload `{workload}` has left was not removed: {error}"));
+/// Removes what an attempt has written that does not count: gigabytes of profiles, often. They do not count in any case. What is kept
+/// for people stays until the stage begins again.
+fn discard(runner: &StepRunner, workload: &str, dir: &Utf8Path, kept: Option<&str>) {
+    let not_removed =
+        |error: DiskError| runner.note(format!("what workload `{workload}` has left was not removed: {error}"));
+    let place = kept.map(|kept| dir.join(kept));
+    let place = place.filter(|place| place.read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some()));
+    let (Some(kept), Some(place)) = (kept, place) else {
+        return disk::discard(dir).unwrap_or_else(not_removed);
+    };
+    for name in disk::names_in(dir).unwrap_or_default().iter().filter(|name| *name != kept) {
+        disk::discard(&dir.join(name)).unwrap_or_else(not_removed);
     }
+    let what = format!("what workload `{workload}` left in its directory is kept until the stage runs again: {place}");
+    runner.warn(&format!("the directory of {workload}"), what);
 }
 
 fn attempt_dir(
@@ -204,6 +234,9 @@ impl Attempt<'_> {
         for prepare in &pool.prepare {
             facts.extend(runner.run_in_pool(&workload.name, prepare, &resolver)?);
         }
+        let name = StepId::workload(&workload.name);
+        let by_hand = workload.by_hand.as_ref().map(|shown| by_hand::begin(runner, &name, shown, &resolver));
+        let _listening = by_hand.transpose()?;
         let ran = resolver.pasteable(&workload.command).unwrap_or_default();
         let ran: String = ran.chars().take(LONGEST_COMMAND).collect();
         facts.extend(self.work(&resolver, &dir, &ran)?);
@@ -267,6 +300,9 @@ impl Attempt<'_> {
 
     /// The profiles of a workload that may fail count when it does.
     fn tolerated(&self, ended: Result<(), StepError>) -> Result<(), StepError> {
+        // One of optbuild's operations says itself what is wrong.
+        let own = self.workload.command.argv.first() == Some(&Symbol::Optbuild.into());
+        let ended = if own { ended.map_err(in_its_words) } else { ended };
         match ended {
             Err(StepError::Failed(failure)) if self.workload.may_fail && !failure.environment => {
                 let (name, what) = (&self.workload.name, &failure.what);

@@ -9,6 +9,7 @@ use super::process::Launch;
 use crate::pipeline::OutputRef;
 use crate::plan::{Arg, Command, Filling, Late, Part, Symbol};
 use crate::text::script::Unfit;
+use crate::text::shell;
 
 /// What stands for the places of a plan in one stage, or in one attempt of a workload.
 #[derive(Debug, Clone, Default)]
@@ -101,7 +102,7 @@ impl Resolver {
 
     /// The command as a line to paste into a shell. Secrets are hidden.
     pub fn pasteable(&self, command: &Command) -> Result<String, ResolveError> {
-        let quoted = |text: String| shlex::try_quote(&text).map(|q| q.into_owned()).unwrap_or(text);
+        let quoted = |text: String| shell::quote(&text);
         let mut words = Vec::new();
         for (name, value) in &command.env {
             words.push(format!("{name}={}", quoted(self.shown(value)?)));

@@ -295,7 +295,10 @@ impl Execution<'_> {
 
     fn output(&self, output: &Output, resolver: &Resolver) -> Result<(OutputRecord, (Manifest, Times))> {
         let name = &self.stage.common.name;
-        let not_made = || format!("stage `{name}` did not make its output `{}`", output.name);
+        let not_made = || {
+            let hint = self.elsewhere(output, resolver).unwrap_or_default();
+            format!("stage `{name}` did not make its output `{}`{hint}", output.name)
+        };
         let path = pattern::resolve(Utf8Path::new(&resolver.text(&output.path)?)).with_context(not_made)?;
         let (manifest, times) = Manifest::of(&path, self.shared.sources.hasher()).with_context(not_made)?;
         let relative = path.strip_prefix(self.shared.state.layout().root()).unwrap_or(&path);
@@ -308,6 +311,18 @@ impl Execution<'_> {
             show: output.show,
         };
         Ok((record, (manifest, times)))
+    }
+
+    /// Where a file lies that is missing among the outputs: build tools leave it in the build directory.
+    fn elsewhere(&self, output: &Output, resolver: &Resolver) -> Option<String> {
+        let place = |symbol| resolver.symbols.get(&symbol).map(Utf8Path::new);
+        let (out, build) = (place(Symbol::Out)?, place(Symbol::Build)?);
+        let path = Utf8PathBuf::from(resolver.text(&output.path).ok()?);
+        let below = path.strip_prefix(out).ok()?;
+        let found = [below, Utf8Path::new(below.file_name()?)].into_iter().find(|below| build.join(below).exists())?;
+        Some(format!(
+            "; it lies in the build directory: name it `${{self.build}}/{found}`, or let the command put it into `${{self.out}}`"
+        ))
     }
 
     fn record(

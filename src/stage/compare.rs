@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::background::Background;
 use super::{Context, Declaration, PlanError, StageKind, Workloads, env};
 use crate::compare::limit::Limit;
 use crate::compare::options::{self, Counter, DEFAULT_CRATES, Profile};
@@ -97,6 +98,9 @@ pub struct MeasuredWorkload {
     pub env: BTreeMap<String, Text>,
     /// Where it runs. Default: an empty directory.
     pub cwd: Option<Text>,
+    /// A program that the command drives: then this is measured, and not the command. The wall time is that of the command; the
+    /// other figures are the program's, less what it needed to start as far as that can be known.
+    pub background: Option<Background>,
     /// Runs the workload once for every combination of values: `for = { level = ["0", "3"] }` and `${level}` in the command.
     // Expanded when the file is read; here so that the schema has it.
     #[serde(default, rename = "for")]
@@ -126,7 +130,7 @@ pub struct Compare {
     /// Without the workloads.
     keys: CompareKeys,
     /// By their names.
-    workloads: Vec<(String, CommandLine)>,
+    workloads: Vec<(String, CommandLine, Option<Background>)>,
 }
 
 impl Declaration for CompareKeys {
@@ -141,9 +145,13 @@ impl Declaration for CompareKeys {
         keys.check_env("base-env", &self.base_env);
         keys.check_env("candidate-env", &self.candidate_env);
         let mut workloads = Vec::new();
-        for (index, MeasuredWorkload { name, run, shell, env, cwd, .. }) in declared.into_iter().enumerate() {
+        for (index, workload) in declared.into_iter().enumerate() {
+            let MeasuredWorkload { name, run, shell, env, cwd, background, .. } = workload;
+            if let Some(Err(message)) = background.as_ref().map(Background::line) {
+                keys.wrong_in("workloads", index, "background", message, "");
+            }
             let line = keys.command_of("workloads", index, (run, shell, env, cwd));
-            workloads.extend(line.map(|line| (name, line)));
+            workloads.extend(line.map(|line| (name, line, background)));
         }
         Some(Compare { keys: self, workloads })
     }
@@ -184,8 +192,8 @@ impl StageKind for Compare {
             cx.note("valgrind is not there: instructions are counted only where the processor's counters can be used");
         }
         let mut workloads = Vec::new();
-        for (name, line) in &self.workloads {
-            workloads.extend(workload(name, line, kind, cx)?.write());
+        for (name, line, background) in &self.workloads {
+            workloads.extend(workload(name, line, background.as_ref(), kind, cx)?.write());
         }
         let (out, scratch) = (Arg::from(Symbol::Out), Symbol::Scratch.into());
         let paths = [out.clone()].into_iter().chain([TABLE, JSON, MARKDOWN].map(|name| out.clone().join(name)));
@@ -213,7 +221,10 @@ impl StageKind for Compare {
     fn workloads(&self, cx: &mut Context) -> Result<Option<Workloads>, PlanError> {
         let mut all = Workloads { base_env: env(&self.keys.base_env, cx)?, ..Workloads::default() };
         all.candidate_env = env(&self.keys.candidate_env, cx)?;
-        for (name, line) in &self.workloads {
+        for (name, line, background) in &self.workloads {
+            if background.is_some() {
+                return Err(cx.invalid(&format!("workloads.{name}"), Background::NOT_ALONE));
+            }
             all.commands.push((name.clone(), cx.command_line(line)?));
         }
         Ok(Some(all))
@@ -321,13 +332,17 @@ fn crates(kind: &CompareKeys, known: Option<&Crates>, cx: &mut Context) -> Resul
 fn workload(
     name: &str,
     line: &CommandLine,
+    background: Option<&Background>,
     kind: &CompareKeys,
     cx: &mut Context,
 ) -> Result<ComparedWorkload<PlannedValues>, PlanError> {
     let key = format!("workloads.{name}");
     let command = cx.command_line(line)?;
+    let served = background.map(|background| background.plan(&key, cx)).transpose()?;
+    let server = served.iter().flat_map(|served| &served.server);
     // The environment of the sides may be all that differs.
-    let differs = command.argv.iter().chain(command.env.values()).any(|arg| arg.to_string().contains(PLACEHOLDER));
+    let differs =
+        command.argv.iter().chain(command.env.values()).chain(server).any(|arg| arg.to_string().contains(PLACEHOLDER));
     if !differs && kind.base_env == kind.candidate_env {
         return Err(cx.invalid(&key, format!("without `{PLACEHOLDER}` both sides would run the same")));
     }
@@ -336,6 +351,7 @@ fn workload(
         env: pairs(command.env),
         own_cwd: line.cwd.is_none() || matches!(command.cwd.parts.first(), Some(Part::Symbol(_))),
         cwd: line.cwd.is_some().then_some(command.cwd),
+        served,
         words: command.argv,
     })
 }

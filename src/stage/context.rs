@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::PlanError;
 use crate::facts::Facts;
 use crate::pipeline::{CommandLine, OutputRef, Piece, Pipeline, Stage, Supplied, Text, VarValue, leading_output};
-use crate::plan::ops::{CheckProfile, CheckProfileUse};
+use crate::plan::ops::{CC, COMPILERS, CXX, CheckProfile, CheckProfileUse};
 use crate::plan::{Advice, Arg, Command, Gap, Late, Part, SHELL, Source, StagePlan, Step, Symbol, ToolUse};
 use crate::text::share::Share;
 use crate::toolchain::{self, Tool, packages};
@@ -21,7 +21,7 @@ const MAX_MISMATCHED: &str = "20%";
 const MAX_UNPROFILED: &str = "50%";
 
 /// Characters that can end a path in a line for a shell, or in a list.
-const ENDS_PATH: [char; 13] = [' ', '\t', '\n', ':', ',', ';', '"', '\'', ')', '&', '|', '<', '>'];
+pub(super) const ENDS_PATH: [char; 13] = [' ', '\t', '\n', ':', ',', ';', '"', '\'', ')', '&', '|', '<', '>'];
 
 fn is_glob(path: &str) -> bool {
     path.contains(['*', '?'])
@@ -214,6 +214,10 @@ impl<'a> Context<'a> {
                 Piece::Outputs(candidates) => Part::Late(Late::Path(self.chosen(candidates)?)),
                 Piece::SelfOut => Part::Symbol(Symbol::Out),
                 Piece::SelfBuild => Part::Symbol(Symbol::Build),
+                Piece::SelfCompiler { plus } => {
+                    arg = arg.with(self.own_compiler(*plus)?);
+                    continue;
+                }
                 Piece::Jobs => Part::Symbol(Symbol::Jobs),
                 Piece::Host => Part::Literal(self.facts.host()),
                 Piece::Tool(name) => {
@@ -229,6 +233,15 @@ impl<'a> Context<'a> {
             arg.parts.push(part);
         }
         Ok(arg)
+    }
+
+    /// The program that compiles C, or C++, with the flags of the stage.
+    pub fn own_compiler(&self, plus: bool) -> Result<Arg, PlanError> {
+        let name = if plus { CXX } else { CC };
+        match self.stage.kind.answers.compilers {
+            true => Ok(Arg::from(Symbol::Scratch).join(COMPILERS).join(name)),
+            false => Err(self.invalid("kind", "only stages of kind `command` have `${self.cc}` and `${self.cxx}`")),
+        }
     }
 
     /// What stands behind `${pipeline.dir}` up to the end of the path is a file that the stage reads, or a pattern. In a line for

@@ -7,6 +7,7 @@
 //! the plan; what cannot be planned at all is a [`PlanError`].
 
 mod alike;
+mod background;
 pub mod bolt;
 pub mod bootstrap;
 pub mod cargo;
@@ -18,6 +19,7 @@ pub mod gather;
 pub mod overlooked;
 pub mod rustc_perf;
 pub mod verify;
+mod wrapped;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};

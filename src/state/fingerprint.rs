@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `optbuild` | a number | operations of another version may make something else of the same inputs |
 //! | `stage`, `kind` | the names | equal stages of different names have records and outputs of their own |
-//! | `declaration.KEY` | the text, or its hash where it is long or holds a secret | it is what was asked for, and what `explain` can show |
+//! | `declaration.KEY` | the text, or its hash where it is long or holds a secret | it is what was asked for, and what `explain` can show; long texts stand beside |
 //! | `commands` | hash of steps, checks and outputs of the plan | it is what is done |
 //! | `tool.NAME` | identity of the tool | it is what really runs |
 //! | `input.STAGE.OUTPUT` | hash of the output's content | another stage's outputs are sources like any other |
@@ -46,6 +46,9 @@ const PREDECESSOR: &str = "workspace.predecessor";
 /// Values up to this many bytes are kept as they are, so that an explanation can show them.
 const SHOWN: usize = 120;
 
+/// Of longer ones only a hash is kept.
+const LONGEST_TEXT: usize = 64 << 10;
+
 /// Keys of the declaration that the rest of the fingerprint tells of, and that only limit or name.
 const NOT_HASHED: [&str; 3] = ["kind", "disk-space", "role"];
 
@@ -67,6 +70,9 @@ pub enum FingerprintError {
 pub struct Fingerprint {
     pub configuration: BTreeMap<String, String>,
     pub sources: BTreeMap<String, String>,
+    /// Texts of which `configuration` has hashes, for explanations. They are no part of what is compared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<String, String>,
 }
 
 impl Fingerprint {
@@ -107,6 +113,20 @@ impl Fingerprint {
                 };
                 Some(Difference { part: part.clone(), kind, is_source })
             }));
+        }
+        differences
+    }
+}
+
+impl Fingerprint {
+    /// As [`Fingerprint::diff`], with texts in the place of their hashes where both are known.
+    pub fn explained(old: &Fingerprint, new: &Fingerprint) -> Vec<Difference> {
+        let mut differences = Fingerprint::diff(old, new);
+        for difference in &mut differences {
+            let texts = (old.texts.get(&difference.part), new.texts.get(&difference.part));
+            if let (Change::Changed { old, new }, (Some(before), Some(after))) = (&mut difference.kind, texts) {
+                (*old, *new) = (before.clone(), after.clone());
+            }
         }
         differences
     }
@@ -159,7 +179,7 @@ pub fn compute(
     sources: &Sources,
     tools: &ToolIdentities,
 ) -> Result<Fingerprint, FingerprintError> {
-    let mut parts = BTreeMap::new();
+    let (mut parts, mut texts) = (BTreeMap::new(), BTreeMap::new());
     parts.insert("optbuild".into(), SCHEME.into());
     // Equal stages of different names have records, and outputs, of their own.
     parts.insert("stage".into(), stage.common.name.clone());
@@ -167,6 +187,9 @@ pub fn compute(
     let secrets = secrets(pipeline);
     for (key, value) in stage.declaration.iter().filter(|(key, _)| !NOT_HASHED.contains(&key.as_str())) {
         let tells = secrets.iter().any(|secret| value.contains(secret));
+        if !tells && value.len() > SHOWN && value.len() <= LONGEST_TEXT {
+            texts.insert(format!("declaration.{key}"), readable(value));
+        }
         parts.insert(format!("declaration.{key}"), if tells { hashed(value) } else { shown(value) });
     }
     parts.insert("commands".into(), commands(plan));
@@ -187,7 +210,8 @@ pub fn compute(
             parts.insert(format!("variable.{name}"), shown(path.as_str()));
         }
     }
-    Ok(Fingerprint { configuration: parts, sources: source_hashes(plan, |source| sources.hash(source))? })
+    let sources = source_hashes(plan, |source| sources.hash(source))?;
+    Ok(Fingerprint { configuration: parts, sources, texts })
 }
 
 /// The part `sources` of the fingerprint, from the disk as it is: to be compared after the stage with what it was before.
@@ -250,6 +274,15 @@ fn secrets(pipeline: &Pipeline) -> Vec<String> {
         VarValue::Bool(_) => Vec::new(),
     });
     texts.filter(|text| !text.is_empty()).collect()
+}
+
+/// A value of the declaration in lines: of a string its text, of others one element a line.
+fn readable(value: &str) -> String {
+    match serde_json::from_str(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        Ok(other) => serde_json::to_string_pretty(&other).unwrap_or_else(|_| value.to_owned()),
+        Err(_) => value.to_owned(),
+    }
 }
 
 fn shown(value: &str) -> String {

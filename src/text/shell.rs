@@ -9,7 +9,11 @@ pub fn quote(word: &str) -> String {
     }
     // A shell has no way to write the character NUL, and no argument can hold it.
     let word = word.replace('\0', "");
-    shlex::try_quote(&word).map_or_else(|_| String::new(), |word| word.into_owned())
+    match word.contains('\'') {
+        // Between double quotes these mean something.
+        true if !word.contains(['"', '$', '`', '\\', '!']) => format!("\"{word}\""),
+        _ => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 /// Words as one command line.

@@ -13,6 +13,10 @@ use crate::profile::header::{Header, HeaderKind};
 /// itself. A project that makes errors of warnings does not mean these.
 pub const WARN_UNPROFILED: &str = "-Xclang -mllvm -Xclang -pgo-warn-missing-function -Wno-error=backend-plugin";
 
+/// Makes names of local functions independent of where their files lie. By way of `-Xclang`, for with `-mllvm` alone clang
+/// warns where it only links.
+pub const LOCAL_NAMES: &str = "-Xclang -mllvm -Xclang -static-func-full-module-prefix=false";
+
 /// Which compiler a C compiler is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compiler {

@@ -246,7 +246,12 @@ fn text_value(facts: &Facts, pipeline: &Pipeline, text: &Text) -> Option<String>
                 VarValue::Int(number) => value.push_str(&number.to_string()),
                 VarValue::Bool(_) | VarValue::List(_) => return None,
             },
-            Piece::Outputs(_) | Piece::SelfOut | Piece::SelfBuild | Piece::Jobs | Piece::Tool(_) => return None,
+            Piece::Outputs(_)
+            | Piece::SelfOut
+            | Piece::SelfBuild
+            | Piece::SelfCompiler { .. }
+            | Piece::Jobs
+            | Piece::Tool(_) => return None,
         }
     }
     Some(value)

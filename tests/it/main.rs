@@ -134,8 +134,10 @@ mod real {
     mod cmake;
     mod demo;
     mod fit;
+    mod make;
     mod profiles;
     mod refusals;
+    mod servers;
 }
 mod report {
     mod browser;
@@ -175,6 +177,7 @@ mod rules {
     mod slots;
     mod sources;
     mod state;
+    mod trees;
     mod up_to_date;
     mod workspaces;
 }
@@ -225,5 +228,6 @@ mod user {
     mod guide;
     mod hints;
     mod init;
+    mod make;
     mod messages;
 }

@@ -4,6 +4,7 @@
 
 use camino::Utf8PathBuf;
 
+use super::background::{Served, counted, words_of};
 use super::{Many, One, ShellLine, ShellWord, Values, Words, operations, shell};
 use crate::plan::Arg;
 
@@ -32,7 +33,8 @@ operations! {
         scratch: One<Utf8PathBuf> = "--scratch",
         /// How it is measured: options of `optbuild compare`.
         options: Words = "…",
-        /// Workloads, each as `workload NAME [env NAME=VALUE]… [cwd DIR | own-cwd DIR] run COUNT WORD…`.
+        /// Workloads, each as `workload NAME [env NAME=VALUE]… [cwd DIR | own-cwd DIR] [patience SECONDS server COUNT WORD…
+        /// ready COUNT WORD… [stop COUNT WORD…]] run COUNT WORD…`.
         workloads: Words = "--",
     }
 }
@@ -46,6 +48,8 @@ pub struct ComparedWorkload<V: Values> {
     pub cwd: Option<V::Of<Utf8PathBuf>>,
     /// The working directory is made: it is one of the stage's own, or none was named.
     pub own_cwd: bool,
+    /// What the command drives, and what is measured then.
+    pub served: Option<Served<V>>,
     pub words: Vec<V::Of<String>>,
 }
 
@@ -57,8 +61,8 @@ impl<V: Values> ComparedWorkload<V> {
         if let Some(cwd) = &self.cwd {
             to.extend([if self.own_cwd { "own-cwd" } else { "cwd" }.into(), V::write(cwd)]);
         }
-        to.extend(["run".into(), self.words.len().to_string().into()]);
-        to.extend(self.words.iter().map(V::write));
+        to.extend(self.served.iter().flat_map(Served::write));
+        to.extend(counted::<V>("run", &self.words));
         to
     }
 
@@ -74,20 +78,20 @@ impl<V: Values> ComparedWorkload<V> {
             match (word.as_str(), all.last_mut()) {
                 ("workload", _) => {
                     let (env, words) = (Vec::new(), Vec::new());
-                    all.push(ComparedWorkload { name: V::read(value)?, env, cwd: None, own_cwd: true, words });
+                    let (name, cwd, served) = (V::read(value)?, None, None);
+                    all.push(ComparedWorkload { name, env, cwd, own_cwd: true, served, words });
                 }
                 ("env", Some(last)) => last.env.push(V::read(value)?),
                 ("cwd" | "own-cwd", Some(last)) => {
                     (last.cwd, last.own_cwd) = (Some(V::read(value)?), word == "own-cwd");
                 }
-                ("run", Some(last)) => {
-                    let count: usize = value.parse().map_err(|_| format!("`{value}` is no number of words"))?;
-                    last.words = words.by_ref().take(count).map(|word| V::read(word)).collect::<Result<_, _>>()?;
-                    if last.words.len() != count || count == 0 {
-                        return Err(format!("a workload has {} of {count} words", last.words.len()));
+                ("run", Some(last)) => last.words = words_of::<V>(value, &mut words)?,
+                (_, last) => {
+                    let read = last.map(|last| Served::read(&mut last.served, word, value, &mut words));
+                    if read.transpose()?.flatten().is_none() {
+                        return Err(format!("`{word}` is none of `workload`, `env`, `cwd`, `own-cwd`, `run`"));
                     }
                 }
-                _ => return Err(format!("`{word}` is none of `workload`, `env`, `cwd`, `own-cwd`, `run`")),
             }
         }
         match all.iter().find(|workload| workload.words.is_empty()) {

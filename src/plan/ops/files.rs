@@ -52,6 +52,22 @@ operations! {
         skip: Many<Utf8PathBuf> = "--skip",
     }
 
+    /// Brings a copy of a source tree up to date, for builds that write beside their sources.
+    "copy-source" CopySource, in a script copy_source {
+        /// The tree. What git ignores is left out.
+        from: One<Utf8PathBuf> = "--from",
+        /// Where the copy stands. Other files there stay.
+        to: One<Utf8PathBuf> = "--to",
+    }
+
+    /// Makes a directory in which tools have the names that a pipeline gives them, for the `PATH` of a script.
+    "link-tools" LinkTools, in a script link_tools {
+        /// The directory.
+        dir: One<Utf8PathBuf> = "--dir",
+        /// A name, and the tool.
+        tool: Many<String, 0, 2> = "--tool",
+    }
+
     /// Checks that two files are equal, byte for byte.
     "same" Same, in a script same {
         /// What is checked.
@@ -178,6 +194,18 @@ fn copy_workspace(op: &planned::CopyWorkspace) -> Option<Vec<ShellLine>> {
     let left_out = op.without.iter().chain(&op.skip).map(ToString::to_string);
     let left_out = left_out.chain(["target", ".git"].map(String::from));
     lines.extend(left_out.map(|dir| shell!["rm -rf ", to, format!("/{dir}")]));
+    Some(lines)
+}
+
+fn copy_source(op: &planned::CopySource) -> Option<Vec<ShellLine>> {
+    Some(vec![shell!["mkdir -p ", &op.to], shell!["cp -a ", &op.from, "/. ", &op.to, "/"]])
+}
+
+fn link_tools(op: &planned::LinkTools) -> Option<Vec<ShellLine>> {
+    let mut lines = vec![shell!["mkdir -p ", &op.dir]];
+    for pair in op.tool.chunks_exact(2) {
+        lines.push(shell!["ln -sf ", &pair[1], " ", &op.dir.clone().with("/").with(pair[0].clone())]);
+    }
     Some(lines)
 }
 

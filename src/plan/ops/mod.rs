@@ -16,7 +16,9 @@
 //! stands beside the declaration; its lines may use the functions that `shell.rs` begins every script with. What operations do is in
 //! `crate::op`.
 
+mod background;
 mod compare;
+mod compilers;
 mod files;
 mod profiles;
 
@@ -26,13 +28,17 @@ use std::str::FromStr;
 
 use super::{Arg, Part, Symbol};
 
+pub use background::{Served, counted, planned::*};
 pub use compare::{ComparedWorkload, JSON, MARKDOWN, TABLE, planned::*};
+pub use compilers::{CC, COMPILERS, CXX, NO_WARNINGS, WARNINGS, planned::*};
 pub use files::planned::*;
 pub use profiles::planned::*;
 
 /// The operations as their processes have them.
 pub mod given {
+    pub use super::background::given::*;
     pub use super::compare::given::*;
+    pub use super::compilers::given::*;
     pub use super::files::given::*;
     pub use super::profiles::given::*;
 }

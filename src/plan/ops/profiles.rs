@@ -155,6 +155,8 @@ operations! {
         /// Where warnings are kept: a directory that is emptied when all has to be compiled again. A build that goes on compiles, and
         /// warns of, only what it has not compiled yet.
         keep: Maybe<Utf8PathBuf> = "--keep",
+        /// Where compilers of the stage's own have taken down what they said: as `--keep`, and in place of the logs.
+        said: Maybe<Utf8PathBuf> = "--said",
         /// What was built: a linked file, or a directory. Its name can have a `*` that one file matches.
         built: Many<Utf8PathBuf, 1> = "--built",
         /// Which part of the build has this profile, where others have profiles of their own.
@@ -332,6 +334,7 @@ impl planned::CheckProfileUse {
             logs: Symbol::Logs.into(),
             step: "build".into(),
             keep: Some(Symbol::Build.into()),
+            said: None,
             built: vec![Symbol::Out.into()],
             component: None,
             max_unprofiled: None,

@@ -19,12 +19,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Cmake, Icf, instrumented};
 use crate::plan::{Arg, Part};
 use crate::stage::{Context, Lto, Pgo, PlanError, bolt};
-use crate::toolchain::llvm::{self, Compiler, WARN_UNPROFILED};
+use crate::toolchain::llvm::{self, Compiler, LOCAL_NAMES, WARN_UNPROFILED};
 
-/// Makes names of local functions independent of where their files lie. By way of `-Xclang`, for with `-mllvm` alone clang
-/// warns where it only links.
-const NAMES: &str = "-Xclang -mllvm -Xclang -static-func-full-module-prefix=false";
-/// The same for lld, which names functions where context-sensitive profiles and link-time optimisation meet.
+/// What [`LOCAL_NAMES`] is for clang, for lld, which names functions where context-sensitive profiles and link-time optimisation meet.
 const NAMES_IN_LLD: &str = "-Wl,-mllvm,-static-func-full-module-prefix=false";
 /// Flags of a stage.
 pub(super) struct Flags {
@@ -77,7 +74,7 @@ pub(super) fn of(kind: &Cmake, compilers: &Compilers, cx: &mut Context) -> Resul
     // The driver needs them again when it links: for the profile runtime, and for what is compiled only then.
     let mut link = compile.clone();
     if profiles {
-        compile.push(NAMES.into());
+        compile.push(LOCAL_NAMES.into());
     }
     if profile.is_some() {
         compile.push(WARN_UNPROFILED.into());

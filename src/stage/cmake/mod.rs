@@ -192,8 +192,8 @@ impl StageKind for Cmake {
         count_use(flags.profile, profdata, self.max_unprofiled.as_ref(), cx)
     }
 
-    fn below_out(&self, output: &str, _: &mut Context) -> Option<String> {
-        below_own_directory(self.outputs.get(output)?)
+    fn below_out(&self, output: &str, cx: &mut Context) -> Option<String> {
+        below_own_directory(self.outputs.get(output)?, cx)
     }
 
     fn relocations(&self) -> Option<Relocations<'_>> {

@@ -13,18 +13,20 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::background::Background;
 use super::rustc_perf::Training;
 use super::{Context, Declaration, PlanError, StageKind, Workloads};
 use crate::compare::request::PLACEHOLDER;
 use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied, Text, Words, text, value};
 use crate::plan::ops::{
     CheckFit, CheckGathered, CheckHarness, CheckInstrumented, CheckLast, CheckSpace, ClearSlot, Collect,
-    CountInstrumented, Merge, StreamMerge, TakeProfile,
+    CountInstrumented, Drive, Merge, Op, PlannedValues, StreamMerge, TakeProfile, WaitFor, counted,
 };
 use crate::plan::{
-    Action, Arg, Command, Companion, KnownLine, Output, Part, Pool, Step, Symbol, Unfit, Workload as Planned,
+    Action, Apart, Arg, Command, Companion, KnownLine, Output, Part, Pool, Step, Symbol, Unfit, Workload as Planned,
 };
 use crate::profile::{Format, warnings};
+use crate::text::file_name::file_name;
 pub use instrumented::{Instrumented, SLOTS, Slots, branch_records, slot_path_file};
 use instrumented::{Marks, convert, harness_of, record};
 
@@ -110,6 +112,17 @@ pub struct Workload {
     /// The workload may fail, and the profiles of a failed attempt count.
     #[serde(default)]
     pub keep_profiles: bool,
+    /// A program that the command drives: a server. Its profiles count, and those of the command if it writes any.
+    pub background: Option<Background>,
+    /// No other workload of the stage runs at the same time. Not in the fingerprint.
+    #[serde(default)]
+    pub alone: bool,
+    /// Workloads with the same lock do not run at the same time: they use one port, or one file. Not in the fingerprint.
+    #[serde(default, deserialize_with = "value::plain_option")]
+    pub lock: Option<String>,
+    /// A person runs the command: it is printed, and the stage waits for Enter. Any number of processes may run by then.
+    #[serde(default)]
+    pub by_hand: bool,
     /// Runs the workload once for every combination of values: `for = { level = ["0", "3"] }` and `${level}` in the command.
     // Expanded when the file is read; here so that the schema has it.
     #[serde(default, rename = "for")]
@@ -146,6 +159,9 @@ struct Job {
     work: Work,
     timeout: Option<Duration>,
     keep_profiles: bool,
+    background: Option<Background>,
+    apart: Apart,
+    by_hand: bool,
 }
 
 #[derive(Debug)]
@@ -175,8 +191,15 @@ impl Declaration for GatherKeys {
         let mut workloads = Vec::new();
         for (index, workload) in std::mem::take(&mut self.workloads).into_iter().enumerate() {
             let (name, timeout, keep_profiles) = (workload.name.clone(), workload.timeout, workload.keep_profiles);
+            let (background, by_hand) = (workload.background.clone(), workload.by_hand);
+            let apart = match &workload.lock {
+                _ if workload.alone || by_hand => Apart::All,
+                Some(lock) => Apart::Lock(lock.clone()),
+                None => Apart::None,
+            };
             let work = workload.work(index, keys);
-            workloads.extend(work.map(|work| Job { name, work, timeout, keep_profiles }));
+            let job = work.map(|work| Job { name, work, timeout, keep_profiles, background, apart, by_hand });
+            workloads.extend(job);
         }
         Some(Gather { keys: self, workloads })
     }
@@ -187,6 +210,18 @@ impl Workload {
     fn work(self, index: usize, keys: &mut Keys) -> Option<Work> {
         const LIST: &str = "workloads";
         let name = &self.name;
+        let only_with_run = |keys: &mut Keys| {
+            if let Some(Err(message)) = self.background.as_ref().map(Background::line) {
+                keys.wrong_in(LIST, index, "background", message, "");
+            }
+            let both = self.background.is_some() && self.by_hand;
+            for (key, is_there) in [("background", self.background.is_some()), ("by-hand", self.by_hand)] {
+                if is_there && (self.run.is_none() || both) {
+                    keys.wrong_in(LIST, index, key, "it goes with `run` alone", "");
+                }
+            }
+        };
+        only_with_run(keys);
         let training = match (self.run, self.rustc_perf) {
             (Some(run), None) => {
                 return keys.command_of(LIST, index, (run, self.shell, self.env, self.cwd)).map(Work::Command);
@@ -302,7 +337,9 @@ impl StageKind for Gather {
                 }
             }
             command.known = known_lines(build.format);
-            workloads.push(Planned { name, command, may_fail: declared.keep_profiles });
+            let by_hand = declared.by_hand.then(|| by_hand(&mut command));
+            let (may_fail, apart) = (declared.keep_profiles, declared.apart.clone());
+            workloads.push(Planned { name, command, may_fail, apart, by_hand });
         }
 
         let mut merge = Vec::new();
@@ -351,7 +388,7 @@ impl StageKind for Gather {
         let jobs = cx.stage.common.jobs.map_or(usize::MAX, |jobs| jobs.max(1) as usize);
         let slots = build.slots.as_ref().map_or(usize::MAX, |slots| slots.count);
         let jobs = jobs.min(slots).min(workloads.len());
-        let pool = Pool { workloads, jobs, prepare, commit, companion };
+        let pool = Pool { workloads, jobs, prepare, commit, companion, kept: Some(CWD.into()) };
         cx.step(Step { name: "workloads".into(), action: Action::Pool(pool) });
 
         let all = Merge {
@@ -398,6 +435,9 @@ impl StageKind for Gather {
             let Work::Command(line) = &job.work else {
                 return Err(cx.invalid(&key, "its crates are measured by `optbuild compare --rustc-perf`"));
             };
+            if job.background.is_some() {
+                return Err(cx.invalid(&key, Background::NOT_ALONE));
+            }
             let mut line = line.clone();
             let named = |word: &Text| word.to_string().contains(PLACEHOLDER);
             if !line.words.iter().chain(line.env.values()).any(named) {
@@ -509,6 +549,12 @@ fn command(
         return Ok(command);
     }
     let mut command = cx.command_line(line)?;
+    if let Some(background) = &declared.background {
+        let mut commands = background.plan(&key, cx)?.write();
+        commands.extend(counted::<PlannedValues>("run", &command.argv));
+        let log = Arg::from(Symbol::Logs).join(&format!("{}-background.log", file_name(&declared.name)));
+        command.argv = Op::from(Drive { log, commands }).command_line();
+    }
     let program = cx.arg(&kind.keys.instrumented)?;
     for arg in command.argv.iter_mut().chain(command.env.values_mut()) {
         let (replaced, found) = std::mem::take(arg).replaced(PLACEHOLDER, &program);
@@ -523,6 +569,14 @@ fn command(
     }
     command.timeout = declared.timeout;
     Ok(command)
+}
+
+/// Makes of a command one that waits until a person has run it. Returns that, and the file that says so.
+fn by_hand(command: &mut Command) -> (Command, Arg) {
+    let shown = command.clone();
+    let file = Arg::from(Symbol::Attempt).join("done-by-hand");
+    command.argv = Op::from(WaitFor { file: file.clone(), command: shown.argv.clone() }).command_line();
+    (shown, file)
 }
 
 /// What the profile runtime may say in an instrumented program.

@@ -35,6 +35,7 @@ impl Machine {
         let now = Arc::clone(&time);
         let invocation = Invocation { argv: Vec::new(), env: BTreeMap::new(), cwd: Utf8PathBuf::new() };
         let workload = |index: usize| Workload {
+            background: None,
             name: format!("w{index}"),
             command: String::new(),
             base: invocation.clone(),

@@ -65,8 +65,9 @@ round_trips! {
     Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckFit CheckHarness CheckLast CheckProfileUse CheckInstrumented CountInstrumented
     CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
     Collect
-    Capture Shadow CopyWorkspace Same PutInPlace Restore
+    Capture Shadow CopyWorkspace CopySource LinkTools Same PutInPlace Restore
     ClearIfChanged Metrics CheckSpace CheckLto
+    WrapCompilers CheckCompiled Drive WaitFor
     Compare
 }
 
@@ -103,6 +104,11 @@ fn read(line: &str) -> Result<Vec<ComparedWorkload<GivenValues>>, String> {
 
 #[test]
 fn workloads_on_the_command_line() {
+    let line = "workload s patience 2 server 2 {program} -p ready 1 x stop 1 y run 1 z";
+    let served = read(line).unwrap();
+    let written: Vec<String> = served[0].write().iter().map(|arg| arg.to_string()).collect();
+    assert_eq!(written.join(" "), line);
+    assert_eq!(served[0].served.as_ref().unwrap().server, ["{program}", "-p"]);
     let line = "workload a env X=1 env Y= cwd /w run 2 {program} run workload b run 1 x workload c own-cwd /w run 1 x";
     let all = read(line).unwrap();
     let words = |line: &str| -> Vec<String> { line.split(' ').map(Into::into).collect() };
@@ -111,7 +117,8 @@ fn workloads_on_the_command_line() {
     assert_eq!(all[0].cwd.as_deref().map(|path| path.as_str()), Some("/w"));
     assert!(!all[0].own_cwd, "a directory that is named is not made");
     let name = |name: &str| name.to_string();
-    let second = ComparedWorkload { name: name("b"), env: vec![], cwd: None, own_cwd: true, words: words("x") };
+    let served = None;
+    let second = ComparedWorkload { name: name("b"), env: vec![], cwd: None, own_cwd: true, served, words: words("x") };
     assert_eq!(all[1], second);
     assert_eq!(all[2], ComparedWorkload { name: name("c"), cwd: Some("/w".into()), ..second });
     let written: Vec<String> = all.iter().flat_map(ComparedWorkload::write).map(|arg| arg.to_string()).collect();

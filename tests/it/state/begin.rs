@@ -27,6 +27,7 @@ fn fingerprint(configuration: &str, source: &str) -> Fingerprint {
     Fingerprint {
         configuration: BTreeMap::from([("commands".into(), configuration.into())]),
         sources: BTreeMap::from([("source".into(), source.into())]),
+        ..Fingerprint::default()
     }
 }
 

@@ -26,7 +26,7 @@ fn state(path: &Utf8Path) -> State {
 
 fn fingerprint(define: &str) -> Fingerprint {
     let configuration = BTreeMap::from([("declaration.define".to_string(), define.to_string())]);
-    Fingerprint { configuration, sources: BTreeMap::new() }
+    Fingerprint { configuration, ..Fingerprint::default() }
 }
 
 fn record(stage: &str, fingerprint: Fingerprint) -> Record {

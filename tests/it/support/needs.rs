@@ -24,6 +24,8 @@ enum Need {
     /// llvm-bolt and its runtime of this version.
     Bolt(u64),
     Chromium,
+    Make,
+    Meson,
     Python,
     /// tar unpacks archives with it.
     Xz,
@@ -43,6 +45,8 @@ impl Need {
             Need::Llvm(major) => format!("llvm-{major}"),
             Need::Bolt(major) => format!("bolt-{major}"),
             Need::Chromium => "chromium".into(),
+            Need::Make => "make".into(),
+            Need::Meson => "meson".into(),
             Need::Python => "python3".into(),
             Need::Xz => "xz".into(),
             Need::InstructionCounts => "valgrind".into(),
@@ -58,6 +62,8 @@ impl Need {
             Need::Llvm(major) => format!("apt-get install clang-{major} llvm-{major} libclang-rt-{major}-dev"),
             Need::Bolt(major) => format!("apt-get install bolt-{major}"),
             Need::Chromium => "apt-get install chromium".into(),
+            Need::Make => "apt-get install make".into(),
+            Need::Meson => "apt-get install meson".into(),
             Need::Python => "apt-get install python3".into(),
             Need::Xz => "apt-get install xz-utils".into(),
             Need::InstructionCounts => "apt-get install valgrind".into(),
@@ -107,6 +113,16 @@ pub fn libraries(bin: &str) -> String {
 pub fn chromium() -> Option<&'static str> {
     let runs = |name: &&str| succeeds(Command::new(name).arg("--version"));
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find(runs).or_else(|| left_out(Need::Chromium))
+}
+
+#[must_use]
+pub fn make() -> bool {
+    succeeds(Command::new("make").arg("--version")) || left_out::<()>(Need::Make).is_some()
+}
+
+#[must_use]
+pub fn meson() -> bool {
+    succeeds(Command::new("meson").arg("--version")) || left_out::<()>(Need::Meson).is_some()
 }
 
 /// Whether python3 is there, with the modules that x.py's stand-in imports.
