@@ -129,7 +129,7 @@ pub struct ToolDecl {
     pub package: Option<String>,
 }
 
-/// What is put under `out/NAME`, in `[outputs]`: an output of a stage, or a table.
+/// What is put under `out/NAME`. A plain string in place of the table is `from`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct OutputDecl {

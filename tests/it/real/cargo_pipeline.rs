@@ -199,12 +199,15 @@ fn what_cannot_be_is_told_before_anything_is_built() {
     refused("--set bin=app --set train=app", "either `manifest` or `crate`");
     refused(PROGRAM, "there is nothing to run");
     // What cargo builds for benches is not what BOLT instrumented.
-    refused(&format!("{PROGRAM} --set train-with=bench"), "stage `bolt-profile`, `workloads`: there is nothing to run");
+    let measured = format!("{PROGRAM} --set train-with=bench --set 'measure=app 3'");
+    refused(&measured, "stage `bolt-profile`, `workloads`: there is nothing to run");
     refused("--set crate=ripgrep@14.1.1 --set bin=rg --set bolt=false --set train-with=bench", "without its benches");
     // The variables to set are named, and what switches a stage off.
     refused(PROGRAM, "set `train` or `train-with`, or do without the stage: `pgo=false`");
-    refused(&format!("{PROGRAM} --set train-with=bench"), "set `train`, or do without the stage: `bolt=false`");
+    refused(&measured, "set `train`, or do without the stage: `bolt=false`");
     let unmeasured = format!("{PROGRAM} --set train-with=bench --set bolt=false");
+    refused(&unmeasured, "stage `measured-profile`, `workloads`: there is nothing to run: set `measure` or `train`");
+    let unmeasured = format!("{unmeasured} --set any-profile=true");
     refused(&unmeasured, "stage `compare`, `workloads`: there is nothing to run: set `measure` or `train`");
     // The variables can be looked at without any.
     assert!(test.cmd("show cargo").ok().stdout.contains("train-with"));
