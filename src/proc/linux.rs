@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 
 use camino::Utf8PathBuf;
+use memchr::memmem;
 
 use super::{Proc, Used};
 
@@ -63,18 +64,19 @@ pub fn namespace_pids(pid: i32) -> Vec<u32> {
     line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// The environment that a process was started with, as `NAME=VALUE`; empty where this user may not know it.
-pub fn environment(pid: i32) -> Vec<Vec<u8>> {
-    words(pid, "environ")
+/// What a variable was when a process was started, if it was set, and this user may know it.
+///
+/// It is asked of every process of the machine, so no more is looked at than is needed.
+pub fn variable_of(pid: i32, name: &str) -> Option<Vec<u8>> {
+    let text = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let begins: Vec<u8> = [name.as_bytes(), b"="].concat();
+    let found = memmem::find_iter(&text, &begins).find(|at| *at == 0 || text.get(at - 1) == Some(&0))?;
+    text.get(found + begins.len()..)?.split(|byte| *byte == 0).next().map(<[u8]>::to_vec)
 }
 
 /// The command line of a process.
 pub fn arguments(pid: i32) -> Vec<Vec<u8>> {
-    words(pid, "cmdline")
-}
-
-fn words(pid: i32, file: &str) -> Vec<Vec<u8>> {
-    let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text = text.strip_suffix(b"\0").unwrap_or(&text);
     text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
 }

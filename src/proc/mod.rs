@@ -13,8 +13,8 @@ pub mod start;
 pub mod tree;
 
 pub use linux::{
-    arguments, children, children_of, code_of, environment, ignored_signals, namespace_pids, pids, process, program_of,
-    used_by_children,
+    arguments, children, children_of, code_of, ignored_signals, namespace_pids, pids, process, program_of,
+    used_by_children, variable_of,
 };
 
 /// One process at a moment.

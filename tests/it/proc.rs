@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use camino::Utf8Path;
 use optbuild::proc::lifetime::{Moment, began, tick};
-use optbuild::proc::linux::{arguments, environment, parse_stat, used_by_children};
+use optbuild::proc::linux::{arguments, parse_stat, used_by_children, variable_of};
 use optbuild::proc::open_files::{OpenFiles, open_files};
 use optbuild::proc::tree::{Proc, descendants};
 
@@ -101,14 +101,16 @@ fn descendants_are_found_across_generations() {
 #[test]
 fn the_environment_and_the_words_of_a_process() {
     let mut command = std::process::Command::new("sleep");
-    let mut child = command.arg("300").env_clear().env("A", "b c").spawn().unwrap();
+    let mut child = command.arg("300").env_clear().env("A", "b c").env("B", "C=d").env("CC", "=").spawn().unwrap();
     let pid = child.id() as i32;
     // Until it has executed its program it shows those of this one.
     let began = std::time::Instant::now();
     while arguments(pid) != [b"sleep", b"300".as_slice()] {
         assert!(began.elapsed().as_secs() < 60);
     }
-    assert_eq!(environment(pid), [b"A=b c"]);
+    let value = |name| variable_of(pid, name).map(|value| String::from_utf8(value).unwrap());
+    let values = ["A", "B", "C", "CC", "b c"].map(value);
+    assert_eq!(values.each_ref().map(Option::as_deref), [Some("b c"), Some("C=d"), None, Some("="), None]);
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -126,11 +126,8 @@ fn ancestors(all: &[Proc], pid: i32) -> BTreeSet<i32> {
 
 /// Its environment names the directory.
 fn belongs(pid: i32, mark: &str) -> bool {
-    let value = |entry: &[u8]| {
-        let value = entry.strip_prefix(STATE_VARIABLE.as_bytes())?.strip_prefix(b"=")?;
-        Some(String::from_utf8_lossy(value).split(' ').any(|known| known == mark))
-    };
-    proc::environment(pid).iter().find_map(|entry| value(entry)).unwrap_or(false)
+    let marks = proc::variable_of(pid, STATE_VARIABLE);
+    marks.is_some_and(|marks| marks.split(|byte| *byte == b' ').any(|known| known == mark.as_bytes()))
 }
 
 /// It was started as `optbuild supervise`.
