@@ -40,7 +40,7 @@ impl CheckBoltInput {
         let shown: Vec<String> = names.iter().map(|name| format!("{}…", head(name, SHOWN))).collect();
         let with = match callers.len() {
             0 => String::new(),
-            count => format!(", and {} that call them", text::plural(count, "function")),
+            count => format!(", and {} that call one", text::plural(count, "function")),
         };
         Ok(vec![Fact::warning(format!(
             "{} of {} have names of more than {} bytes, which llvm-bolt before {LARGER} cannot write into a profile: they are left out of \

@@ -46,14 +46,15 @@ pub fn files() -> BTreeSet<Utf8PathBuf> {
     found
 }
 
-/// The ancestors of a process, and their children.
+/// The ancestors of a process in its session, and their children: a shell starts all sides of a pipe in its own.
 fn relatives(pid: i32) -> Vec<i32> {
-    let (mut found, mut at) = (BTreeSet::new(), pid);
+    let Some(own) = process(pid) else { return Vec::new() };
+    let (mut found, mut at) = (BTreeSet::new(), own.parent);
     for _ in 0..FARTHEST {
-        let Some(parent) = process(at).map(|process| process.parent).filter(|parent| *parent > 0) else { break };
-        found.insert(parent);
-        found.extend(children_of(parent).unwrap_or_default());
-        at = parent;
+        let Some(parent) = process(at).filter(|parent| parent.session == own.session) else { break };
+        found.insert(at);
+        found.extend(children_of(at).unwrap_or_default());
+        at = parent.parent;
     }
     found.remove(&pid);
     found.into_iter().collect()

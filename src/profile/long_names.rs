@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use camino::Utf8Path;
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionKind, SymbolKind};
 
@@ -40,44 +40,48 @@ struct Function {
 /// # Errors
 /// The file cannot be read, or is a damaged ELF file.
 pub fn too_long(path: &Utf8Path, limits: Limits) -> Result<TooLong> {
-    let found = elf::open(path, |object| {
-        let is_function = |kind: SymbolKind, definition: bool| kind == SymbolKind::Text && definition;
-        let functions = object.symbols().filter(|symbol| is_function(symbol.kind(), symbol.is_definition()));
-        let mut functions: Vec<Function> = functions
-            .filter_map(|symbol| {
-                let (from, name) = (symbol.address(), symbol.name().ok()?.to_owned());
-                Some(Function { from, to: from + symbol.size().max(1), name })
-            })
-            .collect();
-        let long: Vec<&Function> = functions.iter().filter(|function| function.name.len() > limits.one).collect();
-        let mut found =
-            TooLong { names: long.iter().map(|function| function.name.clone()).collect(), ..TooLong::default() };
-        if long.is_empty() {
-            return Ok(found);
+    // Read in parts, a name of more than 4,096 bytes is an error of the reader. Only then all of the file is read.
+    let none_is_long = |object: &object::File<_>| {
+        let short = |name: &str| name.len() <= limits.one;
+        Ok(object.symbols().all(|symbol| symbol.name().is_ok_and(short)))
+    };
+    match elf::open(path, none_is_long)? {
+        None | Some(true) => Ok(TooLong::default()),
+        Some(false) => {
+            let data = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
+            let object = object::File::parse(&*data).with_context(|| format!("{path} is not a valid ELF file"))?;
+            Ok(find(&object, limits))
         }
-        let called: Vec<(u64, u64, usize)> = long.iter().map(|one| (one.from, one.to, one.name.len())).collect();
-        functions.sort_by_key(|function| function.from);
-        for section in object.sections().filter(|section| section.kind() == SectionKind::Text) {
-            for (at, relocation) in section.relocations() {
-                let RelocationTarget::Symbol(index) = relocation.target() else { continue };
-                let Ok(symbol) = object.symbol_by_index(index) else { continue };
-                let to = symbol.address().wrapping_add_signed(relocation.addend());
-                // Relative to the end of the field, or not.
-                let is_of = |from: u64, end: u64| [to, to.wrapping_add(4)].iter().any(|to| (from..end).contains(to));
-                let Some(length) =
-                    called.iter().filter(|(from, end, _)| is_of(*from, *end)).map(|(.., length)| *length).max()
-                else {
-                    continue;
-                };
-                let behind = functions.partition_point(|function| function.from <= at);
-                let caller = functions[..behind].iter().rev().find(|function| at < function.to);
-                if let Some(caller) = caller.filter(|caller| caller.name.len() + length > limits.two) {
-                    found.callers.insert(caller.name.clone());
-                }
+    }
+}
+
+fn find(object: &object::File, limits: Limits) -> TooLong {
+    let is_function = |kind: SymbolKind, definition: bool| kind == SymbolKind::Text && definition;
+    let functions = object.symbols().filter(|symbol| is_function(symbol.kind(), symbol.is_definition()));
+    let mut functions: Vec<Function> = functions
+        .filter_map(|symbol| {
+            let (from, name) = (symbol.address(), symbol.name().ok()?.to_owned());
+            Some(Function { from, to: from + symbol.size().max(1), name })
+        })
+        .collect();
+    functions.sort_by_key(|function| function.from);
+    let long: Vec<&Function> = functions.iter().filter(|function| function.name.len() > limits.one).collect();
+    let mut found = TooLong { names: long.iter().map(|one| one.name.clone()).collect(), ..TooLong::default() };
+    for section in object.sections().filter(|section| section.kind() == SectionKind::Text && !long.is_empty()) {
+        for (at, relocation) in section.relocations() {
+            let RelocationTarget::Symbol(index) = relocation.target() else { continue };
+            let Ok(symbol) = object.symbol_by_index(index) else { continue };
+            let to = symbol.address().wrapping_add_signed(relocation.addend());
+            // Relative to the end of the field, or not.
+            let is_of = |one: &&&Function| [to, to.wrapping_add(4)].iter().any(|to| (one.from..one.to).contains(to));
+            let Some(length) = long.iter().filter(is_of).map(|one| one.name.len()).max() else { continue };
+            let behind = functions.partition_point(|function| function.from <= at);
+            let caller = functions[..behind].iter().rev().find(|function| at < function.to);
+            if let Some(caller) = caller.filter(|caller| caller.name.len() + length > limits.two) {
+                found.callers.insert(caller.name.clone());
             }
         }
-        found.callers.retain(|name| !found.names.contains(name));
-        Ok(found)
-    })?;
-    Ok(found.unwrap_or_default())
+    }
+    found.callers.retain(|name| !found.names.contains(name));
+    found
 }

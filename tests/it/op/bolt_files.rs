@@ -285,3 +285,45 @@ fn whatever_is_lost_is_named() {
     link(HARDENED);
     op(&["check-bolted", "--input", file.as_str(), dir.join("bolted.so").as_str()]).unwrap();
 }
+
+/// A line of a profile has two names, and llvm-bolt 22 has 10,240 bytes for it. `c` calls a function with a long name and is fine; `b`
+/// calls it, too, and has half a long name itself.
+#[test]
+fn functions_with_names_that_are_too_long_are_left_out() {
+    let dir = Dir::new();
+    let (a, b) = ("a".repeat(6000), "b".repeat(4500));
+    let far = "__attribute__((noinline))";
+    dir.write(
+        "n.c",
+        format!(
+            "{far} int {a}(int n) {{ int s = 0; for (int i = 0; i < n; i++) {{ if (i % 3) s += i * n; else s ^= i; }} return s; }}\n\
+             {far} int {b}(int n) {{ return {a}(n) + 1; }}\n{far} int c(int n) {{ return {a}(n) + 2; }}\n\
+             int main(int k, char **v) {{ int s = 0; for (int i = 0; i < 9; i++) s += {b}(i + k) + c(i); return s == 12345; }}\n"
+        ),
+    );
+    let instrument = "llvm-bolt n -instrument -instrumentation-file=$PWD/n.fdata -o n.i @leave-out > log 2>&1; ./n.i";
+    dir.sh("clang -O1 n.c -o n -Wl,--emit-relocs");
+    let (file, options) = (dir.join("n"), dir.join("leave-out"));
+    let words = ["check-bolt-input", "--llvm", "22", "--instrument", "--leave-out", options.as_str(), file.as_str()];
+    let facts = op(&words).unwrap();
+    let warned = warnings(&facts).join("\n");
+    assert!(warned.contains("1 function of ") && warned.contains("and 1 function that call"), "{warned}");
+    let left_out = std::fs::read_to_string(&options).unwrap();
+    assert_eq!(left_out.lines().count(), 2, "{left_out}");
+    // The runtime ends with a failed assertion otherwise.
+    let whole = dir.sh(&format!("sed -i /aaa/d leave-out; ({instrument}) 2>&1 || true"));
+    assert!(String::from_utf8_lossy(&whole.stdout).contains("function name too large"), "{whole:?}");
+    std::fs::write(&options, left_out).unwrap();
+    dir.sh(instrument);
+    let profile = std::fs::read_to_string(dir.join("n.fdata")).unwrap();
+    // `main` goes round nine times.
+    assert!(
+        profile.lines().any(|line| line.starts_with("1 main ") && line.ends_with(" 0 9")),
+        "{}",
+        &profile[..2000.min(profile.len())]
+    );
+    // Of a file with short names nothing is left out.
+    dir.sh("sed -i 's/a\\{6000\\}/a/g' n.c; clang -O1 n.c -o n -Wl,--emit-relocs");
+    assert!(warnings(&op(&words).unwrap()).is_empty());
+    assert_eq!(std::fs::read_to_string(&options).unwrap(), "");
+}

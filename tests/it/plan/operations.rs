@@ -65,8 +65,8 @@ round_trips! {
     Merge StreamMerge TakeProfile CheckProfile CheckGathered CheckFit CheckHarness CheckLast CheckProfileUse CheckInstrumented CountInstrumented
     CheckBoltInput PlainDebug CompressLike CheckBolted CheckBoltProfile CheckBoltUse BoltStatistics BoltAdvice StripLike ClearSlot
     Collect
-    Capture Shadow CopyWorkspace CopySource LinkTools Same PutInPlace Restore
-    ClearIfChanged Metrics CheckSpace CheckLto
+    Capture CaptureBench Shadow CopyWorkspace CopySource LinkTools Same PutInPlace Restore
+    CargoAdvice ClearIfChanged Metrics CheckSpace CheckLto
     WrapCompilers CheckCompiled Drive WaitFor
     Compare
 }

@@ -21,7 +21,9 @@ fn block<'o>(output: &'o str, title: &str) -> &'o str {
 /// The error is on standard error, and hundreds of lines follow on standard output.
 #[test]
 fn its_last_lines_of_standard_error_are_shown() {
-    let output = failed("${program.loop} 5\necho 'no such corpus' >&2\nseq 1000\nexit 4\n");
+    // The log has it when the other lines come.
+    let wait = "until grep -q corpus \"$OPTBUILD_RUN\"/logs/gather/*work.log; do sleep 0.02; done";
+    let output = failed(&format!("${{program.loop}} 5\necho 'no such corpus' >&2\n{wait}\nseq 1000\nexit 4\n"));
     assert!(output.contains("exited with status 4"), "{output}");
     let shown = block(&output, "  The last ");
     assert!(shown.contains("(standard error alone)") && shown.contains("no such corpus"), "{shown}");
