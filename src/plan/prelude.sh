@@ -44,7 +44,7 @@ compilers() {
     if [ $name = cc ]; then real=$2; else real=$3; fi
     {
       printf '#!/usr/bin/env bash\nflags=('
-      printf ' %q' "${@:4}"
+      [ $# -lt 4 ] || printf ' %q' "${@:4}"
       printf ' )\nfor word; do case $word in -cc1*) flags=(); break ;; -?*) ;; *) input=1 ;; esac; done\n'
       printf 'exec %q "$@" ${input+"${flags[@]}"}\n' "$real"
     } > "$dir/$name"

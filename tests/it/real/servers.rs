@@ -122,7 +122,7 @@ fn a_server_that_does_not_come_up_is_told_with_its_last_lines() {
     let _ = test
         .run("")
         .code(1)
-        .err("was not ready within 1s (`timeout`): `ready` exited with status 1")
+        .err("was not ready within 1.0 s (`timeout`): `ready` exited with status 1")
         .err("the server begins");
 
     test.change("'test -p elsewhere'", "'no-such-probe'");
@@ -145,7 +145,7 @@ fn a_server_that_crashes_or_hangs_is_told() {
         build("instrumented", "'-fprofile-generate',"),
         gather("", &served("asked", deaf, "true", "")),
     ]);
-    let _ = test.run("").code(1).err("did not end within 1s after SIGTERM, and was killed");
+    let _ = test.run("").code(1).err("did not end within 1.0 s after SIGTERM, and was killed");
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn what_a_stage_watches_is_shown() {
         .ok()
         .out("  watches [DIR]/data\n  watches [DIR]/x\n")
         .out("  watches no files of yours: `inputs` names what it reads\n");
-    let _ = test.cmd("show p.toml a").ok().out("# watches [DIR]/data\n# watches [DIR]/x\n");
+    let _ = test.cmd("show p.toml --stage a").ok().out("# watches [DIR]/data\n# watches [DIR]/x\n");
     let _ = test.run("").ok();
     let _ = test.cmd("explain a").ok().out("watches [DIR]/data\nwatches [DIR]/x\n");
 }

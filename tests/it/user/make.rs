@@ -47,7 +47,7 @@ fn goes_through(test: &Test) {
     let lines = test.read("p.toml").lines().filter(|line| !line.trim().is_empty()).count();
     assert!(lines <= 40, "{lines} lines");
     let _ = test.run("").ok().err("1 compiled file").no_err("warning");
-    has(&sections(&artifact(test, "optimized.file")), ".note.bolt_info");
+    has(&sections(&artifact(test, "optimized.file")), ".bolt.org.text");
     let profile = artifact(test, "profile.profile");
     // One number in a hundred is rare.
     let calls = |function| crate::support::real::calls(&profile, function, "");
