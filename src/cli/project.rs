@@ -194,6 +194,11 @@ fn find_pipeline(name: &str, cwd: &Utf8Path, mode: Mode, layout: &Layout) -> Res
 fn find_shipped(name: &str, mode: Mode, layout: &Layout) -> Result<Utf8PathBuf, FindError> {
     let nowhere = Utf8Path::new("/dev/null");
     if mode == Mode::Create {
+        // As for one that is run itself.
+        if shipped::list(nowhere).iter().any(|listed| listed.name == name) && State::open(layout.root(), true).is_err()
+        {
+            tracing::debug!("the state directory cannot be opened; that is said when it is used");
+        }
         return shipped::find(name, nowhere, &layout.pipelines());
     }
     let in_state = layout.marker().exists().then(|| layout.pipelines());

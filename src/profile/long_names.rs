@@ -41,11 +41,11 @@ struct Function {
 /// The file cannot be read, or is a damaged ELF file.
 pub fn too_long(path: &Utf8Path, limits: Limits) -> Result<TooLong> {
     // Read in parts, a name of more than 4,096 bytes is an error of the reader. Only then all of the file is read.
-    let none_is_long = |object: &object::File<_>| {
+    let none_is_long = elf::open(path, |object| {
         let short = |name: &str| name.len() <= limits.one;
         Ok(object.symbols().all(|symbol| symbol.name().is_ok_and(short)))
-    };
-    match elf::open(path, none_is_long)? {
+    })?;
+    match none_is_long {
         None | Some(true) => Ok(TooLong::default()),
         Some(false) => {
             let data = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;

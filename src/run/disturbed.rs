@@ -54,6 +54,13 @@ impl Changed {
         format!("{} changed while the stage ran, and the build has not read it", self.shown())
     }
 
+    /// Whether all that changed is where optbuild's own output ends. The other side of a pipe may have opened its file when the sources
+    /// had been looked at.
+    pub fn is_printed(&self, printed: &BTreeSet<Utf8PathBuf>) -> bool {
+        let root = self.path.canonicalize_utf8().unwrap_or_else(|_| self.path.clone());
+        !self.files.is_empty() && self.files.iter().all(|name| printed.contains(&root.join(name)))
+    }
+
     /// Whether the build may have read one of the files, by what it lists.
     pub fn may_be_read(&self, plan: &StagePlan, resolver: &Resolver) -> bool {
         let Some(read) = listed(plan, resolver) else { return true };

@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
         let root = project.layout.root();
         let state = project.state.clone().with_context(|| format!("the state directory {root} was not made"))?;
         let lock = lock(&state, format!("optbuild {}", words.join(" ")))?;
-        remember_printed(&state)?;
+        remember_printed(project, &state)?;
         Ok(Session { project, state, began, lock })
     }
 
@@ -228,8 +228,9 @@ impl<'a> Session<'a> {
 }
 
 /// Notes in which files the output of this run ends: they are never a part of sources. The next run may go elsewhere.
-fn remember_printed(state: &State) -> Result<()> {
+fn remember_printed(project: &Project, state: &State) -> Result<()> {
     let now = output::files();
+    project.sources.leave_out(now.iter().cloned());
     let before = state.printed()?;
     if now.is_subset(&before) {
         return Ok(());

@@ -23,6 +23,7 @@ use crate::fs::{disk, pattern};
 use crate::names::{RunId, StageName, StepId};
 use crate::pipeline::{OnFailure, Stage};
 use crate::plan::{Action, Output, Part, Step, Symbol};
+use crate::proc::output;
 use crate::proc::start::NoThread;
 use crate::state::build_dir::{self, Begin, BuildDir};
 use crate::state::fingerprint::{self, Fingerprint};
@@ -422,6 +423,9 @@ fn sources_unchanged(work: &Work, shared: &Shared, resolver: &Resolver, runner: 
             continue;
         }
         let changed = Changed::new(source, shared.sources.changed(before, now));
+        if changed.is_printed(&output::files()) {
+            continue;
+        }
         if changed.may_be_read(&work.plan, resolver) {
             return Err(Disturbed(changed.failure()).into());
         }

@@ -57,7 +57,7 @@ pub enum SourceError {
 #[derive(Debug)]
 pub struct Sources {
     hasher: Arc<Hasher>,
-    exclude: Vec<Utf8PathBuf>,
+    exclude: Mutex<Vec<Utf8PathBuf>>,
     known: Mutex<HashMap<Key, SourceHash>>,
     /// The files behind hashes, so that it can be said which have changed.
     files: Mutex<HashMap<String, Arc<Files>>>,
@@ -72,7 +72,22 @@ type Key = (Utf8PathBuf, bool, Vec<String>);
 impl Sources {
     /// `exclude`: absolute paths of directories that are never part of a source, such as the state directory.
     pub fn new(hasher: Arc<Hasher>, exclude: Vec<Utf8PathBuf>) -> Sources {
+        let exclude = Mutex::new(exclude);
         Sources { hasher, exclude, known: Mutex::default(), files: Mutex::default() }
+    }
+
+    /// More files that are never part of a source. What is known is looked at again if one is new.
+    pub fn leave_out(&self, files: impl IntoIterator<Item = Utf8PathBuf>) {
+        let mut exclude = lock(&self.exclude);
+        let before = exclude.len();
+        for file in files {
+            if !exclude.contains(&file) {
+                exclude.push(file);
+            }
+        }
+        if exclude.len() > before {
+            lock(&self.known).clear();
+        }
     }
 
     pub fn hasher(&self) -> &Hasher {
@@ -90,7 +105,7 @@ impl Sources {
 
     /// The hash of a source as it is. To be asked after a stage that read it.
     pub fn hash_again(&self, source: &Source) -> Result<SourceHash, SourceError> {
-        let (hash, files) = hash_files(&self.hasher, source, &self.exclude)?;
+        let (hash, files) = hash_files(&self.hasher, source, &lock(&self.exclude).clone())?;
         lock(&self.files).entry(hash.hash.clone()).or_insert_with(|| Arc::new(files));
         lock(&self.known).insert(key(source), hash.clone());
         Ok(hash)

@@ -156,7 +156,8 @@ fn package(facts: &Facts, dir: &Utf8Path) -> Option<Package> {
     });
     let examples = targets(facts, dir, &manifest, "example", "examples");
     let benches = targets(facts, dir, &manifest, "bench", "benches");
-    Some(Package { name, bins, lib, examples, benches })
+    // A package has something to build, so not all of it is seen here.
+    (lib.is_some() || !bins.is_empty()).then_some(Package { name, bins, lib, examples, benches })
 }
 
 /// The entries of `[[bin]]` and the like.

@@ -471,7 +471,7 @@ fn programs_that_cargo_finds() {
     );
     let named = format!("{plain}[[bin]]\nname = \"other\"\npath = \"src/main.rs\"\n");
     assert_eq!(["one", "two", "other"].map(|bin| is_there(&named, bin)), [false, true, true]);
-    let off = plain.replace("edition", "autobins = false\nedition");
+    let off = format!("{}[lib]\n", plain.replace("edition", "autobins = false\nedition"));
     assert_eq!(["one", "two"].map(|bin| is_there(&off, bin)), [false, false]);
     // What cannot be read is left to cargo.
     assert!(is_there("[package", "anything"));

@@ -122,7 +122,9 @@ fn a_log_of_optbuild_itself_is_no_source() {
     let test = Test::new([stage("a", "inputs = ['${pipeline.dir}/tree']", "echo much > ${self.out}/x")]);
     test.sh("mkdir tree; touch tree/x");
     let optbuild = crate::support::OPTBUILD;
-    let line = |redirection: &str| format!("cd tree; {optbuild} run ../p.toml --verbose {redirection}");
+    let path = test.aside.join("bin");
+    let line =
+        |redirection: &str| format!("cd tree; PATH={path}:$PATH; {optbuild} run ../p.toml --verbose {redirection}");
     test.sh(&line("2>&1 | tee build.log > /dev/null"));
     test.sh(&line("2>&1 | cat | tee second.log > /dev/null"));
     test.sh(&line("> third.log 2>&1"));
