@@ -78,7 +78,8 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
     for other in [&candidate].into_iter().chain(&steps) {
         check(args, &lines, &base, other)?;
     }
-    if !steps.is_empty() && !(base.env.is_empty() && candidate.env.is_empty()) {
+    let own_environment = !base.env.is_empty() || !candidate.env.is_empty();
+    if own_environment && !steps.is_empty() {
         return Err(usage!(
             "`--step` names builds without an environment of their own; leave `--base-env` and `--candidate-env` out"
         ));

@@ -15,7 +15,7 @@ use crate::profile::fit::Trained;
 use crate::profile::header::Header;
 use crate::text::share::Share;
 
-/// Less than this is worth a warning. Of nine programs, those above became faster, and those below became slower.
+/// Less than this is worth a warning: of nine programs and profiles, all below became slower.
 const LEAST: Share = Share::percent(90.0);
 
 impl CheckFit {

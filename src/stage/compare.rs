@@ -169,7 +169,8 @@ impl StageKind for Compare {
         }
         let (base, base_name, base_env) = side(&kind.base, &kind.base_env, cx)?;
         let (candidate, candidate_name, candidate_env) = side(&kind.candidate, &kind.candidate_env, cx)?;
-        if !kind.steps.is_empty() && !(base_env.is_empty() && candidate_env.is_empty() && kind.rustc_perf.is_none()) {
+        let own_environment = !base_env.is_empty() || !candidate_env.is_empty();
+        if !kind.steps.is_empty() && (own_environment || kind.rustc_perf.is_some()) {
             let what = "builds on the way have no environment of their own, and are not measured with rustc-perf";
             return Err(cx.invalid("steps", what));
         }
