@@ -56,7 +56,7 @@ impl OwnErrors {
         Ok(())
     }
 
-    /// The last lines, where the last lines of the log, of which there are as many, do not have them anyway.
+    /// The last lines, where the end of the log does not have them anyway.
     pub fn last_lines(&self, of_log: &[String], count: usize) -> Vec<String> {
         let own = tail::last_lines(&self.file, count).unwrap_or_default();
         if own.iter().all(|line| of_log.contains(line)) { Vec::new() } else { own }
