@@ -12,12 +12,12 @@ use crate::compare::probe::Ended;
 use crate::compare::request::{Background, Invocation, environment};
 use crate::event::Fact;
 use crate::plan::ops::given::{Drive, WaitFor};
-use crate::plan::ops::{BadCommandLine, GivenValues, Served};
+use crate::plan::ops::{BadCommandLine, Driven, GivenValues};
 
 impl Drive {
     pub(super) fn run(&self) -> Result<Vec<Fact>> {
         let wrong = |message| BadCommandLine { operation: "drive".into(), message };
-        let (served, run) = Served::<GivenValues>::driven(&self.commands).map_err(wrong)?;
+        let Driven { served, run } = Driven::<GivenValues>::read(&self.commands).map_err(wrong)?;
         let cwd = std::env::current_dir().context("cannot find the working directory")?;
         let cwd = Utf8PathBuf::try_from(cwd).context("the working directory is not UTF-8")?;
         let invocation = |argv: Vec<String>| Invocation { argv, env: environment(), cwd: cwd.clone() };

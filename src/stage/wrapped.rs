@@ -174,10 +174,7 @@ impl Wrapped {
                 profile: profile.clone(),
             },
         ));
-        Ok(match profile {
-            Some(profile) => Some(Used { profile, reader: cx.profile_reader(reader) }),
-            None => None,
-        })
+        Ok(profile.map(|profile| Used { profile, reader: cx.profile_reader(reader) }))
     }
 
     /// The environment by which make, configure and meson find the compilers, unless the stage has other words for it.

@@ -76,12 +76,21 @@ impl<V: Values> Served<V> {
         }
         Ok(Some(()))
     }
+}
 
-    /// The server and the command of [`Drive`].
+/// What the command line of [`Drive`] says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Driven<V: Values> {
+    pub served: Served<V>,
+    pub run: Vec<V::Of<String>>,
+}
+
+impl<V: Values> Driven<V> {
+    /// Reads it.
     ///
     /// # Errors
     /// A sentence that says what is missing or wrong.
-    pub fn driven(words: &[String]) -> Result<(Served<V>, Vec<V::Of<String>>), String> {
+    pub fn read(words: &[String]) -> Result<Driven<V>, String> {
         let (mut served, mut run, mut words) = (None, Vec::new(), words.iter());
         while let Some(word) = words.next() {
             let Some(value) = words.next() else { return Err(format!("`{word}` has no value")) };
@@ -93,7 +102,7 @@ impl<V: Values> Served<V> {
         }
         match served {
             Some(served) if !run.is_empty() && !served.server.is_empty() && !served.ready.is_empty() => {
-                Ok((served, run))
+                Ok(Driven { served, run })
             }
             _ => Err("`server`, `ready` and `run` are needed".into()),
         }

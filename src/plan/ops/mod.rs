@@ -28,7 +28,7 @@ use std::str::FromStr;
 
 use super::{Arg, Part, Symbol};
 
-pub use background::{Served, counted, planned::*};
+pub use background::{Driven, Served, counted, planned::*};
 pub use compare::{ComparedWorkload, JSON, MARKDOWN, TABLE, planned::*};
 pub use compilers::{CC, COMPILERS, CXX, NO_WARNINGS, WARNINGS, planned::*};
 pub use files::planned::*;
