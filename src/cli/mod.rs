@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use clap::FromArgMatches as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
@@ -67,7 +67,7 @@ fn parse() -> Result<Cli, ExitCode> {
     matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
         let verb = std::env::args().nth(1).filter(|verb| ["run", "plan", "show"].contains(&verb.as_str()));
         match (verb, project::current_dir()) {
-            (Some(verb), Ok(dir)) if error.kind() == ErrorKind::MissingRequiredArgument => {
+            (Some(verb), Ok(dir)) if lacks_a_pipeline(&error) => {
                 tell_error(&anyhow::anyhow!("`optbuild {verb}` needs a pipeline: a file or a name"));
                 tell(&init::suggest(&verb, &dir));
                 ExitCode::from(exit::USAGE)
@@ -75,6 +75,15 @@ fn parse() -> Result<Cli, ExitCode> {
             _ => error.exit(),
         }
     })
+}
+
+/// Another argument may be missing, such as one that is given with a flag alone.
+fn lacks_a_pipeline(error: &clap::Error) -> bool {
+    let missing = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) => missing.iter().any(|argument| argument == "<NAME|FILE>"),
+        _ => false,
+    };
+    error.kind() == ErrorKind::MissingRequiredArgument && missing
 }
 
 fn dispatch(command: Command) -> Result<u8> {

@@ -35,23 +35,25 @@ impl CheckHarness {
 }
 
 /// Whether a program of a run of cargo did something: one with libtest that ran a test or measured something, or one with a harness of
-/// its own, which counts by itself. Documentation's tests are no programs of the build.
+/// its own, which counts by itself. Documentation's tests are no programs of the build; cargo runs them last.
+///
+/// cargo names programs on standard error, and they speak on standard output, so only the order of lines of one of them counts.
 pub fn ran_something(log: &str) -> bool {
-    let mut ran = false;
-    // Of the program that is under way: whether it is one, and whether it has said that libtest runs it.
-    let (mut program, mut libtest) = (false, false);
+    let (mut programs, mut documented, mut libtests) = (0_usize, 0_usize, 0_usize);
+    let mut results = Vec::new();
     for line in log.lines().map(str::trim) {
-        let begins = line.starts_with("Running ") && line.ends_with(')');
-        if begins || line.starts_with("Doc-tests ") {
-            ran |= program && !libtest;
-            (program, libtest) = (begins, line.starts_with("Doc-tests "));
+        if line.starts_with("Running ") && line.ends_with(')') {
+            programs += 1;
+        } else if line.starts_with("Doc-tests ") {
+            documented += 1;
         } else if line.starts_with("running ") && (line.ends_with(" tests") || line.ends_with(" test")) {
-            libtest = true;
-        } else if let Some(result) = line.strip_prefix("test result: ").filter(|_| program) {
-            ran |= ["passed", "failed", "measured"].iter().any(|what| counted(result, what) > 0);
+            libtests += 1;
+        } else if let Some(result) = line.strip_prefix("test result: ") {
+            results.push(["passed", "failed", "measured"].iter().any(|what| counted(result, what) > 0));
         }
     }
-    ran || program && !libtest
+    let of_programs = results.len().saturating_sub(documented);
+    results.iter().take(of_programs).any(|ran| *ran) || programs > libtests.saturating_sub(documented)
 }
 
 /// Of `ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out`, how many are of a kind.

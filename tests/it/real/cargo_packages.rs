@@ -31,7 +31,8 @@ fn what_the_environment_sets_is_said_and_passed_on() {
     let stages = "the stages `plain`, `instrumented`, `pgo-build`";
     let refused =
         refused.err(&format!("note: `RUSTFLAGS` is set here, and {stages} do not see it: `--set pass-env=RUSTFLAGS`"));
-    let refused = refused.err("note: `CORPUS` is set here, and the stages `pgo-profile`, `compare` do not see it");
+    let refused = refused
+        .err("note: `CORPUS` is set here, and the stages `pgo-profile`, `measured-profile`, `compare` do not see it");
     let _ = refused.err("the build does not see `APP_BUILD_ID`: `--set pass-env=APP_BUILD_ID` passes on what");
 
     let passed = "--set pass-env=APP_BUILD_ID,RUSTFLAGS,CORPUS";

@@ -305,7 +305,9 @@ fn bolt_that_fails() {
         "case \"$*\" in *-instrument*|*--version*|*--help*) exec /usr/lib/llvm-22/bin/llvm-bolt \"$@\";; esac\necho 'BOLT-ERROR: it is broken' >&2\nexit 1",
     );
     let run = |more: &str| {
-        test.cmd(&format!("run cargo {PROGRAM} {QUICK} --set 'train=app 64000' --set 'measure=app 300000' {more}"))
+        test.cmd(&format!(
+            "run cargo {PROGRAM} {QUICK} --set 'train=app 64000' --set 'measure=app 300000' {WHATEVER} {more}"
+        ))
     };
     let ran = run("").ok().err("BOLT-ERROR: it is broken");
     let said = "stage `bolted` has no outputs, so out/cargo/bin is what stage `pgo-build` made, linked with relocations for BOLT";
