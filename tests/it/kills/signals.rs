@@ -318,7 +318,7 @@ fn fresh_build_directories_are_wiped_once() {
 fn in_a_pid_namespace_whose_session_is_outside() {
     let Some(unshare) = needs::pid_namespaces(&["--kill-child"], "true") else { return };
     let itself = std::env::current_exe().unwrap();
-    let tests = ["kills::signals::sigkill_of_a_supervisor", "kills::signals::sigint_twice"];
+    let tests = ["kills::signals::sigkill_of_a_supervisor", "kills::signals::sigint"];
     let output = unshare().arg("--").arg(itself).arg("--exact").args(tests).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("2 passed"), "{text}");
