@@ -105,6 +105,11 @@ impl Project {
         text.lines().map(String::from).collect()
     }
 
+    /// Whether this was the last that was done. Unlike [`Project::work`] it takes nothing away, which a script may be about to write.
+    pub fn has_done(&self, word: &str) -> bool {
+        fs::read_to_string(self.dir.join("work")).is_ok_and(|text| text.lines().last() == Some(word))
+    }
+
     /// Living processes that belong to runs of this project: pid and command line.
     pub fn processes(&self) -> Vec<(i32, String)> {
         let mark = format!("LC_DIR={}", self.dir);
