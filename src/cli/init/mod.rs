@@ -25,11 +25,11 @@ enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    /// What builds it.
+    fn tool(self) -> &'static str {
         match self {
-            Kind::Cargo => "cargo",
-            Kind::Library => "library",
-            Kind::Cmake => "cmake",
+            Kind::Cargo | Kind::Library => "cargo",
+            Kind::Cmake => "CMake",
             Kind::Meson => "meson",
             Kind::Make => "make",
         }
@@ -75,7 +75,7 @@ pub fn init(args: &InitArgs) -> Result<u8> {
     let text = pipeline(kind, &facts, &dir)?;
     std::fs::write(&file, &text).with_context(|| format!("cannot write {file}"))?;
     let name = quote(args.output.as_str());
-    tell(&format!("wrote {}, a pipeline for a project that is built by {}", args.output, kind.name()));
+    tell(&format!("wrote {}, a pipeline for a project that is built by {}", args.output, kind.tool()));
     let open = text.lines().enumerate().filter(|(_, line)| line.contains(FILL_IN));
     for (number, line) in open {
         let what = line.split_once(FILL_IN).map_or("", |(_, what)| what.trim_start_matches(':').trim());
@@ -144,28 +144,24 @@ fn pipeline(kind: Kind, facts: &Facts, dir: &Utf8Path) -> Result<String> {
         Kind::Meson => {
             let text = std::fs::read_to_string(dir.join("meson.build")).unwrap_or_default();
             let bin = executable(&text, "executable(").unwrap_or_else(|| name.to_owned());
-            let build = "export CFLAGS=\"$FLAGS\" CXXFLAGS=\"$FLAGS\" LDFLAGS=\"$FLAGS\"\n\
-                         [ -e b/build.ninja ] || meson setup b \"${pipeline.dir}\" --buildtype=plain\n\
-                         ninja -C b -j ${jobs}";
-            command("meson", name, &bin, build, &format!("b/{bin}"))
+            let build = "test -e b/build.ninja || meson setup --buildtype=release b \"${pipeline.dir}\"\n\
+                         meson compile -C b -j ${jobs}";
+            command("meson", name, &bin, "", build, &format!("b/{bin}"))
         }
         Kind::Make => {
-            // The project may build in its own tree: it is built in a copy, without what optbuild itself has made.
-            let copy = "tar -C \"${pipeline.dir}\" --exclude=./.optbuild --exclude=./out -cf - . | tar -xf -\n";
-            let configure = if dir.join("configure").is_file() {
-                "[ -e Makefile ] || ./configure CC=\"$CC\" CFLAGS=\"$FLAGS\" LDFLAGS=\"$FLAGS\"\n"
-            } else {
-                ""
-            };
-            let make = "make -j ${jobs} CC=\"$CC\" CFLAGS=\"$FLAGS\" LDFLAGS=\"$FLAGS\"";
-            command("make", name, name, &format!("{copy}{configure}{make}"), name)
+            let has_configure = dir.join("configure").is_file();
+            let configure = if has_configure { "test -e config.status || ./configure\n" } else { "" };
+            // A Makefile's own `CC` wins over that of the environment.
+            let build = format!("{configure}make -j ${{jobs}} CC=\"${{self.cc}}\"");
+            let copy = "# The project builds in its own tree, so it is built in a copy.\ncopy = true\n";
+            command("make", name, name, copy, &build, name)
         }
     })
 }
 
-fn command(tool: &str, name: &str, bin: &str, build: &str, path: &str) -> String {
+fn command(tool: &str, name: &str, bin: &str, copy: &str, build: &str, path: &str) -> String {
     let text = include_str!("command.toml").replace("@TOOL@", tool).replace("@NAME@", name);
-    text.replace("@BUILD@", build).replace("@PATH@", path).replace("@BIN@", bin)
+    text.replace("@COPY@", copy).replace("@BUILD@", build).replace("@PATH@", path).replace("@BIN@", bin)
 }
 
 /// The first program that a build file names.
@@ -205,7 +201,7 @@ pub fn suggest(verb: &str, dir: &Utf8Path) -> String {
         return text + "\n`optbuild init` writes a pipeline for it, in which this stands";
     }
     match found(&facts, dir) {
-        Some(kind) => format!("`optbuild init` writes one for this project, which is built by {}", kind.name()),
+        Some(kind) => format!("`optbuild init` writes one for this project, which is built by {}", kind.tool()),
         None => "`optbuild list` shows those that have a name; in the directory of a project, `optbuild init` writes one for it".into(),
     }
 }

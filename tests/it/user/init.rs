@@ -75,7 +75,7 @@ fn for_a_library() {
     );
     test.sh("rm -r src/main.rs benches; echo 'pub fn x() {}' > src/lib.rs; rm Cargo.lock");
     let _ = sh(&test.dir, "cargo generate-lockfile --offline 2>&1");
-    let _ = test.cmd("init").ok().err("a project that is built by library");
+    let _ = test.cmd("init").ok().err("a project that is built by cargo");
     let list = "{ type = \"list\", default = [] }";
     let given = |command: &str| format!("{{ type = 'list', default = ['{command}'] }}");
     fill(&test, &[(list, &given("LD_PRELOAD=$library true")), (list, &given("LD_PRELOAD=$library ls"))]);
@@ -93,14 +93,14 @@ fn for_cmake_and_meson() {
     let test = empty("").file("meson.build", "project('x', 'c')\nexecutable('tool', 'main.c')\n");
     let _ = test.cmd("init").ok();
     fill(&test, &[(list, given), (list, given)]);
-    let _ = test.cmd("plan pipeline.toml").ok().out("meson setup b").out("b/tool");
+    let _ = test.cmd("plan pipeline.toml").ok().out("meson setup --buildtype=release b").out("b/tool");
     let _ = Test::new([""]).cmd("init").code(2).err("it is not known what the project is built by");
 }
 
 /// From nothing to the table, with what is filled in as the file says.
 #[test]
 fn for_make() {
-    let test = empty("").file("Makefile", "work: main.c\n\t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<\n");
+    let test = empty("").file("Makefile", "CC = gcc\nCFLAGS = -O2\nwork: main.c\n\t$(CC) $(CFLAGS) -o $@ $<\n");
     test.write("main.c", "#include <stdio.h>\n#include <stdlib.h>\n__attribute__((noinline)) static unsigned step(unsigned s, unsigned n) { return s * 31 ^ n; }\n\
                           int main(int c, char **v) { unsigned s = 0; for (int i = 0; i < atoi(v[1]); i++) s = step(s, i); printf(\"%u\\n\", s); }\n");
     let _ = test.cmd("init --make -o pipeline.toml").ok();
@@ -113,6 +113,8 @@ fn for_make() {
         &test.read("pipeline.toml").replace("cwd = \"${dir}\" }]", "cwd = \"${dir}\" }]\nbudget = \"10s\""),
     );
     let _ = test.cmd("run pipeline.toml").ok();
+    let _ = test.cmd("run pipeline.toml").ok().err("nothing to do");
+    assert!(!test.exists("work"), "it is built in a copy");
     let sections = crate::support::real::sections(&test.path("out/work/work"));
     crate::support::real::has(&sections, ".bolt.org.text");
     crate::support::real::has_not(&sections, ".rela.text");
