@@ -84,6 +84,9 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
             "`--step` names builds without an environment of their own; leave `--base-env` and `--candidate-env` out"
         ));
     }
+    if args.options.rustc_perf.is_some() && !steps.is_empty() {
+        return Err(usage!("`--step` does not go with `--rustc-perf`, which measures two toolchains"));
+    }
 
     remove_when_interrupted(dir.clone())?;
     let mut say = |line: &str| tell(line);

@@ -44,22 +44,29 @@ fn look(args: &DoctorArgs) -> Result<Looked> {
     };
     let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone() };
     // What has to be given may be given later: the tools are the same.
-    let (project, complete) = match Project::open(&args, Mode::Look) {
-        Ok(project) => (project, true),
-        Err(error) => (Project::open(&args, Mode::Describe).map_err(|_| error)?, false),
+    let (project, incomplete) = match Project::open(&args, Mode::Look) {
+        Ok(project) => (project, None),
+        Err(error) => match Project::open(&args, Mode::Describe) {
+            Ok(project) => (project, Some(error)),
+            Err(_) => return Err(error),
+        },
     };
     let (plans, problem) = plans(&project);
     let rows = doctor::doctor(&project.facts, Some(&project.pipeline as &Pipeline), &plans);
     project.facts.check()?;
-    let note = problem.as_ref().filter(|_| !complete).map(|problem| {
-        let missing = project.pipeline.vars.iter().filter(|(_, variable)| variable.given.is_none() && variable.default.is_none());
-        let names: Vec<&str> = missing.map(|(name, _)| name.as_str()).collect();
-        format!(
-            "note: these are the tools of the pipeline. What its stages need besides shows when `{}` is set as well ({problem})",
-            names.join("`, `")
-        )
-    });
-    Ok(Looked { rows, note, problem: problem.filter(|_| complete) })
+    let Some(error) = incomplete else { return Ok(Looked { rows, note: None, problem }) };
+    let missing =
+        project.pipeline.vars.iter().filter(|(_, variable)| variable.given.is_none() && variable.default.is_none());
+    let names: Vec<&str> = missing.map(|(name, _)| name.as_str()).collect();
+    if names.is_empty() {
+        return Ok(Looked { rows, note: None, problem: Some(error) });
+    }
+    let note = format!(
+        "note: these are the tools of the pipeline. What its stages need besides shows when `{}` is set as well ({})",
+        names.join("`, `"),
+        problem.unwrap_or(error)
+    );
+    Ok(Looked { rows, note: Some(note), problem: None })
 }
 
 /// The plans that can be made, and the first problem.

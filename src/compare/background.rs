@@ -116,33 +116,39 @@ impl Background {
         let told = to.clone();
         start::thread("server", move || tell(&told, News::Server(server.wait())))?;
         let server = Server { pid, leash, news: from, log: files.log.clone() };
-        let early = self.wait_until_ready(&server, files)?;
+        let Some(early) = self.wait_until_ready(&server, files)? else { return Ok(Reading::too_late()) };
         let reading = match client {
             None => None,
             Some(client) => {
                 let order = Order { keeps, ..Order::printing(client, &files.stdout, &files.stderr, false, limit) };
                 let (client, held) = order.start()?.split();
                 start::thread("client", move || tell(&to, News::Client(client.wait())))?;
-                Some(server.while_driven(held)?)
+                let Some(reading) = server.while_driven(held)? else { return Ok(Reading::too_late()) };
+                Some(reading)
             }
         };
         let mut used = self.end(server, files, reading.is_some())?;
+        if used.ended == Ended::TooLate {
+            return Ok(used);
+        }
         let Some(reading) = reading else { return Ok(used) };
         without_start(&mut used, early);
         used.metrics.insert(Metric::WallTime, reading.get(Metric::WallTime));
         Ok(Reading { ended: reading.ended, metrics: used.metrics })
     }
 
-    /// Returns the seconds of processor time that the server has used by then.
-    fn wait_until_ready(&self, server: &Server, files: &Files) -> Result<f64> {
+    /// Returns the seconds of processor time that the server has used by then; none where its time is over.
+    fn wait_until_ready(&self, server: &Server, files: &Files) -> Result<Option<f64>> {
         let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
         let (out, log) = (files.probes.join("ready"), files.probes.join("ready-stderr"));
         loop {
             let probe = Order::printing(&self.ready, &out, &log, false, PROBE).run()?;
             if let Ok(News::Server(reading)) = server.news.try_recv() {
                 let reading = reading?;
-                if let Ended::NotMeasured(why) = &reading.ended {
-                    bail!("the program in the background cannot be started: {why}");
+                match &reading.ended {
+                    Ended::NotMeasured(why) => bail!("the program in the background cannot be started: {why}"),
+                    Ended::TooLate => return Ok(None),
+                    Ended::Code(_) | Ended::Signal(_) => {}
                 }
                 let hint = match reading.ended {
                     Ended::Code(0) => {
@@ -160,7 +166,7 @@ impl Background {
                 );
             }
             match probe.ended {
-                Ended::Code(0) => return Ok(server.used()),
+                Ended::Code(0) => return Ok(Some(server.used())),
                 Ended::NotMeasured(why) => bail!("`ready` cannot be run: {why}"),
                 ended if began.elapsed() >= self.patience => {
                     let said = last_lines(&log, "`ready` said");
@@ -181,7 +187,11 @@ impl Background {
     /// Ends the server. `driven`: by a command that is over.
     fn end(&self, server: Server, files: &Files, driven: bool) -> Result<Reading> {
         if let Ok(News::Server(reading)) = server.news.try_recv() {
-            return Err(server.ended_by_itself(&reading?.ended, driven));
+            let reading = reading?;
+            return match reading.ended {
+                Ended::TooLate => Ok(reading),
+                ended => Err(server.ended_by_itself(&ended, driven)),
+            };
         }
         let how = match &self.stop {
             Some(stop) => {
@@ -208,7 +218,8 @@ impl Background {
                             server.last_lines()
                         )
                     }
-                    _ => Ok(reading),
+                    Ended::NotMeasured(why) => bail!("what the program in the background used is not known: {why}"),
+                    Ended::Code(_) | Ended::Signal(_) | Ended::TooLate => Ok(reading),
                 }
             }
             // The process that runs it is ended with this one.
@@ -240,13 +251,17 @@ struct Server {
 }
 
 impl Server {
-    /// Waits for the command that drives it.
-    fn while_driven(&self, client: Leash) -> Result<Reading> {
+    /// Waits for the command that drives it. None: the time for both is over.
+    fn while_driven(&self, client: Leash) -> Result<Option<Reading>> {
         let first = self.news.recv().context("nothing is heard of the program in the background")?;
         let server = match first {
-            News::Client(reading) => return reading,
+            News::Client(reading) => return reading.map(Some),
             News::Server(reading) => reading?,
         };
+        if server.ended == Ended::TooLate {
+            drop(client);
+            return Ok(None);
+        }
         // The command notices, usually; what it says is not what is wrong.
         if let Err(RecvTimeoutError::Timeout) = self.news.recv_timeout(ORPHANED) {
             drop(client);

@@ -465,10 +465,16 @@ fn under_valgrind(request: &Request, valgrind: &Utf8Path, job: Job, limit: Durat
 fn of_server(server: &Background, client: &Invocation, dir: &Utf8Path, limit: Duration) -> Result<Count> {
     let limit = limit.as_secs_f64();
     let reading = server.measure(Some(client), dir, false, limit)?;
+    let late = Count { instructions: 0.0, ended: Ended::TooLate };
+    if reading.ended == Ended::TooLate {
+        return Ok(late);
+    }
     let all = total(dir)?;
     // Of the other run, other files.
     disk::make_empty_dir(dir)?;
-    server.measure(None, dir, false, limit)?;
+    if server.measure(None, dir, false, limit)?.ended == Ended::TooLate {
+        return Ok(late);
+    }
     Ok(Count { instructions: all - total(dir)?, ended: reading.ended })
 }
 

@@ -69,6 +69,11 @@ pub enum Ended {
 }
 
 impl Reading {
+    /// Of a run whose time was over.
+    pub fn too_late() -> Reading {
+        Reading { ended: Ended::TooLate, metrics: BTreeMap::new() }
+    }
+
     /// A metric of the run, 0 where it was not measured.
     pub fn get(&self, metric: Metric) -> f64 {
         self.metrics.get(&metric).copied().unwrap_or_default()

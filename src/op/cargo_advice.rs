@@ -37,7 +37,7 @@ impl CargoAdvice {
         if !missed.is_empty() {
             let names = named(&missed);
             stdio::say(&format!(
-                "the build does not see {names}: {} passes on what your environment has",
+                "the build does not see {names}: set it in your environment, and {} passes it on",
                 pass(&missed)
             ));
         } else if !unseen.is_empty() {

@@ -88,6 +88,9 @@ impl Compare {
             workloads.push(workload);
         }
         if let Some(checkout) = &options.rustc_perf {
+            if !steps.is_empty() {
+                bail!("rustc-perf measures two toolchains, so there can be no steps between them");
+            }
             workloads.extend(rustc_perf::workloads(&options, checkout, &base, &candidate, &env, &scratch, &mut say)?);
         }
         let sizes =

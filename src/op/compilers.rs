@@ -226,8 +226,16 @@ impl Setup {
         // Behind it there are inputs only.
         let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
         let (before, behind) = words.split_at(end);
-        let kept = before.iter().filter_map(|word| self.kept(word));
+        let kept = before.iter().flat_map(|word| self.kept_of(word));
         kept.chain(flags.into_iter().map(OsString::from)).chain(behind.iter().cloned()).collect()
+    }
+
+    /// What is left of a word of the call: of a response file with something that contradicts the stage, its other words.
+    fn kept_of(&self, word: &OsString) -> Vec<OsString> {
+        let Some(inner) = response_file(word) else { return self.kept(word).into_iter().collect() };
+        let inner: Vec<OsString> = inner.into_iter().map(OsString::from).collect();
+        let kept: Vec<OsString> = inner.iter().flat_map(|word| self.kept_of(word)).collect();
+        if kept == inner { vec![word.clone()] } else { kept }
     }
 
     /// A word of the call, if it does not contradict the stage.
@@ -256,7 +264,7 @@ struct Call {
 }
 
 /// Options whose value is the next word.
-const WITH_VALUE: [&str; 33] = [
+const WITH_VALUE: [&str; 37] = [
     "-o",
     "-x",
     "-I",
@@ -290,6 +298,10 @@ const WITH_VALUE: [&str; 33] = [
     "-Xlinker",
     "-Xassembler",
     "-Xpreprocessor",
+    "--sysroot",
+    "--param",
+    "-MJ",
+    "-iwithprefix",
 ];
 
 /// Options with which nothing is compiled or linked.
@@ -310,7 +322,11 @@ impl Call {
                 "--" if options => options = false,
                 "-c" | "-S" if options => stops = true,
                 "-r" | "-Wl,-r" | "--relocatable" if options => call.relocatable = true,
-                _ if options && (OTHER.contains(&word) || word.starts_with("-cc1") || word.contains("-print-")) => {
+                _ if options
+                    && (OTHER.contains(&word)
+                        || word.starts_with("-cc1")
+                        || word.trim_start_matches('-').starts_with("print-")) =>
+                {
                     return Call::default();
                 }
                 _ if options && WITH_VALUE.contains(&word) => {
@@ -339,14 +355,18 @@ impl Call {
 fn expanded(words: &[OsString]) -> Vec<String> {
     let mut all = Vec::new();
     for word in words {
-        let word = word.to_string_lossy().into_owned();
-        let file = word.strip_prefix('@').and_then(|file| fs::read_to_string(file).ok());
-        match file {
-            Some(text) => all.extend(in_response_file(&text)),
-            None => all.push(word),
+        match response_file(word) {
+            Some(inner) => all.extend(inner),
+            None => all.push(word.to_string_lossy().into_owned()),
         }
     }
     all
+}
+
+/// The words of a response file, if that is what a word names.
+fn response_file(word: &OsStr) -> Option<Vec<String>> {
+    let word = word.to_string_lossy();
+    Some(in_response_file(&fs::read_to_string(word.strip_prefix('@')?).ok()?))
 }
 
 /// The words of a response file: blanks between them, quotes of both kinds, and a backslash before any character.

@@ -36,7 +36,7 @@ impl CopySource {
         let exclude: Vec<PathBuf> = vec![real.into_std_path_buf()];
         let names = listing::tree(root.as_std_path(), &exclude, &|_| false)?;
         let before: List = disk::read_json(&to.join(LIST))?.unwrap_or_default();
-        let mut after = List::new();
+        let (mut after, mut changed) = (List::new(), Vec::new());
         for name in names {
             let name = Utf8PathBuf::try_from(name).context("a file's name is not UTF-8")?;
             let meta = match fs::symlink_metadata(root.join(&name)) {
@@ -48,19 +48,23 @@ impl CopySource {
             let now = (meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino());
             let target = to.join(&name);
             if before.get(&name) != Some(&now) || target.symlink_metadata().is_err() {
-                bring(&root.join(&name), &target, before.contains_key(&name))?;
+                changed.push(name.clone());
             }
             after.insert(name, now);
         }
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
             tree::remove(&to.join(name))?;
         }
+        // After what is gone: a directory may stand where a file stood.
+        for name in changed {
+            bring(&root.join(&name), &to.join(&name), !before.is_empty())?;
+        }
         disk::write_json(&to.join(LIST), &after)?;
         Ok(vec![Fact::number("source-files", after.len() as f64)])
     }
 }
 
-/// Puts a file or a link into the copy. `again`: it was there before.
+/// Puts a file or a link into the copy. `again`: there was one before, and something may have been built of it.
 fn bring(source: &Utf8Path, target: &Utf8Path, again: bool) -> Result<()> {
     let dir = target.parent().with_context(|| format!("{target} lies nowhere"))?;
     fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {dir}"))?;

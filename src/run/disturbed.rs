@@ -81,15 +81,16 @@ fn listed(plan: &StagePlan, resolver: &Resolver) -> Option<BTreeSet<Utf8PathBuf>
         let path = resolver.text(arg).ok()?;
         let file = pattern::resolve(Utf8Path::new(&path)).ok()?;
         let text = std::fs::read_to_string(file).ok()?;
-        read.extend(prerequisites(&text).map(|path| path.canonicalize_utf8().unwrap_or(path)));
+        read.extend(prerequisites(&text).into_iter().map(|path| path.canonicalize_utf8().unwrap_or(path)));
     }
     (!read.is_empty()).then_some(read)
 }
 
-/// What stands behind the colons of a makefile. A blank in a name has a backslash before it.
-pub fn prerequisites(makefile: &str) -> impl Iterator<Item = Utf8PathBuf> {
+/// What stands behind the colons of a makefile. A blank in a name has a backslash before it; one at its end continues a line.
+pub fn prerequisites(makefile: &str) -> Vec<Utf8PathBuf> {
+    let makefile = makefile.replace("\\\n", " ");
     let behind = makefile.lines().filter_map(|line| line.split_once(": ")).map(|(_, files)| files);
-    behind.flat_map(|files| {
+    let read = behind.flat_map(|files| {
         let mut names = vec![String::new()];
         let mut chars = files.chars();
         while let Some(c) = chars.next() {
@@ -101,5 +102,6 @@ pub fn prerequisites(makefile: &str) -> impl Iterator<Item = Utf8PathBuf> {
             }
         }
         names.into_iter().filter(|name| !name.is_empty()).map(Utf8PathBuf::from)
-    })
+    });
+    read.collect()
 }

@@ -245,7 +245,7 @@ impl Execution<'_> {
         match lost + prepared.lost {
             0 => {}
             files => self.runner.note(format!(
-                "the machine was started again since it was interrupted; what may not have reached the disk is made anew ({})",
+                "the machine was started again since it was last built; what may not have reached the disk is made anew ({})",
                 plural(files, "file")
             )),
         }

@@ -46,7 +46,9 @@ pub fn remove_young(dir: &Utf8Path, since: i64) -> Result<usize, DiskError> {
     let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(dir) {
         let entry = entry.map_err(std::io::Error::from).at("read", dir)?;
-        if entry.file_type().is_dir() {
+        // What optbuild writes there itself is written whole, and is no product of the build.
+        let is_own = entry.depth() == 1 && entry.file_name().to_string_lossy().starts_with("optbuild-");
+        if entry.file_type().is_dir() || is_own {
             continue;
         }
         let stat = Stat::of(&entry.metadata().map_err(std::io::Error::from).at("read", dir)?);

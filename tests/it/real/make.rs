@@ -193,6 +193,10 @@ fn flags_stand_behind_those_of_a_call_where_they_have_an_effect() {
         ("-c -- -a.c", "-c -C -- -a.c"),
         ("@words", "@words -C"),
         ("-r a.o b.o -o c.o", "-r a.o b.o -o c.o"),
+        // A linker that prints, and a source whose name has the word.
+        ("a.o -Wl,--print-map -o a", "a.o -Wl,--print-map -o a -L"),
+        ("-c a-print-b.c", "-c a-print-b.c -C"),
+        ("--sysroot dir.c a.o -o a", "--sysroot dir.c a.o -o a -L"),
         // Assembly is compiled, too; clang does not warn of flags without effect.
         ("-c a.S", "-c a.S -C"),
         // Nothing is compiled or linked.
@@ -218,6 +222,12 @@ fn what_contradicts_the_stage_is_left_out() {
     assert_eq!(call("-c a.c -fprofile-use=old"), "-c a.c -fprofile-generate");
     assert_eq!(call("a.c -s -O2"), "a.c -O2 -fprofile-generate -Wl,--emit-relocs");
     assert_eq!(call("a.o -Wl,-s -o a"), "a.o -o a -fprofile-generate -Wl,--emit-relocs");
+    // In files that others name.
+    test.write("inner", "-s 'b c.o'");
+    test.write("outer", "a.o @inner");
+    test.write("good", "a.o b.o");
+    assert_eq!(call("@outer -o a"), "a.o b c.o -o a -fprofile-generate -Wl,--emit-relocs");
+    assert_eq!(call("@good -o a"), "@good -o a -fprofile-generate -Wl,--emit-relocs");
 }
 
 /// The calls that build systems make to find out what a compiler can, with the real one: the same as without the flags.

@@ -10,7 +10,7 @@ fn start_again(test: &Test, note: &str) {
     test.write(note, &text.replace(id.trim(), "00000000-0000-4000-8000-000000000000"));
 }
 
-const SAID: &str = "the machine was started again since it was interrupted";
+const SAID: &str = "the machine was started again since it was last built";
 
 #[test]
 fn a_young_file_of_a_build_directory_is_made_anew() {

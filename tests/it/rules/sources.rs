@@ -1,5 +1,7 @@
 //! What a stage reads from outside: which files count, and when a change is noticed.
 
+use optbuild::run::disturbed::prerequisites;
+
 use crate::support::{Test, stage};
 
 #[test]
@@ -135,6 +137,26 @@ fn a_log_of_optbuild_itself_is_no_source() {
     test.run("").runs("");
     test.sh("echo 1 > tree/y");
     test.run("").runs("a");
+}
+
+/// A program that reads the output may have other files open for writing than a log.
+#[test]
+fn what_a_reader_of_the_output_has_open_is_a_source() {
+    let test = Test::new([stage("a", "inputs = ['${pipeline.dir}/tree']", "echo much > ${self.out}/x")]);
+    test.sh("mkdir tree; touch -d 2001-01-01 tree/x");
+    let (optbuild, path) = (crate::support::OPTBUILD, test.aside.join("bin"));
+    let reader = "{ exec 3<>tree/x; exec tee tree/build.log > /dev/null; }";
+    test.sh(&format!("PATH={path}:$PATH; {optbuild} run p.toml --verbose 2>&1 | {reader}"));
+    assert!(test.read("tree/build.log").contains("1 stage"));
+    test.run("").runs("");
+    test.sh("echo 1 > tree/x");
+    test.run("").runs("a");
+}
+
+#[test]
+fn what_a_makefile_lists_goes_on_behind_a_backslash() {
+    let text = "a.o: one.c two\\ words.h \\\n  three.h\\\n four.h\n\nthree.h:\n";
+    assert_eq!(prerequisites(text), ["one.c", "two words.h", "three.h", "four.h"]);
 }
 
 #[test]

@@ -125,6 +125,26 @@ fn a_copy_is_built_in_and_brought_up_to_date() {
 }
 
 #[test]
+fn a_copy_follows_files_that_become_directories_and_old_files_that_come() {
+    let keys = "source = '${pipeline.dir}/src'\ncopy = true";
+    let test = Test::new([PIPELINE, &stage("a", keys, "find . -type f ! -name 'optbuild-*' | sort > all\n")]);
+    let all = || test.read(".optbuild/stages/a/build/all");
+    test.write("src/x", "a file");
+    test.write("src/z", "");
+    test.run("").runs("a");
+    test.sh("cd src && rm x && mkdir x && echo in > x/y");
+    test.run("").runs("a");
+    assert_eq!(all(), "./all\n./x/y\n./z\n");
+    test.sh("cd src && rm -r x && echo again > x");
+    test.run("").runs("a");
+    assert_eq!(all(), "./all\n./x\n./z\n");
+    // What was built before knows nothing of a file that is put there with an old time.
+    test.sh("touch .optbuild/stages/a/build/product; touch -d 2001-01-01 old.h; mv old.h src");
+    test.run("").runs("a");
+    test.sh("[ .optbuild/stages/a/build/old.h -nt .optbuild/stages/a/build/product ]");
+}
+
+#[test]
 fn the_host_is_replaced_in_outputs() {
     let host = "outputs = { all = '${self.build}/${host}/all' }";
     let test = Test::new([PIPELINE, &stage("a", host, "mkdir ${host}; echo x > ${host}/all")]);
