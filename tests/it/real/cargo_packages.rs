@@ -33,7 +33,7 @@ fn what_the_environment_sets_is_said_and_passed_on() {
         refused.err(&format!("note: `RUSTFLAGS` is set here, and {stages} do not see it: `--set pass-env=RUSTFLAGS`"));
     let refused = refused
         .err("note: `CORPUS` is set here, and the stages `pgo-profile`, `measured-profile`, `compare` do not see it");
-    let _ = refused.err("the build does not see `APP_BUILD_ID`: `--set pass-env=APP_BUILD_ID` passes on what");
+    let _ = refused.err("the build does not see `APP_BUILD_ID`: set it in your environment, and `--set pass-env=APP_BUILD_ID` passes it on");
 
     let passed = "--set pass-env=APP_BUILD_ID,RUSTFLAGS,CORPUS";
     let ran = test.cmd(&format!("{RUN} {train} {passed}")).ok().no_err("is set here");
