@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::compare::options::Options;
+use crate::pipeline::Choice;
 use crate::run::select::Request;
 use crate::text::share::Share;
 
@@ -36,6 +37,8 @@ pub enum Command {
     Run(RunArgs),
     /// Continue the last run, with its options and variables, after a failure or an interrupt
     Resume(ResumeArgs),
+    /// Build variants of a pipeline, each part once, and measure them side by side
+    Experiment(Box<ExperimentArgs>),
     /// Show every step of a pipeline with its exact command
     Plan(PlanArgs),
     /// List the pipelines that can be run by name
@@ -106,7 +109,7 @@ pub enum Command {
 pub const GROUPS: [(&str, &[&str]); 6] = [
     ("Build", &["init", "run", "resume", "plan", "doctor"]),
     ("Look", &["list", "show", "explain", "status", "artifacts", "logs", "report", "history"]),
-    ("Measure and find out", &["compare", "bisect"]),
+    ("Measure and find out", &["experiment", "compare", "bisect"]),
     ("Share profiles", &["profile", "merge"]),
     ("Tidy up", &["clean", "gc"]),
     ("For shells and editors", &["completions", "man", "schema"]),
@@ -158,6 +161,52 @@ pub struct PipelineArgs {
     pub pipeline: String,
     #[command(flatten)]
     pub settings: Settings,
+    /// It is an experiment, with these variants of it.
+    #[arg(skip)]
+    pub experiment: Option<Choice>,
+}
+
+/// What `experiment` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ExperimentArgs {
+    /// A file of an experiment, a pipeline that has variants, or the name of one
+    #[arg(value_name = "NAME|FILE")]
+    pub experiment: String,
+    /// Only these variants, and the base
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub variants: Vec<String>,
+    /// Hold the variants against this one [default: what the file says]
+    #[arg(long, value_name = "NAME")]
+    pub base: Option<String>,
+    /// Run nothing: print how to build this variant alone
+    #[arg(long, value_name = "NAME")]
+    pub show: Option<String>,
+    #[command(flatten)]
+    pub settings: Settings,
+    #[command(flatten)]
+    pub selection: Request,
+    #[command(flatten)]
+    pub execution: ExecutionArgs,
+    /// Run nothing: show what would be done and what it costs
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl ExperimentArgs {
+    /// The same as a run.
+    pub fn run(&self) -> RunArgs {
+        let choice = Choice { variants: self.variants.clone(), base: self.base.clone() };
+        RunArgs {
+            pipeline: PipelineArgs {
+                pipeline: self.experiment.clone(),
+                settings: self.settings.clone(),
+                experiment: Some(choice),
+            },
+            selection: self.selection.clone(),
+            execution: self.execution.clone(),
+            dry_run: self.dry_run,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Args)]

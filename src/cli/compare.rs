@@ -202,7 +202,7 @@ fn output(name: &str, settings: &Settings) -> Result<Option<Utf8PathBuf>> {
 }
 
 fn open(pipeline: &str, settings: &Settings) -> Result<Project> {
-    Project::open(&PipelineArgs { pipeline: pipeline.into(), settings: settings.clone() }, Mode::Look)
+    Project::open(&PipelineArgs { pipeline: pipeline.into(), settings: settings.clone(), experiment: None }, Mode::Look)
 }
 
 /// The path and the hash of an output of the stage's last record.

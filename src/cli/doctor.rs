@@ -42,7 +42,7 @@ fn look(args: &DoctorArgs) -> Result<Looked> {
         facts.check()?;
         return Ok(Looked { rows, note: None, problem: None });
     };
-    let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone() };
+    let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone(), experiment: None };
     // What has to be given may be given later: the tools are the same.
     let (project, incomplete) = match Project::open(&args, Mode::Look) {
         Ok(project) => (project, None),

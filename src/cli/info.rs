@@ -133,7 +133,10 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
             notes.push(format!("it failed in run {}; `optbuild logs {name}` shows how", record.run));
             notes.push(format!("it is tried again when its fingerprint has changed, or with `--from {name}`"));
         }
-        Verdict::Stale(_) | Verdict::NeedsFirst { .. } | Verdict::OutOfReach(_) => {}
+        Verdict::Stale(_) | Verdict::NeedsFirst { .. } | Verdict::OutOfReach(_) | Verdict::LeftOut(_) => {}
+    }
+    if let Some(stage) = project.pipeline.stage(&args.stage).filter(|stage| !stage.variants.is_empty()) {
+        notes.push(format!("for {}", stage.variants.join(", ")));
     }
     let explanation = Explanation { stage: name.to_string(), state: verdict.words(), differences, notes };
     print(&explain_text(&explanation, look()))?;
@@ -167,7 +170,7 @@ fn status_row(project: &Project, name: &str, verdict: &Verdict, end: Option<&mod
         Verdict::Unavailable { why, blocked_by: Some(_), .. } => (Outlook::Blocked, Some(why.clone())),
         Verdict::Unavailable { .. } => (Outlook::Off, None),
         Verdict::FailedBefore(_) => (Outlook::Failed, None),
-        Verdict::OutOfReach(why) => (Outlook::Blocked, Some(why.clone())),
+        Verdict::OutOfReach(why) | Verdict::LeftOut(why) => (Outlook::Blocked, Some(why.clone())),
     };
     Ok(StatusRow {
         stage: name.into(),

@@ -7,6 +7,7 @@ mod clean;
 mod compare;
 mod doctor;
 pub mod exit;
+mod experiment;
 mod history;
 mod info;
 mod init;
@@ -90,13 +91,19 @@ fn dispatch(command: Command) -> Result<u8> {
     // A comparison has a temporary directory, which somebody has to remove.
     if !matches!(
         command,
-        Command::Run(_) | Command::Resume(_) | Command::Compare(_) | Command::Bisect(_) | Command::Op { .. }
+        Command::Run(_)
+            | Command::Experiment(_)
+            | Command::Resume(_)
+            | Command::Compare(_)
+            | Command::Bisect(_)
+            | Command::Op { .. }
     ) {
         crate::proc::signals::end_on_broken_pipe()?;
     }
     match command {
         Command::Init(args) => init::init(&args),
         Command::Run(args) => run::run(&args),
+        Command::Experiment(args) => experiment::experiment(&args),
         Command::Resume(args) => run::resume(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::List => info::list(),

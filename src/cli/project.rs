@@ -53,14 +53,14 @@ impl Project {
     /// those of this machine.
     pub fn open_in(cwd: &Utf8Path, args: &PipelineArgs, mode: Mode, facts: Option<&Utf8Path>) -> Result<Project> {
         let layout = state_of(&args.pipeline, args.settings.state_dir.as_deref(), cwd);
-        let file = find_pipeline(&args.pipeline, cwd, mode, &layout)?;
+        let file = find_pipeline(args, cwd, mode, &layout)?;
         let here = facts.is_none();
         let facts = match facts {
             Some(file) => Facts::from_file(file)?,
             None if layout.root().exists() || mode == Mode::Create => Facts::live_cached(&layout.facts()),
             None => Facts::live(),
         };
-        let pipeline = load(&file, &args.settings.set, cwd, &facts, mode, &layout)?;
+        let pipeline = load(&file, args, cwd, &facts, mode, &layout)?;
         // Not before: a pipeline that cannot be loaded leaves nothing behind.
         let state = open_state(&layout, mode)?;
         let mut project = Project::new(pipeline, facts, layout, state, stage::plan)?;
@@ -74,7 +74,8 @@ impl Project {
     pub fn last(args: &LastRunArgs) -> Result<Project> {
         match &args.pipeline {
             Some(pipeline) => {
-                let args = PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone() };
+                let args =
+                    PipelineArgs { pipeline: pipeline.clone(), settings: args.settings.clone(), experiment: None };
                 Project::open(&args, Mode::Look)
             }
             None => {
@@ -168,19 +169,24 @@ pub fn open_state(layout: &Layout, mode: Mode) -> Result<Option<Arc<State>>> {
 
 /// The file of a pipeline. A shipped one is unpacked: into the state directory by what changes it, and where there is one; else
 /// into a cache of the user's, because a look at a pipeline makes no state directory.
-fn find_pipeline(name: &str, cwd: &Utf8Path, mode: Mode, layout: &Layout) -> Result<Utf8PathBuf> {
+fn find_pipeline(args: &PipelineArgs, cwd: &Utf8Path, mode: Mode, layout: &Layout) -> Result<Utf8PathBuf> {
+    let name = args.pipeline.as_str();
+    let find = |unpack_into: &Utf8Path| match args.experiment {
+        Some(_) => shipped::find_experiment(name, cwd, unpack_into),
+        None => shipped::find(name, cwd, unpack_into),
+    };
     let refused = |error: FindError| anyhow::Error::from(Usage(error.to_string()));
     if mode == Mode::Create {
         let shipped = |listed: &shipped::Listed| listed.name == name && listed.origin == "shipped";
         if !shipped::is_path(name, cwd) && shipped::list(cwd).iter().any(shipped) {
             State::open(layout.root(), true)?;
         }
-        return shipped::find(name, cwd, &layout.pipelines()).map_err(refused);
+        return find(&layout.pipelines()).map_err(refused);
     }
     let mut problem = None;
     let in_state = || layout.marker().exists().then(|| layout.pipelines());
     for place in [&in_state as &dyn Fn() -> Option<Utf8PathBuf>, &cache, &private_temporary] {
-        match place().map(|unpack_into| shipped::find(name, cwd, &unpack_into)) {
+        match place().map(|unpack_into| find(&unpack_into)) {
             None => {}
             // Nothing can be written there; that is no reason not to look.
             Some(Err(error @ FindError::Unpack { .. })) => problem = Some(error),
@@ -232,7 +238,7 @@ fn private_temporary() -> Option<Utf8PathBuf> {
 
 fn load(
     file: &Utf8Path,
-    set: &[String],
+    args: &PipelineArgs,
     cwd: &Utf8Path,
     facts: &Facts,
     mode: Mode,
@@ -241,11 +247,15 @@ fn load(
     let host = facts.host();
     let env = |name: &str| std::env::var(name).ok();
     let incomplete = mode == Mode::Describe;
+    let set = &args.settings.set;
     let options = LoadOptions { set, env: &env, cwd, host: &host, kinds: &stage::KINDS, incomplete };
     // A pipeline beside the file is named by its path.
     let shipped = |name: &str| find_shipped(name, mode, layout);
-    pipeline::load_with(file, &options, &shipped)
-        .map_err(|error| BadFile(error.render(color()).trim_end().into()).into())
+    let loaded = match &args.experiment {
+        Some(choice) => pipeline::load_experiment(file, &options, &shipped, choice),
+        None => pipeline::load_with(file, &options, &shipped),
+    };
+    loaded.map_err(|error| BadFile(error.render(color()).trim_end().into()).into())
 }
 
 /// The last run.
@@ -289,8 +299,10 @@ pub fn last_run(layout: &Layout) -> Result<LastRun> {
     let words = ["optbuild".to_string()].into_iter().chain(word_list.iter().cloned());
     let cli = Cli::try_parse_from(words)
         .with_context(|| format!("{path} was written by another version of optbuild; start with `optbuild run`"))?;
-    let Command::Run(args) = cli.command else {
-        return Err(usage!("{path} does not hold a run; start it with `optbuild run`"));
+    let args = match cli.command {
+        Command::Run(args) => args,
+        Command::Experiment(args) => args.run(),
+        _ => return Err(usage!("{path} does not hold a run; start it with `optbuild run`")),
     };
     let mut still_forced = BTreeSet::new();
     for stage in forced {

@@ -10,13 +10,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs};
 use super::exit::{FAILED, INTERRUPTED, MACHINE, Machine};
+use super::experiment;
 use super::output::tell;
 use super::plan;
 use super::project::{self, Mode, Project};
 use crate::event::{Outcome, Stamped};
 use crate::facts::{Facts, Memory};
 use crate::names::StageName;
-use crate::pipeline::shipped;
+use crate::pipeline::{Choice, shipped};
 use crate::proc::signals::{self, Signal};
 use crate::proc::start;
 use crate::report::console::LastLine;
@@ -41,6 +42,11 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     if args.dry_run {
         return plan::plan(&PlanArgs::of(&args.pipeline, &args.selection));
     }
+    anew(args)
+}
+
+/// Runs what the command line says, or an experiment.
+pub(super) fn anew(args: &RunArgs) -> Result<u8> {
     let words = std::env::args().skip(1).collect();
     let here = project::current_dir()?;
     begin(args, &Origin { words, cwd: here.clone(), here, still_forced: None, pipeline_hash: None })
@@ -119,8 +125,13 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
         say_where(&published, &origin.here);
     }
     let lacking = say_instead(&published, &project, &origin.here);
+    if !args.execution.quiet {
+        experiment::said(&project, &finished.end).iter().for_each(|line| tell(line));
+    }
+    // A variant that is not there is a row, and the run is not what was asked for.
+    let strict = args.execution.strict || args.pipeline.experiment.is_some();
     // A failure that leaves nothing in the place of an output is not one to go on with.
-    let code = match exit_code(&finished.end, args.execution.strict) {
+    let code = match exit_code(&finished.end, strict) {
         0 if lacking => FAILED,
         code => code,
     };
@@ -278,7 +289,15 @@ fn again(args: &RunArgs, project: &Project, origin: &Origin) -> Again {
     if project::nearest_state(here).is_none_or(|layout| layout.named() != state) {
         resume.push_str(&option);
     }
-    let mut run = format!("optbuild run {}", quote(named));
+    let experiment = args.pipeline.experiment.as_ref();
+    let mut run = format!("optbuild {} {}", if experiment.is_some() { "experiment" } else { "run" }, quote(named));
+    if let Some(Choice { variants, base }) = experiment {
+        let options = [("--variants", variants.join(",")), ("--base", base.clone().unwrap_or_default())];
+        options
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .for_each(|(name, value)| run.push_str(&format!(" {name} {value}")));
+    }
     if project::state_of(named, None, here).named() != state {
         run.push_str(&option);
     }

@@ -358,6 +358,14 @@ pub struct Failure {
     pub environment: bool,
 }
 
+impl Failure {
+    /// The line that tells most: the first error of the log, else its last line, else what happened.
+    pub fn reason(&self) -> &str {
+        let lines = self.error.first().or(self.tail.last());
+        lines.map_or(self.what.as_str(), |line| line.trim())
+    }
+}
+
 /// Where a stage stands in a run: the one word for it in the runner, in reports and in their JSON.
 ///
 /// ```text

@@ -56,7 +56,7 @@ pub fn load_with(file: &Utf8Path, options: &LoadOptions, shipped: Shipped) -> Re
     // Without a file that could not be read, all that follows would be guesses.
     let pipeline = match tree {
         Some(tree) if reader.complete => {
-            Loader { options, sources: &sources, problems: &mut problems }.pipeline(&path, &tree)
+            Loader { options, sources: &sources, problems: &mut problems, kept: None }.pipeline(&path, &tree)
         }
         _ => None,
     };
@@ -84,14 +84,24 @@ pub fn stage(text: &str, kinds: &'static Kinds) -> Result<Stage, LoadError> {
     }
 }
 
-struct Loader<'a> {
-    options: &'a LoadOptions<'a>,
-    sources: &'a Sources,
-    problems: &'a mut Vec<Problem>,
+pub(super) struct Loader<'a> {
+    pub options: &'a LoadOptions<'a>,
+    pub sources: &'a Sources,
+    pub problems: &'a mut Vec<Problem>,
+    /// The stages that are on as they were read, if somebody wants them.
+    pub kept: Option<&'a mut Vec<Kept>>,
+}
+
+/// A stage before its keys were read.
+pub(super) struct Kept {
+    pub name: String,
+    /// With references replaced, and as it is written with its templates.
+    pub table: Table,
+    pub written: Node,
 }
 
 impl Loader<'_> {
-    fn pipeline(&mut self, path: &Utf8Path, tree: &Table) -> Option<Pipeline> {
+    pub fn pipeline(&mut self, path: &Utf8Path, tree: &Table) -> Option<Pipeline> {
         self.top_level(tree);
         let empty = Table::default();
         let section = |key: &str| tree.get(key).and_then(Node::as_table).unwrap_or(&empty);
@@ -130,6 +140,9 @@ impl Loader<'_> {
             unused_templates: templates.unused(|at| self.sources.file_of(at.start) == 0),
             hash: self.sources.hash(),
             vars: variables.into_values(),
+            variants: Vec::new(),
+            tried: None,
+            lacking: BTreeMap::new(),
         })
     }
 
@@ -219,6 +232,9 @@ impl Loader<'_> {
         let variables = table.entries.iter().filter_map(variable).collect();
         let uses = vars::uses([stage], vars, names.variables);
         let origin = Origin { off_with, variables, uses, ..Origin::default() };
+        if let Some(kept) = self.kept.as_mut().filter(|_| on) {
+            kept.push(Kept { name: name.into(), table: substituted.clone(), written: stage.clone() });
+        }
         let text = toml::Table::from_iter([("stage".into(), toml::Value::Array(vec![stage.to_toml()]))]).to_string();
         Some(Draft { name: name.into(), at: at.clone(), on, table: substituted, found, origin, text, decoded })
     }
@@ -323,7 +339,7 @@ const LEFT_OUT: [&str; 21] = [
 ];
 
 /// The keys of a stage whose variables are replaced, except paths and secrets, which stay references.
-fn declaration(stage: &Table) -> BTreeMap<String, String> {
+pub(super) fn declaration(stage: &Table) -> BTreeMap<String, String> {
     let counted = stage.entries.iter().filter(|entry| !LEFT_OUT.contains(&entry.key.as_str()));
     counted.map(|entry| (entry.key.clone(), value(&entry.node))).collect()
 }
@@ -362,14 +378,14 @@ pub type Shipped<'a> = &'a dyn Fn(&str) -> Result<Utf8PathBuf, FindError>;
 const MOST_FILES: usize = 64;
 
 /// Reads a pipeline file and those that it extends into one tree. Unaware of what a pipeline is, except for `extends`.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     sources: &'a mut Sources,
     problems: &'a mut Vec<Problem>,
     /// Paths are shown relative to it.
     cwd: &'a Utf8Path,
     shipped: Shipped<'a>,
     /// Nothing is missing: every file could be read and parsed.
-    complete: bool,
+    pub complete: bool,
     /// Files that were read, with all that they extend.
     done: HashMap<Utf8PathBuf, Option<Table>>,
     /// Files that are being read, outermost first.
@@ -380,7 +396,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(
+    pub fn new(
         sources: &'a mut Sources,
         problems: &'a mut Vec<Problem>,
         cwd: &'a Utf8Path,
@@ -392,7 +408,7 @@ impl<'a> Reader<'a> {
 
     /// Reads the file at an absolute path; `from` is where another file asks for it. None when that is impossible; then
     /// there is a problem that says why.
-    fn file(&mut self, path: &Utf8Path, from: Option<Range<usize>>) -> Option<Table> {
+    pub fn file(&mut self, path: &Utf8Path, from: Option<Range<usize>>) -> Option<Table> {
         let table = self.chain(path, from);
         self.complete &= table.is_some();
         table
@@ -484,7 +500,13 @@ impl<'a> Reader<'a> {
 
     /// Lays a file on those that it extends.
     fn extend(&mut self, file: usize, mut table: Table) -> Table {
-        let Some(extends) = table.remove("extends") else {
+        let of_experiment = table.remove("pipeline");
+        if let (Some(node), true) = (&of_experiment, table.get("extends").is_some()) {
+            let problem = Problem::at("a file has `extends` or `pipeline`, not both", node.span.clone());
+            self.problems
+                .push(problem.help("`pipeline` names the one that is experimented with; it may extend others"));
+        }
+        let Some(extends) = table.remove("extends").or(of_experiment) else {
             return merge::files(Table::default(), table, self.problems);
         };
         let dir = self.sources.files[file].dir().to_owned();

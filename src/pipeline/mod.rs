@@ -6,6 +6,7 @@
 mod check;
 mod decode;
 mod error;
+pub mod experiment;
 pub mod kind;
 mod limit;
 mod load;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Cycle, Graph};
 pub use error::{LoadError, nearest};
+pub use experiment::{COSTS, Choice, MEASURE, Variant, load_experiment};
 pub use kind::{
     Answers, Common, Gathers, Keys, Kind, KindEntry, Kinds, Need, OnFailure, Profiles, StartsFrom, leading_output,
     schema,
@@ -35,7 +37,7 @@ pub use kind::{
 pub use load::{load, load_with, stage};
 pub use schema::{OneOrMore, VarType};
 pub use supply::{Supplied, SupplyError};
-pub use text::{OutputRef, Piece, Text};
+pub use text::{OutputRef, Piece, Text, own_name};
 pub use value::{CommandLine, Words};
 pub use vars::{Idle, env_name};
 
@@ -77,6 +79,12 @@ pub struct Pipeline {
     pub unused_templates: Vec<String>,
     /// Hash of the text of all its files: whether the pipeline changed since a run.
     pub hash: String,
+    /// Of an experiment: what is measured side by side, the base first.
+    pub variants: Vec<Variant>,
+    /// Of an experiment in a file of its own: the pipeline that it is about, as the file names it.
+    pub tried: Option<String>,
+    /// Why stages have no outputs, as far as that is known when others are planned.
+    pub lacking: BTreeMap<String, String>,
 }
 
 /// A variable with its value.
@@ -163,6 +171,10 @@ pub struct Stage {
     pub supplied: Option<Supplied>,
     /// It is switched off because what it is for was supplied.
     pub spared: bool,
+    /// In an experiment: the variants that it serves. None: it is of the pipeline, or measures the variants.
+    pub variants: Vec<String>,
+    /// In an experiment: the others go on without the variants that it serves.
+    pub dispensable: bool,
 }
 
 /// What is no longer to be seen in a stage whose variables are replaced.
@@ -193,6 +205,8 @@ impl Stage {
             follows_only: false,
             supplied: None,
             spared: false,
+            variants: Vec::new(),
+            dispensable: false,
         }
     }
 

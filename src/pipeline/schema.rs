@@ -48,6 +48,64 @@ struct PipelineFile {
     /// The stages, in the order in which the work happens.
     #[serde(default)]
     stage: Vec<Value>,
+    /// In a file of an experiment: the pipeline that it is about, a path or the name of a shipped one. In place of `extends`.
+    pipeline: Option<String>,
+    /// What `optbuild experiment` tries: each a version of the pipeline.
+    #[serde(default)]
+    variant: Vec<VariantEntry>,
+    /// The variant that the others are held against. Default: the first one.
+    base: Option<String>,
+    /// What is measured of each variant.
+    measure: Option<MeasureEntry>,
+}
+
+/// A version of the pipeline that is tried. Its `stage`, `template`, `tools` and `remove` change the pipeline as those of a file do that
+/// extends it.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its schema only")]
+struct VariantEntry {
+    /// The title of its row.
+    name: String,
+    /// One sentence for the table and for `--show`. Not in the fingerprint.
+    description: Option<String>,
+    /// The variant that it is held against. Default: the `base` of the experiment.
+    base: Option<String>,
+    /// Values of variables. They win over those of `--set`.
+    #[serde(default)]
+    set: BTreeMap<String, Plain>,
+    /// Changes of stages, and new ones.
+    #[serde(default)]
+    #[schemars(with = "Vec<Map<String, Value>>")]
+    stage: Value,
+    /// Changes of templates.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Map<String, Value>>")]
+    template: Value,
+    /// Other versions or places of tools.
+    #[serde(default)]
+    tools: BTreeMap<String, ToolEntry>,
+    /// Takes stages of the pipeline out, by their names.
+    #[serde(default)]
+    remove: Vec<String>,
+    /// Other values for `program`, `env` and `sizes` of `[measure]`.
+    measure: Option<MeasureEntry>,
+}
+
+/// What is measured. Besides these keys it takes what a stage of `kind = "compare"` takes: `workloads`, `rustc-perf`, `budget`, `rounds`
+/// and so on.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "read for its schema only")]
+struct MeasureEntry {
+    /// The program, or the toolchain: an output of a stage, as `${app.bin}`.
+    program: Option<Text>,
+    /// Environment of the program, such as where it finds its library.
+    #[serde(default)]
+    env: BTreeMap<String, Text>,
+    /// Further files whose sizes are compared, by a name.
+    #[serde(default)]
+    sizes: BTreeMap<String, Text>,
 }
 
 #[derive(JsonSchema)]
@@ -238,7 +296,7 @@ fn tighten(schema: &mut Value) {
     // Stages without a kind change others, of which there are none without `extends`.
     let kind_or_like = json!([{ "required": ["kind"] }, { "required": ["like"] }]);
     let all_have_kinds = json!({ "properties": { "stage": { "items": { "anyOf": kind_or_like } } } });
-    schema["anyOf"] = json!([{ "required": ["extends"] }, all_have_kinds]);
+    schema["anyOf"] = json!([{ "required": ["extends"] }, { "required": ["pipeline"] }, all_have_kinds]);
     let mut keys = Map::new();
     for (name, definition) in schema["$defs"].as_object_mut().into_iter().flatten() {
         // What a stage or a workload is like may have what it needs.

@@ -121,6 +121,21 @@ pub fn find(name_or_path: &str, cwd: &Utf8Path, unpack_into: &Utf8Path) -> Resul
     }
 }
 
+/// The experiment that belongs to a pipeline, in its directory.
+const EXPERIMENT: &str = "experiment.toml";
+
+/// The file of an experiment: the one beside the pipeline of a name where it has one, else as [`find`].
+///
+/// # Errors
+/// As [`find`].
+pub fn find_experiment(name_or_path: &str, cwd: &Utf8Path, unpack_into: &Utf8Path) -> Result<Utf8PathBuf, FindError> {
+    let found = find(name_or_path, cwd, unpack_into)?;
+    let named = !name_or_path.ends_with(".toml");
+    let beside = found.with_file_name(EXPERIMENT);
+    let own_directory = found.file_name() == Some(FILE);
+    Ok(if named && own_directory && beside.is_file() { beside } else { found })
+}
+
 type File = include_dir::File<'static>;
 type Root = &'static Dir<'static>;
 
@@ -171,7 +186,8 @@ fn merged(text: &str, path: &Utf8Path, read: Read, deepest: usize) -> Table {
 
 /// The pipelines that a file names with `extends`.
 fn extended(tree: &Table) -> Vec<&str> {
-    tree.get("extends").map(Node::one_or_more).unwrap_or_default().iter().filter_map(Node::as_str).collect()
+    let extends = tree.get("extends").or_else(|| tree.get("pipeline"));
+    extends.map(Node::one_or_more).unwrap_or_default().iter().filter_map(Node::as_str).collect()
 }
 
 /// Puts a pipeline with all that belongs to it into a directory named by its content, in one rename.

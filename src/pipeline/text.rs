@@ -179,7 +179,7 @@ fn parse_reference(inner: &str) -> Result<Piece, String> {
         let Some((stage, output)) = candidate.split_once('.') else {
             return Err(format!("`{candidate}` must name an output: `stage.output`"));
         };
-        if !is_name(stage) || !is_name(output) {
+        if !is_stage(stage) || !is_name(output) {
             return Err(format!("`{candidate}` is not `stage.output`: names have letters, digits, `-` and `_`"));
         }
         candidates.push(OutputRef { stage: stage.into(), output: output.into() });
@@ -211,6 +211,17 @@ pub const RESERVED: [&str; 5] = ["self", "pipeline", "host", "jobs", "tools"];
 pub fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+'))
+}
+
+/// A name, or the name of a stage that a variant of an experiment has for itself: `lib@fat`. No user can declare one.
+fn is_stage(name: &str) -> bool {
+    name.split_once('@').map_or(is_name(name), |(name, variant)| is_name(name) && is_name(variant))
+}
+
+/// What a stage is called where its pipeline runs by itself. In an experiment, the stages that variants have each for themselves are
+/// `NAME@VARIANT`. What is kept of a stage is the same in both, so it is found by both.
+pub fn own_name(stage: &str) -> &str {
+    stage.split_once('@').map_or(stage, |(name, _)| name)
 }
 
 impl Text {

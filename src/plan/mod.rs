@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
-use crate::pipeline::OutputRef;
+use crate::pipeline::{OutputRef, own_name};
 use crate::text::script::{self, Piece};
 
 pub use companion::Companion;
@@ -495,6 +495,8 @@ impl Arg {
             Part::Tool { name, .. } => format!("<tool {name}>"),
             Part::Place { name, .. } => format!("<{name}>"),
             Part::Limit(_) => "<limit>".into(),
+            Part::Late(Late::Path(output)) => format!("<{}.{}>", own_name(&output.stage), output.output),
+            Part::Late(Late::Hash(output)) => format!("<hash of {}.{}>", own_name(&output.stage), output.output),
             Part::Secret { name, value } => {
                 format!("<secret {name} {}>", blake3::hash(value.as_bytes()).to_hex())
             }

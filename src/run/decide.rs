@@ -3,7 +3,7 @@
 //!
 //! Looks at records and sources; changes nothing. `plan`, `status`, `explain` and the scheduler ask the same questions here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -12,6 +12,7 @@ use camino::Utf8PathBuf;
 use super::environment;
 use super::project::Project;
 use super::select::Selection;
+use crate::event::Fact;
 use crate::names::{FingerprintId, StageName};
 use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage, StartsFrom, Supplied, supply};
 use crate::plan::{Gap, PlanError, StagePlan};
@@ -65,6 +66,8 @@ pub enum Verdict {
     },
     /// It failed under the same fingerprint, and that was tolerated.
     FailedBefore(Arc<Record>),
+    /// It is of variants that cannot be built on this machine, and the others go on without them.
+    LeftOut(String),
     /// It lies outside of the selection and has no outputs that can be used.
     OutOfReach(String),
 }
@@ -100,6 +103,7 @@ impl Verdict {
             Verdict::Unavailable { why, .. } if why == SPARED => SPARED.into(),
             Verdict::Unavailable { .. } => "off".into(),
             Verdict::FailedBefore(_) => "failed before, which is tolerated".into(),
+            Verdict::LeftOut(why) => format!("left out: {why}"),
             // The stage that needs it, if one does, is blocked and says why.
             Verdict::OutOfReach(_) => "not selected".into(),
         }
@@ -154,9 +158,11 @@ impl<'a> Judge<'a> {
         if let Some(verdict) = blocked_by_needs(stage, settled, selected) {
             return Ok(verdict);
         }
-        let unavailable = settled.iter().filter(|(_, settled)| matches!(settled, Settled::Unavailable { .. }));
-        let unavailable: BTreeSet<String> = unavailable.map(|(name, _)| name.to_string()).collect();
-        let plan = self.project.plan(name, &unavailable);
+        let unavailable = settled.iter().filter_map(|(name, settled)| match settled {
+            Settled::Unavailable { why, .. } => Some((name.to_string(), why.clone())),
+            _ => None,
+        });
+        let plan = self.project.plan_without(name, &unavailable.collect());
         // First: an error of the plan may come from the answer that is missing.
         self.project.facts.check()?;
         let plan = match plan {
@@ -168,8 +174,12 @@ impl<'a> Judge<'a> {
                 };
                 return Ok(Verdict::blocked(&why, &by));
             }
+            Err(error) if stage.dispensable => return Ok(Verdict::LeftOut(error.to_string())),
             Err(error) => return Err(error.into()),
         };
+        if let Some(gap) = plan.gaps.first().filter(|_| stage.dispensable) {
+            return Ok(Verdict::LeftOut(format!("{} ({})", gap.what, gap.remedy)));
+        }
         // What follows from a stage that this one goes on from, and that has no outputs.
         let without = |before: &str, plan: StagePlan, why: &str| match settled.get(before) {
             _ if !selected => self.outside(name, &format!("stage `{before}`, {why}, is not up to date")),
@@ -194,8 +204,7 @@ impl<'a> Judge<'a> {
         }
         let hashes = input_paths.iter().map(|(output, (_, hash))| (output.clone(), hash.clone())).collect();
         let from = Inputs { outputs: &hashes, predecessor: predecessor.as_deref() };
-        let fingerprint = fingerprint::compute(stage, &plan, &project.pipeline, from, &project.sources, &project.tools)
-            .with_context(|| format!("stage `{name}`"))?;
+        let fingerprint = project.fingerprint(stage, &plan, from).with_context(|| format!("stage `{name}`"))?;
         let successors = successors(&project.pipeline, stage);
         let reasons = Vec::new();
         let work = Work { plan, fingerprint, inputs, input_paths, reasons, forced: false, predecessor, successors };
@@ -389,7 +398,10 @@ fn blocked_by_needs(stage: &Stage, settled: &BTreeMap<StageName, Settled>, selec
 
 /// The stages behind this one in its workspace.
 fn successors(pipeline: &Pipeline, stage: &Stage) -> Vec<StageName> {
-    let Some(workspace) = &stage.common.workspace else { return Vec::new() };
+    // What variants have made in turn, each from the same state, stays good when that state is made again for another one.
+    let Some(workspace) = stage.common.workspace.as_ref().filter(|_| stage.variants.is_empty()) else {
+        return Vec::new();
+    };
     let behind = pipeline.stages.iter().skip_while(|other| other.common.name != stage.common.name).skip(1);
     behind
         .filter(|other| other.common.workspace.as_ref() == Some(workspace))
@@ -465,6 +477,18 @@ pub fn survey(judge: &mut Judge) -> Result<Survey> {
     }
 }
 
+/// What is said of a stage that failed, which is tolerated. The same in the run in which it fails and in those after it: what is made of it
+/// goes into fingerprints.
+pub fn failure_words(stage: &str, message: &str) -> String {
+    let first = message.lines().next().unwrap_or_default();
+    if first.is_empty() { format!("stage `{stage}` failed") } else { format!("stage `{stage}` failed: {first}") }
+}
+
+fn failed_before(record: &Record) -> String {
+    let message = record.facts.iter().find_map(Fact::warned).unwrap_or_default();
+    failure_words(&record.stage, message)
+}
+
 /// What the stages behind may expect of a stage with this verdict, as long as it has not run.
 pub fn settle(verdict: &Verdict) -> Settled {
     match verdict {
@@ -474,9 +498,8 @@ pub fn settle(verdict: &Verdict) -> Settled {
         Verdict::Unavailable { why, blocked_by, .. } => {
             Settled::Unavailable { why: why.clone(), failed: blocked_by.is_some() }
         }
-        Verdict::FailedBefore(record) => {
-            Settled::Unavailable { why: format!("stage `{}` failed, which was tolerated", record.stage), failed: true }
-        }
+        Verdict::FailedBefore(record) => Settled::Unavailable { why: failed_before(record), failed: true },
+        Verdict::LeftOut(why) => Settled::Unavailable { why: why.clone(), failed: true },
         Verdict::OutOfReach(why) => Settled::OutOfReach(why.clone()),
     }
 }
@@ -526,7 +549,7 @@ impl Survey {
         self.stages.iter().any(|(stage, verdict)| {
             stage == name
                 && match verdict {
-                    Verdict::FailedBefore(_) => true,
+                    Verdict::FailedBefore(_) | Verdict::LeftOut(_) => true,
                     Verdict::Unavailable { blocked_by: Some(by), .. } => self.failed_before(by),
                     _ => false,
                 }

@@ -5,6 +5,7 @@ mod advice;
 mod by_hand;
 mod companion;
 pub mod control;
+pub mod costs;
 pub mod decide;
 pub mod disturbed;
 pub mod earlier;

@@ -2,16 +2,18 @@
 //!
 //! Unaware of kinds: how a stage is planned is passed in.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::facts::Facts;
-use crate::pipeline::{Graph, Pipeline};
+use crate::pipeline::{Graph, Pipeline, Stage};
 use crate::plan::{Filling, Late, Part, PlanError, StagePlan, Symbol};
 use crate::proc::output;
+use crate::state::fingerprint::{self, Fingerprint, FingerprintError, Inputs};
 use crate::state::hash::Hasher;
 use crate::state::layout::Layout;
 use crate::state::sources::Sources;
@@ -69,10 +71,47 @@ impl Project {
     /// # Errors
     /// What the stage declares cannot be done.
     pub fn plan(&self, stage: &str, unavailable: &BTreeSet<String>) -> Result<StagePlan, PlanError> {
-        let mut plan = (self.planner)(&self.pipeline, &self.facts, stage, unavailable)?;
+        self.plan_without(stage, &unavailable.iter().map(|name| (name.clone(), String::new())).collect())
+    }
+
+    /// Plans one stage, past stages that have no outputs, with why that is so.
+    ///
+    /// # Errors
+    /// As [`Project::plan`].
+    pub fn plan_without(&self, stage: &str, lacking: &BTreeMap<String, String>) -> Result<StagePlan, PlanError> {
+        let pipeline = self.seen_by(stage, lacking);
+        let unavailable = lacking.keys().cloned().collect();
+        let mut plan = (self.planner)(&pipeline, &self.facts, stage, &unavailable)?;
         plan.check_place(self.layout.root());
         check_scripts(&plan, self.layout.root())?;
         Ok(plan)
+    }
+
+    /// The pipeline with what only one of its stages sees of it: the variables of its variant, and, where variants are measured, why some
+    /// cannot be.
+    fn seen_by(&self, stage: &str, lacking: &BTreeMap<String, String>) -> Cow<'_, Pipeline> {
+        let stage = self.pipeline.stage(stage).filter(|_| !self.pipeline.variants.is_empty());
+        match stage {
+            None => Cow::Borrowed(&self.pipeline),
+            Some(stage) => Cow::Owned(Pipeline {
+                lacking: lacking.clone(),
+                ..self.pipeline.seen_by(stage).unwrap_or_else(|| self.pipeline.clone())
+            }),
+        }
+    }
+
+    /// The fingerprint of a stage as things are.
+    ///
+    /// # Errors
+    /// A source or a tool cannot be read.
+    pub fn fingerprint(
+        &self,
+        stage: &Stage,
+        plan: &StagePlan,
+        inputs: Inputs<'_>,
+    ) -> Result<Fingerprint, FingerprintError> {
+        let pipeline = self.seen_by(&stage.common.name, &BTreeMap::new());
+        fingerprint::compute(stage, plan, &pipeline, inputs, &self.sources, &self.tools)
     }
 
     /// Stages that are off: they have no outputs whatever runs.

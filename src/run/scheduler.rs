@@ -34,7 +34,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::control::GRACE;
-use super::decide::{Judge, Settled, Verdict, Work, settle};
+use super::costs;
+use super::decide::{Judge, Settled, Verdict, Work, failure_words, settle};
 use super::earlier;
 use super::project::Project;
 use super::stage::{Shared, StageEnd, execute, not_begun};
@@ -224,7 +225,7 @@ impl<'a> Scheduler<'a, '_> {
         let verdict = self.judge.judge(stage, &self.settled)?;
         let selected = self.judge.selection.stages.contains(&name);
         match &verdict {
-            Verdict::UpToDate(record, _) if selected => self.up_to_date(record)?,
+            Verdict::UpToDate(record, _) if selected => self.up_to_date(&name, record)?,
             Verdict::UpToDate(record, _) => self.skip(&name, "not selected; its outputs are up to date", Some(record)),
             Verdict::Stale(record) => self.skip(&name, "its recorded outputs are used as they are", Some(record)),
             Verdict::OutOfReach(_) => self.skip(&name, "not selected", None),
@@ -232,6 +233,7 @@ impl<'a> Scheduler<'a, '_> {
                 self.send(Event::StageBlocked { stage: name.clone(), by: by.clone() });
             }
             Verdict::Unavailable { why, .. } => self.skip(&name, why, None),
+            Verdict::LeftOut(why) => self.skip(&name, &format!("left out: {why}"), None),
             Verdict::FailedBefore(_) => {
                 self.tolerated = true;
                 self.skip(&name, "it failed before, which is tolerated; `--from` tries it again", None);
@@ -256,10 +258,10 @@ impl<'a> Scheduler<'a, '_> {
     }
 
     /// The record may be one of other variables, which were set back: it is the stage's current one again.
-    fn up_to_date(&mut self, record: &Record) -> Result<()> {
+    fn up_to_date(&mut self, name: &StageName, record: &Record) -> Result<()> {
         let fingerprint = record.fingerprint.id();
-        self.shared.state.point_to(&record.stage, &fingerprint)?;
-        self.send(Event::StageUpToDate { stage: record.stage.clone(), fingerprint, saved: record.duration });
+        self.shared.state.point_to(name, &fingerprint)?;
+        self.send(Event::StageUpToDate { stage: name.clone(), fingerprint, saved: record.duration });
         Ok(())
     }
 
@@ -280,6 +282,11 @@ impl<'a> Scheduler<'a, '_> {
         // What a resumed run has wiped once it goes on with.
         let fresh = self.judge.selection.fresh && work.forced;
         let earlier = earlier::seconds(self.shared, stage, &work);
+        if stage.kind.answers.measures
+            && let Err(error) = costs::write(&self.project.pipeline, stage, &self.settled, self.shared.state.layout())
+        {
+            self.send(Event::Note { stage: name.clone(), text: error.to_string() });
+        }
         self.announce(&name, &work, slots, earlier);
         self.running.insert(name.clone(), share);
         let (shared, done) = (self.shared, self.done.clone());
@@ -340,9 +347,9 @@ impl<'a> Scheduler<'a, '_> {
         let settled = match end {
             StageEnd::Done(record) => Settled::Done(std::sync::Arc::new(*record)),
             StageEnd::Interrupted => Settled::OutOfReach(format!("stage `{name}` was interrupted")),
-            StageEnd::Failed(_) if tolerated => {
+            StageEnd::Failed(failure) if tolerated => {
                 self.tolerated = true;
-                Settled::Unavailable { why: format!("stage `{name}` failed"), failed: true }
+                Settled::Unavailable { why: failure_words(&name, failure.reason()), failed: true }
             }
             StageEnd::Failed(failure) => {
                 if !self.failed {
@@ -395,6 +402,7 @@ pub struct Share {
     exclusive: bool,
     workspace: Option<String>,
     inputs: Vec<OutputRef>,
+    fingerprint: FingerprintId,
 }
 
 impl Share {
@@ -407,6 +415,7 @@ impl Share {
             exclusive: stage.common.exclusive || stage.kind.answers.measures,
             workspace: stage.common.workspace.clone(),
             inputs: work.plan.inputs(),
+            fingerprint: work.fingerprint.id(),
         }
     }
 
@@ -421,6 +430,8 @@ impl Share {
         slots + self.slots <= budget.slots
             && memory + self.memory <= budget.memory
             && !self.exclusive
+            // Variants whose inputs came out the same: when the one is done, the other is up to date.
+            && !others().any(|other| other.fingerprint == self.fingerprint)
             && !others().any(|other| other.exclusive)
             && !others().any(|other| other.workspace.is_some() && other.workspace == self.workspace)
             // A stage that runs again empties its output directory, from which another one may still read.

@@ -112,7 +112,7 @@ pub fn execute(shared: &Shared, stage: &Stage, work: Work, slots: usize, fresh: 
         && tolerated
         && !failure.environment
         && !disturbed
-        && let Err(error) = execution.record_failure(began)
+        && let Err(error) = execution.record_failure(began, failure)
     {
         runner.note(format!("{error:#}"));
     }
@@ -349,8 +349,9 @@ impl Execution<'_> {
     }
 
     /// A failure that is tolerated is not tried again until the fingerprint changes.
-    fn record_failure(&self, began: Instant) -> Result<()> {
-        let record = self.record(began, RecordOutcome::Failed, BTreeMap::new(), Vec::new());
+    fn record_failure(&self, began: Instant, failure: &Failure) -> Result<()> {
+        let facts = vec![Fact::warning(failure.reason())];
+        let record = self.record(began, RecordOutcome::Failed, BTreeMap::new(), facts);
         self.shared.state.put_record(&record, &BTreeMap::new())?;
         Ok(())
     }

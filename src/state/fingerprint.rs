@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use super::sources::{self, SourceError, Sources};
 use super::tools::{ToolError, ToolIdentities};
 use crate::names::FingerprintId;
-use crate::pipeline::{OutputRef, Pipeline, Stage, VarValue};
+use crate::pipeline::{OutputRef, Pipeline, Stage, VarValue, own_name};
 use crate::plan::{Action, Arg, Command, Pool, StagePlan, Step};
 
 /// Raised when optbuild's own operations begin to make something else of the same inputs.
@@ -182,9 +182,9 @@ pub fn compute(
     let (mut parts, mut texts) = (BTreeMap::new(), BTreeMap::new());
     parts.insert("optbuild".into(), SCHEME.into());
     // Equal stages of different names have records, and outputs, of their own.
-    parts.insert("stage".into(), stage.common.name.clone());
+    parts.insert("stage".into(), own_name(&stage.common.name).to_owned());
     parts.insert("kind".into(), stage.kind.name.into());
-    let secrets = secrets(pipeline);
+    let (secrets, of_variant) = (secrets(pipeline), !stage.variants.is_empty());
     for (key, value) in stage.declaration.iter().filter(|(key, _)| !NOT_HASHED.contains(&key.as_str())) {
         let tells = secrets.iter().any(|secret| value.contains(secret));
         if !tells && value.len() > SHOWN && value.len() <= LONGEST_TEXT {
@@ -195,7 +195,9 @@ pub fn compute(
     parts.insert("commands".into(), commands(plan));
     parts.extend(tools_now(plan, sources, tools)?);
     for (output, hash) in inputs.outputs {
-        parts.insert(format!("input.{output}"), hash.clone());
+        // A comparison names each of its sides as it is; a stage of a variant, what it would be without the others.
+        let stage = if of_variant { own_name(&output.stage) } else { &output.stage };
+        parts.insert(format!("input.{stage}.{}", output.output), hash.clone());
     }
     for (name, value) in &plan.passed_env {
         parts.insert(format!("env.{name}"), hashed(value));

@@ -32,6 +32,7 @@ use std::path::Path;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::fs::path;
+use crate::pipeline::own_name;
 
 /// Name of the file that says that a directory is a state directory.
 pub const MARKER: &str = "STATE";
@@ -92,7 +93,7 @@ places! {
     bisect(stage) format!("stages/{stage}/bisect");
     outputs() "outputs";
     /// `${self.out}` of a stage with this fingerprint.
-    out(stage, fingerprint) format!("outputs/{stage}/{}", &fingerprint[..fingerprint.len().min(FINGERPRINT_DIGITS)]);
+    out(stage, fingerprint) format!("outputs/{}/{}", own_name(stage), &fingerprint[..fingerprint.len().min(FINGERPRINT_DIGITS)]);
     workspaces() "workspaces";
     workspace(name) format!("workspaces/{name}");
     workspace_state(name) format!("workspaces/{name}.json");

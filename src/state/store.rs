@@ -15,6 +15,7 @@ use super::layout::{self, FORMAT, Layout, MARKER, MARKER_TEXT, Marker};
 use super::manifest::{Manifest, Times};
 use super::record::Record;
 use crate::fs::disk::{self, At, DiskError};
+use crate::pipeline::own_name;
 use crate::sync::lock;
 
 /// Why a state directory cannot be used.
@@ -195,7 +196,7 @@ impl State {
             self.warn(format!("`{path}` is damaged and is not used"));
             return Ok(None);
         }
-        Ok(self.record(&name)?.filter(|record| record.stage == stage))
+        Ok(self.record(&name)?.filter(|record| own_name(&record.stage) == own_name(stage)))
     }
 
     /// All records, in no order that means anything.

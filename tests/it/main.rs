@@ -69,6 +69,7 @@ mod op {
 mod pipeline {
     mod alike;
     mod errors;
+    mod experiment;
     mod idle;
     mod load;
     mod own_kind;
@@ -163,6 +164,7 @@ mod review {
     mod up_to_date;
 }
 mod rules {
+    mod experiment;
     mod failing;
     mod floods;
     mod library;

@@ -22,6 +22,7 @@ use super::timeline::Lanes;
 use super::{Compared, EarlierSize, FORMAT, Made, Output, Report, Run, RunModel, Shown, Stage, StepKind};
 use crate::event::{StageState, Stamped};
 use crate::fs::disk::{self, DiskError};
+use crate::pipeline::own_name;
 use crate::report::summary::{self, Again};
 use crate::state::journal;
 use crate::state::layout::Layout;
@@ -282,7 +283,7 @@ fn current(layout: &Layout, stage: &str) -> Result<Option<Record>, DiskError> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(None);
     }
-    Ok(record(layout, &name)?.filter(|record| record.stage == stage))
+    Ok(record(layout, &name)?.filter(|record| own_name(&record.stage) == own_name(stage)))
 }
 
 impl Run {

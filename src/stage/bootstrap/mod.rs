@@ -22,7 +22,7 @@ use serde::Deserialize;
 use super::gather::Instrumented;
 use super::rustc_perf::checkout_is_missing;
 use super::{Context, Declaration, Pgo, PlanError, Profdata, StageKind};
-use crate::pipeline::{Answers, Keys, Need, OutputRef, Stage, Text, value};
+use crate::pipeline::{Answers, Keys, Need, OutputRef, Stage, Text, own_name, value};
 use crate::plan::ops::CheckSpace;
 use crate::plan::{Arg, Late, Part, Step, Symbol};
 use crate::toolchain::{llvm, version};
@@ -232,7 +232,7 @@ impl StageKind for Bootstrap {
         let used = profiles::check(&xpy, cx)?;
         let bytes = needs::space(&xpy).to_string().into();
         cx.step(Step::op("space", CheckSpace { dir: Symbol::Build.into(), bytes, key: None }));
-        let file = Arg::from(Symbol::Build).join(&format!("{}.toml", cx.stage.common.name));
+        let file = Arg::from(Symbol::Build).join(&format!("{}.toml", own_name(&cx.stage.common.name)));
         config.write(&file, cx);
         outputs::prepare(&xpy, &config, cx)?;
         let command = command::command(&xpy, &file, cx)?;

@@ -40,6 +40,10 @@ pub struct GatherKeys {
     /// How profiles come about. `instrumentation`: the build writes them. `sampling`: `perf record -j any,u` and `perf2bolt`.
     #[serde(default)]
     pub method: Method,
+    /// Which file a process writes its counts to, where a compiler has put the counters in. Anything else than a file for each process is
+    /// for experiments: it shows what others lose.
+    #[serde(default)]
+    pub raw_files: RawFiles,
     /// The `llvm-profdata` to merge with: the name of a tool or a path. Default: the one that belongs to the compiler of the
     /// instrumented build; of a build by another build system, the one that reads what the program writes and writes what its
     /// compiler reads, among all that are installed.
@@ -142,6 +146,30 @@ pub enum Method {
     Instrumentation,
     /// Needs a processor with branch records (LBR) that `perf` can read.
     Sampling,
+}
+
+/// Files that processes write their counts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawFiles {
+    /// Each process has its own.
+    #[default]
+    PerProcess,
+    /// One for all processes of a workload that run the same binary: each adds its counts to it when it ends (`%m` in `LLVM_PROFILE_FILE`).
+    Added,
+    /// One for all processes of a workload: the last one that ends overwrites what the others have counted.
+    Overwritten,
+}
+
+impl RawFiles {
+    /// As the runtime of instrumented programs takes it.
+    fn name(self) -> &'static str {
+        match self {
+            RawFiles::PerProcess => "%m_%p.profraw",
+            RawFiles::Added => "%m.profraw",
+            RawFiles::Overwritten => "all.profraw",
+        }
+    }
 }
 
 /// Workloads, and the build that they run.
@@ -328,7 +356,7 @@ impl StageKind for Gather {
                 }
                 (None, _) => {
                     cx.plan.unfit = vec![UNFIT];
-                    let file = Arg::from(Symbol::Attempt).join(RAW).join("%m_%p.profraw");
+                    let file = Arg::from(Symbol::Attempt).join(RAW).join(self.keys.raw_files.name());
                     if command.env.insert("LLVM_PROFILE_FILE".into(), file).is_some() {
                         cx.note(
                             "LLVM_PROFILE_FILE of the declaration is replaced: each attempt has a directory of its own",
@@ -345,6 +373,12 @@ impl StageKind for Gather {
         let mut merge = Vec::new();
         let raw = Arg::from(Symbol::Attempt).join(RAW);
         let slots = build.slots.as_ref().filter(|_| self.keys.method == Method::Instrumentation);
+        let own_files = self.keys.raw_files == RawFiles::PerProcess;
+        if !own_files && (format == Format::Fdata || self.keys.method == Method::Sampling) {
+            return Err(
+                cx.invalid("raw-files", "it says where a compiler's counters go; BOLT's have a file for each process")
+            );
+        }
         if let Some(slots) = slots {
             let path_file = slots.path_file();
             prepare.push(Step::op("clear-slot", ClearSlot { path_file: path_file.clone() }));
@@ -371,7 +405,7 @@ impl StageKind for Gather {
         };
         merge.push(Step::op("merge", attempt));
         let companion = match self.keys.method {
-            Method::Instrumentation => {
+            Method::Instrumentation if own_files => {
                 let slots = slots.map(Slots::all);
                 let (tool, committed) = (tool.clone(), Symbol::Committed.into());
                 let disk_budget = budget.to_string().into();
@@ -379,8 +413,8 @@ impl StageKind for Gather {
                 let op = StreamMerge { format, tool, committed, slots, disk_budget, threads, of_build };
                 Some(Companion { name: STREAM.into(), op: op.into(), instead: merge })
             }
-            // There is one profile, when perf2bolt has made it.
-            Method::Sampling => {
+            // There is one profile, when perf2bolt has made it, or one file that is complete when the last process has ended.
+            Method::Instrumentation | Method::Sampling => {
                 commit.append(&mut merge);
                 None
             }

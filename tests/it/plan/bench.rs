@@ -38,9 +38,7 @@ pub fn try_pipeline(
         tools: toml::from_str(tools).unwrap(),
         outputs: Default::default(),
         stages: vec![stage],
-        used: Default::default(),
-        unused_templates: Vec::new(),
-        hash: String::new(),
+        ..Pipeline::default()
     })
 }
 

@@ -33,9 +33,7 @@ fn try_pipeline(text: &str) -> Result<Pipeline, String> {
         tools: Default::default(),
         outputs,
         stages: stages.into_iter().map(stage).collect::<Result<_, _>>()?,
-        used: Default::default(),
-        unused_templates: Vec::new(),
-        hash: String::new(),
+        ..Pipeline::default()
     })
 }
 

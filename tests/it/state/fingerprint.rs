@@ -85,9 +85,8 @@ impl World {
             tools: Default::default(),
             outputs: Default::default(),
             stages: vec![stage.clone()],
-            used: Default::default(),
-            unused_templates: Vec::new(),
             hash: "h".into(),
+            ..Pipeline::default()
         };
         let outputs = BTreeMap::from([(lib, "ab".repeat(32))]);
         World { directory, stage, plan, pipeline, outputs, predecessor: None }
