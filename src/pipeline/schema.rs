@@ -296,7 +296,7 @@ fn tighten(schema: &mut Value) {
     // Stages without a kind change others, of which there are none without `extends`.
     let kind_or_like = json!([{ "required": ["kind"] }, { "required": ["like"] }]);
     let all_have_kinds = json!({ "properties": { "stage": { "items": { "anyOf": kind_or_like } } } });
-    schema["anyOf"] = json!([{ "required": ["extends"] }, { "required": ["pipeline"] }, all_have_kinds]);
+    schema["anyOf"] = json!([{ "required": ["extends"] }, all_have_kinds, { "required": ["pipeline"] }]);
     let mut keys = Map::new();
     for (name, definition) in schema["$defs"].as_object_mut().into_iter().flatten() {
         // What a stage or a workload is like may have what it needs.

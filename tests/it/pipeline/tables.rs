@@ -25,6 +25,8 @@ pub fn tables(kinds: &'static Kinds) -> String {
     tables.section(3, "A variable, in `[vars]`", &defs["VarDecl"], &[]);
     tables.section(3, "A tool, in `[tools]`", &defs["ToolDecl"], &[]);
     tables.section(3, "An output, in `[outputs]`", &defs["OutputDecl"], &[]);
+    tables.section(3, "A variant, in `[[variant]]`", &defs["VariantEntry"], &[]);
+    tables.section(3, "What is measured, in `[measure]`", &defs["MeasureEntry"], &[]);
     tables.section(2, "Every stage", &defs["Common"], &[]);
     let common: Vec<&str> = keys(&defs["Common"]);
     for kind in kinds.entries.iter().map(|entry| entry.name) {
@@ -80,7 +82,7 @@ impl Tables {
                 "CommandLine" | "Words" => "command".into(),
                 _ => match TABLES.iter().find(|(table, _)| *table == name) {
                     Some((_, title)) => (*title).into(),
-                    None if name == "VarDecl" || name == "ToolDecl" => "table".into(),
+                    None if ["VarDecl", "ToolDecl", "MeasureEntry", "VariantEntry"].contains(&name) => "table".into(),
                     None => self.values(&self.defs[name]),
                 },
             };
