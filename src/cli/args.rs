@@ -515,22 +515,28 @@ pub struct MergeArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = COMPARE_EXAMPLES)]
 pub struct CompareArgs {
-    /// What is compared with: a program, a toolchain (a directory with bin/rustc), or an output of a stage, as `demo:shell-plain.sqlsh`
-    #[arg(value_name = "BASE", required_unless_present = "schema")]
-    pub base: Option<String>,
-    /// What is compared
-    #[arg(value_name = "CANDIDATE", required_unless_present = "schema")]
-    pub candidate: Option<String>,
+    /// What is compared with, and what is compared: two builds or more, each a program, a toolchain (a directory with bin/rustc), or an output of a stage, as `demo:shell-plain.sqlsh`; `NAME=BUILD` gives it a name
+    #[arg(value_name = "BASE CANDIDATE", num_args = 0.., required_unless_present = "schema")]
+    pub builds: Vec<String>,
     /// A build on the way from the one to the other, measured in turns with them; may be given more than once
     #[arg(long, value_name = "BUILD", help_heading = "What is compared")]
     pub step: Vec<String>,
-    /// A command to measure, with `{program}` where the two differ; may be given more than once
+    /// Which of several builds the others are held against, by its name [default: the first one]
+    #[arg(long = "base", value_name = "NAME", help_heading = "What is compared")]
+    pub base_side: Option<String>,
+    /// Hold one of several builds against another one than the base; may be given more than once
+    #[arg(long, value_name = "NAME=BASE", help_heading = "What is compared")]
+    pub against: Vec<String>,
+    /// What builds cost: a file in JSON, whose times and sizes stand in the table
+    #[arg(long, value_name = "FILE", help_heading = "What is compared")]
+    pub costs: Option<Utf8PathBuf>,
+    /// A command to measure, with `{program}` where the builds differ; may be given more than once
     #[arg(long, value_name = "NAME=COMMAND", help_heading = "What is run")]
     pub workload: Vec<String>,
     /// The workloads of a stage of kind `compare` or `gather`
     #[arg(long, value_name = "PIPELINE:STAGE", help_heading = "What is run")]
     pub workloads: Vec<String>,
-    /// One command to measure, with `{program}` where the two differ
+    /// One command to measure, with `{program}` where the builds differ
     #[arg(last = true, value_name = "COMMAND", help_heading = "What is run")]
     pub command: Vec<String>,
     /// Environment of the base alone; may be given more than once
@@ -539,6 +545,9 @@ pub struct CompareArgs {
     /// Environment of the candidate alone; may be given more than once
     #[arg(long, value_name = "NAME=VALUE")]
     pub candidate_env: Vec<String>,
+    /// Environment of one of several builds alone; may be given more than once
+    #[arg(long, value_name = "BUILD:NAME=VALUE")]
+    pub side_env: Vec<String>,
     #[command(flatten)]
     pub options: Options,
     /// Print the whole result as JSON
@@ -583,6 +592,7 @@ Examples:
   optbuild compare old/rg target/release/rg -- {program} -c pattern corpus
   optbuild compare old/rg new/rg --workload 'count={program} -c foo corpus' --workload 'list={program} --files'
   optbuild compare demo:shell-plain.sqlsh demo:shell.sqlsh --workloads demo:compare
+  optbuild compare plain=old/rg pgo=pgo/rg bolt=bolt/rg --against bolt=pgo -- {program} -c pattern corpus
   optbuild compare stage2-old stage2-new --rustc-perf ~/rustc-perf --fail-above 1%";
 
 /// Reads `N,FILE`.

@@ -1,4 +1,4 @@
-//! `optbuild compare`: two builds measured against each other.
+//! `optbuild compare`: builds measured against each other.
 //!
 //! Finds out what is compared and what is run; unaware of how it is measured and shown.
 
@@ -13,9 +13,10 @@ use super::args::{CompareArgs, PipelineArgs, Settings};
 use super::exit::{FAILED, INTERRUPTED, Usage, usage};
 use super::output::{look, print, tell};
 use super::project::{Mode, Project, current_dir};
+use crate::compare::cost::Costs;
 use crate::compare::limit::Answer;
 use crate::compare::request::{Build, PLACEHOLDER, Request, Workload, environment, pairs};
-use crate::compare::result::{Comparison, Says, SideKind};
+use crate::compare::result::{Comparison, Form, Says, SideKind};
 use crate::compare::{self, judgement, rustc_perf};
 use crate::pipeline::OutputRef;
 use crate::plan::{Arg, Command, Late, Part, Symbol};
@@ -27,7 +28,7 @@ use crate::text::script::Unfit;
 
 type Env = BTreeMap<String, String>;
 
-/// A command that is run on both sides.
+/// A command that is run on all sides.
 struct CommandLine {
     name: String,
     words: Vec<String>,
@@ -63,44 +64,125 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
     let scratch = tempfile::Builder::new().prefix("optbuild-compare-").tempdir().context("no temporary directory")?;
     let dir = Utf8Path::from_path(scratch.path()).context("the temporary directory is not UTF-8")?.to_owned();
     let mut lines = commands(args)?;
-    let (mut base_env, mut candidate_env) = (Env::new(), Env::new());
+    let mut envs = SideEnvs::default();
     for (number, name) in args.workloads.iter().enumerate() {
-        let (workloads, base, candidate) = stage_workloads(name, &args.settings, &dir.join(format!("cwd-{number}")))?;
-        lines.extend(workloads);
-        base_env.extend(base);
-        candidate_env.extend(candidate);
+        lines.extend(stage_workloads(name, &args.settings, &dir.join(format!("cwd-{number}")), &mut envs)?);
     }
-    base_env.extend(pairs(&args.base_env).map_err(Usage)?);
-    candidate_env.extend(pairs(&args.candidate_env).map_err(Usage)?);
-    let base = side(args.base.as_deref().unwrap_or_default(), base_env, args, &cwd)?;
-    let candidate = side(args.candidate.as_deref().unwrap_or_default(), candidate_env, args, &cwd)?;
-    let steps = args.step.iter().map(|name| side(name, Env::new(), args, &cwd)).collect::<Result<Vec<Build>>>()?;
-    for other in [&candidate].into_iter().chain(&steps) {
-        check(args, &lines, &base, other)?;
-    }
-    let own_environment = !base.env.is_empty() || !candidate.env.is_empty();
-    if own_environment && !steps.is_empty() {
-        return Err(usage!(
-            "`--step` names builds without an environment of their own; leave `--base-env` and `--candidate-env` out"
-        ));
-    }
-    if args.options.rustc_perf.is_some() && !steps.is_empty() {
-        return Err(usage!("`--step` does not go with `--rustc-perf`, which measures two toolchains"));
-    }
+    envs.base.extend(pairs(&args.base_env).map_err(Usage)?);
+    envs.candidate.extend(pairs(&args.candidate_env).map_err(Usage)?);
+    let (form, mut sides) = sides(args, envs, &cwd)?;
+    check(args, &lines, &sides)?;
+    let costs = args.costs.as_ref().map(|file| Costs::read(&cwd.join(file))).transpose()?;
 
     remove_when_interrupted(dir.clone())?;
     let mut say = |line: &str| tell(line);
     let env = environment();
-    let on_both = |line: &CommandLine| {
+    let on_all = |line: &CommandLine| {
         let env = env.iter().chain(&line.env).map(|(name, value)| (name.clone(), value.clone())).collect();
-        Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &base, &candidate, &steps)
+        Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &sides)
     };
-    let mut workloads = lines.iter().map(on_both).collect::<Result<Vec<Workload>, Unfit>>()?;
+    let mut workloads = lines.iter().map(on_all).collect::<Result<Vec<Workload>, Unfit>>()?;
     let options = args.options.clone();
     if let Some(checkout) = options.rustc_perf.as_ref().map(|checkout| cwd.join(checkout)) {
-        workloads.extend(rustc_perf::workloads(&options, &checkout, &base, &candidate, &env, &dir, &mut say)?);
+        workloads.extend(rustc_perf::workloads(&options, &checkout, form, &mut sides, &env, &dir, &mut say)?);
     }
-    compare::compare(&Request { base, candidate, steps, workloads, sizes: Vec::new(), options, scratch: dir }, &mut say)
+    let mut result = compare::compare(&Request { form, sides, workloads, options, scratch: dir }, &mut say)?;
+    costs.iter().for_each(|costs| result.set_costs(costs));
+    Ok(result)
+}
+
+/// Environments of sides alone.
+#[derive(Default)]
+struct SideEnvs {
+    base: Env,
+    candidate: Env,
+    /// By the names of sides.
+    by_name: BTreeMap<String, Env>,
+}
+
+/// The builds of the command line, the base first.
+fn sides(args: &CompareArgs, mut envs: SideEnvs, cwd: &Utf8Path) -> Result<(Form, Vec<Build>)> {
+    let given: Vec<&str> = args.builds.iter().map(String::as_str).collect();
+    if given.len() < 2 {
+        return Err(usage!("name two builds or more: what is compared with, and what is compared"));
+    }
+    let form = match given.len() {
+        2 if args.base_side.is_none() && args.against.is_empty() && args.side_env.is_empty() => Form::Candidate,
+        _ => Form::Sides,
+    };
+    let named: Vec<(&str, &str)> = given.iter().map(|text| named(text, cwd)).collect();
+    let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
+    let find = |name: &str| {
+        let known = names.join("`, `");
+        names
+            .iter()
+            .position(|other| *other == name)
+            .ok_or_else(|| usage!("there is no side `{name}`; there are `{known}`"))
+    };
+    if form == Form::Candidate {
+        let mut sides = vec![side(named[0], envs.base, args, cwd)?];
+        let own_environment = !sides[0].env.is_empty() || !envs.candidate.is_empty();
+        if own_environment && !args.step.is_empty() {
+            return Err(usage!(
+                "`--step` names builds without an environment of their own; name all builds without `--step`, and give them \
+                 `--side-env`"
+            ));
+        }
+        for step in &args.step {
+            sides.push(side(self::named(step, cwd), Env::new(), args, cwd)?);
+        }
+        sides.push(side(named[1], envs.candidate, args, cwd)?);
+        return Ok((form, sides));
+    }
+    if !args.step.is_empty() || !args.candidate_env.is_empty() || !args.base_env.is_empty() {
+        return Err(usage!(
+            "`--step`, `--base-env` and `--candidate-env` are for a base and a candidate; name all builds one after the other, and \
+             give them `--side-env NAME:VARIABLE=VALUE`"
+        ));
+    }
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            return Err(usage!("two builds are called `{name}`: name them, as in `{name}-2=PATH`"));
+        }
+    }
+    for text in &args.side_env {
+        let Some((name, pair)) =
+            names.iter().find_map(|name| Some((name, text.strip_prefix(*name)?.strip_prefix(':')?)))
+        else {
+            return Err(usage!(
+                "`--side-env {text}` begins with no side; write `--side-env {}:VARIABLE=VALUE`",
+                names[0]
+            ));
+        };
+        let pair = pairs(&[pair.to_owned()]).map_err(Usage)?;
+        envs.by_name.entry((*name).to_owned()).or_default().extend(pair);
+    }
+    let base = args.base_side.as_deref().map_or(Ok(0), find)?;
+    let order: Vec<usize> = [base].into_iter().chain((0..names.len()).filter(|index| *index != base)).collect();
+    let mut sides = Vec::new();
+    for index in &order {
+        let env = envs.by_name.remove(names[*index]).unwrap_or_default();
+        sides.push(side(named[*index], env, args, cwd)?);
+    }
+    for text in &args.against {
+        let Some((name, against)) = text.split_once('=') else {
+            return Err(usage!("`{text}` names no two sides; write `--against NAME=BASE`"));
+        };
+        let (side, against) = (find(name)?, find(against)?);
+        let number = |index: usize| order.iter().position(|other| *other == index).unwrap_or(0);
+        sides[number(side)].against = number(against);
+    }
+    Ok((form, sides))
+}
+
+/// A build with its name: `NAME=PATH`. Without a name, it is called as it is written.
+fn named<'a>(text: &'a str, cwd: &Utf8Path) -> (&'a str, &'a str) {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !name.contains(['/', ':']) && !cwd.join(text).exists() => {
+            (name, path)
+        }
+        _ => (text, text),
+    }
 }
 
 /// The commands of the command line.
@@ -123,10 +205,10 @@ fn commands(args: &CompareArgs) -> Result<Vec<CommandLine>> {
     }
     for line in &lines {
         let differs = line.words.iter().any(|word| word.contains(PLACEHOLDER));
-        if !differs && args.base_env == args.candidate_env {
+        if !differs && args.base_env == args.candidate_env && args.side_env.is_empty() {
             let name = &line.name;
             let what =
-                format!("`{name}` would run the same on both sides: write `{PLACEHOLDER}` where the program stands");
+                format!("`{name}` would run the same on all sides: write `{PLACEHOLDER}` where the program stands");
             return Err(Usage(what).into());
         }
     }
@@ -134,7 +216,7 @@ fn commands(args: &CompareArgs) -> Result<Vec<CommandLine>> {
 }
 
 /// A path, an output of a stage, or a program in PATH.
-fn side(name: &str, env: Env, args: &CompareArgs, cwd: &Utf8Path) -> Result<Build> {
+fn side((called, name): (&str, &str), env: Env, args: &CompareArgs, cwd: &Utf8Path) -> Result<Build> {
     let path = cwd.join(name);
     let path = if path.exists() {
         path
@@ -147,16 +229,17 @@ fn side(name: &str, env: Env, args: &CompareArgs, cwd: &Utf8Path) -> Result<Buil
         })?
     };
     let kind = Build::kind_of(&path).map_err(Usage)?;
-    Ok(Build { name: name.into(), path, kind, env })
+    Ok(Build::new(called, path, kind, env))
 }
 
-fn check(args: &CompareArgs, lines: &[CommandLine], base: &Build, candidate: &Build) -> Result<()> {
-    if base.kind != candidate.kind {
-        let (one, other) = (base.kind.title(), candidate.kind.title());
-        return Err(usage!("{} is {one} and {} {other}: compare two of a kind", base.name, candidate.name));
+fn check(args: &CompareArgs, lines: &[CommandLine], sides: &[Build]) -> Result<()> {
+    let base = &sides[0];
+    if let Some(other) = sides.iter().find(|side| side.kind != base.kind) {
+        let (one, another) = (base.kind.title(), other.kind.title());
+        return Err(usage!("{} is {one} and {} {another}: compare builds of one kind", base.name, other.name));
     }
     if args.options.rustc_perf.is_some() && base.kind == SideKind::Program {
-        return Err(usage!("`--rustc-perf` measures toolchains: name two directories with `bin/rustc`"));
+        return Err(usage!("`--rustc-perf` measures toolchains: name directories with `bin/rustc`"));
     }
     if lines.is_empty() && args.options.rustc_perf.is_none() {
         let how = match base.kind {
@@ -223,12 +306,17 @@ fn made(project: &Project, pipeline: &str, output: &OutputRef) -> Result<(Utf8Pa
     }
 }
 
-/// The workloads of `PIPELINE:STAGE`, and the environments that a comparison stage gives its sides. Workloads that run in a directory of
+/// The workloads of `PIPELINE:STAGE`. Adds the environments that a comparison stage gives its sides. Workloads that run in a directory of
 /// the stage's own get one below `scratch`.
 ///
 /// # Errors
 /// When there is no such stage, it has no workloads, or they need what has not been made.
-fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Result<(Vec<CommandLine>, Env, Env)> {
+fn stage_workloads(
+    name: &str,
+    settings: &Settings,
+    scratch: &Utf8Path,
+    envs: &mut SideEnvs,
+) -> Result<Vec<CommandLine>> {
     let Some((pipeline, stage)) = name.rsplit_once(':') else {
         return Err(usage!("`{name}` names no stage: write `--workloads PIPELINE:STAGE`"));
     };
@@ -237,7 +325,8 @@ fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Resul
     let planned = stage::workloads(&project.pipeline, &project.facts, stage, &project.off())?;
     let mut resolver = Resolver::default();
     let commands = planned.commands.iter().flat_map(|(_, command)| args_of(command));
-    for arg in commands.chain(planned.base_env.values()).chain(planned.candidate_env.values()) {
+    let of_sides = planned.side_env.values().flat_map(BTreeMap::values);
+    for arg in commands.chain(planned.base_env.values()).chain(planned.candidate_env.values()).chain(of_sides) {
         for part in &arg.parts {
             if let Part::Late(Late::Path(output) | Late::Hash(output)) = part {
                 resolver.outputs.insert(output.clone(), made(&project, pipeline, output)?);
@@ -265,7 +354,12 @@ fn stage_workloads(name: &str, settings: &Settings, scratch: &Utf8Path) -> Resul
         let words = command.argv.iter().map(text).collect::<Result<Vec<String>, _>>()?;
         workloads.push(CommandLine { name: title.clone(), words, env: env(&command.env)?, cwd: Some(cwd) });
     }
-    Ok((workloads, env(&planned.base_env)?, env(&planned.candidate_env)?))
+    envs.base.extend(env(&planned.base_env)?);
+    envs.candidate.extend(env(&planned.candidate_env)?);
+    for (side, own) in &planned.side_env {
+        envs.by_name.entry(side.clone()).or_default().extend(env(own)?);
+    }
+    Ok(workloads)
 }
 
 fn args_of(command: &Command) -> impl Iterator<Item = &Arg> {

@@ -58,12 +58,20 @@ const NEWS: f64 = 1.5;
 /// What was counted of a workload.
 #[derive(Debug, Default)]
 pub struct Counted {
-    pub measured: Option<Measured>,
-    /// The steps against the base.
-    pub steps: Vec<Measured>,
-    /// Why not, or what a reader should know.
+    /// Of each side; none of one that could not be counted.
+    pub samples: Vec<Option<Sample>>,
+    /// Why nothing was, or what a reader should know.
     pub left_out: Option<String>,
+    /// The sides that alone could not be counted, and why.
+    pub failed: Vec<(usize, String)>,
     pub note: Option<String>,
+}
+
+impl Counted {
+    /// What was counted of a side.
+    pub fn of(&self, side: usize) -> Option<&Sample> {
+        self.samples.get(side)?.as_ref()
+    }
 }
 
 /// A count, and how the program ended meanwhile.
@@ -366,22 +374,35 @@ impl<'a> Counting<'a> {
         let (name, first) = (&self.workloads[workload].name, &self.firsts[workload]);
         let left_out =
             |why: &str| Counted { left_out: Some(format!("instructions of `{name}`: {why}")), ..Counted::default() };
-        let mut sides = vec![Vec::new(); self.sides()];
+        let mut sides: Vec<Result<Vec<f64>, String>> = vec![Ok(Vec::new()); self.sides()];
         for job in (0..self.runs()).map(|run| self.job(workload, run)) {
-            match self.made.get(&job) {
-                Some(Ok(count)) if count.ended == first.ended => sides[job.side].push(count.instructions),
-                Some(Ok(count)) => return left_out(&format!("under valgrind it {}", count.ended.describe())),
-                Some(Err(error)) => return left_out(error),
-                None => return left_out("no time was left to count them"),
+            let count = match self.made.get(&job) {
+                Some(Ok(count)) if count.ended == first.ended => Ok(count.instructions),
+                Some(Ok(count)) => Err(format!("under valgrind it {}", count.ended.describe())),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err("no time was left to count them".into()),
+            };
+            match (&mut sides[job.side], count) {
+                (Ok(counts), Ok(count)) => counts.push(count),
+                (side @ Ok(_), Err(why)) => *side = Err(why),
+                (Err(_), _) => {}
             }
         }
-        let against_base = |side: &Vec<f64>| measured(sample(&sides[0]), sample(side));
-        let wobble = sides.iter().map(|side| spread(&sample(side))).fold(0.0, f64::max);
+        let failed: Vec<(usize, String)> = sides
+            .iter()
+            .enumerate()
+            .filter_map(|(side, counts)| Some((side, counts.as_ref().err()?.clone())))
+            .collect();
+        // One side alone says nothing.
+        if let Some((_, why)) = failed.first().filter(|(side, _)| *side == 0 || failed.len() + 1 >= sides.len()) {
+            return left_out(why);
+        }
+        let samples: Vec<Option<Sample>> = sides.iter().map(|counts| Some(sample(counts.as_ref().ok()?))).collect();
+        let wobble = samples.iter().flatten().map(spread).fold(0.0, f64::max);
         let note = (wobble > LEAST_CHANGE).then(|| {
             format!("instructions of `{name}` differ by {:.2} % between two runs of the same program", wobble * 100.0)
         });
-        let steps = sides.iter().skip(2).map(against_base).collect();
-        Counted { measured: sides.get(1).map(against_base), steps, left_out: None, note }
+        Counted { samples, left_out: None, failed, note }
     }
 }
 
@@ -395,7 +416,7 @@ pub fn measured(base: Sample, candidate: Sample) -> Measured {
         Some(change) if change < 0.0 => Verdict::Better,
         Some(_) => Verdict::Worse,
     };
-    Measured { metric: Metric::Instructions, base, candidate, change, p_value: None, verdict }
+    Measured { metric: Metric::Instructions, base, candidate, change, p_value: None, adjusted_p_value: None, verdict }
 }
 
 /// Where valgrind is, if it is installed.

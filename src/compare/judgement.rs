@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use super::result::{Comparison, Judgement, Measured, Metric, Says, Verdict, Workload};
+use super::result::{Comparison, Judgement, Measured, Metric, Says, Variant, Verdict, Workload};
 use super::statistics::half_width;
 use crate::text;
 
@@ -31,10 +31,51 @@ struct Mean<'a> {
     of: Vec<(&'a str, &'a Measured, f64)>,
 }
 
-/// The judgement that a document has, or the one that follows from its numbers where it is older.
+/// The judgement that a document has, or the one that follows from its numbers where it is older. Of equal sides: which of them gains most.
 pub fn judged(comparison: &Comparison) -> Cow<'_, Judgement> {
-    let judge = || judge(&comparison.base.name, &comparison.candidate.name, &comparison.workloads);
-    comparison.verdict.as_ref().map_or_else(|| Cow::Owned(judge()), Cow::Borrowed)
+    match comparison.candidate() {
+        Some(candidate) => of_variant(comparison, candidate),
+        None => Cow::Owned(most(comparison)),
+    }
+}
+
+/// That of one side.
+pub fn of_variant<'a>(comparison: &'a Comparison, variant: &'a Variant) -> Cow<'a, Judgement> {
+    let base = variant.against.as_ref().unwrap_or(&comparison.base.name);
+    let judge = || judge(base, &variant.build.name, &variant.workloads);
+    variant.verdict.as_ref().map_or_else(|| Cow::Owned(judge()), Cow::Borrowed)
+}
+
+/// The mean change of a metric over the workloads of which something is known, and half the width of its 95 % interval.
+pub fn mean(workloads: &[Workload], metric: Metric) -> Option<(f64, f64)> {
+    Mean::of(workloads, metric).map(|mean| (mean.change, mean.half))
+}
+
+/// Which of the sides that are held against the base gains most; the same metric for all.
+fn most(comparison: &Comparison) -> Judgement {
+    let base = &comparison.base.name;
+    let held: Vec<&Variant> = comparison.measured().filter(|variant| variant.against.is_none()).collect();
+    let metric = comparison.headline();
+    let gain = |variant: &Variant| mean(&variant.workloads, metric).map_or(0.0, |(change, _)| change);
+    let says = |says| move |variant: &&&Variant| of_variant(comparison, variant).says == says;
+    let faster = held.iter().filter(says(Says::Faster)).min_by(|a, b| gain(a).total_cmp(&gain(b)));
+    let count = held.len();
+    if let Some(best) = faster {
+        let judgement = of_variant(comparison, best);
+        let sentence = match count {
+            1 => judgement.sentence.clone(),
+            _ => format!("of {count} builds, {} gains most: {}", best.build.name, judgement.sentence),
+        };
+        return Judgement { sentence, ..judgement.into_owned() };
+    }
+    let slower: Vec<&str> = held.iter().filter(says(Says::Slower)).map(|variant| variant.build.name.as_str()).collect();
+    let slower = if slower.is_empty() { String::new() } else { format!("; slower: {}", slower.join(", ")) };
+    let sentence = match held.as_slice() {
+        [] => format!("nothing was held against {base}"),
+        [only] => of_variant(comparison, only).sentence.clone(),
+        _ => format!("none of {count} builds is faster than {base}{slower}"),
+    };
+    Judgement { says: Says::Undecided, metric: None, change: None, interval: None, workloads: 0, sentence }
 }
 
 /// What the numbers of two builds come to.

@@ -79,40 +79,54 @@ impl Limit {
         refined.then(|| (self.above / 2.0).max(FINEST))
     }
 
-    /// Of every workload. Where no metric was named, one whose instructions were not
+    /// Of every workload of every side. Where no metric was named, one whose instructions were not
     /// counted is judged by its wall time.
     pub fn answer(&self, comparison: &Comparison) -> Answer {
         let mut answer = Answer::default();
-        for workload in &comparison.workloads {
-            let metric = self.metric.unwrap_or_else(|| comparison.headline());
-            let measured = workload.metric(metric);
-            let measured = measured.or_else(|| workload.metric(Metric::WallTime).filter(|_| self.metric.is_none()));
-            let unknown = match measured {
-                Some(measured) => self.judge(&workload.name, measured, &mut answer.worse),
-                None => Some(format!("{}: not measured", metric.title())),
+        let least = comparison.correction.as_ref().map_or(LEAST_RUNS, |correction| correction.least_runs);
+        for variant in comparison.measured() {
+            // With one candidate, it is clear what is meant.
+            let of = match comparison.variants.len() {
+                1 => String::new(),
+                _ => format!("{}: ", variant.build.short_name()),
             };
-            let name = &workload.name;
-            let unknown = unknown.map(|why| format!("`--fail-above {self}` cannot be answered for `{name}`: {why}"));
-            answer.unknown.extend(unknown);
+            for workload in &variant.workloads {
+                let metric = self.metric.unwrap_or_else(|| comparison.headline());
+                let measured = workload.metric(metric);
+                let measured = measured.or_else(|| workload.metric(Metric::WallTime).filter(|_| self.metric.is_none()));
+                let name = format!("{of}`{}`", workload.name);
+                let unknown = match measured {
+                    Some(measured) => self.judge(&name, measured, least, &mut answer.worse),
+                    None => Some(format!("{}: not measured", metric.title())),
+                };
+                let unknown = unknown.map(|why| format!("`--fail-above {self}` cannot be answered for {name}: {why}"));
+                answer.unknown.extend(unknown);
+            }
+        }
+        for variant in &comparison.variants {
+            if let Some(why) = &variant.missing {
+                let name = variant.build.short_name();
+                answer.unknown.push(format!("`--fail-above {self}` cannot be answered for {name}: {why}"));
+            }
         }
         answer
     }
 
     /// Adds to `worse`, or says why there is no answer.
-    fn judge(&self, name: &str, measured: &Measured, worse: &mut Vec<String>) -> Option<String> {
+    fn judge(&self, name: &str, measured: &Measured, least: usize, worse: &mut Vec<String>) -> Option<String> {
         let (title, limit) = (measured.metric.title(), self.above * 100.0);
         match (measured.verdict, measured.change) {
             (Verdict::Worse, Some(change)) if change > self.above => {
-                worse.push(format!("`{name}`: {title} {}, more than {limit}%", crate::text::change(change)));
+                worse.push(format!("{name}: {title} {}, more than {limit}%", crate::text::change(change)));
                 None
             }
             (Verdict::Worse, None) => {
-                worse.push(format!("`{name}`: {title}: 0 with the base and more with the candidate"));
+                worse.push(format!("{name}: {title}: 0 with the base and more with the candidate"));
                 None
             }
-            (Verdict::Unknown, _) if measured.candidate.runs < LEAST_RUNS && measured.p_value.is_some() => {
+            (Verdict::Unknown, _) if measured.candidate.runs < least && measured.p_value.is_some() => {
                 let runs = measured.candidate.runs.min(measured.base.runs);
-                Some(format!("{title}: {runs} of at least {LEAST_RUNS} runs a side"))
+                Some(format!("{title}: {runs} of at least {least} runs a side"))
             }
             (Verdict::Unknown, _) => Some(format!("{title}: 0 with the base")),
             (Verdict::NoChange, _) if half_width(measured) > self.above => {

@@ -1,12 +1,15 @@
-//! Measures two builds against each other: first runs, counts, timed runs, and what they say together.
+//! Measures builds against each other: first runs, counts, timed runs, and what they say together.
 //!
 //! Knows programs, runs and numbers. Unaware of pipelines and stages, and of how a result is shown.
 
 pub mod background;
+pub mod cost;
 pub mod counting;
+pub mod holm;
 pub mod judgement;
 pub mod limit;
 pub mod options;
+pub mod order;
 pub mod probe;
 pub mod request;
 pub mod result;
@@ -14,6 +17,7 @@ pub mod rounds;
 pub mod rustc_perf;
 pub mod statistics;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -24,13 +28,13 @@ pub use counting::find_valgrind;
 use crate::text;
 use counting::{Counted, Counting};
 use options::Counter;
-use request::{Build, Request};
+use request::{Build, Present, Request};
 use result::{
-    Budget, Comparison, CounterUsed, FORMAT, Machine, Measured, Method, Metric, Side, SideKind, Size, Step, Workload,
+    Budget, Comparison, CounterUsed, Form, Machine, Measured, Method, Metric, Side, SideKind, Size, Variant, Workload,
     summaries,
 };
 use rounds::{FirstRun, Processors, Runs};
-use statistics::{LEAST_RUNS, change, p_value, sample, verdict};
+use statistics::{LEAST_RUNS, change, least_runs, p_value, sample, verdict};
 
 /// However little is left, a run may take so long, in seconds: starting a program on a busy machine takes its time.
 const LEAST_LIMIT: f64 = 3.0;
@@ -76,10 +80,11 @@ impl Clock {
 /// Measures; `say` is told what is done, line by line.
 ///
 /// # Errors
-/// When a program fails, both sides print different things, or the counter that was asked for is not there.
+/// When a program fails, or two print different things, where all sides have to work; when fewer than two sides are left; when the
+/// counter that was asked for is not there.
 pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Comparison> {
     if request.workloads.is_empty() {
-        bail!("there is no workload to measure the two builds with");
+        bail!("there is no workload to measure the builds with");
     }
     let valgrind = find_valgrind();
     let counter = counter(request.options.counter, valgrind.as_deref())?;
@@ -90,9 +95,15 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     let clock = Clock::start(request.options.budget);
     let machine = machine();
     let mut left_out = Vec::new();
-    let firsts = first_runs(request, &clock, &mut left_out)?;
+    let mut asked = request.clone();
+    let present = asked.present().map_err(anyhow::Error::msg)?;
+    let (mut firsts, gone) = first_runs(&present.request, &clock, &mut left_out)?;
+    drop_sides(&mut asked, &present.numbers, &gone, say);
+    firsts.iter_mut().for_each(|first| first.leave_out(&gone));
+    let Present { mut request, numbers, mut notes } = asked.present().map_err(anyhow::Error::msg)?;
+
     let valgrind = valgrind.as_ref().filter(|_| counter.method == Method::Valgrind);
-    let mut at_once = valgrind.map(|valgrind| counting::with_valgrind(request, valgrind));
+    let mut at_once = valgrind.map(|valgrind| counting::with_valgrind(&request, valgrind));
     // Two servers at once would want the same port.
     let alone = request.workloads.iter().any(|workload| workload.background.is_some());
     let jobs = if alone { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
@@ -100,9 +111,13 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
     let counts = counting.as_mut().map_or(0.0, |counting| counting.begin(say));
     // The least that makes sense.
     let round: f64 = firsts.iter().flat_map(|first| &first.wall).sum();
-    let planned = clock.used() + round * LEAST_RUNS as f64 + counts;
+    let least = match request.sides.len() - 1 {
+        1 => LEAST_RUNS,
+        others => least_runs(others * firsts.len()),
+    };
+    let planned = clock.used() + round * least as f64 + counts;
     say(&format!(
-        "planned: {} with at least {LEAST_RUNS} runs a side, about {} of {}",
+        "planned: {} with at least {least} runs a side, about {} of {}",
         text::plural(firsts.len(), "workload"),
         text::duration(planned),
         text::duration(clock.allowed())
@@ -111,69 +126,111 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
         Some(counting) => counting.finish(say),
         None => firsts.iter().map(|_| Counted::default()).collect(),
     };
+    drop(at_once);
     say(&format!("timing, at most {}", text::duration(clock.left())));
     let (processors, from) = (Processors::read(), clock.used());
-    let runs = rounds::run(request, &firsts, counter.method == Method::Perf, &clock, &mut left_out)?;
+    let with_counters = counter.method == Method::Perf;
+    let (runs, gone) = rounds::run(&request, &firsts, least, with_counters, &clock, &mut left_out)?;
     let mut noise = processors.until(Processors::read(), clock.used() - from, processor_time(&runs));
-    let workloads: Vec<Workload> = firsts
-        .iter()
-        .enumerate()
-        .map(|(index, first)| workload(request, index, first, 1, &runs[index], &counted[index]))
-        .collect();
-    noise.extend(rounds::spread(&workloads));
-    for (runs, workload) in runs.iter().zip(&workloads).filter(|(runs, _)| runs.count() < LEAST_RUNS) {
-        left_out.push(format!("`{}`: {} of at least {LEAST_RUNS} runs a side", workload.name, runs.count()));
+    noise.extend(rounds::spread(&request.workloads, &runs));
+    drop_sides(&mut asked, &numbers, &gone, say);
+    for build in request.sides.iter_mut().filter(|build| gone.contains_key(&build.against)) {
+        notes.push(format!("what {} is held against did not work to the end: it is held against the base", build.name));
+        build.against = 0;
     }
-    let steps = request.steps.iter().enumerate().map(|(number, build)| {
+    for (runs, workload) in runs.iter().zip(&request.workloads).filter(|(runs, _)| runs.count(&gone) < least) {
+        left_out.push(format!("`{}`: {} of at least {least} runs a side", workload.name, runs.count(&gone)));
+    }
+    for (counted, workload) in counted.iter().zip(&request.workloads) {
+        left_out.extend(counted.left_out.clone());
+        let failed = counted.failed.iter();
+        let failed = failed.map(|(side, why)| {
+            format!("instructions of `{}` with {}: {why}", workload.name, request.sides[*side].name)
+        });
+        left_out.extend(failed);
+    }
+    notes.extend(counted.iter().filter_map(|counted| counted.note.clone()));
+
+    let measure = |side: usize| -> Result<Variant> {
         let all = firsts.iter().zip(&runs).zip(&counted).enumerate();
         let workloads: Vec<Workload> = all
-            .map(|(index, ((first, runs), counted))| workload(request, index, first, 2 + number, runs, counted))
+            .map(|(index, ((first, runs), counted))| workload(&request, index, first, side, runs, counted))
             .collect();
-        let verdict = judgement::judge(&request.base.name, &build.name, &workloads);
-        Step { build: side(build), summary: summaries(&workloads), workloads, verdict }
-    });
-    let steps = steps.collect();
-    left_out.extend(counted.iter().filter_map(|counted| counted.left_out.clone()));
-    if workloads.iter().all(|workload| workload.metrics.is_empty()) {
+        let (build, against) = (&request.sides[side], &request.sides[request.sides[side].against]);
+        let against_name = (build.against != 0).then(|| against.name.clone());
+        let sizes = sizes(against, build, request.form)?;
+        let summary = Vec::new();
+        Ok(Variant {
+            build: self::side(build),
+            against: against_name,
+            missing: None,
+            workloads,
+            summary,
+            sizes,
+            verdict: None,
+        })
+    };
+    let variant = |number: usize| match numbers.iter().position(|there| *there == number) {
+        Some(side) if !gone.contains_key(&side) => measure(side),
+        _ => Ok(missing(&asked.sides[number], request.sides[0].kind)),
+    };
+    let others = (0..asked.sides.len()).filter(|number| *number != numbers[0]);
+    let mut variants = others.map(variant).collect::<Result<Vec<Variant>>>()?;
+    let correction = holm::correct(&mut variants);
+    if variants.iter().flat_map(|variant| &variant.workloads).all(|workload| workload.metrics.is_empty()) {
         bail!(
             "the budget of {} was over before anything was measured; give it more: `--budget` (in a stage: `budget`)",
             text::duration(clock.allowed())
         );
     }
+    let base = side(&request.sides[0]);
+    for variant in variants.iter_mut().filter(|variant| variant.missing.is_none()) {
+        variant.summary = summaries(&variant.workloads);
+        let against = variant.against.as_ref().unwrap_or(&base.name);
+        variant.verdict = Some(judgement::judge(against, &variant.build.name, &variant.workloads));
+    }
     let used = clock.used();
     say(&format!("used: {} of {}", text::duration(used), text::duration(clock.allowed())));
-    let verdict = judgement::judge(&request.base.name, &request.candidate.name, &workloads);
     Ok(Comparison {
-        format: FORMAT,
         optbuild: env!("CARGO_PKG_VERSION").into(),
-        base: side(&request.base),
-        candidate: side(&request.candidate),
+        form: request.form,
+        base,
+        variants,
         machine,
         counter,
-        summary: summaries(&workloads),
-        workloads,
-        sizes: sizes(request)?,
         budget: Budget { allowed: clock.allowed(), planned, used, left_out },
         noise,
-        notes: counted.into_iter().filter_map(|counted| counted.note).collect(),
-        steps,
-        verdict: Some(verdict),
+        notes,
+        correction,
     })
 }
 
-/// The first runs, of as many workloads as there is time for.
-fn first_runs(request: &Request, clock: &Clock, left_out: &mut Vec<String>) -> Result<Vec<FirstRun>> {
-    let mut firsts = Vec::new();
+/// Notes that sides do not work. `numbers` are those that they have in what was asked for.
+fn drop_sides(asked: &mut Request, numbers: &[usize], gone: &BTreeMap<usize, String>, say: &mut dyn FnMut(&str)) {
+    for (side, why) in gone {
+        let build = &mut asked.sides[numbers[*side]];
+        say(&format!("{} is left out: {why}", build.name));
+        build.missing = Some(why.clone());
+    }
+}
+
+/// The first runs, of as many workloads as there is time for, and the sides that do not work.
+fn first_runs(
+    request: &Request,
+    clock: &Clock,
+    left_out: &mut Vec<String>,
+) -> Result<(Vec<FirstRun>, BTreeMap<usize, String>)> {
+    let (mut firsts, mut gone) = (Vec::new(), BTreeMap::new());
     for workload in &request.workloads {
         if !firsts.is_empty() && clock.left() == 0.0 {
             break;
         }
-        firsts.push(rounds::first(request, workload, clock)?);
+        firsts.push(rounds::first(request, workload, clock, &mut gone)?);
     }
     for workload in &request.workloads[firsts.len()..] {
         left_out.push(format!("`{}`: no time was left for it", workload.name));
     }
-    Ok(firsts)
+    Ok((firsts, gone))
 }
 
 fn counter(wanted: Counter, valgrind: Option<&Utf8Path>) -> Result<CounterUsed> {
@@ -218,6 +275,21 @@ fn side(build: &Build) -> Side {
         path: build.path.to_string(),
         kind: build.kind,
         env: build.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        description: build.description.clone(),
+        cost: None,
+    }
+}
+
+/// A side of which nothing was measured.
+fn missing(build: &Build, kind: SideKind) -> Variant {
+    Variant {
+        build: Side { kind, ..side(build) },
+        against: None,
+        missing: Some(build.missing.clone().unwrap_or_default()),
+        workloads: Vec::new(),
+        summary: Vec::new(),
+        sizes: Vec::new(),
+        verdict: None,
     }
 }
 
@@ -226,7 +298,7 @@ fn processor_time(runs: &[Runs]) -> f64 {
     readings.map(|reading| reading.get(Metric::UserTime) + reading.get(Metric::SystemTime)).sum()
 }
 
-/// What was measured of a side, held against the base.
+/// What was measured of a side, beside what it is held against.
 fn workload(
     request: &Request,
     index: usize,
@@ -235,11 +307,11 @@ fn workload(
     runs: &Runs,
     counted: &Counted,
 ) -> Workload {
-    let asked = &request.workloads[index];
-    let counted = if side == 1 { counted.measured.as_ref() } else { counted.steps.get(side - 2) };
+    let (asked, against) = (&request.workloads[index], request.sides[side].against);
+    let counted = counted.of(against).zip(counted.of(side));
     let measured = |metric| match (counted, metric) {
-        (Some(counted), Metric::Instructions) => Some(counted.clone()),
-        _ => runs.values(metric, side).map(|(base, candidate)| compared(metric, &base, &candidate)),
+        (Some((base, candidate)), Metric::Instructions) => Some(counting::measured(base.clone(), candidate.clone())),
+        _ => runs.values(metric, against, side).map(|(base, candidate)| compared(metric, &base, &candidate)),
     };
     Workload {
         name: asked.name.clone(),
@@ -255,6 +327,7 @@ fn compared(metric: Metric, base: &[f64], candidate: &[f64]) -> Measured {
         metric,
         change: change(before.median, after.median),
         p_value: p_value(base, candidate),
+        adjusted_p_value: None,
         verdict: verdict(base, candidate),
         base: before,
         candidate: after,
@@ -264,17 +337,24 @@ fn compared(metric: Metric, base: &[f64], candidate: &[f64]) -> Measured {
 /// Sizes of what is compared: of programs or of the libraries that make up a toolchain, then of the files that were named.
 ///
 /// # Errors
-/// When a file that was named is not there.
-fn sizes(request: &Request) -> Result<Vec<Size>> {
+/// When a file that was named is not there, where all sides have to work.
+fn sizes(base: &Build, candidate: &Build, form: Form) -> Result<Vec<Size>> {
     let mut sizes = Vec::new();
-    let (base, candidate) = (&request.base, &request.candidate);
     let (before, after) = (files(base), files(candidate));
     // Programs have the names that they have; of a toolchain's libraries, one may be missing.
     let same = |name: &str, other: &str| name == other || base.kind == SideKind::Program;
     let pairs = before.iter().flat_map(|before| after.iter().map(move |after| (before, after)));
     let pairs = pairs.filter(|((name, _), (other, _))| same(name, other)).map(|((_, a), (name, b))| (name, a, b));
-    for (name, before, after) in pairs.chain(request.sizes.iter().map(|(name, before, after)| (name, before, after))) {
-        let (base, candidate) = (bytes(before)?, bytes(after)?);
+    let named = candidate.files.iter().filter_map(|(name, after)| {
+        let (_, before) = base.files.iter().find(|(other, _)| other == name)?;
+        Some((name, before, after))
+    });
+    for (name, before, after) in pairs.chain(named) {
+        let (base, candidate) = match (bytes(before), bytes(after)) {
+            (Ok(base), Ok(candidate)) => (base, candidate),
+            (Err(_), _) | (_, Err(_)) if form == Form::Sides => continue,
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
         let change = change(base as f64, candidate as f64);
         sizes.push(Size { name: name.clone(), base, candidate, change });
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::options::Options;
-use super::result::SideKind;
+use super::result::{Form, SideKind};
 use crate::plan::SHELL;
 use crate::text::script::{self, Piece, Unfit};
 use crate::text::shell;
@@ -16,16 +16,13 @@ use crate::text::shell;
 /// What stands for the program of a side in the words of a command.
 pub const PLACEHOLDER: &str = "{program}";
 
-/// Two builds, and what they are measured with.
+/// Builds, and what they are measured with.
 #[derive(Debug, Clone)]
 pub struct Request {
-    pub base: Build,
-    pub candidate: Build,
-    /// Builds on the way from the base to the candidate, held against the base as well.
-    pub steps: Vec<Build>,
+    pub form: Form,
+    /// The first one is the base; in the form with a candidate, that is the last one.
+    pub sides: Vec<Build>,
     pub workloads: Vec<Workload>,
-    /// Files whose sizes are compared: a name, the base's, the candidate's.
-    pub sizes: Vec<(String, Utf8PathBuf, Utf8PathBuf)>,
     /// How it is measured.
     pub options: Options,
     /// An empty directory, for what is printed and counted.
@@ -33,19 +30,68 @@ pub struct Request {
 }
 
 impl Request {
-    /// How many builds there are.
-    pub fn sides(&self) -> usize {
-        2 + self.steps.len()
+    /// What a workload runs on a side.
+    pub fn on<'a>(&'a self, workload: &'a Workload, side: usize) -> (&'a Invocation, &'a Build) {
+        (&workload.sides[side], &self.sides[side])
     }
 
-    /// What a workload runs on a side: 0 for the base, 1 for the candidate, then the steps.
-    pub fn on<'a>(&'a self, workload: &'a Workload, side: usize) -> (&'a Invocation, &'a Build) {
-        match side {
-            0 => (&workload.base, &self.base),
-            1 => (&workload.candidate, &self.candidate),
-            step => (&workload.steps[step - 2], &self.steps[step - 2]),
-        }
+    /// Whether a side that does not work is left out, and the others are measured.
+    pub fn may_go(&self, side: usize) -> bool {
+        self.form == Form::Sides && side != 0
     }
+
+    /// The same without the sides that are missing.
+    ///
+    /// # Errors
+    /// There are fewer than two others.
+    pub fn present(&self) -> Result<Present, String> {
+        let there: Vec<usize> = (0..self.sides.len()).filter(|side| self.sides[*side].missing.is_none()).collect();
+        let why = self.sides.iter().filter_map(|side| Some(format!("{}: {}", side.name, side.missing.as_ref()?)));
+        if there.len() < 2 {
+            let why: Vec<String> = why.collect();
+            let why = if why.is_empty() { String::new() } else { format!("; {}", why.join("; ")) };
+            return Err(format!("there are fewer than two builds to compare{why}"));
+        }
+        let mut notes = Vec::new();
+        if there[0] != 0 {
+            let (gone, first) = (&self.sides[0].name, &self.sides[there[0]].name);
+            notes.push(format!("{gone} is not there: the others are held against {first}"));
+        }
+        let build = |side: &usize| {
+            let build = &self.sides[*side];
+            let against = there.iter().position(|other| *other == build.against).unwrap_or_else(|| {
+                if build.against != 0 {
+                    let (own, base) = (&self.sides[build.against].name, &self.sides[there[0]].name);
+                    notes.push(format!("{own} is not there: {} is held against {base}", build.name));
+                }
+                0
+            });
+            Build { against, ..build.clone() }
+        };
+        let sides = there.iter().map(build).collect();
+        let workload = |workload: &Workload| Workload {
+            name: workload.name.clone(),
+            command: workload.command.clone(),
+            sides: there.iter().map(|side| workload.sides[*side].clone()).collect(),
+            background: workload
+                .background
+                .as_ref()
+                .map(|servers| there.iter().map(|side| servers[*side].clone()).collect()),
+        };
+        let workloads = self.workloads.iter().map(workload).collect();
+        let (options, scratch) = (self.options.clone(), self.scratch.clone());
+        Ok(Present { request: Request { form: self.form, sides, workloads, options, scratch }, numbers: there, notes })
+    }
+}
+
+/// A request without the sides that are missing.
+#[derive(Debug)]
+pub struct Present {
+    pub request: Request,
+    /// The numbers that its sides have in the whole request.
+    pub numbers: Vec<usize>,
+    /// What became otherwise by that.
+    pub notes: Vec<String>,
 }
 
 /// One side.
@@ -58,20 +104,26 @@ pub struct Build {
     pub kind: SideKind,
     /// Environment of its own, on top of a workload's.
     pub env: BTreeMap<String, String>,
+    /// The number of the side that it is held against.
+    pub against: usize,
+    /// Further files whose sizes are compared, by names that other sides have too.
+    pub files: Vec<(String, Utf8PathBuf)>,
+    /// One sentence for people.
+    pub description: Option<String>,
+    /// Why it cannot be measured.
+    pub missing: Option<String>,
 }
 
-/// A command on both sides.
+/// A command on all sides.
 #[derive(Debug, Clone)]
 pub struct Workload {
     /// Unique in the request.
     pub name: String,
     /// For people, with [`PLACEHOLDER`] where the sides differ.
     pub command: String,
-    pub base: Invocation,
-    pub candidate: Invocation,
-    /// As many as the request has steps.
-    pub steps: Vec<Invocation>,
-    /// The servers that the commands drive, in the order of [`Request::on`]: then these are measured.
+    /// In the order of the request's sides. That of a side that is missing is never run.
+    pub sides: Vec<Invocation>,
+    /// The servers that the commands drive, in the same order: then these are measured.
     pub background: Option<Vec<Background>>,
 }
 
@@ -107,7 +159,7 @@ pub fn pairs(texts: &[String]) -> Result<BTreeMap<String, String>, String> {
 }
 
 /// A command ready to start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Invocation {
     pub argv: Vec<String>,
     /// The whole environment.
@@ -116,6 +168,12 @@ pub struct Invocation {
 }
 
 impl Build {
+    /// One that is held against the first side.
+    pub fn new(name: impl Into<String>, path: Utf8PathBuf, kind: SideKind, env: BTreeMap<String, String>) -> Build {
+        let name = name.into();
+        Build { name, path, kind, env, against: 0, files: Vec::new(), description: None, missing: None }
+    }
+
     /// What [`PLACEHOLDER`] stands for: of a toolchain, its rustc.
     pub fn program(&self) -> Utf8PathBuf {
         match self.kind {
@@ -150,7 +208,7 @@ impl Build {
 }
 
 impl Workload {
-    /// A command that is the same on both sides but for the program and the environment of the sides.
+    /// A command that is the same on all sides but for the program and the environment of the sides.
     ///
     /// # Errors
     /// It is a script, which cannot hold the path of the program.
@@ -159,9 +217,7 @@ impl Workload {
         words: &[String],
         env: &BTreeMap<String, String>,
         cwd: &Utf8Path,
-        base: &Build,
-        candidate: &Build,
-        steps: &[Build],
+        sides: &[Build],
     ) -> Result<Workload, Unfit> {
         let script = words.starts_with(&SHELL.map(String::from)).then_some(SHELL.len());
         let on = |side: &Build| -> Result<Invocation, Unfit> {
@@ -179,9 +235,7 @@ impl Workload {
         Ok(Workload {
             name: name.into(),
             command: quoted.collect::<Vec<_>>().join(" "),
-            base: on(base)?,
-            candidate: on(candidate)?,
-            steps: steps.iter().map(on).collect::<Result<_, _>>()?,
+            sides: sides.iter().map(on).collect::<Result<_, _>>()?,
             background: None,
         })
     }

@@ -2,61 +2,204 @@
 //!
 //! Data, and what follows from it over all workloads; unaware of how anything was measured. Changes are relative to the base: `-0.12` is 12 % less, and less is better.
 
+use std::borrow::Cow;
+
 use camino::Utf8Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cost::{Cost, Costs};
 use crate::plan::ops::{JSON, MARKDOWN, TABLE};
 
-/// The form of the JSON; raised when a field changes its meaning.
-pub const FORMAT: u32 = 2;
+/// The forms of the JSON: of a base and a candidate, and of any number of sides.
+const OF_TWO: u32 = 2;
+const OF_SIDES: u32 = 3;
 
 /// Whether a file is one that a comparison of a stage leaves, by its name. How large they are says nothing: each holds what was measured that time.
 pub fn is_result(path: &Utf8Path) -> bool {
     path.file_name().is_some_and(|name| [JSON, MARKDOWN, TABLE].contains(&name))
 }
 
-/// Two builds, measured against each other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+/// Builds, measured against each other. Its JSON is a [`Document`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Document", into = "Document")]
 pub struct Comparison {
-    /// The form of this document: 2.
-    pub format: u32,
     /// The version of optbuild that measured.
     pub optbuild: String,
+    pub form: Form,
+    /// What the others are held against, unless they say otherwise.
     pub base: Side,
-    pub candidate: Side,
+    /// The others, in the order in which they were given. At least one was measured.
+    pub variants: Vec<Variant>,
     pub machine: Machine,
-    /// How instructions were counted.
     pub counter: CounterUsed,
-    /// In the order in which they were given; those that were left out are in `budget`.
+    pub budget: Budget,
+    pub noise: Vec<String>,
+    pub notes: Vec<String>,
+    pub correction: Option<Correction>,
+}
+
+/// What the sides of a comparison are to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The last one is the candidate; those before it are steps on the way to it. Each of them has to work.
+    Candidate,
+    /// Any number of equals. One that fails is left out, and says why.
+    Sides,
+}
+
+/// A build beside the base.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Variant {
+    pub build: Side,
+    /// The name of the side that it is held against, where that is not the comparison's base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
+    /// Why it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+    /// What was measured of it beside what it is held against.
     pub workloads: Vec<Workload>,
-    /// Sizes of the compared files.
-    pub sizes: Vec<Size>,
     /// One per metric that was measured, over all workloads.
     pub summary: Vec<Summary>,
-    pub budget: Budget,
-    /// Why the times are to be doubted; empty on a quiet machine.
-    pub noise: Vec<String>,
-    /// What else a reader should know.
-    pub notes: Vec<String>,
-    /// Builds on the way from the base to the candidate, each held against the base.
+    /// Sizes of its files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<Step>,
-    /// What all of it comes to. None in documents of older versions.
+    pub sizes: Vec<Size>,
+    /// What all of it comes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Judgement>,
 }
 
-/// A build between the two.
+/// How it is allowed for that one of many tests finds a change by chance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct Step {
-    pub build: Side,
-    /// What was measured of it beside the base, as in the comparison itself.
-    pub workloads: Vec<Workload>,
-    pub summary: Vec<Summary>,
-    pub verdict: Judgement,
+pub struct Correction {
+    pub method: CorrectionMethod,
+    /// The chance that any change of a metric is none.
+    pub level: f64,
+    /// How many tests there were of a metric: one for each workload of each side beside the base.
+    pub tests: usize,
+    /// With fewer runs a side, no change could be found at this level.
+    pub least_runs: usize,
+}
+
+/// The ways to do that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CorrectionMethod {
+    Holm,
+}
+
+/// Builds, measured against each other: a base and a candidate (form 2), or a base and any number of sides (form 3).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Comparison")]
+struct Document {
+    /// The form of this document: 2 with a candidate, 3 with sides.
+    format: u32,
+    /// The version of optbuild that measured.
+    optbuild: String,
+    /// What the others are held against, unless they say otherwise.
+    base: Side,
+    /// Form 2: what is held against the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    candidate: Option<Side>,
+    /// Form 3: the sides beside the base, in the order in which they were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sides: Vec<Variant>,
+    machine: Machine,
+    /// How instructions were counted.
+    counter: CounterUsed,
+    /// Form 2: in the order in which they were given; those that were left out are in `budget`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    workloads: Option<Vec<Workload>>,
+    /// Form 2: sizes of the compared files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sizes: Option<Vec<Size>>,
+    /// Form 2: one per metric that was measured, over all workloads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    summary: Option<Vec<Summary>>,
+    budget: Budget,
+    /// Why the times are to be doubted; empty on a quiet machine.
+    noise: Vec<String>,
+    /// What else a reader should know.
+    notes: Vec<String>,
+    /// Form 2: builds on the way from the base to the candidate, each held against the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<Variant>,
+    /// Form 2: what all of it comes to. None in documents of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verdict: Option<Judgement>,
+    /// How it is allowed for that there are many tests; none with one side beside the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correction: Option<Correction>,
+}
+
+impl From<Document> for Comparison {
+    fn from(document: Document) -> Comparison {
+        let Document { optbuild, base, machine, counter, budget, noise, notes, correction, .. } = document;
+        let (form, variants) = match document.candidate {
+            None => (Form::Sides, document.sides),
+            Some(build) => {
+                let candidate = Variant {
+                    build,
+                    against: None,
+                    missing: None,
+                    workloads: document.workloads.unwrap_or_default(),
+                    summary: document.summary.unwrap_or_default(),
+                    sizes: document.sizes.unwrap_or_default(),
+                    verdict: document.verdict,
+                };
+                (Form::Candidate, document.steps.into_iter().chain([candidate]).collect())
+            }
+        };
+        Comparison { optbuild, form, base, variants, machine, counter, budget, noise, notes, correction }
+    }
+}
+
+impl From<Comparison> for Document {
+    fn from(comparison: Comparison) -> Document {
+        let Comparison { optbuild, form, base, mut variants, machine, counter, budget, noise, notes, correction } =
+            comparison;
+        let candidate = if form == Form::Candidate { variants.pop() } else { None };
+        let format = if candidate.is_some() { OF_TWO } else { OF_SIDES };
+        let (steps, sides) = if candidate.is_some() { (variants, Vec::new()) } else { (Vec::new(), variants) };
+        let (mut workloads, mut sizes, mut summary, mut verdict) = (None, None, None, None);
+        let candidate = candidate.map(|candidate| {
+            (workloads, sizes) = (Some(candidate.workloads), Some(candidate.sizes));
+            (summary, verdict) = (Some(candidate.summary), candidate.verdict);
+            candidate.build
+        });
+        Document {
+            format,
+            optbuild,
+            base,
+            candidate,
+            sides,
+            machine,
+            counter,
+            workloads,
+            sizes,
+            summary,
+            budget,
+            noise,
+            notes,
+            steps,
+            verdict,
+            correction,
+        }
+    }
+}
+
+impl JsonSchema for Comparison {
+    fn schema_name() -> Cow<'static, str> {
+        Document::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Document::json_schema(generator)
+    }
 }
 
 /// What a comparison comes to.
@@ -87,17 +230,22 @@ pub enum Says {
     Undecided,
 }
 
-/// One of the two builds.
+/// One of the builds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Side {
-    /// As it was given: a path, or `pipeline:stage.output`.
+    /// As it was given: a name, a path, or `pipeline:stage.output`.
     pub name: String,
     /// What was run: the program, or the toolchain's directory.
     pub path: String,
     pub kind: SideKind,
     /// Its own environment, as `NAME=VALUE`.
     pub env: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What it cost to make it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
 }
 
 /// What is compared.
@@ -211,6 +359,9 @@ pub struct Measured {
     pub change: Option<f64>,
     /// How probable a difference like this is between equals (Mann-Whitney, two-sided); none where it was counted once.
     pub p_value: Option<f64>,
+    /// The same once it is corrected for the number of tests; none where there is no correction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjusted_p_value: Option<f64>,
     pub verdict: Verdict,
 }
 
@@ -334,19 +485,27 @@ impl Workload {
     }
 }
 
-impl Step {
-    /// What columns call it: the stage that made it, or the file.
+impl Side {
+    /// What rows call it: its name, the stage that made it, or the file.
     pub fn short_name(&self) -> &str {
-        let name = self.build.name.as_str();
+        let name = self.name.as_str();
         match name.split_once('.') {
             Some((stage, _)) if !stage.is_empty() && !stage.contains('/') => stage,
             _ => name.rsplit('/').next().unwrap_or(name),
         }
     }
+}
 
+impl Variant {
     /// A metric over all workloads.
     pub fn summary_of(&self, metric: Metric) -> Option<&Summary> {
         self.summary.iter().find(|summary| summary.metric == metric)
+    }
+
+    /// All its files, as far as what it is held against has them too: bytes there and here.
+    pub fn size(&self) -> Option<(u64, u64)> {
+        let sum = |of: fn(&Size) -> u64| self.sizes.iter().map(of).sum::<u64>();
+        (!self.sizes.is_empty()).then(|| (sum(|size| size.base), sum(|size| size.candidate)))
     }
 }
 
@@ -358,16 +517,38 @@ impl Summary {
 }
 
 impl Comparison {
-    /// A metric over all workloads.
-    pub fn summary_of(&self, metric: Metric) -> Option<&Summary> {
-        self.summary.iter().find(|summary| summary.metric == metric)
+    /// Those that were measured.
+    pub fn measured(&self) -> impl Iterator<Item = &Variant> {
+        self.variants.iter().filter(|variant| variant.missing.is_none())
+    }
+
+    /// The one that is held against the base, where there is one alone.
+    pub fn candidate(&self) -> Option<&Variant> {
+        self.variants.last().filter(|_| self.form == Form::Candidate)
+    }
+
+    /// The workloads of the last one that was measured: all have the same ones.
+    pub fn workloads(&self) -> &[Workload] {
+        self.measured().last().map_or(&[], |variant| &variant.workloads)
+    }
+
+    /// Whether a metric was measured anywhere.
+    pub fn has(&self, metric: Metric) -> bool {
+        self.measured().any(|variant| variant.workloads.iter().any(|workload| workload.metric(metric).is_some()))
     }
 
     /// The metric that judgements go by: instructions where they were counted, which noise does not touch, else wall time.
     pub fn headline(&self) -> Metric {
-        match self.summary_of(Metric::Instructions) {
-            Some(_) => Metric::Instructions,
-            None => Metric::WallTime,
+        match self.measured().any(|variant| variant.summary_of(Metric::Instructions).is_some()) {
+            true => Metric::Instructions,
+            false => Metric::WallTime,
+        }
+    }
+
+    /// Says what builds cost, as far as the file knows.
+    pub fn set_costs(&mut self, costs: &Costs) {
+        for side in self.variants.iter_mut().map(|variant| &mut variant.build).chain([&mut self.base]) {
+            side.cost = costs.sides.get(&side.name).copied().or(side.cost);
         }
     }
 

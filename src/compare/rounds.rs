@@ -1,10 +1,11 @@
 //! The first run of every workload on all sides: does it work, do all print the same, how long does it take? It is in no result,
 //! because files and caches are cold.
 //!
-//! And the runs that are timed: all sides of every workload in turns, A B, B A, A B, …, so that whatever slowly changes on the
-//! machine (clocks, temperature, other programs) falls on all. Also says what else the machine did meanwhile, from the kernel's own
+//! And the runs that are timed: all sides of every workload in turns, in the order of [`super::order`], so that whatever slowly changes on
+//! the machine (clocks, temperature, other programs) falls on all. Also says what else the machine did meanwhile, from the kernel's own
 //! account of its processors. Unaware of what the numbers mean.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::mem::MaybeUninit;
@@ -17,15 +18,18 @@ use rustix::io::Errno;
 
 use super::probe::{Ended, Reading};
 use super::request::{Build, PLACEHOLDER, Request, Workload};
-use super::result::{self, Identity, Metric, SideKind};
-use super::statistics::{LEAST_RUNS, uncertainty};
-use super::{Clock, background};
+use super::result::{Identity, Metric, SideKind};
+use super::statistics::uncertainty;
+use super::{Clock, background, order};
 use crate::fs::disk;
 use crate::run::tail;
 use crate::text;
 
 /// A run that takes so many times as long as the first one did hangs, whatever else the machine does.
 const HANGS: f64 = 10.0;
+
+/// Where other sides can do without it, a side is not waited for longer than so many times the base's run, or this many seconds.
+const PATIENCE: f64 = 30.0;
 
 /// Above this share of a processor, others have been at work.
 const OTHERS: f64 = 0.1;
@@ -37,7 +41,7 @@ const SPREAD: f64 = 0.03;
 /// The runs of a workload.
 #[derive(Debug)]
 pub struct Runs {
-    /// Of each side, as [`Request::on`] counts them; as many of each.
+    /// Of each side; as many of each that works to the end.
     pub sides: Vec<Vec<Reading>>,
     done: bool,
 }
@@ -48,14 +52,15 @@ impl Runs {
         Runs { sides: vec![Vec::new(); sides], done: false }
     }
 
-    /// How many there are of each side.
-    pub fn count(&self) -> usize {
-        self.sides.iter().map(Vec::len).min().unwrap_or(0)
+    /// How many there are of each side that works.
+    pub fn count(&self, gone: &BTreeMap<usize, String>) -> usize {
+        let works = self.sides.iter().enumerate().filter(|(side, _)| !gone.contains_key(side));
+        works.map(|(_, runs)| runs.len()).min().unwrap_or(0)
     }
 
-    /// A metric over all runs of the base, and over those of another side; none if it was not measured.
-    pub fn values(&self, metric: Metric, side: usize) -> Option<(Vec<f64>, Vec<f64>)> {
-        let (base, other) = (self.of(metric, 0)?, self.of(metric, side)?);
+    /// A metric over all runs of two sides; none if it was not measured.
+    pub fn values(&self, metric: Metric, base: usize, side: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+        let (base, other) = (self.of(metric, base)?, self.of(metric, side)?);
         (!base.is_empty() && !other.is_empty()).then_some((base, other))
     }
 
@@ -64,9 +69,9 @@ impl Runs {
     }
 
     /// Whether the intervals of all sides' times are narrow.
-    fn is_narrow(&self, precision: f64) -> bool {
+    fn is_narrow(&self, precision: f64, gone: &BTreeMap<usize, String>) -> bool {
         [Metric::WallTime, Metric::UserTime].into_iter().all(|metric| {
-            (0..self.sides.len()).all(|side| {
+            (0..self.sides.len()).filter(|side| !gone.contains_key(side)).all(|side| {
                 let Some(values) = self.of(metric, side).filter(|values| !values.is_empty()) else { return false };
                 // A program that takes no time in user space needs no precise one.
                 uncertainty(&values).is_none_or(|half| half <= precision)
@@ -75,19 +80,20 @@ impl Runs {
     }
 }
 
-/// Repeats the workloads until their times are known well enough, or time is up. `left_out` is told of a run that was ended
-/// because of that.
+/// Repeats the workloads until their times are known well enough, with `least` runs a side at least, or time is up. `left_out` is told of a run
+/// that was ended because of that. Also returns the sides that did not work to the end, where not all have to.
 ///
 /// # Errors
 /// When a program that worked before fails or hangs.
 pub fn run(
     request: &Request,
     firsts: &[FirstRun],
+    least: usize,
     count: bool,
     clock: &Clock,
     left_out: &mut Vec<String>,
-) -> Result<Vec<Runs>> {
-    let sides = request.sides();
+) -> Result<(Vec<Runs>, BTreeMap<usize, String>)> {
+    let (sides, mut gone) = (request.sides.len(), BTreeMap::new());
     let mut all: Vec<Runs> = firsts.iter().map(|_| Runs::none(sides)).collect();
     for round in 0..request.options.rounds {
         for (index, (workload, first)) in request.workloads.iter().zip(firsts).enumerate() {
@@ -96,25 +102,31 @@ pub fn run(
                 continue;
             }
             if first.wall.iter().sum::<f64>() > clock.left() {
-                return Ok(all);
+                return Ok((all, gone));
             }
             let mut readings = Vec::new();
-            for turn in 0..sides {
-                let side = if round % 2 == 0 { turn } else { sides - 1 - turn };
-                let Some(reading) = once(request, workload, first, side, count, clock)? else {
-                    left_out.push(format!("`{}`: a run that was not over with the budget", workload.name));
-                    return Ok(all);
-                };
-                readings.push((side, reading));
+            for side in order::of_round(sides, round) {
+                if gone.contains_key(&side) {
+                    continue;
+                }
+                match once(request, workload, first, side, count, clock) {
+                    Ok(Some(reading)) => readings.push((side, reading)),
+                    Ok(None) => {
+                        left_out.push(format!("`{}`: a run that was not over with the budget", workload.name));
+                        return Ok((all, gone));
+                    }
+                    Err(error) if request.may_go(side) => _ = gone.insert(side, format!("{error:#}")),
+                    Err(error) => return Err(error),
+                }
             }
             readings.into_iter().for_each(|(side, reading)| runs.sides[side].push(reading));
-            runs.done = runs.count() >= LEAST_RUNS && runs.is_narrow(request.options.narrow());
+            runs.done = runs.count(&gone) >= least && runs.is_narrow(request.options.narrow(), &gone);
         }
-        if all.iter().all(|runs| runs.done) {
+        if all.iter().all(|runs| runs.done) || gone.len() + 1 >= sides {
             break;
         }
     }
-    Ok(all)
+    Ok((all, gone))
 }
 
 /// None: it was ended, as the budget was over.
@@ -193,14 +205,13 @@ impl Processors {
 }
 
 /// Workloads whose runs differ so much among each other that a difference of a few percent cannot be seen.
-pub fn spread(workloads: &[result::Workload]) -> Vec<String> {
+pub fn spread(workloads: &[Workload], all: &[Runs]) -> Vec<String> {
     let mut sentences = Vec::new();
-    for workload in workloads {
-        let Some(wall) = workload.metric(Metric::WallTime) else { continue };
-        let sides = [&wall.base, &wall.candidate];
-        let widest = sides.iter().filter_map(|side| uncertainty(&side.values)).fold(0.0, f64::max);
+    for (workload, runs) in workloads.iter().zip(all) {
+        let sides = (0..runs.sides.len()).filter_map(|side| runs.of(Metric::WallTime, side));
+        let widest = sides.filter_map(|values| uncertainty(&values)).fold(0.0, f64::max);
         if widest > SPREAD {
-            let (name, percent, runs) = (&workload.name, widest * 100.0, wall.base.runs);
+            let (name, percent, runs) = (&workload.name, widest * 100.0, runs.sides[0].len());
             sentences.push(format!("wall times of `{name}` are uncertain by ±{percent:.0} % after {runs} runs a side"));
         }
     }
@@ -220,21 +231,38 @@ pub struct FirstRun {
     pub output: Identity,
     /// How each side ended, the same way.
     pub ended: Ended,
-    /// Wall time in seconds, of each side as [`Request::on`] counts them.
+    /// Wall time in seconds, of each side.
     pub wall: Vec<f64>,
     /// Processor time, likewise.
     pub work: Vec<f64>,
 }
 
-/// Runs all sides once.
+impl FirstRun {
+    /// Forgets sides.
+    pub fn leave_out(&mut self, gone: &BTreeMap<usize, String>) {
+        for times in [&mut self.wall, &mut self.work] {
+            let mut side = 0;
+            times.retain(|_| {
+                side += 1;
+                !gone.contains_key(&(side - 1))
+            });
+        }
+    }
+}
+
+/// Runs all sides once, but those that are `gone`. Where not all have to work, one that does not is added to them.
 ///
 /// # Errors
 /// When a side fails or takes longer than there is time for, or one prints something else than the base: then there is nothing to be
 /// measured.
-pub fn first(request: &Request, workload: &Workload, clock: &Clock) -> Result<FirstRun> {
+pub fn first(
+    request: &Request,
+    workload: &Workload,
+    clock: &Clock,
+    gone: &mut BTreeMap<usize, String>,
+) -> Result<FirstRun> {
     let dir = request.scratch.join("first");
-    let place = |side: usize| dir.join(side.to_string());
-    let base = run_once(request, workload, 0, &place(0), clock)?;
+    let base = run_once(request, workload, 0, &dir.join("0"), clock, f64::MAX)?;
     let work = |reading: &Reading| reading.get(Metric::UserTime) + reading.get(Metric::SystemTime);
     let mut first = FirstRun {
         output: Identity::Unchecked,
@@ -242,24 +270,59 @@ pub fn first(request: &Request, workload: &Workload, clock: &Clock) -> Result<Fi
         work: vec![work(&base)],
         ended: base.ended.clone(),
     };
-    for side in 1..request.sides() {
-        let other = run_once(request, workload, side, &place(side), clock)?;
-        if base.ended != other.ended {
-            let (name, one, another) = (&workload.name, base.ended.describe(), other.ended.describe());
-            let builds = (&request.base.name, &request.on(workload, side).1.name);
-            bail!("`{name}` {one} with {} and {another} with {}: there is nothing to compare", builds.0, builds.1);
-        }
-        first.output = identity(request, workload, side, &dir, clock)?;
-        first.wall.push(other.get(Metric::WallTime));
-        first.work.push(work(&other));
+    for side in 1..request.sides.len() {
+        let other = match gone.contains_key(&side) {
+            true => None,
+            false => match beside_base(request, workload, &base, side, &dir, clock) {
+                Ok(other) => Some(other),
+                Err(error) if request.may_go(side) => {
+                    gone.insert(side, format!("{error:#}"));
+                    None
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let (wall, work) = other.as_ref().map_or((0.0, 0.0), |(other, _)| (other.get(Metric::WallTime), work(other)));
+        first.output = other.map_or(first.output, |(_, output)| output);
+        first.wall.push(wall);
+        first.work.push(work);
     }
     Ok(first)
 }
 
-fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path, clock: &Clock) -> Result<Reading> {
+/// Runs a side once, and looks whether it does what the base did.
+fn beside_base(
+    request: &Request,
+    workload: &Workload,
+    base: &Reading,
+    side: usize,
+    dir: &Utf8Path,
+    clock: &Clock,
+) -> Result<(Reading, Identity)> {
+    let patience = (HANGS * base.get(Metric::WallTime)).max(PATIENCE);
+    let patience = if request.may_go(side) { patience } else { f64::MAX };
+    let other = run_once(request, workload, side, &dir.join(side.to_string()), clock, patience)?;
+    if base.ended != other.ended {
+        let (name, one, another) = (&workload.name, base.ended.describe(), other.ended.describe());
+        let builds = (&request.sides[0].name, &request.sides[side].name);
+        bail!("`{name}` {one} with {} and {another} with {}: there is nothing to compare", builds.0, builds.1);
+    }
+    let output = identity(request, workload, side, dir, clock)?;
+    Ok((other, output))
+}
+
+/// `patience`: how long is waited at most, in seconds.
+fn run_once(
+    request: &Request,
+    workload: &Workload,
+    side: usize,
+    dir: &Utf8Path,
+    clock: &Clock,
+    patience: f64,
+) -> Result<Reading> {
     disk::make_empty_dir(dir)?;
     let ((_, build), (_, other)) = (request.on(workload, side), request.on(workload, usize::from(side == 0)));
-    let limit = clock.limit();
+    let limit = clock.limit().min(patience);
     // Builds that differ by their environment may be measured with any program.
     let files = if build.env == other.env { FileWatch::start(build, other) } else { None };
     let reading = background::run(request, workload, side, dir, false, limit)?;
@@ -273,6 +336,9 @@ fn run_once(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path,
                  `{PLACEHOLDER}`, or by a name that leads to it"
             ),
         },
+        Ended::TooLate if limit == patience => {
+            bail!("`{name}` was ended after {} with {build}: the base takes much less", text::duration(limit))
+        }
         Ended::TooLate => {
             let [limit, budget] = [limit, clock.allowed()].map(text::duration);
             bail!(
@@ -308,7 +374,7 @@ fn identity(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path,
     };
     // Is that the build's doing?
     let again = dir.join("again");
-    run_once(request, workload, 0, &again, clock)?;
+    run_once(request, workload, 0, &again, clock, f64::MAX)?;
     let name = &workload.name;
     if first_difference(&base, &again.join("stdout"))?.is_some() {
         bail!(
@@ -316,7 +382,7 @@ fn identity(request: &Request, workload: &Workload, side: usize, dir: &Utf8Path,
              print no times and addresses, or say {IGNORE}"
         );
     }
-    let (Line { number, base, candidate }, builds) = (line, (&request.base.name, &request.on(workload, side).1.name));
+    let (Line { number, base, candidate }, builds) = (line, (&request.sides[0].name, &request.sides[side].name));
     bail!(
         "`{name}` does not print the same with both; they differ first in line {number}:\n  {}: {base}\n  {}: {candidate}\nA build \
          that gives other results is not compared; {IGNORE} does it all the same",

@@ -1,4 +1,4 @@
-//! rustc-perf's crates as workloads for two toolchains: what is measured is the last rustc of a crate, without its dependencies.
+//! rustc-perf's crates as workloads for toolchains: what is measured is the last rustc of a crate, without its dependencies.
 //!
 //! Each side builds a copy of a crate once, with its own rustc, because no rustc reads the libraries of another one. A wrapper
 //! writes down how cargo calls the last rustc, and that call is repeated. Unaware of how it is measured.
@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::options::{Options, Profile, name as name_of};
 use super::request::{Build, Invocation, Workload};
+use super::result::Form;
 use crate::facts::Facts;
 use crate::fs::tree;
 use crate::toolchain::rustc_perf::{Crates, NO_WORKSPACE_ABOVE};
@@ -38,15 +39,16 @@ exec "$@"
 /// Of the environment that cargo gave: a jobserver that is gone, and what belongs to the wrapper.
 const LEFT_OUT: [&str; 5] = ["CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS", "RUSTC_WRAPPER", "OPTBUILD_RECORD"];
 
-/// Builds every crate once with both toolchains, in `scratch`. `env` is what cargo sees of the environment.
+/// Builds every crate once with all toolchains, in `scratch`. `env` is what cargo sees of the environment. Where not all sides have to work,
+/// one that cannot build a crate is marked as missing.
 ///
 /// # Errors
 /// When there is no such crate, or it cannot be built.
 pub fn workloads(
     options: &Options,
     checkout: &Utf8Path,
-    base: &Build,
-    candidate: &Build,
+    form: Form,
+    sides: &mut [Build],
     env: &BTreeMap<String, String>,
     scratch: &Utf8Path,
     say: &mut dyn FnMut(&str),
@@ -71,20 +73,28 @@ pub fn workloads(
         for profile in options.perf_profiles() {
             let title = format!("{name} {}", name_of(&profile));
             say(&format!("building the dependencies of {title}"));
-            let prepared = |side: &Build, which: &str| -> Result<Invocation> {
-                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{}-{which}", name_of(&profile)));
-                prepare(&source, profile, side, options, env, &dir, &wrapper)
-                    .with_context(|| format!("crate {title} with {}", side.name))
-            };
-            let (base, candidate) = (prepared(base, "base")?, prepared(candidate, "candidate")?);
-            workloads.push(Workload {
-                name: title.clone(),
-                command: shown(&candidate),
-                base,
-                candidate,
-                steps: Vec::new(),
-                background: None,
-            });
+            let mut invocations = Vec::new();
+            for (number, side) in sides.iter_mut().enumerate() {
+                if side.missing.is_some() {
+                    invocations.push(Invocation::default());
+                    continue;
+                }
+                let dir = scratch.join(NO_WORKSPACE_ABOVE).join(format!("{name}-{}-{number}", name_of(&profile)));
+                let prepared = prepare(&source, profile, side, options, env, &dir, &wrapper)
+                    .with_context(|| format!("crate {title} with {}", side.name));
+                match prepared {
+                    Ok(invocation) => invocations.push(invocation),
+                    Err(error) if form == Form::Sides && number > 0 => {
+                        say(&format!("{} is left out: {error:#}", side.name));
+                        side.missing = Some(format!("{error:#}"));
+                        invocations.push(Invocation::default());
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let there = sides.iter().zip(&invocations).filter(|(side, _)| side.missing.is_none());
+            let command = there.last().map(|(_, invocation)| shown(invocation)).unwrap_or_default();
+            workloads.push(Workload { name: title.clone(), command, sides: invocations, background: None });
         }
     }
     Ok(workloads)

@@ -16,6 +16,9 @@ pub const SIGNIFICANT: f64 = 0.01;
 /// With fewer runs a side there is no interval of a median, and hardly a difference that is significant.
 pub const LEAST_RUNS: usize = 6;
 
+/// No number of tests asks for more.
+const MOST_RUNS: usize = 100;
+
 /// A change of counts that is smaller than so many times the difference between two runs of the same program is none.
 const TIMES: f64 = 4.0;
 
@@ -109,6 +112,17 @@ pub fn complementary_error(x: f64) -> f64 {
         return 1.0 - 2.0 * bell * sum;
     }
     bell / (1..=120).rev().fold(x, |rest, number| x + f64::from(number) / 2.0 / rest)
+}
+
+/// So few runs a side can show a change where there are so many tests: if no run of one side overlaps with one of the other.
+pub fn least_runs(tests: usize) -> usize {
+    let level = SIGNIFICANT / tests.max(1) as f64;
+    let shows = |runs: &usize| {
+        let below: Vec<f64> = (0..*runs).map(|value| value as f64).collect();
+        let above: Vec<f64> = below.iter().map(|value| value + *runs as f64).collect();
+        p_value(&below, &above).is_some_and(|p| p < level)
+    };
+    (LEAST_RUNS..MOST_RUNS).find(shows).unwrap_or(MOST_RUNS)
 }
 
 /// How much more there is of something; none of nothing.

@@ -1,5 +1,6 @@
-//! `compare`: measures two builds for a stage, and writes the result as JSON, Markdown and text.
+//! `compare`: measures builds for a stage, and writes the result as JSON, Markdown and text.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -7,10 +8,11 @@ use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use clap::Parser as _;
 
+use crate::compare::cost::Costs;
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
 use crate::compare::request::{Background, Build, Invocation, Request, Workload, environment, pairs};
-use crate::compare::result::{Comparison, Says};
+use crate::compare::result::{Comparison, Form, Says, SideKind};
 use crate::compare::{self, judgement, rustc_perf};
 use crate::event::Fact;
 use crate::plan::ops::given::Compare;
@@ -47,7 +49,11 @@ impl Compare {
             stdio::say(&format!("\n{}", comparison::table(&result, Look::default())));
         }
         if !worse.is_empty() {
-            bail!("{} is worse than {}: {}", self.candidate_name, self.base_name, [worse, unknown].concat().join("; "));
+            let all = [worse, unknown].concat().join("; ");
+            match result.candidate() {
+                Some(candidate) => bail!("{} is worse than {}: {all}", candidate.build.name, result.base.name),
+                None => bail!("worse than the base: {all}"),
+            }
         }
         if !unknown.is_empty() {
             bail!("{}; give it more time: `budget`, `rounds`", unknown.join("; "));
@@ -56,15 +62,15 @@ impl Compare {
     }
 
     fn measure(&self, options: Options) -> Result<Comparison> {
-        let base = build(&self.base_name, &self.base, &self.base_env)?;
-        let candidate = build(&self.candidate_name, &self.candidate, &self.candidate_env)?;
-        if base.kind != candidate.kind {
-            bail!("{} is {} and {} {}", base.name, base.kind.title(), candidate.name, candidate.kind.title());
-        }
-        let steps = self.step.chunks_exact(2).map(|step| build(&step[1], Utf8Path::new(&step[0]), &[]));
-        let steps = steps.collect::<Result<Vec<Build>>>()?;
-        if let Some(step) = steps.iter().find(|step| step.kind != base.kind) {
-            bail!("{} is {} and {} {}", base.name, base.kind.title(), step.name, step.kind.title());
+        let (form, mut sides) = match (&self.base, &self.candidate) {
+            (Some(base), Some(candidate)) => (Form::Candidate, self.two(base, candidate)?),
+            _ => (Form::Sides, self.sides()?),
+        };
+        let there = || sides.iter().filter(|side| side.missing.is_none());
+        if let Some(base) = there().next()
+            && let Some(other) = there().find(|side| side.kind != base.kind)
+        {
+            bail!("{} is {} and {} {}", base.name, base.kind.title(), other.name, other.kind.title());
         }
         let scratch = self.scratch.join("measuring");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {scratch}"))?;
@@ -81,37 +87,76 @@ impl Compare {
             }
             let mut env = env.clone();
             env.extend(pairs(&declared.env).map_err(wrong)?);
-            let mut workload = Workload::new(&declared.name, &declared.words, &env, &cwd, &base, &candidate, &steps)?;
+            let mut workload = Workload::new(&declared.name, &declared.words, &env, &cwd, &sides)?;
             if let Some(served) = &declared.served {
-                workload.background = Some(background(served, &workload, &base, &candidate, &steps)?);
+                workload.background = Some(background(served, &workload, &sides)?);
             }
             workloads.push(workload);
         }
         if let Some(checkout) = &options.rustc_perf {
-            if !steps.is_empty() {
-                bail!("rustc-perf measures two toolchains, so there can be no steps between them");
-            }
-            workloads.extend(rustc_perf::workloads(&options, checkout, &base, &candidate, &env, &scratch, &mut say)?);
+            workloads.extend(rustc_perf::workloads(&options, checkout, form, &mut sides, &env, &scratch, &mut say)?);
         }
-        let sizes =
-            self.size.chunks_exact(3).map(|size| (size[0].clone(), size[1].as_str().into(), size[2].as_str().into()));
-        let sizes = sizes.collect();
-        compare::compare(&Request { base, candidate, steps, workloads, sizes, options, scratch }, &mut say)
+        let mut result = compare::compare(&Request { form, sides, workloads, options, scratch }, &mut say)?;
+        // What was measured is worth more than what it cost.
+        match self.costs.as_ref().filter(|path| path.exists()).map(|path| Costs::read(path)) {
+            Some(Ok(costs)) => result.set_costs(&costs),
+            Some(Err(error)) => result.notes.push(format!("what builds cost is not known: {error:#}")),
+            None => {}
+        }
+        Ok(result)
+    }
+
+    /// The base, the steps, and the candidate.
+    fn two(&self, base: &Utf8Path, candidate: &Utf8Path) -> Result<Vec<Build>> {
+        let name = |name: &Option<String>| name.clone().unwrap_or_default();
+        let mut sides = vec![build(&name(&self.base_name), base, &self.base_env)?];
+        for step in self.step.chunks_exact(2) {
+            sides.push(build(&step[1], Utf8Path::new(&step[0]), &[])?);
+        }
+        sides.push(build(&name(&self.candidate_name), candidate, &self.candidate_env)?);
+        for size in self.size.chunks_exact(3) {
+            let last = sides.len() - 1;
+            sides[0].files.push((size[0].clone(), size[1].as_str().into()));
+            sides[last].files.push((size[0].clone(), size[2].as_str().into()));
+        }
+        Ok(sides)
+    }
+
+    /// Any number of sides, whether they are there or not.
+    fn sides(&self) -> Result<Vec<Build>> {
+        let names: Vec<&String> = self.side.chunks_exact(3).map(|side| &side[0]).collect();
+        let mut sides = Vec::new();
+        for side in self.side.chunks_exact(3) {
+            let (name, path, against) = (&side[0], Utf8Path::new(&side[1]), &side[2]);
+            let of = |list: &[String]| -> Option<String> {
+                list.chunks_exact(2).find(|pair| pair[0] == *name).map(|pair| pair[1].clone())
+            };
+            let env = self.side_env.chunks_exact(2).filter(|pair| pair[0] == *name).map(|pair| pair[1].clone());
+            let env = pairs(&env.collect::<Vec<String>>()).map_err(wrong)?;
+            let (kind, missing) = match of(&self.missing) {
+                Some(why) => (SideKind::Program, Some(why)),
+                None if !path.exists() => (SideKind::Program, Some(format!("{path} is not there"))),
+                None => (Build::kind_of(path).map_err(anyhow::Error::msg)?, None),
+            };
+            let files = self.side_size.chunks_exact(3).filter(|size| size[0] == *name);
+            sides.push(Build {
+                against: names.iter().position(|other| *other == against).unwrap_or(0),
+                files: files.map(|size| (size[1].clone(), size[2].as_str().into())).collect(),
+                description: of(&self.about),
+                missing,
+                ..Build::new(name, path.to_owned(), kind, env)
+            });
+        }
+        Ok(sides)
     }
 }
 
-/// The servers of all sides, in the environment of the workload.
-fn background(
-    served: &Served<GivenValues>,
-    of: &Workload,
-    base: &Build,
-    candidate: &Build,
-    steps: &[Build],
-) -> Result<Vec<Background>> {
+/// The servers of all sides, each in the environment of its side's workload.
+fn background(served: &Served<GivenValues>, of: &Workload, sides: &[Build]) -> Result<Vec<Background>> {
     let on = |words: &[String]| -> Result<Vec<Invocation>> {
-        let made = Workload::new(&of.name, words, &of.base.env, &of.base.cwd, base, candidate, steps)?;
-        let candidate = Invocation { env: of.candidate.env.clone(), ..made.candidate };
-        Ok([made.base, candidate].into_iter().chain(made.steps).collect())
+        let made = Workload::new(&of.name, words, &BTreeMap::new(), Utf8Path::new(""), sides)?;
+        let beside = made.sides.into_iter().zip(&of.sides);
+        Ok(beside.map(|(made, of)| Invocation { env: of.env.clone(), cwd: of.cwd.clone(), ..made }).collect())
     };
     let (servers, ready) = (on(&served.server)?, on(&served.ready)?);
     let stop = if served.stop.is_empty() { Vec::new() } else { on(&served.stop)? };
@@ -123,7 +168,7 @@ fn background(
 
 fn build(name: &str, path: &Utf8Path, env: &[String]) -> Result<Build> {
     let kind = Build::kind_of(path).map_err(anyhow::Error::msg)?;
-    Ok(Build { name: name.into(), path: path.to_owned(), kind, env: pairs(env).map_err(wrong)? })
+    Ok(Build::new(name, path.to_owned(), kind, pairs(env).map_err(wrong)?))
 }
 
 /// What all of it comes to; and the changes that limits go by, in percent: 0 where nothing is better, none where nothing is known.
@@ -135,9 +180,8 @@ fn facts(result: &Comparison) -> Vec<Fact> {
         Says::Undecided => None,
     };
     let mut facts = vec![Fact::verdict(&judgement.sentence, slower)];
-    let Some(summary) = result.summary_of(result.headline()).filter(|summary| summary.is_known()) else {
-        return facts;
-    };
+    let summary = result.candidate().and_then(|candidate| candidate.summary_of(result.headline()));
+    let Some(summary) = summary.filter(|summary| summary.is_known()) else { return facts };
     let percent = |name: &'static str, change: f64| Fact::new(name, change * 100.0, "%");
     facts.extend([percent("mean-change", summary.mean), percent("best-change", summary.best.unwrap_or(0.0))]);
     facts

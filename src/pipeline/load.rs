@@ -313,9 +313,10 @@ fn default_name(path: &Utf8Path) -> String {
 }
 
 /// Keys that change neither what a stage makes nor how.
-const LEFT_OUT: [&str; 21] = [
+const LEFT_OUT: [&str; 22] = [
     "name",
     "description",
+    "costs",
     "when",
     "unless",
     "jobs",
@@ -356,7 +357,10 @@ fn value(node: &Node) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(value).collect::<Vec<_>>().join(",")),
         Value::Table(table) => {
             // The time that a workload or a test may take is not part of what it makes either, nor what runs at the same time.
-            let left_out = |key: &str| ["timeout", "alone", "lock"].contains(&key) && table.get("run").is_some();
+            // Nor is what a side of a comparison is said to be.
+            let of_command = |key: &str| ["timeout", "alone", "lock"].contains(&key) && table.get("run").is_some();
+            let of_side = |key: &str| key == "description" && table.get("program").is_some();
+            let left_out = |key: &str| of_command(key) || of_side(key);
             let counted = table.entries.iter().filter(|entry| !left_out(&entry.key));
             let entries: BTreeMap<&str, &Node> = counted.map(|entry| (entry.key.as_str(), &entry.node)).collect();
             let entries: Vec<String> =

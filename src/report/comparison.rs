@@ -1,17 +1,15 @@
-//! A comparison of two builds for people: an aligned table, and Markdown.
+//! A comparison for people: aligned tables, and Markdown. Of two builds, a table of workloads; of more, the tables of [`super::variants`].
 //!
 //! Knows the result and nothing of how it came about. A change is shown only where it is significant.
 
-use std::borrow::Cow;
-
+use super::figures::{
+    Line, both, change, has_unknown, measured, short_names, summary_cell, with_interval, with_short_names,
+};
 use super::paint::{Cell, Grid, Look, Tone, escape};
-use crate::compare::judgement::judged;
-use crate::compare::result::{Comparison, Measured, Metric, Sample, Says, Summary, Unit, Verdict, Workload};
+use super::variants;
+use crate::compare::judgement::{judged, of_variant};
+use crate::compare::result::{Comparison, Form, Metric, Says, Summary, Variant};
 use crate::text;
-
-/// What stands in place of a change that is none, and of one of which nothing is known.
-const NO_CHANGE: &str = "no change";
-const UNKNOWN: &str = "?";
 
 /// Metrics of which both values are shown, and those of which the change is.
 const VALUES: [Metric; 2] = [Metric::Instructions, Metric::WallTime];
@@ -27,16 +25,17 @@ const CHANGES: [Metric; 6] = [
 /// Metrics of the Markdown table that is not folded away.
 const SHOWN: [Metric; 4] = [Metric::Instructions, Metric::WallTime, Metric::UserTime, Metric::PeakMemory];
 
-/// The table, what was counted with, what is to be doubted, and what all of it comes to.
+/// The tables, what was counted with, what is to be doubted, and what all of it comes to.
 pub fn table(comparison: &Comparison, look: Look) -> String {
-    let grid = grid(comparison, &measured(comparison, &VALUES), &measured(comparison, &CHANGES));
-    let mut out = grid.render(width(look, &grid), look.paint);
-    let sizes = sizes(comparison);
-    if !sizes.is_empty() {
-        out.push_str(&format!("\n{}", sizes.render(width(look, &sizes), look.paint)));
-    }
+    let tables = match only(comparison) {
+        Some(candidate) => vec![grid(comparison, candidate, &VALUES, &CHANGES), sizes(candidate)],
+        None => vec![variants::overview(comparison), variants::workloads(comparison)],
+    };
+    let tables = tables.iter().filter(|grid| !grid.is_empty());
+    let tables: Vec<String> = tables.map(|grid| grid.render(width(look, grid), look.paint)).collect();
     let (sentence, tone) = sentence(comparison);
-    format!("{out}\n{}\n\n{}\n", footnotes(comparison).join("\n"), look.paint.toned(tone, &sentence))
+    let (tables, footnotes) = (tables.join("\n"), footnotes(comparison).join("\n"));
+    format!("{tables}\n{footnotes}\n\n{}\n", look.paint.toned(tone, &sentence))
 }
 
 /// To paste into a pull request: the table, and all metrics with their intervals folded away.
@@ -48,163 +47,105 @@ pub fn markdown(comparison: &Comparison) -> String {
         _ => "",
     };
     let mut out = format!("{mark}**{}**\n\n", escape(&sentence));
-    out.push_str(&grid(comparison, &measured(comparison, &SHOWN), &[]).markdown());
-    let sizes = sizes(comparison);
-    if !sizes.is_empty() {
-        out.push_str(&format!("\n{}", sizes.markdown()));
+    let (mut folded, mut all) = (Vec::new(), Grid::new(["workload", "metric", ">base", ">candidate", ">change", ">p"]));
+    match only(comparison) {
+        Some(candidate) => {
+            out.push_str(&grid(comparison, candidate, &SHOWN, &[]).markdown());
+            let sizes = sizes(candidate);
+            if !sizes.is_empty() {
+                out.push_str(&format!("\n{}", sizes.markdown()));
+            }
+            details(comparison, candidate, &mut all, None);
+        }
+        None => {
+            out.push_str(&variants::overview(comparison).markdown());
+            let sizes = variants::sizes(comparison).markdown();
+            folded.extend([("workloads", variants::workloads(comparison).markdown()), ("sizes of files", sizes)]);
+            all = Grid::new(["variant", "workload", "metric", ">base", ">variant", ">change", ">p"]);
+            for variant in comparison.measured() {
+                details(comparison, variant, &mut all, Some(variant.build.short_name()));
+            }
+        }
     }
     out.push('\n');
     footnotes(comparison).iter().for_each(|line| out.push_str(&format!("- {}\n", escape(line))));
-    let mut details = Grid::new(["workload", "metric", ">base", ">candidate", ">change", ">p"]);
-    for (workload, name) in comparison.workloads.iter().zip(short_names(comparison)) {
-        for measured in &workload.metrics {
-            let p = measured.p_value.map(|p| format!("{p:.4}")).unwrap_or_default();
-            let [base, candidate] = [&measured.base, &measured.candidate].map(|sample| with_interval(measured, sample));
-            details.row([name.to_string(), measured.metric.title(), base, candidate, change(measured).0, p]);
-        }
+    for (title, table) in folded.iter().filter(|(_, table)| !table.is_empty()) {
+        out.push_str(&format!("\n<details><summary>{title}</summary>\n\n{table}\n</details>\n"));
     }
     let machine = &comparison.machine;
     let processor = if machine.processor.is_empty() { "an unknown processor" } else { &machine.processor };
     let made = [escape(processor), text::plural(machine.cores, "core"), format!("Linux {}", escape(&machine.kernel))];
     out.push_str("\n<details><summary>all metrics, with 95 % intervals of the medians</summary>\n\n");
-    let (details, made) = (details.markdown(), made.join(", "));
+    let (details, made) = (all.markdown(), made.join(", "));
     out + &format!("{details}\n{made}, optbuild {}\n\n</details>\n", comparison.optbuild)
 }
 
-/// A row for each workload, and below them what is said of all. Of some metrics both values are shown, with a column for the change in each
-/// step on the way, of others the change alone.
-fn grid(comparison: &Comparison, values: &[Metric], changes: &[Metric]) -> Grid {
-    let steps = || comparison.steps.iter().map(|step| format!(">{}", step.short_name()));
-    let with_values = values.iter().flat_map(|metric| {
-        let title = format!(">{}", metric.title());
-        [title].into_iter().chain(steps()).chain([">change".into()])
-    });
+/// What is held against what: `plain against pgo`, or how many there are.
+pub(super) fn between(comparison: &Comparison) -> String {
+    let base = &comparison.base.name;
+    match comparison.candidate() {
+        Some(candidate) => format!("{base} against {}", candidate.build.name),
+        None => format!("{} against {base}", text::plural(comparison.variants.len(), "build")),
+    }
+}
+
+/// Where there are two builds alone: the one that is not the base.
+fn only(comparison: &Comparison) -> Option<&Variant> {
+    match comparison.variants.as_slice() {
+        [only] if only.missing.is_none() => Some(only),
+        _ => None,
+    }
+}
+
+/// Adds all metrics of a side, with their intervals.
+fn details(comparison: &Comparison, variant: &Variant, to: &mut Grid, called: Option<&str>) {
+    for (workload, name) in variant.workloads.iter().zip(short_names(comparison)) {
+        for measured in &workload.metrics {
+            let p = measured.adjusted_p_value.or(measured.p_value).map(|p| format!("{p:.4}")).unwrap_or_default();
+            let [base, candidate] = [&measured.base, &measured.candidate].map(|sample| with_interval(measured, sample));
+            let cells = [name.to_string(), measured.metric.title(), base, candidate, change(measured).0, p];
+            to.row(called.map(str::to_owned).into_iter().chain(cells));
+        }
+    }
+}
+
+/// A row for each workload, and below them what is said of all. Of some metrics both values are shown, of others the change alone.
+fn grid(comparison: &Comparison, candidate: &Variant, values: &[Metric], changes: &[Metric]) -> Grid {
+    let (values, changes) = (measured(comparison, values), measured(comparison, changes));
+    let with_values = values.iter().flat_map(|metric| [format!(">{}", metric.title()), ">change".into()]);
     let header = ["workload".to_string()].into_iter().chain(with_values);
     let mut grid = Grid::new(header.chain(changes.iter().map(|metric| format!(">{}", metric.title()))));
     let cell = |found: Option<(String, Tone)>| found.map(|(text, tone)| tone.cell(text)).unwrap_or_default();
-    // What stands for a metric in the columns of the steps, and in that of the candidate.
-    type Cells<'a> = (&'a dyn Fn(Metric) -> Vec<Cell>, &'a dyn Fn(Metric) -> Cell);
-    let mut row = |name: Cell, value: &dyn Fn(Metric) -> String, (steps, change): Cells| {
-        let with_values = values
-            .iter()
-            .flat_map(|metric| [value(*metric).into()].into_iter().chain(steps(*metric)).chain([change(*metric)]));
+    let mut row = |name: Cell, value: &dyn Fn(Metric) -> String, change: &dyn Fn(Metric) -> Cell| {
+        let with_values = values.iter().flat_map(|metric| [value(*metric).into(), change(*metric)]);
         grid.row([name].into_iter().chain(with_values).chain(changes.iter().map(|metric| change(*metric))));
     };
-    for (index, (workload, name)) in comparison.workloads.iter().zip(short_names(comparison)).enumerate() {
-        let of = |workload: &Workload, metric| cell(workload.metric(metric).map(change));
-        let steps = |metric| {
-            let steps = comparison.steps.iter().map(|step| step.workloads.get(index));
-            steps.map(|workload| workload.map(|workload| of(workload, metric)).unwrap_or_default()).collect()
-        };
+    for (workload, name) in candidate.workloads.iter().zip(short_names(comparison)) {
         let value = |metric| workload.metric(metric).map(both).unwrap_or_default();
-        row(name.as_ref().into(), &value, (&steps, &|metric| of(workload, metric)));
+        row(name.as_ref().into(), &value, &|metric| cell(workload.metric(metric).map(change)));
     }
-    for line in lines(comparison) {
-        let of = |summary: Option<&Summary>| cell(summary.map(|summary| summary_cell(line, summary)));
-        let steps = |metric| comparison.steps.iter().map(|step| of(step.summary_of(metric))).collect();
-        row(Tone::Bold.cell(line.title()), &|_| String::new(), (&steps, &|metric| of(comparison.summary_of(metric))));
+    for line in lines(&candidate.summary) {
+        let of = |metric| cell(candidate.summary_of(metric).map(|summary| summary_cell(line, summary)));
+        row(Tone::Bold.cell(line.title()), &|_| String::new(), &of);
     }
     grid
-}
-
-/// Those of the metrics that were measured.
-fn measured(comparison: &Comparison, metrics: &[Metric]) -> Vec<Metric> {
-    metrics.iter().copied().filter(|metric| is_measured(comparison, *metric)).collect()
-}
-
-/// `863.1 M (860.0 M – 865.2 M), 3 ×`
-fn with_interval(measured: &Measured, sample: &Sample) -> String {
-    let unit = measured.metric.unit();
-    let interval = sample.interval.map(|[low, high]| format!(" ({} – {})", value(unit, low), value(unit, high)));
-    format!("{}{}, {} ×", value(unit, sample.median), interval.unwrap_or_default(), sample.runs)
 }
 
 fn width(look: Look, grid: &Grid) -> usize {
     if look.width == 0 { grid.natural_width() } else { look.width }
 }
 
-pub(super) fn is_measured(comparison: &Comparison, metric: Metric) -> bool {
-    comparison.workloads.iter().any(|workload| workload.metric(metric).is_some())
-}
-
-/// Whether there were too few runs of some workload.
-pub(super) fn has_unknown(comparison: &Comparison) -> bool {
-    let mut measured = comparison.workloads.iter().flat_map(|workload| &workload.metrics);
-    measured.any(|measured| measured.verdict == Verdict::Unknown)
-}
-
-/// A line below the workloads, each with the changes of a metric over all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
-    Mean,
-    Best,
-    Worst,
-}
-
-impl Line {
-    fn title(self) -> &'static str {
-        match self {
-            Line::Mean => "mean",
-            Line::Best => "max improvement",
-            Line::Worst => "max regression",
-        }
-    }
-}
-
 /// The mean, and where anything is significant the largest improvement and the largest regression.
-fn lines(comparison: &Comparison) -> Vec<Line> {
+fn lines(summary: &[Summary]) -> Vec<Line> {
     let mut lines = vec![Line::Mean];
-    lines.extend(comparison.summary.iter().any(|summary| summary.better > 0).then_some(Line::Best));
-    lines.extend(comparison.summary.iter().any(|summary| summary.worse > 0).then_some(Line::Worst));
+    lines.extend(summary.iter().any(|summary| summary.better > 0).then_some(Line::Best));
+    lines.extend(summary.iter().any(|summary| summary.worse > 0).then_some(Line::Worst));
     lines
 }
 
-/// The change over all workloads of which something is known, where one of them is significant.
-pub(super) fn summary_cell(line: Line, summary: &Summary) -> (String, Tone) {
-    let change = match line {
-        Line::Mean => Some(summary.mean).filter(|_| summary.better + summary.worse > 0),
-        Line::Best => summary.best.filter(|_| summary.better > 0),
-        Line::Worst => summary.worst.filter(|_| summary.worse > 0),
-    };
-    match change {
-        Some(change) => (text::change(change), if change < 0.0 { Tone::Good } else { Tone::Bad }),
-        None if line == Line::Mean && !summary.is_known() => (UNKNOWN.into(), Tone::Dim),
-        None if line == Line::Mean => (NO_CHANGE.into(), Tone::Dim),
-        None => (String::new(), Tone::Plain),
-    }
-}
-
-/// `863.1 M → 746.8 M`
-fn both(measured: &Measured) -> String {
-    let unit = measured.metric.unit();
-    format!("{} → {}", value(unit, measured.base.median), value(unit, measured.candidate.median))
-}
-
-/// A number as its metric is written.
-pub(super) fn value(unit: Unit, number: f64) -> String {
-    match unit {
-        Unit::Seconds if number < 1.0 => format!("{:.1} ms", number * 1e3),
-        Unit::Seconds if number < 100.0 => format!("{number:.2} s"),
-        Unit::Seconds => text::duration(number),
-        Unit::Bytes => text::size(number.max(0.0) as u64),
-        Unit::Count => text::large(number),
-    }
-}
-
-/// A significant change, or that there is none.
-pub(super) fn change(measured: &Measured) -> (String, Tone) {
-    match (measured.verdict, measured.change) {
-        (Verdict::Better, Some(change)) => (text::change(change), Tone::Good),
-        (Verdict::Worse, Some(change)) => (text::change(change), Tone::Bad),
-        (Verdict::Unknown, Some(change)) => (format!("({})", text::change(change)), Tone::Dim),
-        (Verdict::Unknown, None) => (UNKNOWN.into(), Tone::Dim),
-        _ => (NO_CHANGE.into(), Tone::Dim),
-    }
-}
-
-fn sizes(comparison: &Comparison) -> Grid {
+fn sizes(candidate: &Variant) -> Grid {
     let mut grid = Grid::new(["file", ">size", ">change"]);
-    for size in &comparison.sizes {
+    for size in &candidate.sizes {
         let both = format!("{} → {}", text::size(size.base), text::size(size.candidate));
         let change = size.change.map(text::change).unwrap_or_default();
         grid.row([size.name.clone(), both, change]);
@@ -223,21 +164,31 @@ pub(super) fn sentence(comparison: &Comparison) -> (String, Tone) {
     (with_short_names(comparison, &judgement.sentence), tone)
 }
 
-/// A sentence that calls workloads as the rows do.
-fn with_short_names(comparison: &Comparison, sentence: &str) -> String {
-    let names = comparison.workloads.iter().zip(short_names(comparison));
-    let short = |sentence: String, (workload, name): (&Workload, Cow<str>)| {
-        sentence.replace(&format!("`{}`", workload.name), &format!("`{name}`"))
-    };
-    names.fold(sentence.to_owned(), short)
-}
-
 /// What the numbers are, and what is to be doubted.
 fn footnotes(comparison: &Comparison) -> Vec<String> {
-    let mut lines = vec![format!("{} → {}; negative is better", comparison.base.name, comparison.candidate.name)];
-    for step in &comparison.steps {
-        let sentence = with_short_names(comparison, &step.verdict.sentence);
-        lines.push(format!("{}: {sentence}", step.short_name()));
+    let base = &comparison.base.name;
+    let mut lines = match (comparison.candidate(), only(comparison)) {
+        (Some(candidate), _) | (None, Some(candidate)) => {
+            vec![format!("{base} → {}; negative is better", candidate.build.name)]
+        }
+        (None, None) => vec![format!("changes against {base}, where a row names no other; negative is better")],
+    };
+    if only(comparison).is_none() {
+        let workloads = text::plural(comparison.workloads().len(), "workload");
+        lines.push(format!(
+            "each the mean over {workloads}; `largest` is the change of one workload that is farthest from 0"
+        ));
+    }
+    if comparison.form == Form::Candidate {
+        for step in comparison.measured().take(comparison.variants.len() - 1) {
+            let sentence = with_short_names(comparison, &of_variant(comparison, step).sentence);
+            lines.push(format!("{}: {sentence}", step.build.short_name()));
+        }
+    }
+    if let Some(correction) = &comparison.correction {
+        let level = correction.level * 100.0;
+        let tests = text::plural(correction.tests, "test");
+        lines.push(format!("a change: less than {level} % chance, corrected by Holm for {tests} of each metric"));
     }
     let counter = &comparison.counter;
     let because = counter.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
@@ -250,26 +201,9 @@ fn footnotes(comparison: &Comparison) -> Vec<String> {
     lines.extend(budget.left_out.iter().map(|line| format!("left out: {}", named(line))));
     lines.extend(comparison.notes.iter().map(|line| format!("note: {}", named(line))));
     if has_unknown(comparison) {
-        lines.push("in brackets: too few runs to say whether it is a change; not in the mean".into());
+        let least = comparison.correction.as_ref().map(|correction| correction.least_runs);
+        let least = least.map(|least| format!(" (it takes {least} a side)")).unwrap_or_default();
+        lines.push(format!("in brackets: too few runs{least} to say whether it is a change; not in the mean"));
     }
     lines
-}
-
-/// Names of workloads without what all of them have: `measure[script=orders]` is `orders` where the others are
-/// `measure[script=…]` too.
-pub fn short_names(comparison: &Comparison) -> Vec<Cow<'_, str>> {
-    let names: Vec<&str> = comparison.workloads.iter().map(|workload| workload.name.as_str()).collect();
-    let inner = |name: &str| -> Option<(usize, usize)> {
-        let (start, end) = (name.find('=')? + 1, name.len().checked_sub(1)?);
-        (name.contains('[') && name.ends_with(']') && !name[start..].contains(['=', ','])).then_some((start, end))
-    };
-    let Some((start, _)) = names.first().and_then(|first| inner(first)) else {
-        return names.into_iter().map(Cow::Borrowed).collect();
-    };
-    let prefix = &names[0][..start];
-    let same = |name: &&str| name.starts_with(prefix) && inner(name).is_some_and(|(other, _)| other == start);
-    if !names.iter().all(same) {
-        return names.into_iter().map(Cow::Borrowed).collect();
-    }
-    names.into_iter().map(|name| Cow::Borrowed(&name[start..name.len() - 1])).collect()
 }

@@ -33,8 +33,7 @@ pub fn render(report: &Report) -> String {
     let withheld = summary::withheld(report).into_iter().map(|text| escape(&text.replace("\n ", ";")));
     text.push_str(&ended(list(withheld)));
     for Compared { stage, result, fit } in &report.comparisons {
-        let (base, candidate) = (escape(&result.base.name), escape(&result.candidate.name));
-        let title = format!("**{}**: {base} against {candidate}; less is better", escape(stage));
+        let title = format!("**{}**: {}; less is better", escape(stage), escape(&comparison::between(result)));
         text.push_str(&format!("{title}\n\n{}\n", comparison::markdown(result)));
         text.push_str(&ended(list(fit.iter().map(|sentence| escape(sentence)))));
     }

@@ -4,6 +4,7 @@
 
 pub mod comparison;
 pub mod console;
+pub mod figures;
 pub mod github;
 pub mod html;
 pub mod info;
@@ -12,6 +13,7 @@ pub mod model;
 pub mod paint;
 pub mod summary;
 pub mod trace;
+pub mod variants;
 
 use std::io::Write;
 

@@ -100,6 +100,8 @@ const SPARE: usize = 3;
 pub struct Grid {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
+    /// Rows whose second cell has the place of all columns but the first.
+    notes: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -148,7 +150,13 @@ impl Grid {
             Some(name) => Column { name: name.to_owned(), right: true },
             None => Column { name: name.as_ref().to_owned(), right: false },
         };
-        Grid { columns: columns.into_iter().map(column).collect(), rows: Vec::new() }
+        Grid { columns: columns.into_iter().map(column).collect(), rows: Vec::new(), notes: Vec::new() }
+    }
+
+    /// A row with a text in the place of all columns but the first.
+    pub fn note(&mut self, first: impl Into<Cell>, text: impl Into<Cell>) {
+        self.notes.push(self.rows.len());
+        self.rows.push(vec![first.into(), text.into()]);
     }
 
     pub fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) {
@@ -162,12 +170,19 @@ impl Grid {
     /// Leaves out columns in which every cell is empty.
     pub fn compact(mut self) -> Grid {
         for index in (0..self.columns.len()).rev() {
-            if self.rows.iter().all(|row| row.get(index).is_none_or(Cell::is_empty)) {
+            if self.cells_of(index).all(Cell::is_empty) {
                 self.columns.remove(index);
-                self.rows.iter_mut().filter(|row| row.len() > index).for_each(|row| _ = row.remove(index));
+                let rows = self.rows.iter_mut().enumerate().filter(|(row, _)| index == 0 || !self.notes.contains(row));
+                rows.filter(|(_, row)| row.len() > index).for_each(|(_, row)| _ = row.remove(index));
             }
         }
         self
+    }
+
+    /// What stands in a column.
+    fn cells_of(&self, column: usize) -> impl Iterator<Item = &Cell> {
+        let rows = self.rows.iter().enumerate().filter(move |(row, _)| column == 0 || !self.notes.contains(row));
+        rows.filter_map(move |(_, row)| row.get(column))
     }
 
     /// How wide it is when nothing is wrapped.
@@ -181,7 +196,7 @@ impl Grid {
 
     /// The longest line of a column, wrapped to a width.
     fn longest(&self, column: usize, width: Option<usize>) -> usize {
-        let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.as_str());
+        let cells = self.cells_of(column).map(|cell| cell.text.as_str());
         let lines = cells.chain([self.columns[column].name.as_str()]).flat_map(str::lines);
         let longest = |line: &str| match width {
             Some(width) if text::width(line) > width => {
@@ -237,14 +252,22 @@ impl Grid {
         let widths = self.widths(width);
         let header: Vec<Cell> = self.columns.iter().map(|column| Tone::Bold.cell(&column.name)).collect();
         let header = header.iter().any(|cell| !cell.is_empty()).then_some(&header);
-        for row in header.into_iter().chain(&self.rows) {
+        let columns = widths;
+        let rows = self.rows.iter().enumerate().map(|(row, cells)| (cells, self.notes.contains(&row)));
+        for (row, note) in header.into_iter().map(|header| (header, false)).chain(rows) {
+            let widths = match (note, columns.as_slice()) {
+                (true, [first, rest @ ..]) => {
+                    vec![*first, rest.iter().sum::<usize>() + GAP * rest.len().saturating_sub(1)]
+                }
+                _ => columns.clone(),
+            };
             let cells: Vec<Vec<String>> = row.iter().zip(&widths).map(|(cell, width)| cell.wrapped(*width)).collect();
             for line in 0..cells.iter().map(Vec::len).max().unwrap_or(0).max(1) {
                 let mut text = String::new();
                 for (index, cell) in row.iter().enumerate().take(widths.len()) {
                     let part = cells[index].get(line).map_or("", String::as_str);
                     let part = paint.toned(cell.tone, part);
-                    let pad = if self.columns[index].right { text::pad_left } else { text::pad };
+                    let pad = if self.columns[index].right && !note { text::pad_left } else { text::pad };
                     text.push_str(&pad(&part, widths[index]));
                     text.push_str(&" ".repeat(GAP));
                 }
@@ -273,7 +296,9 @@ impl Grid {
         out.push_str(&format!("|{}\n", self.columns.iter().map(rule).collect::<String>()));
         for row in &self.rows {
             let bold = row.first().is_some_and(|first| first.tone == Tone::Bold);
-            out.push_str(&line(&mut row.iter().map(|text| cell(text, bold))));
+            // Every row has all columns.
+            let missing = (row.len()..self.columns.len()).map(|_| String::new());
+            out.push_str(&line(&mut row.iter().map(|text| cell(text, bold)).chain(missing)));
         }
         out
     }

@@ -1,4 +1,4 @@
-//! `kind = "compare"`: two builds measured against each other, by an operation that writes the result.
+//! `kind = "compare"`: builds measured against each other, by an operation that writes the result.
 //!
 //! What was measured on a machine is true on that machine: the outputs never leave it. Unaware of how it is measured.
 
@@ -19,18 +19,18 @@ use crate::plan::ops::{self, ComparedWorkload, JSON, MARKDOWN, PlannedValues, TA
 use crate::plan::{Arg, Output, Part, Step, Symbol};
 use crate::toolchain::rustc_perf::{Crates, benchmarks};
 
-/// Measures two builds against each other: instructions, times, memory, size. Nothing else runs meanwhile. Its output `table`
-/// is printed with the summary of a run; `json` and `markdown` are the same for programs and for pull requests. Both sides must
-/// print the same.
+/// Measures builds against each other: instructions, times, memory, size. They are `base` and `candidate`, or any number of `sides`. Nothing
+/// else runs meanwhile. Its output `table` is printed with the summary of a run; `json` and `markdown` are the same for programs and for
+/// pull requests. All must print the same.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CompareKeys {
     /// What is compared with: a program, or a toolchain (a directory with `bin/rustc`).
-    pub base: Text,
+    pub base: Option<Text>,
     /// What is compared.
-    pub candidate: Text,
+    pub candidate: Option<Text>,
     /// Builds on the way from the base to the candidate, such as the one with PGO and without BOLT. Each is measured as well, in turns
-    /// with the others, and gets columns of its own. What is the candidate itself is left out.
+    /// with the others, and gets a row of its own. What is the candidate itself is left out.
     #[serde(default)]
     pub steps: Vec<Text>,
     /// Environment of the base alone: where a program finds its own library.
@@ -39,15 +39,24 @@ pub struct CompareKeys {
     /// Environment of the candidate alone.
     #[serde(default)]
     pub candidate_env: BTreeMap<String, Text>,
-    /// What is run on both. At least one, unless there is `rustc-perf`.
+    /// Two or more builds, instead of `base` and `candidate`. One that does not work is left out, and its row says why.
+    #[serde(default)]
+    pub sides: Vec<MeasuredSide>,
+    /// Which of the `sides` the others are held against. Default: the first one.
+    #[serde(default, deserialize_with = "value::plain_option")]
+    pub base_side: Option<String>,
+    /// A file in JSON that says what each of the `sides` cost: time of building and training, disk. It is read after measuring, and need not be
+    /// there. Not in the fingerprint.
+    pub costs: Option<Text>,
+    /// What is run on all sides. At least one, unless there is `rustc-perf`.
     #[serde(default)]
     pub workloads: Vec<MeasuredWorkload>,
-    /// A checkout of rustc-perf, with whose crates two toolchains are measured.
+    /// A checkout of rustc-perf, with whose crates toolchains are measured.
     pub rustc_perf: Option<Text>,
     /// Which of its crates, by their whole names; `NAME-*` is the one of the highest version. Default: three small ones.
     #[serde(default)]
     pub crates: Vec<Text>,
-    /// The cargo that builds the crates, on both sides. Default: the one in PATH.
+    /// The cargo that builds the crates, on all sides. Default: the one in PATH.
     pub cargo: Option<Text>,
     /// Settings for cargo where the crates are built (`--config`), such as where vendored crates are.
     #[serde(default)]
@@ -55,7 +64,7 @@ pub struct CompareKeys {
     /// How its crates are built. Default: `["Check", "Opt"]`.
     #[serde(default)]
     pub profiles: Vec<Profile>,
-    /// Further files whose sizes are compared, by a name.
+    /// Further files of `base` and `candidate` whose sizes are compared, by a name.
     #[serde(default)]
     pub sizes: BTreeMap<String, SizePair>,
     /// What measuring may take in all, as `30s` or `10m`. Default: `10m`.
@@ -72,15 +81,40 @@ pub struct CompareKeys {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub fail_above: Vec<Limit>,
-    /// Does not check that both sides print the same.
+    /// Does not check that all sides print the same.
     #[serde(default)]
     pub ignore_output: bool,
-    /// A workload may exit with another status than 0, if it does so on both sides.
+    /// A workload may exit with another status than 0, if it does so on all sides.
     #[serde(default)]
     pub allow_failure: bool,
 }
 
-/// One command that is run on both sides in turns.
+/// One of the builds.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MeasuredSide {
+    /// What its row is called.
+    #[serde(deserialize_with = "value::plain")]
+    pub name: String,
+    /// The build: a program, or a toolchain (a directory with `bin/rustc`).
+    pub program: Option<Text>,
+    /// Instead of `program`: why there is no such build. It gets a row that says so.
+    pub missing: Option<Text>,
+    /// One sentence for the report. Not in the fingerprint.
+    #[serde(default, deserialize_with = "value::plain_option")]
+    pub description: Option<String>,
+    /// Environment of this side alone: where a program finds its own library.
+    #[serde(default)]
+    pub env: BTreeMap<String, Text>,
+    /// The side that it is held against. Default: `base-side`.
+    #[serde(default, deserialize_with = "value::plain_option")]
+    pub base: Option<String>,
+    /// Further files whose sizes are compared with those of the same name of other sides.
+    #[serde(default)]
+    pub sizes: BTreeMap<String, Text>,
+}
+
+/// One command that is run on all sides in turns.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MeasuredWorkload {
@@ -144,6 +178,7 @@ impl Declaration for CompareKeys {
         }
         keys.check_env("base-env", &self.base_env);
         keys.check_env("candidate-env", &self.candidate_env);
+        check_sides(&self, keys)?;
         let mut workloads = Vec::new();
         for (index, workload) in declared.into_iter().enumerate() {
             let MeasuredWorkload { name, run, shell, env, cwd, background, .. } = workload;
@@ -157,6 +192,52 @@ impl Declaration for CompareKeys {
     }
 }
 
+/// Tells what is wrong with the builds. None: it is not known which there are.
+fn check_sides(kind: &CompareKeys, keys: &mut Keys) -> Option<()> {
+    let of_two = [
+        ("base", kind.base.is_some()),
+        ("candidate", kind.candidate.is_some()),
+        ("steps", !kind.steps.is_empty()),
+        ("base-env", !kind.base_env.is_empty()),
+        ("candidate-env", !kind.candidate_env.is_empty()),
+        ("sizes", !kind.sizes.is_empty()),
+    ];
+    if !keys.is_written("sides") {
+        if let Some((key, _)) = of_two[..2].iter().find(|(_, given)| !given).filter(|_| keys.is_complete()) {
+            let message = format!("the compare stage `{}` needs the key `{key}`", keys.name);
+            keys.wrong(key, message, "name `base` and `candidate`, or two or more `sides`");
+        }
+        for (key, _) in
+            [("base-side", kind.base_side.is_some()), ("costs", kind.costs.is_some())].iter().filter(|key| key.1)
+        {
+            keys.wrong(key, format!("`{key}` is for `sides`, of which there are none"), "");
+        }
+        return Some(());
+    }
+    for (key, _) in of_two.iter().filter(|(_, given)| *given) {
+        keys.wrong(key, format!("`{key}` does not go with `sides`"), "each of the `sides` has keys of its own");
+    }
+    keys.check_names("sides", "side", kind.sides.iter().map(|side| side.name.as_str()))?;
+    if kind.sides.len() < 2 {
+        keys.wrong("sides", format!("`{}` has one side: there is nothing to compare it with", keys.name), "");
+    }
+    let names: Vec<&str> = kind.sides.iter().map(|side| side.name.as_str()).collect();
+    if let Some(base) = kind.base_side.as_ref().filter(|base| !names.contains(&base.as_str())) {
+        keys.no_such("base-side", format!("there is no side `{base}`"), base, names.iter().copied());
+    }
+    for (index, side) in kind.sides.iter().enumerate() {
+        keys.check_env_of("sides", index, &side.env);
+        if side.program.is_some() == side.missing.is_some() {
+            let message = format!("side `{}` needs either `program` or `missing`", side.name);
+            keys.wrong_in("sides", index, "missing", message, "");
+        }
+        if let Some(base) = side.base.as_ref().filter(|base| !names.contains(&base.as_str())) {
+            keys.wrong_in("sides", index, "base", format!("there is no side `{base}`"), "");
+        }
+    }
+    Some(())
+}
+
 impl StageKind for Compare {
     fn answers(&self) -> Answers {
         Answers { outputs: OUTPUTS.map(String::from).to_vec(), measures: true, ..Answers::default() }
@@ -167,23 +248,30 @@ impl StageKind for Compare {
         if self.workloads.is_empty() && kind.rustc_perf.is_none() {
             return Err(cx.invalid("workloads", cx.nothing_to_run("name at least one workload, or `rustc-perf`")));
         }
-        let (base, base_name, base_env) = side(&kind.base, &kind.base_env, cx)?;
-        let (candidate, candidate_name, candidate_env) = side(&kind.candidate, &kind.candidate_env, cx)?;
-        let own_environment = !base_env.is_empty() || !candidate_env.is_empty();
-        if !kind.steps.is_empty() && (own_environment || kind.rustc_perf.is_some()) {
-            let what = "builds on the way have no environment of their own, and are not measured with rustc-perf";
-            return Err(cx.invalid("steps", what));
-        }
-        let mut step = Vec::new();
-        for text in &kind.steps {
-            let (program, name, _) = side(text, &BTreeMap::new(), cx)?;
-            if program != candidate {
-                step.extend([program, name]);
-            }
-        }
-        let mut size = Vec::new();
-        for (name, files) in &kind.sizes {
-            size.extend([name.as_str().into(), cx.arg(&files.base)?, cx.arg(&files.candidate)?]);
+        let (out, scratch) = (Arg::from(Symbol::Out), Symbol::Scratch.into());
+        let mut compare = ops::Compare {
+            base: None,
+            base_name: None,
+            base_env: Vec::new(),
+            candidate: None,
+            candidate_name: None,
+            candidate_env: Vec::new(),
+            step: Vec::new(),
+            size: Vec::new(),
+            side: Vec::new(),
+            missing: Vec::new(),
+            side_env: Vec::new(),
+            side_size: Vec::new(),
+            about: Vec::new(),
+            costs: None,
+            out: out.clone(),
+            scratch,
+            options: Vec::new(),
+            workloads: Vec::new(),
+        };
+        match (&kind.base, &kind.candidate) {
+            (Some(base), Some(candidate)) => two(kind, base, candidate, &mut compare, cx)?,
+            _ => sides(kind, &mut compare, cx)?,
         }
         let mut options = measuring(kind);
         of_rustc_perf(kind, cx, &mut options)?;
@@ -196,25 +284,11 @@ impl StageKind for Compare {
         for (name, line, background) in &self.workloads {
             workloads.extend(workload(name, line, background.as_ref(), kind, cx)?.write());
         }
-        let (out, scratch) = (Arg::from(Symbol::Out), Symbol::Scratch.into());
         let paths = [out.clone()].into_iter().chain([TABLE, JSON, MARKDOWN].map(|name| out.clone().join(name)));
         for (name, path) in OUTPUTS.into_iter().zip(paths) {
             cx.plan.outputs.push(Output { name: name.into(), path, portable: false, show: name == "table" });
         }
-        let compare = ops::Compare {
-            base,
-            base_name,
-            base_env,
-            candidate,
-            candidate_name,
-            candidate_env,
-            step,
-            size,
-            out,
-            scratch,
-            options,
-            workloads,
-        };
+        (compare.options, compare.workloads) = (options, workloads);
         cx.step(Step::op("compare", compare));
         Ok(())
     }
@@ -222,6 +296,9 @@ impl StageKind for Compare {
     fn workloads(&self, cx: &mut Context) -> Result<Option<Workloads>, PlanError> {
         let mut all = Workloads { base_env: env(&self.keys.base_env, cx)?, ..Workloads::default() };
         all.candidate_env = env(&self.keys.candidate_env, cx)?;
+        for side in &self.keys.sides {
+            all.side_env.insert(side.name.clone(), env(&side.env, cx)?);
+        }
         for (name, line, background) in &self.workloads {
             if background.is_some() {
                 return Err(cx.invalid(&format!("workloads.{name}"), Background::NOT_ALONE));
@@ -230,6 +307,69 @@ impl StageKind for Compare {
         }
         Ok(Some(all))
     }
+}
+
+/// A base, a candidate, and steps on the way.
+fn two(
+    kind: &CompareKeys,
+    base: &Text,
+    candidate: &Text,
+    compare: &mut ops::Compare,
+    cx: &mut Context,
+) -> Result<(), PlanError> {
+    let (base, base_name, base_env) = side(base, &kind.base_env, cx)?;
+    let (candidate, candidate_name, candidate_env) = side(candidate, &kind.candidate_env, cx)?;
+    let own_environment = !base_env.is_empty() || !candidate_env.is_empty();
+    if !kind.steps.is_empty() && own_environment {
+        let what =
+            "builds on the way have no environment of their own; name all builds in `sides`, where each can have one";
+        return Err(cx.invalid("steps", what));
+    }
+    for text in &kind.steps {
+        let (program, name, _) = side(text, &BTreeMap::new(), cx)?;
+        if program != candidate {
+            compare.step.extend([program, name]);
+        }
+    }
+    for (name, files) in &kind.sizes {
+        compare.size.extend([name.as_str().into(), cx.arg(&files.base)?, cx.arg(&files.candidate)?]);
+    }
+    (compare.base, compare.base_name, compare.base_env) = (Some(base), Some(base_name), base_env);
+    (compare.candidate, compare.candidate_name, compare.candidate_env) =
+        (Some(candidate), Some(candidate_name), candidate_env);
+    Ok(())
+}
+
+/// Any number of builds, the base first.
+fn sides(kind: &CompareKeys, compare: &mut ops::Compare, cx: &mut Context) -> Result<(), PlanError> {
+    let is_base = |side: &&MeasuredSide| kind.base_side.as_ref().is_none_or(|base| *base == side.name);
+    let base = kind.sides.iter().position(|side| is_base(&side)).unwrap_or(0);
+    let others = kind.sides.iter().enumerate().filter(|(index, _)| *index != base).map(|(_, side)| side);
+    for declared in kind.sides.get(base).into_iter().chain(others) {
+        let name = || Arg::from(declared.name.as_str());
+        let program = declared.program.as_ref().map_or_else(|| Ok(Arg::default()), |program| cx.program(program))?;
+        compare.side.extend([name(), program, declared.base.as_deref().unwrap_or_default().into()]);
+        if let Some(why) = &declared.missing {
+            compare.missing.extend([name(), cx.arg(why)?]);
+        }
+        for pair in pairs(env(&declared.env, cx)?) {
+            compare.side_env.extend([name(), pair]);
+        }
+        for (file, path) in &declared.sizes {
+            compare.side_size.extend([name(), file.as_str().into(), cx.arg(path)?]);
+        }
+        if let Some(description) = &declared.description {
+            compare.about.extend([name(), Arg::part(Part::Limit(description.clone()))]);
+        }
+    }
+    if let Some(costs) = &kind.costs {
+        let path = cx.arg(costs)?;
+        let Some(path) = cx.known_path(&path) else {
+            return Err(cx.invalid("costs", "it is an absolute path, which is known before anything runs"));
+        };
+        compare.costs = Some(Arg::part(Part::Limit(path.into())));
+    }
+    Ok(())
 }
 
 /// The program, its name, and its own environment.
@@ -344,8 +484,10 @@ fn workload(
     // The environment of the sides may be all that differs.
     let differs =
         command.argv.iter().chain(command.env.values()).chain(server).any(|arg| arg.to_string().contains(PLACEHOLDER));
-    if !differs && kind.base_env == kind.candidate_env {
-        return Err(cx.invalid(&key, format!("without `{PLACEHOLDER}` both sides would run the same")));
+    let first = kind.sides.first().map(|side| &side.env);
+    let alike = kind.sides.iter().all(|side| Some(&side.env) == first);
+    if !differs && alike && kind.base_env == kind.candidate_env {
+        return Err(cx.invalid(&key, format!("without `{PLACEHOLDER}` all sides would run the same")));
     }
     Ok(ComparedWorkload {
         name: name.into(),

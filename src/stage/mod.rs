@@ -276,6 +276,8 @@ pub struct Workloads {
     pub commands: Vec<(String, Command)>,
     pub base_env: BTreeMap<String, Arg>,
     pub candidate_env: BTreeMap<String, Arg>,
+    /// The same of any number of sides, by their names.
+    pub side_env: BTreeMap<String, BTreeMap<String, Arg>>,
 }
 
 /// The workloads of a stage of kind `compare` or `gather`.

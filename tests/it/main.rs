@@ -14,9 +14,11 @@ mod compare {
     mod command;
     mod counting;
     mod crates;
+    mod holm;
     mod judgement;
     mod limit;
     mod runs;
+    mod sides;
     mod stages;
     mod statistics;
     mod steps;

@@ -1,32 +1,45 @@
-//! The operation that measures two builds against each other, and the workloads on its command line.
+//! The operation that measures builds against each other, and the workloads on its command line.
 //!
 //! Options of measuring are those of `optbuild compare` and are passed on as they are written; unaware of what they mean.
 
 use camino::Utf8PathBuf;
 
 use super::background::{Served, counted, words_of};
-use super::{Many, One, ShellLine, ShellWord, Values, Words, operations, shell};
+use super::{Many, Maybe, One, ShellLine, ShellWord, Values, Words, operations, shell};
 use crate::plan::Arg;
 
 operations! {
-    /// Runs workloads on two builds in turns and says what differs, as JSON, Markdown and text.
+    /// Runs workloads on builds in turns and says what differs, as JSON, Markdown and text.
     "compare" Compare, in a script compare {
         /// What is compared with: a program, or a directory with `bin/rustc`.
-        base: One<Utf8PathBuf> = "--base",
+        base: Maybe<Utf8PathBuf> = "--base",
         /// How it is called.
-        base_name: One<String> = "--base-name",
+        base_name: Maybe<String> = "--base-name",
         /// Its own environment, as `NAME=VALUE`.
         base_env: Many<String> = "--base-env",
         /// What is compared.
-        candidate: One<Utf8PathBuf> = "--candidate",
+        candidate: Maybe<Utf8PathBuf> = "--candidate",
         /// How it is called.
-        candidate_name: One<String> = "--candidate-name",
+        candidate_name: Maybe<String> = "--candidate-name",
         /// Its own environment, as `NAME=VALUE`.
         candidate_env: Many<String> = "--candidate-env",
         /// Builds on the way from the base to the candidate: each a program, and how it is called.
         step: Many<String, 0, 2> = "--step",
         /// Files whose sizes are compared: a name, the base's file and the candidate's.
         size: Many<String, 0, 3> = "--size",
+        /// Instead of a base and a candidate, any number of builds, the base first: how it is called, the program or nothing, and the name of the one
+        /// that it is held against or nothing.
+        side: Many<String, 0, 3> = "--side",
+        /// A build that is not there, by its name, and why.
+        missing: Many<String, 0, 2> = "--missing",
+        /// A build's own environment: its name and `NAME=VALUE`.
+        side_env: Many<String, 0, 2> = "--side-env",
+        /// A file of a build: the build's name, the name that other builds' files have too, the file.
+        side_size: Many<String, 0, 3> = "--side-size",
+        /// What a build is: its name and a sentence.
+        about: Many<String, 0, 2> = "--about",
+        /// What builds cost, in a file.
+        costs: Maybe<Utf8PathBuf> = "--costs",
         /// Where the result goes.
         out: One<Utf8PathBuf> = "--out",
         /// A directory for what is printed and counted.

@@ -2,10 +2,12 @@
 
 use maud::{Markup, html};
 
-use crate::compare::result::{Comparison, Measured, Metric, Sample, Summary, Verdict};
-use crate::report::comparison::{self, Line, has_unknown, is_measured, summary_cell, value};
+use super::variants;
+use crate::compare::judgement::of_variant;
+use crate::compare::result::{Comparison, Form, Measured, Metric, Sample, Size, Summary, Variant, Verdict};
+use crate::report::comparison;
+use crate::report::figures::{self, Line, has_unknown, summary_cell, value};
 use crate::report::model::{Compared, Report};
-use crate::report::paint::Tone;
 use crate::text;
 
 pub(super) fn section(report: &Report) -> Option<Markup> {
@@ -23,40 +25,25 @@ pub(super) fn section(report: &Report) -> Option<Markup> {
 
 fn comparison(compared: &Compared) -> Markup {
     let result = &compared.result;
-    // In the order of tables.
-    let metrics: Vec<Metric> = Metric::all().filter(|metric| is_measured(result, *metric)).collect();
-    let titles: Vec<String> = metrics.iter().map(|metric| format!(">{}", metric.title())).collect();
-    let columns: Vec<&str> = ["workload"].into_iter().chain(titles.iter().map(String::as_str)).collect();
+    let workloads = result.workloads();
     html! {
         div.card.compared data-comparison=(compared.stage) {
             h3 { (compared.stage) }
-            p { b { (result.base.name) } " → " b { (result.candidate.name) } ". Less is better." }
+            @match result.candidate() {
+                Some(candidate) => p { b { (result.base.name) } " → " b { (candidate.build.name) } ". Less is better." },
+                None => p { (text::plural(result.variants.len(), "build")) " against " b { (result.base.name) } ". Less is better." },
+            }
             (verdict(result))
             @for sentence in &compared.fit { p { (sentence) "." } }
-            (summary(result))
-            details open[result.workloads.len() <= 8] {
-                summary { (text::plural(result.workloads.len(), "workload")) }
-                (super::table(&columns, &html! {
-                    @for workload in &result.workloads {
-                        tr {
-                            td { (workload.name) }
-                            @for metric in &metrics {
-                                td.num { @if let Some(measured) = workload.metric(*metric) { (cell(measured)) } }
-                            }
-                        }
-                    }
-                }))
-                @if has_unknown(result) { p.dim { "In brackets: too few runs to say whether it is a change; not in the mean." } }
-            }
-            details {
-                summary { "Medians with their 95 % intervals" }
-                (intervals(result))
+            @match result.variants.as_slice() {
+                [only] => (one(result, only)),
+                _ => (many(result)),
             }
             details {
                 summary { "Commands of the workloads" }
-                dl.pairs { @for workload in &result.workloads { dt { (workload.name) } dd { code { (workload.command) } } } }
+                dl.pairs { @for workload in workloads { dt { (workload.name) } dd { code { (workload.command) } } } }
             }
-            @if !result.sizes.is_empty() { (sizes(result)) }
+            @if let [only] = result.variants.as_slice() && !only.sizes.is_empty() { (sizes(&only.sizes)) }
             @for warning in result.noise.iter().chain(&result.budget.left_out).chain(&result.notes) { p.warn { (warning) } }
             p.dim {
                 "Instructions: " (result.counter.name)
@@ -71,22 +58,91 @@ fn comparison(compared: &Compared) -> Markup {
     }
 }
 
-/// What all of it comes to.
-fn verdict(result: &Comparison) -> Markup {
-    let (sentence, tone) = comparison::sentence(result);
+/// A build beside the base.
+fn one(result: &Comparison, variant: &Variant) -> Markup {
     html! {
-        p class=(format!("verdict {}", class(tone))) { b { (sentence) } }
-        @for step in &result.steps { p { (step.verdict.sentence) } }
+        (summary(result, variant))
+        details open[variant.workloads.len() <= 8] {
+            summary { (text::plural(variant.workloads.len(), "workload")) }
+            (workloads(result, variant))
+            (brackets(result))
+        }
+        details {
+            summary { "Medians with their 95 % intervals" }
+            (intervals(variant))
+        }
     }
 }
 
-fn summary(result: &Comparison) -> Markup {
-    let unknown = result.summary.iter().any(|summary| summary.unknown > 0);
+/// More than one: a picture of all, their table, and then each by itself.
+fn many(result: &Comparison) -> Markup {
+    html! {
+        (variants::picture(result))
+        (variants::table(result))
+        (brackets(result))
+        @if let Some(correction) = &result.correction {
+            p.dim {
+                "What is not significant is no change: the chance of any change of a metric is below "
+                (correction.level * 100.0) " %, corrected by Holm for " (text::plural(correction.tests, "test")) "."
+            }
+        }
+        @for variant in result.measured() {
+            details {
+                summary { (variants::title(variant)) ": workloads, sizes, intervals" }
+                @if let Some(description) = &variant.build.description { p { (description) } }
+                p { (of_variant(result, variant).sentence) "." }
+                (workloads(result, variant))
+                @if !variant.sizes.is_empty() { (sizes(&variant.sizes)) }
+                (intervals(variant))
+            }
+        }
+    }
+}
+
+fn brackets(result: &Comparison) -> Markup {
+    html! {
+        @if has_unknown(result) { p.dim { "In brackets: too few runs to say whether it is a change; not in the mean." } }
+    }
+}
+
+fn workloads(result: &Comparison, variant: &Variant) -> Markup {
+    // In the order of tables.
+    let metrics: Vec<Metric> = Metric::all().filter(|metric| result.has(*metric)).collect();
+    let titles: Vec<String> = metrics.iter().map(|metric| format!(">{}", metric.title())).collect();
+    let columns: Vec<&str> = ["workload"].into_iter().chain(titles.iter().map(String::as_str)).collect();
+    super::table(
+        &columns,
+        &html! {
+            @for workload in &variant.workloads {
+                tr {
+                    td { (workload.name) }
+                    @for metric in &metrics {
+                        td.num { @if let Some(measured) = workload.metric(*metric) { (cell(measured)) } }
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// What all of it comes to.
+fn verdict(result: &Comparison) -> Markup {
+    let (sentence, tone) = comparison::sentence(result);
+    let steps =
+        result.variants.split_last().filter(|_| result.form == Form::Candidate).map_or(&[][..], |(_, steps)| steps);
+    html! {
+        p class=(format!("verdict {}", super::tone_class(tone))) { b { (sentence) } }
+        @for step in steps { p { (of_variant(result, step).sentence) } }
+    }
+}
+
+fn summary(result: &Comparison, variant: &Variant) -> Markup {
+    let unknown = variant.summary.iter().any(|summary| summary.unknown > 0);
     let columns = ["", ">mean", ">best", ">worst", ">better", ">same", ">worse", ">unknown"];
     super::table(
         &columns[..columns.len() - usize::from(!unknown)],
         &html! {
-            @for summary in &result.summary {
+            @for summary in &variant.summary {
                 tr.key[summary.metric == result.headline()] {
                     td { (summary.metric.title()) }
                     td.num { (summary_cell(Line::Mean, summary).0) }
@@ -112,12 +168,12 @@ fn extreme(line: Line, summary: &Summary, workload: Option<&str>) -> Markup {
 }
 
 /// A row for each metric, below the name of the workload: as narrow as can be.
-fn intervals(result: &Comparison) -> Markup {
+fn intervals(variant: &Variant) -> Markup {
     super::scrolled(
         None,
         &["metric", ">base", ">candidate", ">change", ">p"],
         &html! {
-            @for workload in &result.workloads {
+            @for workload in &variant.workloads {
                 tbody {
                     tr { th.group colspan="5" scope="rowgroup" { (workload.name) } }
                     @for measured in &workload.metrics {
@@ -126,7 +182,7 @@ fn intervals(result: &Comparison) -> Markup {
                             td.num { (sample(measured, &measured.base)) }
                             td.num { (sample(measured, &measured.candidate)) }
                             td.num { (change(measured)) }
-                            td.num { @if let Some(p) = measured.p_value { data value=(p) { (format!("{p:.4}")) } } }
+                            td.num { @if let Some(p) = measured.adjusted_p_value.or(measured.p_value) { data value=(p) { (format!("{p:.4}")) } } }
                         }
                     }
                 }
@@ -149,11 +205,11 @@ fn median(of: &Measured, sample: &Sample) -> Markup {
     html! { data value=(sample.median) { (value(of.metric.unit(), sample.median)) } }
 }
 
-fn sizes(result: &Comparison) -> Markup {
+fn sizes(sizes: &[Size]) -> Markup {
     super::table(
         &["file", ">base", ">candidate", ">change"],
         &html! {
-            @for size in &result.sizes {
+            @for size in sizes {
                 tr {
                     td { (size.name) } td.num { (super::bytes(size.base)) } td.num { (super::bytes(size.candidate)) }
                     td.num { @if let Some(change) = size.change { data value=(change) { (text::change(change)) } } }
@@ -172,17 +228,9 @@ fn cell(measured: &Measured) -> Markup {
 }
 
 fn change(measured: &Measured) -> Markup {
-    let (text, tone) = comparison::change(measured);
+    let (text, tone) = figures::change(measured);
     let known = measured.change.filter(|_| measured.verdict != Verdict::NoChange);
-    html! { span class=(class(tone)) { @if let Some(change) = known { data value=(change) { (text) } } @else { (text) } } }
-}
-
-fn class(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Good => "better",
-        Tone::Bad => "worse",
-        _ => "same",
-    }
+    html! { span class=(super::tone_class(tone)) { @if let Some(change) = known { data value=(change) { (text) } } @else { (text) } } }
 }
 
 /// Text that a stage wants shown: tables as Markdown has them become tables, the rest stays as it is.

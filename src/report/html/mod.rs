@@ -5,6 +5,7 @@
 
 pub mod compared;
 mod stages;
+mod variants;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -180,6 +181,15 @@ fn count(value: u64) -> Markup {
 /// A noun behind a number.
 fn noun(number: u64, noun: &str) -> String {
     format!("{noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The class of a change.
+fn tone_class(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => "better",
+        Tone::Bad => "worse",
+        _ => "same",
+    }
 }
 
 /// A number with the unit that an operation gave it.

@@ -38,9 +38,7 @@ impl Machine {
             background: None,
             name: format!("w{index}"),
             command: String::new(),
-            base: invocation.clone(),
-            candidate: invocation.clone(),
-            steps: Vec::new(),
+            sides: vec![invocation.clone(); 2],
         };
         let first = |work: &f64| FirstRun {
             output: Identity::Same,
@@ -108,7 +106,7 @@ fn the_first_count_tells_what_starting_takes() {
     );
     assert_eq!(said[1], "counting instructions of 3 workloads, about 6 m 10 s");
     assert_eq!(said[2], "counting took 5 m 30 s");
-    assert!(counted.iter().all(|counted| counted.measured.is_some()), "{counted:?}");
+    assert!(counted.iter().all(|counted| counted.samples.len() == 2), "{counted:?}");
 }
 
 /// Of 300 s of a budget, 210 may go into counting. The shortest and the second fit, 68 + 78; the third would take 258 more.
@@ -119,7 +117,7 @@ fn what_does_not_fit_is_left_out_before_it_is_begun() {
     assert_eq!(left_out(&counted), ["instructions of `w0`: counting takes about 4 m 18 s"]);
     assert!(machine.counted.borrow().iter().all(|run| !run.starts_with("w0")), "{:?}", machine.counted);
     close(machine.clock.used(), 2.0 * 34.0 + 2.0 * 38.0);
-    assert!(counted[1].measured.is_some() && counted[2].measured.is_some());
+    assert!(counted[1].samples.len() == 2 && counted[2].samples.len() == 2);
 }
 
 /// 100 times as long, which one workload cannot tell from a long start. The second one does, and what the third takes is known.
@@ -182,7 +180,7 @@ fn runs_are_made_at_once_as_far_as_there_are_processors() {
         let (_, _, _, counted) = machine.run(jobs);
         close(machine.clock.used(), takes * 51.0);
         assert_eq!(machine.counted.borrow().len(), 12, "{jobs}");
-        assert!(counted.iter().all(|counted| counted.measured.is_some()));
+        assert!(counted.iter().all(|counted| counted.samples.len() == 2));
     }
 }
 

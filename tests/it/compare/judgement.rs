@@ -36,7 +36,7 @@ fn comparison(workloads: &[(&str, Vec<Value>)]) -> Comparison {
 }
 
 fn judge(comparison: &Comparison) -> Judgement {
-    judgement::judge(&comparison.base.name, &comparison.candidate.name, &comparison.workloads)
+    judgement::judge(&comparison.base.name, &comparison.variants[0].build.name, comparison.workloads())
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn what_is_not_known_does_not_pass() {
     assert_eq!((named.worse.len(), named.unknown.len()), (1, 5), "{named:?}");
     // No change was found where none of this size could have been.
     let mut noisy = comparison(&[("x", "wall-time", Some(0.002), 9, "no-change")]);
-    let measured = &mut noisy.workloads[0].metrics[0];
+    let measured = &mut noisy.variants[0].workloads[0].metrics[0];
     measured.base.interval = Some([0.97, 1.03]);
     measured.candidate.interval = Some([0.96, 1.04]);
     let answer = |limit: &str| format!("wall-time={limit}").parse::<Limit>().unwrap().answer(&noisy);

@@ -67,7 +67,15 @@ fn medians_and_changes() {
 
 fn workload(name: &str, change: f64, verdict: Verdict) -> Workload {
     let (base, candidate) = (sample(&[1.0]), sample(&[1.0 + change]));
-    let wall = Measured { metric: Metric::WallTime, base, candidate, change: Some(change), p_value: None, verdict };
+    let wall = Measured {
+        metric: Metric::WallTime,
+        base,
+        candidate,
+        change: Some(change),
+        p_value: None,
+        adjusted_p_value: None,
+        verdict,
+    };
     Workload { name: name.into(), command: String::new(), output: Identity::Same, metrics: vec![wall] }
 }
 

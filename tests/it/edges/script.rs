@@ -190,13 +190,13 @@ fn a_directory_outside_of_the_stage_is_never_made() {
 fn the_program_of_a_comparison() {
     let build = |path: &str| {
         let kind = SideKind::Program;
-        Build { name: "one".into(), path: path.into(), kind, env: BTreeMap::new() }
+        Build::new("one", path.into(), kind, BTreeMap::new())
     };
-    let (base, candidate) = (build("/it's/one"), build("/two"));
+    let sides = [build("/it's/one"), build("/two")];
     let argv = |words: &[&str]| {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        let workload = Workload::new("w", &words, &BTreeMap::new(), "/".into(), &base, &candidate, &[]).unwrap();
-        (workload.base.argv, workload.candidate.argv)
+        let workload = Workload::new("w", &words, &BTreeMap::new(), "/".into(), &sides).unwrap();
+        (workload.sides[0].argv.clone(), workload.sides[1].argv.clone())
     };
     assert_eq!(argv(&["{program}", "-x", "{program}.c"]).0, ["/it's/one", "-x", "/it's/one.c"]);
     let (one, two) = argv(&["sh", "-eu", "-c", "printf '%s|' {program} '{program}' \"{program}\""]);

@@ -7,11 +7,12 @@ use optbuild::pipeline::Kinds;
 use serde_json::Value;
 
 /// Definitions that are tables of their own in the reference, and how they are called there.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     ("Workload", "workload"),
     ("Training", "training"),
     ("Test", "test"),
     ("MeasuredWorkload", "workload"),
+    ("MeasuredSide", "side"),
     ("SizePair", "pair of files"),
     ("CommandTable", "command"),
 ];
@@ -33,7 +34,7 @@ pub fn tables(kinds: &'static Kinds) -> String {
         let stage = &defs[format!("{kind}-stage")];
         tables.section(2, &format!("`kind = \"{kind}\"`"), stage, &common);
         let mut said = stage["properties"].to_string();
-        for (name, title) in &TABLES[..5] {
+        for (name, title) in &TABLES[..6] {
             if said.contains(&format!("#/$defs/{name}\"")) {
                 said.push_str(&defs[*name].to_string());
                 tables.section(3, &format!("A {title}"), &defs[*name], &[]);
