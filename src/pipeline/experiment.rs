@@ -512,7 +512,8 @@ fn synthetic(variant: &Declared, measure: &Table) -> Node {
         };
         side.extend(node);
     }
-    let other = vec![entry("name", at, text("?")), entry("missing", at, text("?"))];
+    let other = variant.base.as_ref().map_or("?", |(base, _)| base);
+    let other = vec![entry("name", at, text(other)), entry("missing", at, text("?"))];
     let table = |entries: Vec<Entry>| Node::new(at.clone(), Value::Table(Table { entries }));
     let mut entries = vec![
         entry("name", at, text(MEASURE)),

@@ -347,16 +347,24 @@ fn sides(kind: &CompareKeys, compare: &mut ops::Compare, cx: &mut Context) -> Re
     let others = kind.sides.iter().enumerate().filter(|(index, _)| *index != base).map(|(_, side)| side);
     for declared in kind.sides.get(base).into_iter().chain(others) {
         let name = || Arg::from(declared.name.as_str());
-        let program = declared.program.as_ref().map_or_else(|| Ok(Arg::default()), |program| cx.program(program))?;
-        compare.side.extend([name(), program, declared.base.as_deref().unwrap_or_default().into()]);
-        if let Some(why) = &declared.missing {
-            compare.missing.extend([name(), cx.arg(why)?]);
-        }
-        for pair in pairs(env(&declared.env, cx)?) {
-            compare.side_env.extend([name(), pair]);
-        }
-        for (file, path) in &declared.sizes {
-            compare.side_size.extend([name(), file.as_str().into(), cx.arg(path)?]);
+        let base: Arg = declared.base.as_deref().unwrap_or_default().into();
+        match planned(declared, cx) {
+            Ok(Planned { program, env, sizes }) => {
+                compare.side.extend([name(), program, base]);
+                env.into_iter().for_each(|pair| compare.side_env.extend([name(), pair]));
+                sizes.into_iter().for_each(|(file, path)| compare.side_size.extend([name(), file.into(), path]));
+                if let Some(why) = &declared.missing {
+                    compare.missing.extend([name(), cx.arg(why)?]);
+                }
+            }
+            // A variant of an experiment that could not be built.
+            Err(PlanError::Blocked { by, .. }) if !cx.pipeline.variants.is_empty() => {
+                let why = cx.pipeline.lacking.get(&by).filter(|why| !why.is_empty());
+                let why = why.map_or_else(|| format!("stage `{by}` has no outputs"), Clone::clone);
+                compare.side.extend([name(), Arg::default(), base]);
+                compare.missing.extend([name(), why.into()]);
+            }
+            Err(error) => return Err(error),
         }
         if let Some(description) = &declared.description {
             compare.about.extend([name(), Arg::part(Part::Limit(description.clone()))]);
@@ -364,12 +372,28 @@ fn sides(kind: &CompareKeys, compare: &mut ops::Compare, cx: &mut Context) -> Re
     }
     if let Some(costs) = &kind.costs {
         let path = cx.arg(costs)?;
-        let Some(path) = cx.known_path(&path) else {
-            return Err(cx.invalid("costs", "it is an absolute path, which is known before anything runs"));
-        };
-        compare.costs = Some(Arg::part(Part::Limit(path.into())));
+        compare.costs = Some(match cx.known_path(&path) {
+            Some(path) => Arg::part(Part::Limit(path.into())),
+            // Beside a directory of the stage's own.
+            None if matches!(path.parts.first(), Some(Part::Symbol(_))) => path,
+            None => return Err(cx.invalid("costs", "it is an absolute path, which is known before anything runs")),
+        });
     }
     Ok(())
+}
+
+/// What is measured of a side.
+struct Planned {
+    program: Arg,
+    env: Vec<Arg>,
+    sizes: Vec<(String, Arg)>,
+}
+
+fn planned(side: &MeasuredSide, cx: &mut Context) -> Result<Planned, PlanError> {
+    let program = side.program.as_ref().map(|program| cx.program(program)).transpose()?.unwrap_or_default();
+    let env = pairs(env(&side.env, cx)?);
+    let sizes = side.sizes.iter().map(|(file, path)| Ok((file.clone(), cx.arg(path)?)));
+    Ok(Planned { program, env, sizes: sizes.collect::<Result<_, PlanError>>()? })
 }
 
 /// The program, its name, and its own environment.
