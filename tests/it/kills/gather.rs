@@ -41,6 +41,18 @@ fn each_process_counts_once() {
     assert_eq!(raw_profiles(&project), [""; 0]);
 }
 
+/// With `raw-files`, the processes of a workload have one file: what is lost, and what is not.
+#[test]
+fn processes_that_share_a_file() {
+    let with = |keys: &str| {
+        let project = gather(keys, &[("two", "", "${program.loop} 100\n${program.loop} 200\n")]);
+        project.succeed(&["run"]);
+        project
+    };
+    has_steps(&with("raw-files = 'added'"), 300);
+    has_steps(&with("raw-files = 'overwritten'"), 200);
+}
+
 /// Every attempt has a profile directory and a working directory of its own.
 #[test]
 fn attempts_have_their_own_directories() {
