@@ -15,10 +15,11 @@ use super::output::{look, print, tell};
 use super::project::{Mode, Project, current_dir};
 use crate::compare::cost::Costs;
 use crate::compare::limit::Answer;
-use crate::compare::request::{Build, PLACEHOLDER, Request, Workload, environment, pairs};
+use crate::compare::request::{Background, Build, PLACEHOLDER, Request, Workload, environment, pairs};
 use crate::compare::result::{Comparison, Form, Says, SideKind};
 use crate::compare::{self, judgement, rustc_perf};
 use crate::pipeline::OutputRef;
+use crate::plan::ops::{GivenValues, Served};
 use crate::plan::{Arg, Command, Late, Part, Symbol};
 use crate::proc::start;
 use crate::report::comparison::{markdown, table};
@@ -35,6 +36,8 @@ struct CommandLine {
     env: Env,
     /// None: here.
     cwd: Option<Utf8PathBuf>,
+    /// The server that it drives.
+    served: Option<Served<GivenValues>>,
 }
 
 /// `optbuild compare`
@@ -79,7 +82,11 @@ fn measure(args: &CompareArgs) -> Result<Comparison> {
     let env = environment();
     let on_all = |line: &CommandLine| {
         let env = env.iter().chain(&line.env).map(|(name, value)| (name.clone(), value.clone())).collect();
-        Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &sides)
+        let mut workload = Workload::new(&line.name, &line.words, &env, line.cwd.as_ref().unwrap_or(&cwd), &sides)?;
+        if let Some(served) = &line.served {
+            workload.background = Some(Background::on_sides(served, &workload, &sides)?);
+        }
+        Ok(workload)
     };
     let mut workloads = lines.iter().map(on_all).collect::<Result<Vec<Workload>, Unfit>>()?;
     let options = args.options.clone();
@@ -195,13 +202,13 @@ fn commands(args: &CompareArgs) -> Result<Vec<CommandLine>> {
         let Some(words) = shlex::split(line).filter(|words| !words.is_empty()) else {
             return Err(usage!("workload `{name}`: `{line}` is no command, or has an open quote"));
         };
-        lines.push(CommandLine { name: name.trim().into(), words, env: Env::new(), cwd: None });
+        lines.push(CommandLine { name: name.trim().into(), words, env: Env::new(), cwd: None, served: None });
     }
     if !args.command.is_empty() {
         let words: Vec<&str> = args.command.iter().map(String::as_str).filter(|word| *word != PLACEHOLDER).collect();
         let name = if words.is_empty() { "run".into() } else { words.join(" ") };
         let name = crate::text::truncate(&name, 40).into_owned();
-        lines.push(CommandLine { name, words: args.command.clone(), env: Env::new(), cwd: None });
+        lines.push(CommandLine { name, words: args.command.clone(), env: Env::new(), cwd: None, served: None });
     }
     for line in &lines {
         let differs = line.words.iter().any(|word| word.contains(PLACEHOLDER));
@@ -326,6 +333,9 @@ fn stage_workloads(
     let mut resolver = Resolver::default();
     let commands = planned.commands.iter().flat_map(|(_, command)| args_of(command));
     let of_sides = planned.side_env.values().flat_map(BTreeMap::values);
+    let of_servers =
+        planned.served.values().flat_map(|served| served.server.iter().chain(&served.ready).chain(&served.stop));
+    let commands = commands.chain(of_servers);
     for arg in commands.chain(planned.base_env.values()).chain(planned.candidate_env.values()).chain(of_sides) {
         for part in &arg.parts {
             if let Part::Late(Late::Path(output) | Late::Hash(output)) = part {
@@ -352,7 +362,14 @@ fn stage_workloads(
             return Err(Usage(what).into());
         }
         let words = command.argv.iter().map(text).collect::<Result<Vec<String>, _>>()?;
-        workloads.push(CommandLine { name: title.clone(), words, env: env(&command.env)?, cwd: Some(cwd) });
+        let served = planned.served.get(title).map(|served| -> Result<Served<GivenValues>> {
+            let all = |words: &[Arg]| words.iter().map(text).collect::<Result<Vec<String>, _>>();
+            let patience = text(&served.patience)?;
+            let patience = patience.parse().with_context(|| format!("`{patience}` is no number of seconds"))?;
+            Ok(Served { server: all(&served.server)?, ready: all(&served.ready)?, stop: all(&served.stop)?, patience })
+        });
+        let served = served.transpose()?;
+        workloads.push(CommandLine { name: title.clone(), words, env: env(&command.env)?, cwd: Some(cwd), served });
     }
     envs.base.extend(env(&planned.base_env)?);
     envs.candidate.extend(env(&planned.candidate_env)?);

@@ -15,13 +15,14 @@ pub mod request;
 pub mod result;
 pub mod rounds;
 pub mod rustc_perf;
+pub mod size;
 pub mod statistics;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use anyhow::{Result, bail};
+use camino::Utf8Path;
 
 pub use counting::find_valgrind;
 
@@ -30,8 +31,7 @@ use counting::{Counted, Counting};
 use options::Counter;
 use request::{Build, Present, Request};
 use result::{
-    Budget, Comparison, CounterUsed, Form, Machine, Measured, Method, Metric, Side, SideKind, Size, Variant, Workload,
-    summaries,
+    Budget, Comparison, CounterUsed, Machine, Measured, Method, Metric, Side, SideKind, Variant, Workload, summaries,
 };
 use rounds::{FirstRun, Processors, Runs};
 use statistics::{LEAST_RUNS, change, least_runs, p_value, sample, verdict};
@@ -158,7 +158,7 @@ pub fn compare(request: &Request, say: &mut dyn FnMut(&str)) -> Result<Compariso
             .collect();
         let (build, against) = (&request.sides[side], &request.sides[request.sides[side].against]);
         let against_name = (build.against != 0).then(|| against.name.clone());
-        let sizes = sizes(against, build, request.form)?;
+        let sizes = size::sizes(against, build, request.form)?;
         let summary = Vec::new();
         Ok(Variant {
             build: self::side(build),
@@ -332,52 +332,4 @@ fn compared(metric: Metric, base: &[f64], candidate: &[f64]) -> Measured {
         base: before,
         candidate: after,
     }
-}
-
-/// Sizes of what is compared: of programs or of the libraries that make up a toolchain, then of the files that were named.
-///
-/// # Errors
-/// When a file that was named is not there, where all sides have to work.
-fn sizes(base: &Build, candidate: &Build, form: Form) -> Result<Vec<Size>> {
-    let mut sizes = Vec::new();
-    let (before, after) = (files(base), files(candidate));
-    // Programs have the names that they have; of a toolchain's libraries, one may be missing.
-    let same = |name: &str, other: &str| name == other || base.kind == SideKind::Program;
-    let pairs = before.iter().flat_map(|before| after.iter().map(move |after| (before, after)));
-    let pairs = pairs.filter(|((name, _), (other, _))| same(name, other)).map(|((_, a), (name, b))| (name, a, b));
-    let named = candidate.files.iter().filter_map(|(name, after)| {
-        let (_, before) = base.files.iter().find(|(other, _)| other == name)?;
-        Some((name, before, after))
-    });
-    for (name, before, after) in pairs.chain(named) {
-        let (base, candidate) = match (bytes(before), bytes(after)) {
-            (Ok(base), Ok(candidate)) => (base, candidate),
-            (Err(_), _) | (_, Err(_)) if form == Form::Sides => continue,
-            (Err(error), _) | (_, Err(error)) => return Err(error),
-        };
-        let change = change(base as f64, candidate as f64);
-        sizes.push(Size { name: name.clone(), base, candidate, change });
-    }
-    Ok(sizes)
-}
-
-fn bytes(path: &Utf8Path) -> Result<u64> {
-    Ok(std::fs::metadata(path).with_context(|| format!("the size of {path} is not known"))?.len())
-}
-
-/// What makes up a side, under names that are the same on both.
-fn files(build: &Build) -> Vec<(String, Utf8PathBuf)> {
-    if build.kind == SideKind::Program {
-        let name = build.path.file_name().unwrap_or(build.path.as_str());
-        return vec![(name.into(), build.path.clone())];
-    }
-    let entries = build.path.join("lib").read_dir_utf8().into_iter().flatten().flatten();
-    let paths: Vec<Utf8PathBuf> = entries.map(|entry| entry.path().to_owned()).collect();
-    let starting = |start: &str| {
-        // The largest: the others are scripts for linkers.
-        let fits = |path: &&Utf8PathBuf| path.file_name().is_some_and(|name| name.starts_with(start));
-        let largest = paths.iter().filter(fits).max_by_key(|path| path.metadata().map_or(0, |meta| meta.len()));
-        largest.map(|path| (format!("{}.so", start.trim_end_matches(['-', '.'])), path.clone()))
-    };
-    ["librustc_driver-", "libLLVM"].into_iter().filter_map(starting).collect()
 }

@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::options::Options;
 use super::result::{Form, SideKind};
 use crate::plan::SHELL;
+use crate::plan::ops::{GivenValues, Served};
 use crate::text::script::{self, Piece, Unfit};
 use crate::text::shell;
 
@@ -137,6 +138,26 @@ pub struct Background {
     pub stop: Option<Invocation>,
     /// How long it may take until it is ready, and until it has ended.
     pub patience: Duration,
+}
+
+impl Background {
+    /// The servers of all sides, each in the environment of its side's workload.
+    ///
+    /// # Errors
+    /// One is a script, which cannot hold the path of the program.
+    pub fn on_sides(served: &Served<GivenValues>, of: &Workload, sides: &[Build]) -> Result<Vec<Background>, Unfit> {
+        let on = |words: &[String]| -> Result<Vec<Invocation>, Unfit> {
+            let made = Workload::new(&of.name, words, &BTreeMap::new(), Utf8Path::new(""), sides)?;
+            let beside = made.sides.into_iter().zip(&of.sides);
+            Ok(beside.map(|(made, of)| Invocation { env: of.env.clone(), cwd: of.cwd.clone(), ..made }).collect())
+        };
+        let (servers, ready) = (on(&served.server)?, on(&served.ready)?);
+        let stop = if served.stop.is_empty() { Vec::new() } else { on(&served.stop)? };
+        let mut stop = stop.into_iter();
+        let patience = Duration::try_from_secs_f64(served.patience).unwrap_or(Duration::MAX);
+        let sides = servers.into_iter().zip(ready);
+        Ok(sides.map(|(server, ready)| Background { server, ready, stop: stop.next(), patience }).collect())
+    }
 }
 
 /// The environment of this process, as far as it is UTF-8.

@@ -421,6 +421,9 @@ pub struct Size {
     pub base: u64,
     pub candidate: u64,
     pub change: Option<f64>,
+    /// What makes the file larger than the base's besides what runs, where it is clearly larger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What measuring was allowed to take, and took. In seconds.

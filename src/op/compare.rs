@@ -1,8 +1,6 @@
 //! `compare`: measures builds for a stage, and writes the result as JSON, Markdown and text.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
@@ -11,12 +9,12 @@ use clap::Parser as _;
 use crate::compare::cost::Costs;
 use crate::compare::limit::Answer;
 use crate::compare::options::Options;
-use crate::compare::request::{Background, Build, Invocation, Request, Workload, environment, pairs};
+use crate::compare::request::{Background, Build, Request, Workload, environment, pairs};
 use crate::compare::result::{Comparison, Form, Says, SideKind};
 use crate::compare::{self, judgement, rustc_perf};
 use crate::event::Fact;
 use crate::plan::ops::given::Compare;
-use crate::plan::ops::{BadCommandLine, ComparedWorkload, GivenValues, JSON, MARKDOWN, Served, TABLE};
+use crate::plan::ops::{BadCommandLine, ComparedWorkload, GivenValues, JSON, MARKDOWN, TABLE};
 use crate::report::comparison;
 use crate::report::info::Look;
 use crate::stdio;
@@ -89,7 +87,7 @@ impl Compare {
             env.extend(pairs(&declared.env).map_err(wrong)?);
             let mut workload = Workload::new(&declared.name, &declared.words, &env, &cwd, &sides)?;
             if let Some(served) = &declared.served {
-                workload.background = Some(background(served, &workload, &sides)?);
+                workload.background = Some(Background::on_sides(served, &workload, &sides)?);
             }
             workloads.push(workload);
         }
@@ -149,21 +147,6 @@ impl Compare {
         }
         Ok(sides)
     }
-}
-
-/// The servers of all sides, each in the environment of its side's workload.
-fn background(served: &Served<GivenValues>, of: &Workload, sides: &[Build]) -> Result<Vec<Background>> {
-    let on = |words: &[String]| -> Result<Vec<Invocation>> {
-        let made = Workload::new(&of.name, words, &BTreeMap::new(), Utf8Path::new(""), sides)?;
-        let beside = made.sides.into_iter().zip(&of.sides);
-        Ok(beside.map(|(made, of)| Invocation { env: of.env.clone(), cwd: of.cwd.clone(), ..made }).collect())
-    };
-    let (servers, ready) = (on(&served.server)?, on(&served.ready)?);
-    let stop = if served.stop.is_empty() { Vec::new() } else { on(&served.stop)? };
-    let mut stop = stop.into_iter();
-    let patience = Duration::try_from_secs_f64(served.patience).unwrap_or(Duration::MAX);
-    let sides = servers.into_iter().zip(ready);
-    Ok(sides.map(|(server, ready)| Background { server, ready, stop: stop.next(), patience }).collect())
 }
 
 fn build(name: &str, path: &Utf8Path, env: &[String]) -> Result<Build> {

@@ -144,13 +144,13 @@ fn lines(summary: &[Summary]) -> Vec<Line> {
 }
 
 fn sizes(candidate: &Variant) -> Grid {
-    let mut grid = Grid::new(["file", ">size", ">change"]);
+    let mut grid = Grid::new(["file", ">size", ">change", "of that"]);
     for size in &candidate.sizes {
         let both = format!("{} → {}", text::size(size.base), text::size(size.candidate));
         let change = size.change.map(text::change).unwrap_or_default();
-        grid.row([size.name.clone(), both, change]);
+        grid.row([size.name.clone(), both, change, size.why.clone().unwrap_or_default()]);
     }
-    grid
+    grid.compact()
 }
 
 /// What all of it comes to, as the rows call workloads.

@@ -92,15 +92,15 @@ pub(super) fn workloads(comparison: &Comparison) -> Grid {
 
 /// The sizes of all files of all builds.
 pub(super) fn sizes(comparison: &Comparison) -> Grid {
-    let mut grid = Grid::new(["variant", "file", ">size", ">change"]);
+    let mut grid = Grid::new(["variant", "file", ">size", ">change", "of that"]);
     for variant in comparison.measured() {
         for size in &variant.sizes {
             let both = format!("{} → {}", text::size(size.base), text::size(size.candidate));
             let change = size.change.map(text::change).unwrap_or_default();
-            grid.row([title(variant), size.name.clone(), both, change]);
+            grid.row([title(variant), size.name.clone(), both, change, size.why.clone().unwrap_or_default()]);
         }
     }
-    grid
+    grid.compact()
 }
 
 /// What a row calls a build, with what it is held against where that is not the base.

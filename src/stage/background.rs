@@ -37,7 +37,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Background {
     /// Why a workload with one is no command that another program can run.
-    pub const NOT_ALONE: &str = "it drives a program in the background, which only a stage of kind `compare` measures";
+    pub const NOT_NAMED: &str =
+        "it drives a program in the background that is not called `{program}`, so no other build can take its place";
 
     /// What starts it.
     ///

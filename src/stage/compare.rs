@@ -300,8 +300,9 @@ impl StageKind for Compare {
             all.side_env.insert(side.name.clone(), env(&side.env, cx)?);
         }
         for (name, line, background) in &self.workloads {
-            if background.is_some() {
-                return Err(cx.invalid(&format!("workloads.{name}"), Background::NOT_ALONE));
+            if let Some(background) = background {
+                let key = format!("workloads.{name}");
+                all.served.insert(name.clone(), background.plan(&key, cx)?);
             }
             all.commands.push((name.clone(), cx.command_line(line)?));
         }

@@ -31,7 +31,7 @@ use serde::de::DeserializeOwned;
 
 use crate::facts::Facts;
 use crate::pipeline::{Answers, CommandLine, Keys, Kind, KindEntry, Kinds, Pipeline, Stage, Text};
-use crate::plan::ops::CheckProfileUse;
+use crate::plan::ops::{CheckProfileUse, PlannedValues, Served};
 use crate::plan::{Arg, Command, StagePlan};
 use crate::toolchain::Tool;
 
@@ -274,6 +274,8 @@ pub fn plan(
 pub struct Workloads {
     /// Names and commands. A working directory of the stage's own is any empty one.
     pub commands: Vec<(String, Command)>,
+    /// The servers that some of them drive, by the names of the workloads.
+    pub served: BTreeMap<String, Served<PlannedValues>>,
     pub base_env: BTreeMap<String, Arg>,
     pub candidate_env: BTreeMap<String, Arg>,
     /// The same of any number of sides, by their names.

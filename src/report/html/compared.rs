@@ -211,7 +211,8 @@ fn sizes(sizes: &[Size]) -> Markup {
         &html! {
             @for size in sizes {
                 tr {
-                    td { (size.name) } td.num { (super::bytes(size.base)) } td.num { (super::bytes(size.candidate)) }
+                    td { (size.name) @if let Some(why) = &size.why { span.below { "of that " (why) } } }
+                    td.num { (super::bytes(size.base)) } td.num { (super::bytes(size.candidate)) }
                     td.num { @if let Some(change) = size.change { data value=(change) { (text::change(change)) } } }
                 }
             }

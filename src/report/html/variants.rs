@@ -69,7 +69,7 @@ pub(super) fn picture(result: &Comparison) -> Markup {
     let longest = sides().map(spent).fold(0.0, f64::max);
     let columns = format!("--panels:{}", scales.len());
     html! {
-        div.forest class=[(longest == 0.0).then_some("free")] style=(columns) data-picture="variants" {
+        div.forest.free[longest == 0.0] style=(columns) data-picture="variants" {
             div.row.head {
                 span {}
                 @for scale in &scales { b { (scale.metric.title()) } }
@@ -124,8 +124,8 @@ fn track(scale: &Scale, variant: Option<&Variant>) -> Markup {
             @if let (Some((change, half)), Some(variant)) = (found, variant) {
                 @let class = super::tone_class(tone_of(scale.metric, variant));
                 @let (low, high) = (scale.at(change - half), scale.at(change + half));
-                i.whisker class=(class) style=(format!("left:{low:.2}%;width:{:.2}%", high - low)) {}
-                i.dot class=(class) style=(format!("left:{:.2}%", scale.at(change))) title=(said(change, half)) {}
+                i.whisker.(class) style=(format!("left:{low:.2}%;width:{:.2}%", high - low)) {}
+                i.dot.(class) style=(format!("left:{:.2}%", scale.at(change))) title=(said(change, half)) {}
             }
         }
     }
@@ -141,7 +141,7 @@ fn drawn(scale: &Scale, variant: &Variant) -> Markup {
     let found = mean(&variant.workloads, scale.metric);
     let tone = tone_of(scale.metric, variant);
     html! {
-        span.value class=(super::tone_class(tone)) {
+        span.value.(super::tone_class(tone)) {
             @match (found, tone) {
                 (Some((change, _)), Tone::Good | Tone::Bad) => data value=(change) { (text::change(change)) },
                 (Some(_), _) => { "no change" },

@@ -469,8 +469,14 @@ impl StageKind for Gather {
             let Work::Command(line) = &job.work else {
                 return Err(cx.invalid(&key, "its crates are measured by `optbuild compare --rustc-perf`"));
             };
-            if job.background.is_some() {
-                return Err(cx.invalid(&key, Background::NOT_ALONE));
+            let served = job.background.as_ref().map(|background| background.plan(&key, cx)).transpose()?;
+            if let Some(served) = served {
+                if !served.server.iter().any(|word| word.to_string().contains(PLACEHOLDER)) {
+                    return Err(cx.invalid(&key, Background::NOT_NAMED));
+                }
+                all.served.insert(job.name.clone(), served);
+                all.commands.push((job.name.clone(), cx.command_line(line)?));
+                continue;
             }
             let mut line = line.clone();
             let named = |word: &Text| word.to_string().contains(PLACEHOLDER);

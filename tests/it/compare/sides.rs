@@ -92,6 +92,22 @@ fn what_makes_no_sense_is_refused() {
     }
 }
 
+/// `--emit-relocs` of the linker is all that differs.
+#[test]
+fn why_a_file_is_larger() {
+    let test = programs();
+    test.sh("cc -O1 -DWORK=4 -DMEMORY=4096 -DSTATUS=0 -DTEXT='\"x\"' program.c -Wl,--emit-relocs -o kept");
+    let words = "compare ./four ./kept --counter none --rounds 1";
+    let result = json(&test.cmd(&format!("{words} --json -- '{{program}}' 10")).ok());
+    let why = result["sizes"][0]["why"].as_str().unwrap_or_else(|| panic!("{result:#}"));
+    assert!(why.starts_with(char::is_numeric) && why.contains("relocations that the linker kept"), "{why}");
+    let table = test.cmd(&format!("{words} -- '{{program}}' 10")).ok().stdout;
+    assert!(table.contains("of that") && table.contains("relocations"), "{table}");
+    // The other way round it is smaller, and nothing is said.
+    let result = json(&test.cmd("compare ./kept ./four --counter none --rounds 1 --json -- '{program}' 10").ok());
+    assert_eq!(result["sizes"][0].get("why"), None);
+}
+
 const PIPELINE: &str = r#"
 name = "p"
 [[stage]]
@@ -146,6 +162,14 @@ fn a_stage_with_sides() {
     );
     assert_eq!(result["sides"][1]["missing"], "the linker ran out of memory");
     assert_eq!(result["sides"][2]["sizes"][1]["name"], "source");
+
+    // A row of the picture for each, and in the table why one is not there.
+    let _ = test.cmd("report -o page.html").ok();
+    let page = test.read("page.html");
+    let rows: Vec<&str> = page.split(" data-variant=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(rows, ["plain (base)", "one (to three)", "fat", "three"]);
+    assert_eq!(page.matches("not measured: the linker ran out of memory").count(), 2);
+    assert!(page.contains("class=\"whisker") || page.contains("class=\"dot"), "{page}");
 
     // What a side is said to be, and what it cost, are no reason to measure again.
     test.change("as it is", "as it was");

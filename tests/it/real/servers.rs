@@ -249,4 +249,12 @@ fn of_a_server_and_its_client_the_server_is_measured_without_its_start() {
     // Three requests of 200000, for each number a few instructions: the shell of the client alone would need ten times as many.
     let base = instructions["base"]["median"].as_f64().unwrap();
     assert!((600_000.0 * 4.0..600_000.0 * 30.0).contains(&base), "{base}");
+
+    // The same from the command line, with the workloads of the stage.
+    let words = "compare one=p.toml:one.program two=p.toml:two.program --workloads p.toml:compared --counter valgrind --rounds 1";
+    let by_hand: serde_json::Value = serde_json::from_str(&test.cmd(&format!("{words} --json")).ok().stdout).unwrap();
+    let metrics = by_hand["workloads"][0]["metrics"].as_array().unwrap();
+    let instructions = metrics.iter().find(|metric| metric["metric"] == "instructions").unwrap();
+    let change = instructions["change"].as_f64().unwrap();
+    assert!((0.95..1.05).contains(&change), "{instructions}");
 }

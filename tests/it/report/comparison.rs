@@ -80,7 +80,7 @@ fn comparison() -> Comparison {
             ),
             workload("run[file=b]", vec![measured(Metric::WallTime, 12.0, 13.5, Verdict::Worse)]),
         ],
-        sizes: vec![Size { name: "lib.so".into(), base: 1024, candidate: 2048, change: Some(1.0) }],
+        sizes: vec![Size { name: "lib.so".into(), base: 1024, candidate: 2048, change: Some(1.0), why: None }],
         summary: vec![
             summary(Metric::Instructions, -0.1347, Some(-0.1347), None, [1, 0]),
             summary(Metric::WallTime, -0.053, Some(-0.232), Some(0.125), [1, 1]),
