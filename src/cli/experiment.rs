@@ -11,12 +11,10 @@ use super::project::{Mode, Project};
 use super::run;
 use crate::names::FingerprintId;
 use crate::pipeline::{MEASURE, Stage, Variant, nearest};
-use crate::run::costs::Costs;
 use crate::run::decide::{Judge, Survey, Verdict, survey};
-use crate::run::scheduler::RunEnd;
 use crate::run::select::select;
 use crate::text::shell::quote;
-use crate::text::{duration, percent, plural};
+use crate::text::{duration, plural};
 
 /// `optbuild experiment`
 pub fn experiment(args: &ExperimentArgs) -> Result<u8> {
@@ -153,24 +151,4 @@ fn took(project: &Project, stage: &str) -> Result<Option<f64>> {
         }
     }
     Ok(None)
-}
-
-/// What is said at the end of a run of an experiment.
-pub(super) fn said(project: &Project, end: &RunEnd) -> Vec<String> {
-    let variants = project.pipeline.variants.len();
-    if variants == 0 {
-        return Vec::new();
-    }
-    let costs = Costs::settled(&project.pipeline, &end.settled);
-    let alone = costs.alone();
-    if alone <= 0.0 {
-        return Vec::new();
-    }
-    vec![format!(
-        "{}: building them took {} in all; separate runs would take {}, so it was {} of that",
-        plural(variants, "variant"),
-        duration(costs.together),
-        duration(alone),
-        percent(costs.together, alone)
-    )]
 }

@@ -10,7 +10,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::{ExecutionArgs, PlanArgs, ResumeArgs, RunArgs};
 use super::exit::{FAILED, INTERRUPTED, MACHINE, Machine};
-use super::experiment;
 use super::output::tell;
 use super::plan;
 use super::project::{self, Mode, Project};
@@ -26,6 +25,7 @@ use crate::report::model::past;
 use crate::report::summary::Again;
 use crate::report::{Console, ConsoleOptions, Json, Listener as _, Mode as Form, Past, RunModel, Verbosity};
 use crate::run::control::{Control, GRACE};
+use crate::run::costs::Costs;
 use crate::run::publish::{Instead, Published};
 use crate::run::scheduler::{Budget, FailurePolicy, RunEnd};
 use crate::run::session::{Listener, Options, Session};
@@ -33,6 +33,7 @@ use crate::run::tail;
 use crate::stage::{self, StageKind, kind_of};
 use crate::state::layout::Layout;
 use crate::text::shell::quote;
+use crate::text::{duration, percent, plural};
 
 /// This program by a path that stays good when its file is replaced while a run is under way.
 pub(super) const SUPERVISOR: &str = "/proc/self/exe";
@@ -126,7 +127,7 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     }
     let lacking = say_instead(&published, &project, &origin.here);
     if !args.execution.quiet {
-        experiment::said(&project, &finished.end).iter().for_each(|line| tell(line));
+        shared(&project, &finished.end).iter().for_each(|line| tell(line));
     }
     // A variant that is not there is a row, and the run is not what was asked for.
     let strict = args.execution.strict || args.pipeline.experiment.is_some();
@@ -274,6 +275,26 @@ fn say_instead(published: &Published, project: &Project, here: &Utf8Path) -> boo
         tell(&format!("warning: stage `{failed}` has no outputs, so {path} is what stage `{by}` made{larger}{off}"));
     }
     published.instead.iter().any(|instead| instead.by.is_none())
+}
+
+/// What is said at the end of a run of an experiment: what sharing has saved.
+fn shared(project: &Project, end: &RunEnd) -> Vec<String> {
+    let variants = project.pipeline.variants.len();
+    if variants == 0 {
+        return Vec::new();
+    }
+    let costs = Costs::settled(&project.pipeline, &end.settled);
+    let alone = costs.alone();
+    if alone <= 0.0 {
+        return Vec::new();
+    }
+    vec![format!(
+        "{}: building them took {} in all; separate runs would take {}, so it was {} of that",
+        plural(variants, "variant"),
+        duration(costs.together),
+        duration(alone),
+        percent(costs.together, alone)
+    )]
 }
 
 /// The commands that go on with a run, as they work where the user is.

@@ -139,7 +139,8 @@ impl Expansion<'_> {
         let base = self.base(base.as_ref(), &declared, choice);
         self.chosen(&declared, choice);
         let (measure, base) = measure.zip(base).filter(|_| self.problems.is_empty())?;
-        declared.iter().for_each(|variant| self.check(variant, &base, &tree));
+        let written = choice.base.is_none().then_some(base.as_str());
+        declared.iter().for_each(|variant| self.check(variant, written, &tree));
         if !self.problems.is_empty() {
             return None;
         }
@@ -249,13 +250,23 @@ impl Expansion<'_> {
         }
     }
 
-    fn check(&mut self, variant: &Declared, base: &str, tree: &Table) {
+    /// `base`: as the file has it; what only the caller wants is no mistake of the file.
+    fn check(&mut self, variant: &Declared, base: Option<&str>, tree: &Table) {
         let vars = tree.get("vars").and_then(Node::as_table);
         for entry in &variant.set {
-            if vars.is_none_or(|vars| vars.get(&entry.key).is_none()) {
+            let Some(declared) = vars.and_then(|vars| vars.get(&entry.key)) else {
                 let names = vars.into_iter().flat_map(|vars| &vars.entries).map(|entry| entry.key.as_str());
                 let problem = Problem::at(format!("the pipeline has no variable `{}`", entry.key), entry.at.clone());
                 self.problems.push(problem.suggest(&entry.key, names));
+                continue;
+            };
+            // Where a variable says its type, its value is held against that.
+            let long = merge::long(declared.clone(), "default");
+            let same = |default: &Node| default.what() == entry.node.what();
+            if long.get("type").is_none() && !long.get("default").is_none_or(same) {
+                let default = long.get("default").map_or("nothing", Node::what);
+                let message = format!("the variable `{}` is {default}, not {}", entry.key, entry.node.what());
+                self.problems.push(Problem::at(message, entry.at.clone()));
             }
         }
         for entry in variant.measure.entries.iter().filter(|entry| !OF_A_SIDE.contains(&entry.key.as_str())) {
@@ -264,7 +275,7 @@ impl Expansion<'_> {
         }
         let nothing =
             variant.set.is_empty() && variant.changes.entries.is_empty() && variant.measure.entries.is_empty();
-        if nothing && variant.name != base {
+        if nothing && base.is_some_and(|base| base != variant.name) {
             let problem = Problem::at(format!("the variant `{}` changes nothing", variant.name), variant.at.clone());
             self.problems.push(problem.help("only the base may be the pipeline as it is; give it `set` or `stage`"));
         }

@@ -163,7 +163,7 @@ fn what_is_wrong_with_variants() {
     said("[[variant]]\nname = 'two'\nset = { level = '1' }", &["the variants `one` and `two` make the same"]);
     said("[[variant]]\nname = 'one'\nset = { level = '2' }", &["two variants of the name `one`"]);
     said("[[variant]]\nname = 'a b'\nset = { level = '2' }", &["cannot be the name of a variant"]);
-    said("[[variant]]\nname = 'two'\nset = { level = 2 }", &["two"]);
+    said("[[variant]]\nname = 'two'\nset = { level = 2 }", &["the variable `level` is a string, not an integer"]);
     said("[[variant]]\nname = 'two'\nlevel = '2'", &["has no key `level`"]);
     said(
         "[[variant]]\nname = 'two'\n[[variant.stage]]\nname = 'app'\nrum = 'x'",

@@ -25,7 +25,7 @@ fn rows(test: &Test) -> Vec<String> {
     let result: Value = serde_json::from_str(&test.read("out/p-experiment/table.json")).unwrap();
     let missing = |side: &Value| side["missing"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
     let base = result["base"]["name"].as_str().unwrap().to_owned();
-    let variants = result["variants"].as_array().unwrap().iter();
+    let variants = result["sides"].as_array().unwrap().iter();
     [base]
         .into_iter()
         .chain(variants.map(|row| format!("{}{}", row["build"]["name"].as_str().unwrap(), missing(row))))
@@ -135,7 +135,7 @@ fn what_each_variant_cost_is_in_the_table() {
     let test = pipeline("", TWO);
     let _ = test.cmd("experiment p.toml").ok();
     let result: Value = serde_json::from_str(&test.read("out/p-experiment/table.json")).unwrap();
-    let cost = &result["variants"][0]["build"]["cost"];
+    let cost = &result["sides"][0]["build"]["cost"];
     // Of `below` five letters and a line's end, and the script.
     let script = "#!/bin/sh\nexit 0\n# 2\n".len() + "below\n".len();
     assert_eq!(cost["disk"], script, "{result:#}");
