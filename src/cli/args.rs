@@ -63,7 +63,7 @@ pub enum Command {
     Merge(MergeArgs),
     /// Find the functions that llvm-bolt breaks: when a `check` of a bolt stage fails, or llvm-bolt itself
     Bisect(BisectArgs),
-    /// Measure two builds against each other: programs, toolchains, or outputs of stages
+    /// Measure builds against each other: programs, toolchains, or outputs of stages
     Compare(CompareArgs),
     /// Look at profiles
     Profile {
@@ -516,7 +516,7 @@ pub struct MergeArgs {
 #[command(after_help = COMPARE_EXAMPLES)]
 pub struct CompareArgs {
     /// What is compared with, and what is compared: two builds or more, each a program, a toolchain (a directory with bin/rustc), or an output of a stage, as `demo:shell-plain.sqlsh`; `NAME=BUILD` gives it a name
-    #[arg(value_name = "BASE CANDIDATE", num_args = 0.., required_unless_present = "schema")]
+    #[arg(value_name = "BUILD", num_args = 0.., required_unless_present = "schema")]
     pub builds: Vec<String>,
     /// A build on the way from the one to the other, measured in turns with them; may be given more than once
     #[arg(long, value_name = "BUILD", help_heading = "What is compared")]

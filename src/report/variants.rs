@@ -121,6 +121,9 @@ pub(super) fn size_change(variant: &Variant) -> Option<f64> {
 /// Time of building and of training, and disk; nothing of what is not known.
 pub(super) fn costs(side: &Side) -> [Cell; 3] {
     let cost = side.cost.unwrap_or_default();
-    let time = |seconds: Option<f64>| seconds.map(text::duration).unwrap_or_default();
+    let time = |seconds: Option<f64>| match seconds {
+        Some(0.0) => "none".into(),
+        seconds => seconds.map(text::duration).unwrap_or_default(),
+    };
     [time(cost.build), time(cost.training), cost.disk.map(text::size).unwrap_or_default()].map(Cell::from)
 }

@@ -102,7 +102,8 @@ pub(super) fn picture(result: &Comparison) -> Markup {
             }
         }
         p.dim {
-            "Dots are means over the workloads, lines their 95 % intervals; left of the line at 0 is better. Gray is no change."
+            "Dots are means over the workloads, lines their 95 % intervals; left of the line at 0 is better. Gray is no change. The table counts a \
+             workload without a significant change as 0."
             @if longest > 0.0 {
                 " Time: " span.key.build {} " building, " span.key.training {} " training."
             }
@@ -237,7 +238,9 @@ fn change(variant: &Variant, metric: Metric) -> Markup {
 fn cost(side: &Side) -> Markup {
     let cost = side.cost.unwrap_or_default();
     html! {
-        @for time in [cost.build, cost.training] { td.num { @if let Some(time) = time { (super::seconds(time)) } } }
+        @for time in [cost.build, cost.training] {
+            td.num { @match time { Some(0.0) => "none", Some(time) => (super::seconds(time)), None => {} } }
+        }
         td.num { @if let Some(disk) = cost.disk { (super::bytes(disk)) } }
     }
 }

@@ -101,10 +101,10 @@ fn what_is_little_or_not_known_is_undecided() {
 #[test]
 fn a_document_of_an_older_version_is_judged_by_its_numbers() {
     let mut all = comparison(&[("a", vec![counted(0.2, "worse")])]);
-    assert_eq!(all.verdict, None);
+    assert_eq!(all.variants[0].verdict, None);
     assert_eq!(judged(&all).says, Says::Slower);
     let mut verdict = judge(&all);
     verdict.sentence = "as it was written".into();
-    all.verdict = Some(verdict);
+    all.variants[0].verdict = Some(verdict);
     assert_eq!(judged(&all).sentence, "as it was written");
 }
