@@ -280,7 +280,8 @@ fn say_instead(published: &Published, project: &Project, here: &Utf8Path) -> boo
 /// What is said at the end of a run of an experiment: what sharing has saved.
 fn shared(project: &Project, end: &RunEnd) -> Vec<String> {
     let variants = project.pipeline.variants.len();
-    if variants == 0 {
+    // Of a run that goes on later, the rest is not known.
+    if variants == 0 || end.outcome == Outcome::Interrupted {
         return Vec::new();
     }
     let costs = Costs::settled(&project.pipeline, &end.settled);

@@ -6,17 +6,20 @@ use optbuild::pipeline::{self, Choice, LoadError, LoadOptions, Pipeline};
 use super::support::{Files, HOST};
 
 fn load(files: &Files, choice: &Choice) -> Result<Pipeline, LoadError> {
-    let root = files.root();
+    load_in(&files.root(), "p.toml", files, choice)
+}
+
+fn load_in(root: &Utf8Path, file: &str, files: &Files, choice: &Choice) -> Result<Pipeline, LoadError> {
     let options = LoadOptions {
         set: &files.set,
         env: &|_| None,
-        cwd: &root,
+        cwd: root,
         host: HOST,
         kinds: &optbuild::stage::KINDS,
         incomplete: false,
     };
     let unknown = |name: &str| panic!("nothing shipped is named: {name}");
-    pipeline::load_experiment(Utf8Path::new("p.toml"), &options, &unknown, choice)
+    pipeline::load_experiment(Utf8Path::new(file), &options, &unknown, choice)
 }
 
 fn good(text: &str) -> Pipeline {
@@ -145,6 +148,33 @@ fn an_experiment_in_a_file_of_its_own_names_the_pipeline() {
     assert!(loaded.variants[2].changes.contains("make other"), "{}", loaded.variants[2].changes);
     // Without `experiment` it is the pipeline.
     assert_eq!(names(&files.load("p.toml")), ["below", "lib", "app", "unneeded"]);
+}
+
+/// The demo's: each technique has a row, and most of the work is shared.
+#[test]
+fn the_experiment_of_the_demo() {
+    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pipeline = load_in(root, "pipelines/demo/experiment.toml", &Files::new(&[]), &Choice::default());
+    let pipeline = pipeline.unwrap_or_else(|error| panic!("{error}"));
+    let names: Vec<&str> = pipeline.variants.iter().map(|variant| variant.name.as_str()).collect();
+    let techniques = [
+        "plain",
+        "pgo",
+        "one-file",
+        "cs-pgo",
+        "no-preinline",
+        "trip-count",
+        "lld",
+        "icf",
+        "pgo-bolt",
+        "lto",
+        "pgo-lto",
+        "all",
+    ];
+    assert_eq!(names[..techniques.len()], techniques);
+    let alone: usize = pipeline.variants.iter().map(|variant| variant.stages.len()).sum();
+    assert!(pipeline.stages.len() * 2 < alone, "{} stages instead of {alone}", pipeline.stages.len());
+    assert_eq!(pipeline.stage("sources").unwrap().variants.len(), names.len());
 }
 
 #[test]
