@@ -359,17 +359,20 @@ fn sides(kind: &CompareKeys, compare: &mut ops::Compare, cx: &mut Context) -> Re
         for (file, path) in &declared.sizes {
             compare.side_size.extend([name(), file.as_str().into(), cx.arg(path)?]);
         }
-        if let Some(description) = &declared.description {
-            compare.about.extend([name(), Arg::part(Part::Limit(description.clone()))]);
+        // Always written, so that the fingerprint does not say whether there is one.
+        compare.about.extend([name(), Arg::part(Part::Limit(declared.description.clone().unwrap_or_default()))]);
+    }
+    let costs = match &kind.costs {
+        None => String::new(),
+        Some(costs) => {
+            let path = cx.arg(costs)?;
+            let Some(path) = cx.known_path(&path) else {
+                return Err(cx.invalid("costs", "it is an absolute path, which is known before anything runs"));
+            };
+            path.into()
         }
-    }
-    if let Some(costs) = &kind.costs {
-        let path = cx.arg(costs)?;
-        let Some(path) = cx.known_path(&path) else {
-            return Err(cx.invalid("costs", "it is an absolute path, which is known before anything runs"));
-        };
-        compare.costs = Some(Arg::part(Part::Limit(path.into())));
-    }
+    };
+    compare.costs = Some(Arg::part(Part::Limit(costs)));
     Ok(())
 }
 
