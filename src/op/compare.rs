@@ -140,7 +140,7 @@ impl Compare {
             sides.push(Build {
                 against: names.iter().position(|other| *other == against).unwrap_or(0),
                 files: files.map(|size| (size[1].clone(), size[2].as_str().into())).collect(),
-                description: of(&self.about),
+                description: of(&self.about).filter(|about| !about.is_empty()),
                 missing,
                 ..Build::new(name, path.to_owned(), kind, env)
             });

@@ -367,19 +367,17 @@ fn sides(kind: &CompareKeys, compare: &mut ops::Compare, cx: &mut Context) -> Re
             }
             Err(error) => return Err(error),
         }
-        if let Some(description) = &declared.description {
-            compare.about.extend([name(), Arg::part(Part::Limit(description.clone()))]);
-        }
+        // Always written, so that the fingerprint does not say whether there is one.
+        compare.about.extend([name(), Arg::part(Part::Limit(declared.description.clone().unwrap_or_default()))]);
     }
-    if let Some(costs) = &kind.costs {
-        let path = cx.arg(costs)?;
-        compare.costs = Some(match cx.known_path(&path) {
-            Some(path) => Arg::part(Part::Limit(path.into())),
-            // Beside a directory of the stage's own.
-            None if matches!(path.parts.first(), Some(Part::Symbol(_))) => path,
-            None => return Err(cx.invalid("costs", "it is an absolute path, which is known before anything runs")),
-        });
-    }
+    let empty = || Arg::part(Part::Limit(String::new()));
+    let costs = kind.costs.as_ref().map(|costs| cx.arg(costs)).transpose()?.unwrap_or_else(empty);
+    compare.costs = Some(match cx.known_path(&costs) {
+        Some(path) => Arg::part(Part::Limit(path.into())),
+        // There is none, or it lies beside a directory of the stage's own.
+        None if matches!(costs.parts.first(), Some(Part::Limit(_) | Part::Symbol(_))) => costs,
+        None => return Err(cx.invalid("costs", "it is an absolute path, which is known before anything runs")),
+    });
     Ok(())
 }
 

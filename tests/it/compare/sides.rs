@@ -121,7 +121,7 @@ name = "compare"
 kind = "compare"
 base-side = "plain"
 counter = "none"
-rounds = 1
+rounds = 8
 [[stage.sides]]
 name = "one"
 program = "${build.one}"
@@ -173,7 +173,7 @@ fn a_stage_with_sides() {
 
     // What a side is said to be, and what it cost, are no reason to measure again.
     test.change("as it is", "as it was");
-    test.change("rounds = 1", "rounds = 1\ncosts = \"/nowhere/costs.json\"");
+    test.change("rounds = 8", "rounds = 8\ncosts = \"/nowhere/costs.json\"");
     assert!(test.run("").ok().stderr.contains("nothing to do"));
     test.change("ran out of memory", "was killed");
     assert!(!test.run("").ok().stderr.contains("nothing to do"));
