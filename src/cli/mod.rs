@@ -17,6 +17,7 @@ mod plan;
 mod profile;
 mod project;
 mod run;
+mod simulate;
 
 use std::process::ExitCode;
 

@@ -29,8 +29,8 @@ use serde::{Deserialize, Serialize};
 pub use check::{Cycle, Graph};
 pub use error::{LoadError, nearest};
 pub use kind::{
-    Answers, Common, Gathers, Keys, Kind, KindEntry, Kinds, Need, OnFailure, Profiles, StartsFrom, leading_output,
-    schema,
+    Answers, Common, Gathers, Jobs, Keys, Kind, KindEntry, Kinds, Need, OnFailure, Profiles, StartsFrom,
+    leading_output, schema,
 };
 pub use load::{load, load_with, stage};
 pub use schema::{OneOrMore, VarType};

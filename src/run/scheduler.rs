@@ -41,6 +41,7 @@ use super::stage::{Shared, StageEnd, execute, not_begun};
 use crate::event::{Event, Outcome, StageState, ToolVersion};
 use crate::names::{FingerprintId, StageName};
 use crate::pipeline::{OnFailure, OutputRef, Stage};
+use crate::plan::StagePlan;
 use crate::proc::start;
 use crate::state::record::Record;
 
@@ -267,7 +268,7 @@ impl<'a> Scheduler<'a, '_> {
         let name = &stage.common.name;
         self.ready
             .get(name.as_str())
-            .is_some_and(|(_, work)| Share::of(stage, work, self.budget).fits(name, &self.running, self.budget))
+            .is_some_and(|(_, work)| Share::of(stage, &work.plan, self.budget).fits(name, &self.running, self.budget))
     }
 
     fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, stage: &'a Stage)
@@ -275,7 +276,7 @@ impl<'a> Scheduler<'a, '_> {
         'a: 's,
     {
         let Some((name, (_, work))) = self.ready.remove_entry(stage.common.name.as_str()) else { return };
-        let share = Share::of(stage, &work, self.budget);
+        let share = Share::of(stage, &work.plan, self.budget);
         let slots = share.slots;
         // What a resumed run has wiped once it goes on with.
         let fresh = self.judge.selection.fresh && work.forced;
@@ -393,20 +394,20 @@ pub struct Share {
     pub slots: usize,
     memory: u64,
     exclusive: bool,
-    workspace: Option<String>,
+    pub workspace: Option<String>,
     inputs: Vec<OutputRef>,
 }
 
 impl Share {
-    /// Of a stage that is ready.
-    pub fn of(stage: &Stage, work: &Work, budget: Budget) -> Share {
-        let wanted = stage.common.jobs.map(|jobs| jobs as usize).or(work.plan.default_jobs);
+    /// Of a stage with that plan.
+    pub fn of(stage: &Stage, plan: &StagePlan, budget: Budget) -> Share {
+        let wanted = stage.common.jobs.map(|jobs| jobs.of(budget.slots)).or(plan.default_jobs);
         Share {
             slots: wanted.unwrap_or(budget.slots).clamp(1, budget.slots),
             memory: stage.common.memory.map_or(0, |size| size.as_u64()).min(budget.memory),
             exclusive: stage.common.exclusive || stage.kind.answers.measures,
             workspace: stage.common.workspace.clone(),
-            inputs: work.plan.inputs(),
+            inputs: plan.inputs(),
         }
     }
 
