@@ -186,6 +186,7 @@ mod run {
     mod earlier;
     mod log;
     mod sampler;
+    mod simulate;
 }
 mod rust {
     mod pipelines;

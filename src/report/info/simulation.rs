@@ -41,7 +41,7 @@ pub fn simulation_text(info: &SimulationInfo, look: Look) -> String {
             tone.cell(if row.critical { "*" } else { "" }),
             tone.cell(&row.stage),
             if several { row.machine.to_string() } else { String::new() }.into(),
-            text::duration(row.start).into(),
+            if row.start > 0.0 { text::duration(row.start) } else { "0 s".into() }.into(),
             text::duration(row.end - row.start).into(),
             text::duration(row.end).into(),
             Tone::Dim.cell(&row.waited),
