@@ -308,12 +308,32 @@ pub struct PlanArgs {
     /// Write the graph of stages for Mermaid
     #[arg(long, group = "form", help_heading = "In which form")]
     pub mermaid: bool,
+    #[command(flatten)]
+    pub simulation: SimulateArgs,
     /// Plan with the answers in this file instead of looking at this machine
     #[arg(long, value_name = "FILE", help_heading = "For which machine")]
     pub facts: Option<Utf8PathBuf>,
     /// Write what planning asked of this machine, and the answers, to a file for --facts
     #[arg(long, value_name = "FILE", conflicts_with = "facts", help_heading = "For which machine")]
     pub record_facts: Option<Utf8PathBuf>,
+}
+
+/// What a run would take, on which machines.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "How long it takes")]
+pub struct SimulateArgs {
+    /// Say what a run of all stages from nothing takes, and what its end waits for, by the times of the last runs
+    #[arg(long, group = "form")]
+    pub simulate: bool,
+    /// On so many machines: stages of one workspace stay on one
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "simulate", value_parser = clap::value_parser!(u32).range(1..))]
+    pub machines: u32,
+    /// With so many cores each [default: those that this process may use]
+    #[arg(long, value_name = "N", requires = "simulate", value_parser = clap::value_parser!(u32).range(1..))]
+    pub cores: Option<u32>,
+    /// By the times in this file
+    #[arg(long, value_name = "FILE", requires = "simulate")]
+    pub times: Option<Utf8PathBuf>,
 }
 
 impl PlanArgs {

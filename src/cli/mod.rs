@@ -18,6 +18,7 @@ mod plan;
 mod profile;
 mod project;
 mod run;
+mod simulate;
 
 use std::process::ExitCode;
 

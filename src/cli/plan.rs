@@ -1,4 +1,4 @@
-//! `optbuild plan`: every step of every stage, as text, as a script, or as a graph.
+//! `optbuild plan`: every step of every stage, as text, as a script, or as a graph; how long it takes is in [`super::simulate`].
 
 use std::fmt::Write as _;
 
@@ -9,6 +9,7 @@ use super::exit::{Machine, usage};
 use super::info::watched;
 use super::output::{print, tell};
 use super::project::{Mode, Project, current_dir};
+use super::simulate::print_simulation;
 use crate::pipeline::Stage;
 use crate::plan::{Action, Command, Gap, Op, Pool, StagePlan, Step, shell};
 use crate::report::info::{graph_dot, graph_mermaid};
@@ -27,6 +28,9 @@ pub fn plan(args: &PlanArgs) -> Result<u8> {
     if args.dot || args.mermaid {
         print(&if args.dot { graph_dot(&project.pipeline) } else { graph_mermaid(&project.pipeline) })?;
         return Ok(0);
+    }
+    if args.simulation.simulate {
+        return print_simulation(&project, &args.simulation);
     }
     let selection = select(&project.pipeline, &project.graph, &args.selection)?;
     if args.shell {
@@ -54,13 +58,16 @@ fn forms(args: &PlanArgs) -> Result<()> {
     let records = [from, only, skip].iter().any(|stages| !stages.is_empty()) || *force || *fresh || *accept_stale;
     let what = match () {
         () if args.dot || args.mermaid => "`--dot` and `--mermaid` draw all stages: nothing that selects some",
+        () if args.simulation.simulate => {
+            "`--simulate` is of a run of all stages from nothing: nothing that selects some"
+        }
         () if args.shell => "a script builds everything from the beginning: of what selects stages, only `--until`",
         () if args.facts.is_some() => {
             "`--facts` says nothing of what was built: of what selects stages, only `--until`"
         }
         () => return Ok(()),
     };
-    let until = (args.dot || args.mermaid) && !until.is_empty();
+    let until = (args.dot || args.mermaid || args.simulation.simulate) && !until.is_empty();
     if records || until { Err(usage!("{what} makes sense with it")) } else { Ok(()) }
 }
 

@@ -4,6 +4,7 @@
 //! The kinds themselves, and their table, are in `crate::stage`. Unaware of what stages do.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -11,9 +12,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 use super::decode;
@@ -22,7 +23,7 @@ use super::merge::kind_word;
 use super::schema::{self as built, Shape};
 use super::text::{self, OutputRef, Piece, Text};
 use super::tree::{Node, Table};
-use super::value::{CommandLine, Words};
+use super::value::{CommandLine, Words, percent_of};
 
 /// The kinds that stages can have, and the schema that follows from them.
 pub struct Kinds {
@@ -434,8 +435,9 @@ pub struct Common {
     /// In which state of the workspace the stage can start.
     #[serde(default)]
     pub starts_from: StartsFrom,
-    /// How many of the run's `-j` slots the stage takes; also `${jobs}`. Default: all. Not in the fingerprint.
-    pub jobs: Option<u32>,
+    /// How many of the run's `-j` slots the stage takes, as a number or a share: `4`, `50%`; also `${jobs}`. Default: all. Not in the
+    /// fingerprint.
+    pub jobs: Option<Jobs>,
     /// How much memory the stage takes, as `8 GiB`: it waits until others leave it that much, and `optbuild doctor` says where there is
     /// less. Not in the fingerprint.
     #[serde(default, deserialize_with = "super::value::size")]
@@ -455,6 +457,56 @@ pub struct Common {
     /// In a pipeline with `extends`: the stage behind which a stage of a new name stands.
     #[serde(default, deserialize_with = "super::value::plain_option")]
     pub after: Option<String>,
+}
+
+/// How many slots of a run a stage takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Jobs {
+    Number(u32),
+    /// So many percent of all slots.
+    Percent(f64),
+}
+
+impl Jobs {
+    /// Of so many slots. A share of a few is one at least.
+    pub fn of(self, slots: usize) -> usize {
+        match self {
+            Jobs::Number(number) => number as usize,
+            Jobs::Percent(percent) if percent > 0.0 => ((slots as f64 * percent / 100.0).round() as usize).max(1),
+            Jobs::Percent(_) => 0,
+        }
+    }
+
+    /// How many that are at most, whatever the run has.
+    pub fn most(self) -> usize {
+        self.of(usize::MAX).max(1)
+    }
+}
+
+impl<'de> Deserialize<'de> for Jobs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Jobs, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a number of slots, or a share of them as `50%`")]
+        enum Written {
+            Number(u32),
+            Percent(Text),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(number) => Ok(Jobs::Number(number)),
+            Written::Percent(text) => percent_of(text).map(Jobs::Percent).map_err(D::Error::custom),
+        }
+    }
+}
+
+impl JsonSchema for Jobs {
+    fn schema_name() -> Cow<'static, str> {
+        "Jobs".into()
+    }
+
+    // What may stand there is said in `super::schema`, with references.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["integer", "string"] })
+    }
 }
 
 /// What a failure of a stage means for the run.
@@ -488,7 +540,7 @@ impl Common {
         let place = |key: &str| table.get(key).map_or(at, |node: &Node| &node.span).clone();
         let workspace = self.workspace.as_ref();
         problems.extend(workspace.and_then(|name| Problem::of_name("workspace", name, &place("workspace"))));
-        if self.jobs == Some(0) {
+        if self.jobs.is_some_and(|jobs| jobs.of(usize::MAX) == 0) {
             problems.push(Problem::at("a stage takes at least one slot", place("jobs")));
         }
         check_env(self.env.keys(), table.get("env"), at, problems);

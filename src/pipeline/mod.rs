@@ -31,8 +31,8 @@ pub use check::{Cycle, Graph};
 pub use error::{LoadError, nearest};
 pub use experiment::{COSTS, Choice, MEASURE, Variant, load_experiment};
 pub use kind::{
-    Answers, Common, Gathers, Keys, Kind, KindEntry, Kinds, Need, OnFailure, Profiles, StartsFrom, leading_output,
-    schema,
+    Answers, Common, Gathers, Jobs, Keys, Kind, KindEntry, Kinds, Need, OnFailure, Profiles, StartsFrom,
+    leading_output, schema,
 };
 pub use load::{load, load_with, stage};
 pub use schema::{OneOrMore, VarType};

@@ -311,8 +311,7 @@ fn tighten(schema: &mut Value) {
         let properties = &mut definition["properties"];
         properties["name"]["pattern"] = pattern.into();
         properties["name"]["not"] = json!({ "enum": RESERVED });
-        properties["jobs"]["anyOf"] =
-            json!([{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": REFERENCE }]);
+        properties["jobs"]["anyOf"] = json!([{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": format!("^[0-9.]+%$|{REFERENCE}") }]);
         for key in ["workloads", "tests"] {
             if let Some(array) = properties.get_mut(key).and_then(|list| list.pointer_mut("/anyOf/0")) {
                 array["minItems"] = 1.into();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 
-use super::kind::{Profiles, leading_output};
+use super::kind::{Jobs, Profiles, leading_output};
 use super::{Pipeline, Stage, check};
 
 /// A profile that a gather stage need not gather.
@@ -194,7 +194,7 @@ fn take(stage: &mut Stage, profile: Supplied) {
     common.workspace = None;
     common.memory = None;
     common.exclusive = false;
-    common.jobs = Some(1);
+    common.jobs = Some(Jobs::Number(1));
     stage.dependencies.clear();
     stage.predecessor = None;
     stage.follows_only = false;

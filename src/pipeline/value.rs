@@ -33,12 +33,15 @@ pub fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSiz
 
 /// Reads `1%`, as percent.
 pub fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    let text = plain(deserializer)?;
+    percent_of(Text::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
+}
+
+/// The percent that a text says.
+pub(super) fn percent_of(text: Text) -> Result<f64, String> {
+    let text = literal::<de::value::Error>(text).map_err(|error| error.to_string())?;
     let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
     let share = number.filter(|number| (0.0..=100.0).contains(number));
-    share.map(Some).ok_or_else(|| {
-        de::Error::custom(format!("`{text}` is not a share; write it as `1%` or `0.5%`, from 0% to 100%"))
-    })
+    share.ok_or_else(|| format!("`{text}` is not a share; write it as `1%` or `0.5%`, from 0% to 100%"))
 }
 
 /// Reads a string that must be known when the pipeline is loaded: no path, secret or output in it.

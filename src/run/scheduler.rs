@@ -42,6 +42,7 @@ use super::stage::{Shared, StageEnd, execute, not_begun};
 use crate::event::{Event, Outcome, StageState, ToolVersion};
 use crate::names::{FingerprintId, StageName};
 use crate::pipeline::{OnFailure, OutputRef, Stage};
+use crate::plan::StagePlan;
 use crate::proc::start;
 use crate::state::record::Record;
 
@@ -269,7 +270,7 @@ impl<'a> Scheduler<'a, '_> {
         let name = &stage.common.name;
         self.ready
             .get(name.as_str())
-            .is_some_and(|(_, work)| Share::of(stage, work, self.budget).fits(name, &self.running, self.budget))
+            .is_some_and(|(_, work)| Share::of(stage, &work.plan, Some(work.fingerprint.id()), self.budget).fits(name, &self.running, self.budget))
     }
 
     fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, stage: &'a Stage)
@@ -277,7 +278,7 @@ impl<'a> Scheduler<'a, '_> {
         'a: 's,
     {
         let Some((name, (_, work))) = self.ready.remove_entry(stage.common.name.as_str()) else { return };
-        let share = Share::of(stage, &work, self.budget);
+        let share = Share::of(stage, &work.plan, Some(work.fingerprint.id()), self.budget);
         let slots = share.slots;
         // What a resumed run has wiped once it goes on with.
         let fresh = self.judge.selection.fresh && work.forced;
@@ -400,22 +401,23 @@ pub struct Share {
     pub slots: usize,
     memory: u64,
     exclusive: bool,
-    workspace: Option<String>,
+    pub workspace: Option<String>,
     inputs: Vec<OutputRef>,
-    fingerprint: FingerprintId,
+    /// None where nothing is judged: then it is another one than that of every other stage.
+    fingerprint: Option<FingerprintId>,
 }
 
 impl Share {
-    /// Of a stage that is ready.
-    pub fn of(stage: &Stage, work: &Work, budget: Budget) -> Share {
-        let wanted = stage.common.jobs.map(|jobs| jobs as usize).or(work.plan.default_jobs);
+    /// Of a stage with that plan.
+    pub fn of(stage: &Stage, plan: &StagePlan, fingerprint: Option<FingerprintId>, budget: Budget) -> Share {
+        let wanted = stage.common.jobs.map(|jobs| jobs.of(budget.slots)).or(plan.default_jobs);
         Share {
             slots: wanted.unwrap_or(budget.slots).clamp(1, budget.slots),
             memory: stage.common.memory.map_or(0, |size| size.as_u64()).min(budget.memory),
             exclusive: stage.common.exclusive || stage.kind.answers.measures,
             workspace: stage.common.workspace.clone(),
-            inputs: work.plan.inputs(),
-            fingerprint: work.fingerprint.id(),
+            inputs: plan.inputs(),
+            fingerprint,
         }
     }
 
@@ -431,7 +433,7 @@ impl Share {
             && memory + self.memory <= budget.memory
             && !self.exclusive
             // Variants whose inputs came out the same: when the one is done, the other is up to date.
-            && !others().any(|other| other.fingerprint == self.fingerprint)
+            && !others().any(|other| other.fingerprint.is_some() && other.fingerprint == self.fingerprint)
             && !others().any(|other| other.exclusive)
             && !others().any(|other| other.workspace.is_some() && other.workspace == self.workspace)
             // A stage that runs again empties its output directory, from which another one may still read.

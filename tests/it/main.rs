@@ -190,6 +190,7 @@ mod run {
     mod earlier;
     mod log;
     mod sampler;
+    mod simulate;
 }
 mod rust {
     mod pipelines;

@@ -4,6 +4,7 @@
 //! from. Every renderer returns whole lines, the last one ended.
 
 mod profile;
+mod simulation;
 mod stages;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use crate::toolchain::doctor::{DoctorRow, Status};
 
 pub use super::paint::Look;
 pub use profile::{ChangeInfo, DiffInfo, HotFunction, LevelInfo, ProfileInfo, diff_text, profile_text};
+pub use simulation::{CourseRow, SimulationInfo, simulation_text};
 pub use stages::{
     ArtifactRow, Explanation, Outlook, RunRow, StatusRow, artifacts_table, diff_table, explain_text, history_table,
     status_table,

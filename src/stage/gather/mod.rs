@@ -17,7 +17,7 @@ use super::background::Background;
 use super::rustc_perf::Training;
 use super::{Context, Declaration, PlanError, StageKind, Workloads};
 use crate::compare::request::PLACEHOLDER;
-use crate::pipeline::{Answers, CommandLine, Gathers, Keys, Need, Piece, Supplied, Text, Words, text, value};
+use crate::pipeline::{Answers, CommandLine, Gathers, Jobs, Keys, Need, Piece, Supplied, Text, Words, text, value};
 use crate::plan::ops::{
     CheckFit, CheckGathered, CheckHarness, CheckInstrumented, CheckLast, CheckSpace, ClearSlot, Collect,
     CountInstrumented, Drive, Merge, Op, PlannedValues, StreamMerge, TakeProfile, WaitFor, counted,
@@ -419,7 +419,7 @@ impl StageKind for Gather {
                 None
             }
         };
-        let jobs = cx.stage.common.jobs.map_or(usize::MAX, |jobs| jobs.max(1) as usize);
+        let jobs = cx.stage.common.jobs.map_or(usize::MAX, Jobs::most);
         let slots = build.slots.as_ref().map_or(usize::MAX, |slots| slots.count);
         let jobs = jobs.min(slots).min(workloads.len());
         let pool = Pool { workloads, jobs, prepare, commit, companion, kept: Some(CWD.into()) };

@@ -237,6 +237,22 @@ fn arm_without_bolt() {
     rust.sh("ls out/linux-aarch64/archives/rustc-*");
 }
 
+/// Two workspaces. What is packed is a rustc and an LLVM that were never built in one directory.
+#[test]
+fn wide() {
+    let Some(rust) = Rust::new("linux-x86_64-wide", Spelling::Of2025) else { return };
+    fails_and_is_resumed(&rust);
+    starts_from_each(&rust);
+    let toolchain = rust.artifact("toolchain.toolchain");
+    for library in ["librustc_driver-*.so", "libLLVM.so.*"] {
+        rust.sh(&format!("readelf -SW '{toolchain}'/lib/{library} | grep -q bolt.org.text"));
+    }
+    // A profile of one half changes nothing in the other.
+    let ran = rust.run(&["--from", "llvm-profile"]).ok();
+    let of_rustc: Vec<&str> = ran.began().into_iter().filter(|stage| stage.starts_with("rustc")).collect();
+    assert_eq!(of_rustc, [""; 0], "{}", ran.text);
+}
+
 #[test]
 fn without_bolt() {
     let Some(mut rust) = Rust::new("linux-x86_64", Spelling::Of2025) else { return };
