@@ -23,6 +23,7 @@ pub mod sampler;
 pub mod scheduler;
 pub mod select;
 pub mod session;
+pub mod sharing;
 pub mod stage;
 pub mod step;
 pub mod tail;
