@@ -54,6 +54,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
             || cause.is::<crate::plan::ops::BadCommandLine>()
             || cause.is::<crate::run::publish::InTheWay>()
             || cause.is::<crate::cache::config::BadConfig>()
+            || cause.is::<crate::state::record::NotHere>()
         {
             return USAGE;
         }

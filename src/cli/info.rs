@@ -206,6 +206,7 @@ pub fn artifacts(args: &ArtifactsArgs) -> Result<u8> {
                 bytes: found.bytes,
                 files: found.files,
                 portable: found.portable,
+                held: record.held.is_some(),
                 hash: found.hash.clone(),
                 path: project.layout.root().join(&found.path),
             });

@@ -86,6 +86,27 @@ pub struct InputRecord {
     pub hash: String,
 }
 
+/// Outputs are asked for by their path, and are not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the outputs of stage `{stage}` are in the cache `{cache}`; `optbuild cache pull {stage}` gets them")]
+pub struct NotHere {
+    stage: StageName,
+    cache: String,
+}
+
+impl Record {
+    /// Whether its outputs stand at their paths.
+    ///
+    /// # Errors
+    /// They are held in a cache.
+    pub fn is_here(&self) -> Result<(), NotHere> {
+        match &self.held {
+            None => Ok(()),
+            Some(held) => Err(NotHere { stage: self.stage.clone(), cache: held.cache.clone() }),
+        }
+    }
+}
+
 impl InputRecord {
     /// The reference it was for.
     pub fn output_ref(&self) -> OutputRef {
