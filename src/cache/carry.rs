@@ -56,7 +56,7 @@ pub fn unpack(file: &Utf8Path, store: &dyn Store, scratch: &Utf8Path) -> Result<
     for member in archive.entries().with_context(wrong)? {
         let mut member = member.with_context(wrong)?;
         let name = String::from_utf8(member.path_bytes().into_owned()).ok().filter(|name| is_name(name));
-        let Some(name) = name.filter(|name| name == super::caches::MARKER || name.starts_with("v1/")) else {
+        let Some(name) = name.filter(|name| name == super::one::MARKER || name.starts_with("v1/")) else {
             bail!("{}: a member has a name that no object can have", wrong());
         };
         ensure!(member.header().entry_type() == tar::EntryType::Regular, "{}: `{name}` is no file", wrong());

@@ -145,16 +145,19 @@ pub fn caches(sources: &Sources<'_>) -> Result<Vec<Settings>, BadConfig> {
     let args = sources.args;
     let mode = match (args.cache_mode, (sources.env)(MODE).filter(|mode| !mode.is_empty())) {
         (Some(mode), _) => Some(mode),
-        (None, Some(text)) => Some(clap::ValueEnum::from_str(&text, false).map_err(|_| {
-            BadConfig(format!("{MODE} is `{text}`; it can be off, read or read-write"))
-        })?),
+        (None, Some(text)) => Some(
+            clap::ValueEnum::from_str(&text, false)
+                .map_err(|_| BadConfig(format!("{MODE} is `{text}`; it can be off, read or read-write")))?,
+        ),
         (None, None) => None,
     };
     if mode == Some(Mode::Off) {
         return Ok(Vec::new());
     }
     let mut tables: IndexMap<String, (Table, Utf8PathBuf)> = IndexMap::new();
-    for (file, of_user) in [(sources.pipeline.map(|dir| dir.join(FILE)), false), (sources.user.map(|dir| dir.join("config.toml")), true)] {
+    for (file, of_user) in
+        [(sources.pipeline.map(|dir| dir.join(FILE)), false), (sources.user.map(|dir| dir.join("config.toml")), true)]
+    {
         let Some(file) = file.filter(|file| file.exists()) else { continue };
         let read: File = toml::from_str(&read(&file)?).map_err(|error| BadConfig(format!("{file}: {error}")))?;
         for (name, table) in read.cache {
@@ -217,7 +220,9 @@ impl Table {
         let scope = self.scope.unwrap_or_else(|| "main".into());
         let read_scopes = self.read_scopes.unwrap_or_else(|| vec![scope.clone()]);
         if let Some(wrong) = read_scopes.iter().chain([&scope]).find(|scope| !super::is_name(scope)) {
-            return Err(bad(format!("`{wrong}` cannot be a scope: letters, digits, `.`, `_`, `-`, and `/` between them")));
+            return Err(bad(format!(
+                "`{wrong}` cannot be a scope: letters, digits, `.`, `_`, `-`, and `/` between them"
+            )));
         }
         let keys = self.trusted_keys.unwrap_or_default();
         let keys = keys.iter().map(|key| TrustedKey::parse(key)).collect::<Result<Vec<_>, _>>();

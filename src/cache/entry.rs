@@ -124,7 +124,10 @@ pub fn open(bytes: &[u8], key: &str, scope: &str, trust: &Trust) -> Result<Entry
     // Before anything of it is used.
     let comment = comment(key, scope);
     let signed = |signature: &String| {
-        trust.keys.iter().any(|trusted| trusted.verify(envelope.record.as_bytes(), signature).is_ok_and(|c| c == comment))
+        trust
+            .keys
+            .iter()
+            .any(|trusted| trusted.verify(envelope.record.as_bytes(), signature).is_ok_and(|c| c == comment))
     };
     match &envelope.signature {
         Some(signature) if signed(signature) => {}
@@ -159,7 +162,10 @@ impl Entry {
     /// In what it differs.
     pub fn answers(&self, wanted: &Wanted, platform: &Platform) -> Result<(), Distrust> {
         let outputs = self.outputs.len() == wanted.outputs.len()
-            && wanted.outputs.iter().all(|expected| self.outputs.get(&expected.name).is_some_and(|output| output.is(expected)));
+            && wanted
+                .outputs
+                .iter()
+                .all(|expected| self.outputs.get(&expected.name).is_some_and(|output| output.is(expected)));
         let same = [
             ("fingerprint", *self.fingerprint == *wanted.fingerprint),
             ("stage", *self.stage == *wanted.stage),

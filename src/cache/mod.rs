@@ -7,7 +7,8 @@
 //! | `share`, `key`, `platform` | which stages are shared, and under which name |
 //! | `entry`, `sign` | a record as it lies in a cache, and who vouches for it |
 //! | `objects`, `unpack` | the files of outputs: on their way there, and back, where every byte is checked |
-//! | `config`, `caches` | which caches there are, and what a run asks of all of them |
+//! | `config`, `opening` | which caches there are |
+//! | `one`, `give`, `caches` | one cache, what it is given, and what a run asks of all of them |
 //! | `upkeep`, `carry` | checking and emptying a cache; one file in its place |
 //!
 //! Unaware of runs, and of who asks.
@@ -17,8 +18,11 @@ pub mod carry;
 pub mod config;
 pub mod directory;
 pub mod entry;
+pub mod give;
 pub mod key;
 pub mod objects;
+pub mod one;
+pub mod opening;
 pub mod platform;
 pub mod share;
 pub mod sign;

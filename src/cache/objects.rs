@@ -233,7 +233,10 @@ impl Objects {
         }
         let contents: std::collections::BTreeSet<&[u8; 32]> = self.files.iter().map(|place| &place.hash).collect();
         ensure!(contents.len() == self.files.len(), "a file is there twice");
-        ensure!(ends.iter().zip(&self.objects).all(|(end, object)| *end == object.size), "an object is larger than its files");
+        ensure!(
+            ends.iter().zip(&self.objects).all(|(end, object)| *end == object.size),
+            "an object is larger than its files"
+        );
         Ok(())
     }
 }
@@ -250,7 +253,8 @@ fn compress<'a>(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<[u8; 32]> {
     let mut whole = blake3::Hasher::new();
-    let mut encoder = zstd::stream::write::Encoder::new(io::BufWriter::new(to), level).context("zstd does not begin")?;
+    let mut encoder =
+        zstd::stream::write::Encoder::new(io::BufWriter::new(to), level).context("zstd does not begin")?;
     let mut buffer = vec![0; 256 << 10];
     for (path, expected) in files {
         let mut file = File::open(path).with_context(|| format!("cannot read {path}"))?;

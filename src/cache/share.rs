@@ -73,7 +73,8 @@ pub fn wanted(
         return Err(Unshared(unclear));
     }
     let outputs = plan.outputs.iter().map(|output| {
-        let path = below_out(&output.path).ok_or_else(|| Unshared(format!("where its output `{}` lies is not known", output.name)))?;
+        let path = below_out(&output.path)
+            .ok_or_else(|| Unshared(format!("where its output `{}` lies is not known", output.name)))?;
         Ok(Expected { name: output.name.clone(), path, portable: output.portable, show: output.show })
     });
     let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
@@ -171,12 +172,15 @@ fn reads_unknown(text: &str, index: usize, plan: &StagePlan) -> Option<String> {
             continue;
         }
         let program = word.rsplit('/').next().unwrap_or(word);
-        if FETCHING.contains(&program) || before == "git" && ["clone", "fetch", "pull"].contains(&word) {
+        let of_git = before == "git" && ["clone", "fetch", "pull"].contains(&word);
+        if of_git || FETCHING.contains(&program) {
+            let program = if of_git { format!("git {word}") } else { program.to_owned() };
             return Some(format!("its command runs `{program}`, and what that gets is in no fingerprint"));
         }
         before = program;
         let path = Utf8Path::new(word);
-        if follows || !word.starts_with('/') || word.len() < 2 || OF_THE_SYSTEM.iter().any(|dir| word.starts_with(dir)) {
+        if follows || !word.starts_with('/') || word.len() < 2 || OF_THE_SYSTEM.iter().any(|dir| word.starts_with(dir))
+        {
             continue;
         }
         let known = plan.sources.iter().any(|source| path.starts_with(&source.path))

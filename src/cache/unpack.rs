@@ -175,7 +175,8 @@ fn merged(entry: &Entry, manifests: &BTreeMap<String, Manifest>) -> Result<Tree,
             (top, path) => format!("{top}/{path}"),
         };
         if tree.covers(top) {
-            let same = manifest.entries.iter().all(|entry| tree.entries.get(&whole(&entry.path)) == Some(&entry.content));
+            let same =
+                manifest.entries.iter().all(|entry| tree.entries.get(&whole(&entry.path)) == Some(&entry.content));
             if !same {
                 tree.reached.push((top.into(), name.into()));
             }
@@ -202,7 +203,9 @@ impl Tree {
         let above = Utf8Path::new(path).ancestors().map(Utf8Path::as_str);
         // Directories that only lead to an output do not count: no output that is there has them.
         above.clone().any(|above| self.entries.contains_key(above)) && self.entries.contains_key("")
-            || above.clone().any(|above| matches!(self.entries.get(above), Some(Content::File { .. } | Content::Link { .. })))
+            || above
+                .clone()
+                .any(|above| matches!(self.entries.get(above), Some(Content::File { .. } | Content::Link { .. })))
             || self.entries.contains_key(path)
     }
 
@@ -230,18 +233,16 @@ impl Tree {
     }
 }
 
-fn write(
-    store: &dyn Store,
-    tree: &Tree,
-    objects: &Objects,
-    files: &Files<'_>,
-    below: &Below<'_>,
-) -> Result<Moved> {
+fn write(store: &dyn Store, tree: &Tree, objects: &Objects, files: &Files<'_>, below: &Below<'_>) -> Result<Moved> {
     let directory = below.path;
-    let directories: Vec<(&str, u32)> = tree.entries.iter().filter_map(|(path, content)| match content {
-        Content::Directory { mode } => Some((path.as_str(), *mode)),
-        _ => None,
-    }).collect();
+    let directories: Vec<(&str, u32)> = tree
+        .entries
+        .iter()
+        .filter_map(|(path, content)| match content {
+            Content::Directory { mode } => Some((path.as_str(), *mode)),
+            _ => None,
+        })
+        .collect();
     for (path, _) in directories.iter().filter(|(path, _)| !path.is_empty()) {
         below.make_directory(path)?;
     }
@@ -273,11 +274,9 @@ fn write(
         let opened = opened.at("open", directory.join(path))?;
         rustix::fs::fchmod(&opened, Mode::from_raw_mode(*mode)).at("set the mode of", directory.join(path))?;
     }
-    let content = files.iter().filter_map(|(hash, paths)| {
-        let size = objects.files.iter().find(|place| place.hash == *hash)?.size;
-        Some(size * paths.len() as u64)
-    });
-    Ok(Moved { objects: objects.objects.len(), bytes: bytes.into_inner(), content: content.sum() })
+    let size = |content: &Content| if let Content::File { size, .. } = content { *size } else { 0 };
+    let content = tree.entries.values().map(size).sum();
+    Ok(Moved { objects: objects.objects.len(), bytes: bytes.into_inner(), content })
 }
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);

@@ -9,9 +9,10 @@ use std::io::Read as _;
 use anyhow::{Result, bail};
 use jiff::{SignedDuration, Timestamp};
 
-use super::caches::{Cache, names, scope_top};
 use super::entry::{self, Entry};
+use super::give::names;
 use super::objects::{self, TOP};
+use super::one::Cache;
 use super::unpack::is_of_the_entry;
 use super::{Meta, Store, read_whole};
 
@@ -76,11 +77,12 @@ pub fn contents(store: &dyn Store) -> Result<Contents> {
 pub fn verify(cache: &Cache, sample: f64) -> Result<Verified> {
     let store = &*cache.store;
     let mut verified = Verified::default();
-    let mut known: BTreeSet<String> = BTreeSet::new();
+    let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for meta in store.list("v1/scopes/")? {
         let Some((scope, key)) = record(&meta.name) else { continue };
         verified.records += 1;
-        let found = read_whole(store, &meta.name, entry::LARGEST)?.map(|bytes| entry::open(&bytes, key, scope, &cache.trust));
+        let found =
+            read_whole(store, &meta.name, entry::LARGEST)?.map(|bytes| entry::open(&bytes, key, scope, &cache.trust));
         let entry = match found {
             None => continue,
             Some(Ok(entry)) => entry,
@@ -90,12 +92,12 @@ pub fn verify(cache: &Cache, sample: f64) -> Result<Verified> {
             }
         };
         match whole(store, &entry) {
-            Ok(objects) => known.extend(objects),
+            Ok(objects) => objects.into_iter().for_each(|name| known.entry(name).or_default().push(meta.name.clone())),
             Err(error) if is_of_the_entry(&error) => _ = verified.wrong.insert(meta.name, format!("{error:#}")),
             Err(error) => return Err(error),
         }
     }
-    for name in known {
+    for (name, records) in known {
         // The same ones each time would leave the others unread for ever.
         if !chosen(&name, sample, Timestamp::now().as_second() / 3600) {
             continue;
@@ -103,7 +105,11 @@ pub fn verify(cache: &Cache, sample: f64) -> Result<Verified> {
         verified.read += 1;
         match read_object(store, &name) {
             Ok(bytes) => verified.bytes += bytes,
-            Err(error) if is_of_the_entry(&error) => _ = verified.wrong.insert(name, format!("{error:#}")),
+            Err(error) if is_of_the_entry(&error) => {
+                // Whoever asks for one of these is not to find it.
+                verified.wrong.extend(records.into_iter().map(|record| (record, format!("{error:#}"))));
+                verified.wrong.insert(name, format!("{error:#}"));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -172,7 +178,8 @@ pub fn collect(cache: &Cache, keep: SignedDuration, max_size: Option<u64>, dry_r
     for meta in &all {
         let Some((scope, key)) = record(&meta.name) else { continue };
         let last = used.get(&(scope, key)).copied().unwrap_or(meta.written).max(meta.written);
-        let read = read_whole(store, &meta.name, entry::LARGEST)?.map(|bytes| entry::open(&bytes, key, scope, &cache.trust));
+        let read =
+            read_whole(store, &meta.name, entry::LARGEST)?.map(|bytes| entry::open(&bytes, key, scope, &cache.trust));
         // Without its list it is of no use to anybody. One that is not believed here may be believed elsewhere: it stays while it is new.
         let named = match read {
             Some(Ok(entry)) => objects::list(store, &entry.objects).map(|list| names(&entry, &list)).ok(),
@@ -186,7 +193,8 @@ pub fn collect(cache: &Cache, keep: SignedDuration, max_size: Option<u64>, dry_r
     }
     records.sort();
     let size_of = |records: &[(Timestamp, &str, BTreeSet<String>)]| {
-        let named: BTreeSet<&str> = records.iter().flat_map(|(_, name, named)| named.iter().map(String::as_str).chain([*name])).collect();
+        let named: BTreeSet<&str> =
+            records.iter().flat_map(|(_, name, named)| named.iter().map(String::as_str).chain([*name])).collect();
         named.iter().filter_map(|name| sizes.get(name)).sum::<u64>()
     };
     let mut first = 0;
@@ -196,12 +204,13 @@ pub fn collect(cache: &Cache, keep: SignedDuration, max_size: Option<u64>, dry_r
     }
     let kept: BTreeSet<&str> = records[first..].iter().flat_map(|(_, _, named)| named).map(String::as_str).collect();
     let mut collected = Collected { records: gone.len(), ..Collected::default() };
+    let keys: BTreeSet<&str> = gone.iter().filter_map(|name| Some(record(name)?.1)).collect();
     // Records first: what they name is there as long as they are.
     let mut removed: Vec<String> = gone.iter().cloned().collect();
     for meta in &all {
         let marks = |name: &str| {
             let key = name.rsplit('/').next().unwrap_or_default();
-            (name.contains("/used/") || name.contains("/stages/")) && gone.iter().any(|gone| gone.ends_with(key))
+            (name.contains("/used/") || name.contains("/stages/")) && keys.contains(key)
         };
         let unnamed = is_object(&meta.name) && !kept.contains(meta.name.as_str()) && meta.written < now - GRACE;
         let old = meta.name.contains("/used/") && meta.written < now - keep;
@@ -224,14 +233,11 @@ fn last_used(all: &[Meta]) -> BTreeMap<(&str, &str), Timestamp> {
     let mut used = BTreeMap::new();
     for meta in all {
         let parts = meta.name.strip_prefix("v1/scopes/").and_then(|rest| rest.split_once("/used/"));
-        let Some((scope, (_, key))) = parts.and_then(|(scope, rest)| Some((scope, rest.split_once('/')?))) else { continue };
+        let Some((scope, (_, key))) = parts.and_then(|(scope, rest)| Some((scope, rest.split_once('/')?))) else {
+            continue;
+        };
         let last = used.entry((scope, key)).or_insert(meta.written);
         *last = meta.written.max(*last);
     }
     used
-}
-
-/// Whether a name is of the scope.
-pub fn is_of(scope: &str, name: &str) -> bool {
-    name.starts_with(&scope_top(scope))
 }

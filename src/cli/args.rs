@@ -1,13 +1,15 @@
 //! The command line: every flag is described here once; help, man pages and completions are made from it.
 
+pub mod cache;
+
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use super::cache::CacheCommand;
 use crate::cache::config::CacheArgs;
 use crate::compare::options::Options;
 use crate::run::select::Request;
 use crate::text::share::Share;
+use cache::CacheCommand;
 
 /// Runs optimised builds (PGO, BOLT, LTO) as resumable pipelines.
 #[derive(Debug, Parser)]

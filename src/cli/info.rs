@@ -128,7 +128,11 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
             notes.push(format!("fingerprint {}", record.fingerprint.id()));
             match &record.held {
                 None => notes.push(format!("made by run {}", record.run)),
-                Some(held) => notes.push(format!("made by another machine, {} UTC; held in {}", record.finished.strftime("%Y-%m-%d %H:%M"), held.place)),
+                Some(held) => notes.push(format!(
+                    "made by another machine, {} UTC; held in {}",
+                    record.finished.strftime("%Y-%m-%d %H:%M"),
+                    held.place
+                )),
             }
             notes.extend(profiles_of(record).iter().map(|sentence| format!("profile: {sentence}")));
         }

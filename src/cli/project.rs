@@ -12,7 +12,7 @@ use super::args::{Cli, Command, LastRunArgs, PipelineArgs, RunArgs, Settings};
 use super::exit::{BadFile, Usage, usage};
 use super::output::color;
 use super::profile::origin;
-use crate::cache::caches::{Lazy, Request};
+use crate::cache::opening::{Lazy, Request};
 use crate::cache::config::CacheArgs;
 use crate::event::{Event, Outcome};
 use crate::facts::Facts;

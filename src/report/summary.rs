@@ -107,7 +107,11 @@ pub fn verdict(report: &Report, again: &Again) -> String {
         let fresh = count(UpToDate);
         let are = if fresh == 1 { "is" } else { "are" };
         let skipped: String = parts(&[Skipped]).iter().map(|part| format!(", {part}")).collect();
-        return format!("nothing to do: {} {are} up to date{skipped} ({duration})", text::plural(fresh, "stage"));
+        let cached = cached(report).map(|cached| format!("; {cached}")).unwrap_or_default();
+        return format!(
+            "nothing to do: {} {are} up to date{skipped} ({duration}){cached}",
+            text::plural(fresh, "stage")
+        );
     }
     match report.run.outcome {
         Outcome::Done => {
@@ -352,7 +356,7 @@ fn cached(report: &Report) -> Option<String> {
         parts.push(format!("had {hits} ({saved} and {} saved)", text::size(cache.held)));
     }
     if !cache.misses.is_empty() {
-        parts.push(format!("had not {}", text::plural(cache.misses.len(), "stage")));
+        parts.push(format!("did not have {}", text::plural(cache.misses.len(), "stage")));
     }
     parts.extend((cache.fetched > 0).then(|| format!("{} fetched", text::size(cache.fetched))));
     parts.extend((cache.sent > 0).then(|| format!("{} sent", text::size(cache.sent))));

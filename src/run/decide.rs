@@ -369,8 +369,7 @@ impl<'a> Judge<'a> {
         if let Some(held) = &record.held {
             let caches = &self.project.caches;
             // Whoever only looks asks no cache.
-            let known = !caches.is_asked()
-                || caches.get(&self.project.facts)?.is_some_and(|caches| caches.knows(held));
+            let known = !caches.is_asked() || caches.get(&self.project.facts)?.is_some_and(|caches| caches.knows(held));
             return Ok((!known).then(|| format!("its outputs are in the cache `{}`, which is not used", held.cache)));
         }
         let times = state.times(&record.fingerprint.id())?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::cache::caches::Lazy;
+use crate::cache::opening::Lazy;
 use crate::facts::Facts;
 use crate::pipeline::{Graph, Pipeline};
 use crate::plan::{Filling, Late, Part, PlanError, StagePlan, Symbol};

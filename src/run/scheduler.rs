@@ -457,7 +457,9 @@ impl<'a> Scheduler<'a, '_> {
             }
             Err(_) if self.shared.control.is_interrupted() => Ok(()),
             Err(NotFetched::Required(required)) => Err(required.into()),
-            Err(NotFetched::Machine(error)) => Err(error.context(format!("stage `{name}`: its outputs cannot be put in place"))),
+            Err(NotFetched::Machine(error)) => {
+                Err(error.context(format!("stage `{name}`: its outputs cannot be put in place")))
+            }
             Err(NotFetched::Gone(why)) => {
                 if let Some(record) = self.held(name) {
                     let fingerprint = record.fingerprint.id();

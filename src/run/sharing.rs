@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::control::Control;
 use super::step::Events;
-use crate::cache::caches::{Caches, NotFetched, Pushed, Required};
+use crate::cache::caches::{Caches, NotFetched, Required};
+use crate::cache::give::Pushed;
 use crate::cache::objects::Moved;
 use crate::cache::share::Wanted;
 use crate::cache::unpack;
@@ -170,7 +171,9 @@ fn push(
             Ok(Pushed::Exists { same: false }) => events.send(Event::Warning {
                 stage: stage.clone(),
                 about: format!("cache {cache}"),
-                text: format!("cache `{cache}` has it with other bytes, which were built elsewhere: the stage is not reproducible"),
+                text: format!(
+                    "cache `{cache}` has it with other bytes, which were built elsewhere: the stage is not reproducible"
+                ),
             }),
             Err(_) if stop() => note(format!("it was not sent to the cache `{cache}`: the run was to end")),
             Err(error) => {

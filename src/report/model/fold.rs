@@ -83,7 +83,8 @@ impl RunModel {
                 let about = &mut self.report.cache;
                 *(if *sent { &mut about.sent } else { &mut about.fetched }) += bytes;
                 let what = if *sent { "sent to" } else { "fetched from" };
-                let (content, bytes, objects) = (text::size(*content), text::size(*bytes), text::plural(*objects, "object"));
+                let (content, bytes, objects) =
+                    (text::size(*content), text::size(*bytes), text::plural(*objects, "object"));
                 let took = text::duration(*duration);
                 let note = format!("{content} {what} the cache `{cache}` as {bytes} in {objects}, in {took}");
                 self.stage(stage).notes.push(note);
@@ -190,7 +191,8 @@ impl RunModel {
             stages.iter().map(|stage| stage.user).sum::<f64>() + stages.iter().map(|stage| stage.system).sum::<f64>();
         run.peak_memory = stages.iter().map(|stage| stage.peak_memory).max().unwrap_or(0);
         run.hashing = stages.iter().map(|stage| stage.hashing).sum();
-        let cached = stages.iter().filter(|stage| stage.state == StageState::UpToDate && cache.hits.contains(&stage.name));
+        let cached =
+            stages.iter().filter(|stage| stage.state == StageState::UpToDate && cache.hits.contains(&stage.name));
         cache.saved = cached.filter_map(|stage| stage.made.as_ref()).fold(0.0, |sum, made| sum + made.duration);
         let saved = stages.iter().filter(|stage| stage.state == StageState::UpToDate);
         // A sum of nothing would be `-0.0`.

@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use optbuild::cache::caches::Cache;
 use optbuild::cache::config::Mode;
 use optbuild::cache::directory::Directory;
+use optbuild::cache::one::Cache;
 use optbuild::cache::{Body, Store as _, When, upkeep};
 
 use super::rules::Team;
@@ -28,14 +28,14 @@ fn stages_are_pushed_and_pulled() {
     first.run("").runs("a b");
     let first = team.joins(first);
     first.cmd("cache status").out("a  cache").out("not there").out("0 of 2 stages in a cache").runs("");
-    first.cmd("cache push a").err("a: 2 bytes sent to").runs("");
+    first.cmd("cache push a").err("a: 2 B sent to").runs("");
     first.cmd("cache push").err("a: ").err("has it already").err("b: ").runs("");
     assert_eq!(team.records(), 2);
     first.cmd("cache status").out("2 of 2 stages in a cache").out("2 records").runs("");
 
     let other = team.machine(&parts());
     other.sh("mkdir -p .optbuild && printf 'optbuild state, format 1\\n' > .optbuild/STATE");
-    other.cmd("cache pull -p p.toml").err("a: 2 bytes fetched").err("b: 4 bytes fetched").runs("");
+    other.cmd("cache pull -p p.toml").err("a: 2 B fetched").err("b: 4 B fetched").runs("");
     other.run("--cache-mode off").runs("");
     assert_eq!(other.read("out/p/result"), "a\nb\n");
     let _ = other.cmd("cache pull nosuch -p p.toml").code(2).err("nosuch");

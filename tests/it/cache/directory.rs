@@ -37,7 +37,8 @@ fn what_is_put_there_is_there() {
     assert_eq!(store.head("v1/b/large.zst").unwrap(), Some(3_000_000));
     assert!(read_whole(&store, "v1/b/large.zst", 2_999_999).is_err(), "larger than it may be");
 
-    let names = |prefix: &str| store.list(prefix).unwrap().into_iter().map(|meta| (meta.name, meta.size)).collect::<Vec<_>>();
+    let names =
+        |prefix: &str| store.list(prefix).unwrap().into_iter().map(|meta| (meta.name, meta.size)).collect::<Vec<_>>();
     assert_eq!(names("v1/b/"), [("v1/b/empty".into(), 0), ("v1/b/large.zst".into(), 3_000_000)]);
     assert_eq!(names("").len(), 3);
     store.delete(&["v1/b/empty".into(), "v1/never".into()]).unwrap();
@@ -53,7 +54,13 @@ fn of_sixteen_writers_one_wins_and_all_read_the_same() {
         let put = |writer: u8| store.put(&name, Body::Bytes(&[writer; 9000]), When::Absent).unwrap();
         let won: Vec<u8> = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..16).map(|writer| (writer, scope.spawn(move || put(writer)))).collect();
-            writers.into_iter().filter(|_| true).map(|(writer, thread)| (writer, thread.join().unwrap())).filter(|(_, put)| *put == Put::Written).map(|(writer, _)| writer).collect()
+            writers
+                .into_iter()
+                .filter(|_| true)
+                .map(|(writer, thread)| (writer, thread.join().unwrap()))
+                .filter(|(_, put)| *put == Put::Written)
+                .map(|(writer, _)| writer)
+                .collect()
         });
         assert_eq!(won.len(), 1);
         assert_eq!(read(&store, &name).unwrap(), vec![won[0]; 9000]);
@@ -66,7 +73,21 @@ fn names_stay_below_the_directory() {
     let (_dir, root) = in_memory();
     std::fs::write(root.join("outside"), "secret").unwrap();
     let store = Directory::new(root.join("store"));
-    let odd = ["", "/", "/etc/passwd", "../outside", "v1/../../outside", "v1//a", "v1/.", "v1/.hidden", "a b", "a\0b", "ä", "v1/", "-"];
+    let odd = [
+        "",
+        "/",
+        "/etc/passwd",
+        "../outside",
+        "v1/../../outside",
+        "v1//a",
+        "v1/.",
+        "v1/.hidden",
+        "a b",
+        "a\0b",
+        "ä",
+        "v1/",
+        "-",
+    ];
     for name in odd {
         if name == "-" {
             assert!(is_name(name));

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use camino::Utf8Path;
 use jiff::Timestamp;
-use optbuild::cache::caches::{Caches, NotFetched, Pushed};
+use optbuild::cache::caches::{Caches, NotFetched};
 use optbuild::cache::config::Mode;
 use optbuild::cache::directory::Directory;
+use optbuild::cache::give::Pushed;
 use optbuild::cache::sign::SigningKey;
 use optbuild::cache::{Body, Can, Meta, Put, Store, StoreError, When};
 use optbuild::state::store::State;
@@ -39,7 +40,12 @@ fn push(caches: &Caches, state: &State, record: &optbuild::state::record::Record
 }
 
 /// Whether a new machine gets the stage. It gets what was made, or nothing.
-fn gets(store_at: &Utf8Path, key: &Arc<SigningKey>, expected: &std::collections::BTreeMap<String, String>, what: &str) -> bool {
+fn gets(
+    store_at: &Utf8Path,
+    key: &Arc<SigningKey>,
+    expected: &std::collections::BTreeMap<String, String>,
+    what: &str,
+) -> bool {
     let (_dir, root) = in_memory();
     let state = State::open(&root.join("s"), true).unwrap();
     let caches = caches(settings(store_at, Mode::Read), store(store_at), Some(Arc::clone(key)));
@@ -89,7 +95,12 @@ fn a_thousand_faults_lead_to_no_wrong_hit_and_no_failure() {
     let (of_other, its_record) = made(&root.join("b"), "made by b");
     let second = caches(settings(&other, Mode::ReadWrite), store(&other), Some(Arc::clone(&key)));
     assert!(matches!(push(&second, &of_other, &its_record), Ok(Pushed::Written(_))));
-    let stale: Vec<Vec<u8>> = Directory::new(&other).list("").unwrap().iter().map(|meta| std::fs::read(other.join(&meta.name)).unwrap()).collect();
+    let stale: Vec<Vec<u8>> = Directory::new(&other)
+        .list("")
+        .unwrap()
+        .iter()
+        .map(|meta| std::fs::read(other.join(&meta.name)).unwrap())
+        .collect();
 
     let objects = Directory::new(&whole).list("").unwrap();
     // Marker, record, its entry in the list of the stage, two manifests, list, blob, packs.
@@ -145,14 +156,22 @@ fn a_thousand_faults_lead_to_no_wrong_hit_and_no_failure() {
     let writes = {
         let counted = Arc::new(AtomicUsize::new(usize::MAX));
         let at = root.join("counted");
-        let caches = caches(settings(&at, Mode::ReadWrite), Box::new(Killed { inner: store(&at), left: Arc::clone(&counted) }), Some(Arc::clone(&key)));
+        let caches = caches(
+            settings(&at, Mode::ReadWrite),
+            Box::new(Killed { inner: store(&at), left: Arc::clone(&counted) }),
+            Some(Arc::clone(&key)),
+        );
         push(&caches, &state, &record).unwrap();
         usize::MAX - counted.load(Ordering::SeqCst)
     };
     for round in 0..150 {
         let at = root.join("killed");
         let left = Arc::new(AtomicUsize::new(round % writes));
-        let killed = caches(settings(&at, Mode::ReadWrite), Box::new(Killed { inner: store(&at), left }), Some(Arc::clone(&key)));
+        let killed = caches(
+            settings(&at, Mode::ReadWrite),
+            Box::new(Killed { inner: store(&at), left }),
+            Some(Arc::clone(&key)),
+        );
         assert!(push(&killed, &state, &record).is_err(), "{round}");
         let before = gets(&at, &key, &expected, "after a kill");
         // The record comes last: only what follows it is of no importance.

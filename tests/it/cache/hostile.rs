@@ -66,7 +66,7 @@ fn hostile() -> Vec<(&'static str, Manifest)> {
         (path, tree([Line { path: "n".repeat(256).into(), ..file("") }])),
         (path, tree([Line { path: "n/".repeat(2100).into(), ..file("") }])),
         // Out by a link that stands in the way.
-        (parent, tree([link("a", "/tmp"), file("a/evil")])),
+        (parent, tree([link("a", "b"), file("a/evil")])),
         (parent, tree([link("a", "b"), directory("a/c")])),
         (parent, tree([file("a"), file("a/evil")])),
         (parent, tree([file("a/b/c")])),
@@ -166,7 +166,10 @@ impl Attack {
         let output = |(path, manifest): &(&str, &Manifest)| {
             self.put("manifests", &manifest.hash(), &manifest.encode().unwrap());
             let (bytes, files) = (manifest.bytes(), manifest.files());
-            (format!("o{path}"), Output { path: (*path).into(), manifest: manifest.hash(), bytes, files, portable: true, show: false })
+            (
+                format!("o{path}"),
+                Output { path: (*path).into(), manifest: manifest.hash(), bytes, files, portable: true, show: false },
+            )
         };
         Entry {
             format: FORMAT,
@@ -227,7 +230,8 @@ fn an_honest_entry_comes_out_as_it_is() {
     let list = attack.text();
     let whole = tree([directory("bin"), file("bin/x"), link("bin/y", "x"), file("copy")]);
     // The output `bin/y` is reached by a link.
-    let entry = attack.entry(&[("", &whole), ("bin/x", &manifest([file("")])), ("bin/y", &manifest([file("")]))], &list);
+    let entry =
+        attack.entry(&[("", &whole), ("bin/x", &manifest([file("")])), ("bin/y", &manifest([file("")]))], &list);
     let made = attack.unpack(&entry, MOST).unwrap();
     let text = |name: &str| made[name].as_str();
     assert_eq!((text("bin/x"), text("bin/y"), text("copy")), ("content", "-> x", "content"));
@@ -248,7 +252,9 @@ fn objects_that_are_not_what_the_manifest_says() {
     let good = attack.text();
     // Two outputs that say something else of one place.
     let other = Line { path: "a".into(), content: Content::Directory { mode: 0o755 } };
-    assert!(refused(&attack.entry(&[("", &whole), ("a", &tree([other]))], &good), MOST).contains("is not what it says"));
+    assert!(
+        refused(&attack.entry(&[("", &whole), ("a", &tree([other]))], &good), MOST).contains("is not what it says")
+    );
     // A file that is in no object, or has another size there.
     assert!(refused(&attack.entry(&[("", &whole)], &Objects::default()), MOST).contains("in no object"));
     let mut lying = good.clone();

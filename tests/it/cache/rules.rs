@@ -31,7 +31,9 @@ impl Team {
 
     /// One that has no key.
     pub fn stranger(&self, test: Test, mode: &str) -> Test {
-        test.env("OPTBUILD_CACHE", &format!("file:{}", self.store)).env("OPTBUILD_CACHE_MODE", mode).env("USER", "somebody")
+        test.env("OPTBUILD_CACHE", &format!("file:{}", self.store))
+            .env("OPTBUILD_CACHE_MODE", mode)
+            .env("USER", "somebody")
     }
 
     /// The names of all objects that have this in their names.
@@ -238,7 +240,10 @@ fn a_scope_is_written_by_one_and_read_by_others() {
     let of_pr = team.machine(&chain()).file("source", "s\n");
     of_pr.change("echo c", "echo evil");
     let config = |scope: &str, read: &str| {
-        format!("[cache.main]\nurl = 'file:{}'\nmode = 'read-write'\nscope = '{scope}'\nread-scopes = [{read}]\n", team.store)
+        format!(
+            "[cache.main]\nurl = 'file:{}'\nmode = 'read-write'\nscope = '{scope}'\nread-scopes = [{read}]\n",
+            team.store
+        )
     };
     of_pr.write("optbuild.toml", &config("pr/7", "'main', 'pr/7'"));
     let of_pr = of_pr.env("OPTBUILD_CACHE", "main");
@@ -322,7 +327,8 @@ fn a_stage_with_a_secret_is_shared_in_a_cache_with_a_salt_only() {
     let test = team.machine(&parts).env("OPTBUILD_VAR_TOKEN", "hunter2");
     test.run("-v").err("its fingerprint holds a secret").runs("a");
     assert_eq!(team.records(), 0);
-    let salted = |salt: &str| team.machine(&parts).env("OPTBUILD_VAR_TOKEN", "hunter2").env("OPTBUILD_CACHE_SALT", salt);
+    let salted =
+        |salt: &str| team.machine(&parts).env("OPTBUILD_VAR_TOKEN", "hunter2").env("OPTBUILD_CACHE_SALT", salt);
     salted("pepper").run("").runs("a");
     assert_eq!(team.records(), 1);
     salted("pepper").run("").runs("");
@@ -337,7 +343,7 @@ fn what_a_stage_reads_must_be_known() {
     let cases = [
         ("", format!("cat {beside} > ${{self.out}}/x"), "is not watched"),
         ("", "curl --version > /dev/null || true; echo > ${self.out}/x".into(), "runs `curl`"),
-        ("", "[ 1 = 1 ] || git clone x; echo > ${self.out}/x".into(), "runs `clone`"),
+        ("", "[ 1 = 1 ] || git clone x; echo > ${self.out}/x".into(), "runs `git clone`"),
     ];
     for (keys, script, why) in cases {
         let test = team.machine(&[stage("a", keys, &script)]);
@@ -417,7 +423,8 @@ fn a_kill_while_it_sends_leaves_nothing_that_is_believed() {
 #[test]
 fn an_interrupt_does_not_wait_for_caches() {
     let team = Team::new();
-    let test = team.machine(&[stage("a", "", "echo > ${self.out}/x"), stage("b", "needs = ['a']", "mark there; gate go")]);
+    let test =
+        team.machine(&[stage("a", "", "echo > ${self.out}/x"), stage("b", "needs = ['a']", "mark there; gate go")]);
     let run = test.start("");
     run.wait_for("there").interrupt();
     let _ = run.end().code(130);
@@ -427,7 +434,14 @@ fn an_interrupt_does_not_wait_for_caches() {
 
 #[test]
 fn no_command_sees_a_credential_of_a_cache() {
-    let names = ["OPTBUILD_SIGNING_KEY", "OPTBUILD_CACHE_SALT", "AWS_SECRET_ACCESS_KEY", "ACTIONS_RUNTIME_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_CLIENT_SECRET"];
+    let names = [
+        "OPTBUILD_SIGNING_KEY",
+        "OPTBUILD_CACHE_SALT",
+        "AWS_SECRET_ACCESS_KEY",
+        "ACTIONS_RUNTIME_TOKEN",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "AZURE_CLIENT_SECRET",
+    ];
     for name in names {
         assert!(!optbuild::run::environment::is_base(name), "{name}");
     }

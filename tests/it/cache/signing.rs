@@ -102,17 +102,18 @@ fn minisign_reads_what_optbuild_signs_and_the_other_way_round() {
     std::fs::write(root.join("record"), "something else").unwrap();
     assert!(!minisign(&["-V", "-P", &key.public().text(), "-m", "record"]).0);
 
-    // A key of the tool signs for optbuild, and optbuild's key for the tool.
-    let (good, text) = minisign(&["-G", "-W", "-p", "theirs.pub", "-s", "theirs.key"]);
-    assert!(good, "{text}");
-    let theirs = SigningKey::parse(&std::fs::read_to_string(root.join("theirs.key")).unwrap()).unwrap();
-    let public = TrustedKey::parse(&std::fs::read_to_string(root.join("theirs.pub")).unwrap()).unwrap();
-    assert_eq!(theirs.public().text(), public.text());
+    // The tool signs, with optbuild's key and with one of its own.
     std::fs::write(root.join("ours.key"), key.text().unwrap()).unwrap();
     std::fs::write(root.join("text"), "text").unwrap();
-    let (good, text) = minisign(&["-S", "-s", "ours.key", "-m", "text", "-t", "by the tool"]);
+    let (good, text) = minisign(&["-G", "-W", "-p", "theirs.pub", "-s", "theirs.key"]);
     assert!(good, "{text}");
-    let signature = std::fs::read_to_string(root.join("text.minisig")).unwrap();
-    assert_eq!(key.public().verify(b"text", &signature).unwrap(), "by the tool");
-    assert!(public.verify(b"text", &signature).is_err());
+    let theirs = TrustedKey::parse(&std::fs::read_to_string(root.join("theirs.pub")).unwrap()).unwrap();
+    for (file, public, other) in [("ours.key", key.public(), &theirs), ("theirs.key", &theirs, key.public())] {
+        let (good, text) = minisign(&["-S", "-s", file, "-m", "text", "-t", "by the tool"]);
+        assert!(good, "{text}");
+        let signature = std::fs::read_to_string(root.join("text.minisig")).unwrap();
+        assert_eq!(public.verify(b"text", &signature).unwrap(), "by the tool");
+        assert!(other.verify(b"text", &signature).is_err());
+        assert!(public.verify(b"test", &signature).is_err());
+    }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use optbuild::cache::Store;
-use optbuild::cache::caches::{Answer, Cache, Caches};
+use optbuild::cache::caches::{Answer, Caches};
 use optbuild::cache::config::{Mode, Settings};
+use optbuild::cache::one::Cache;
 use optbuild::cache::platform::{Alike, Platform};
 use optbuild::cache::share::{Expected, Wanted};
 use optbuild::cache::sign::SigningKey;
@@ -62,7 +63,8 @@ pub fn wanted() -> Wanted {
     let text = |text: &str| text.to_owned();
     let configuration = BTreeMap::from([(text("stage"), text("work")), (text("declaration.run"), text("make it so"))]);
     let parts = Fingerprint { configuration, ..Fingerprint::default() };
-    let expected = |name: &str, path: &str| Expected { name: name.into(), path: path.into(), portable: true, show: false };
+    let expected =
+        |name: &str, path: &str| Expected { name: name.into(), path: path.into(), portable: true, show: false };
     Wanted {
         stage: "work".into(),
         kind: "command".into(),

@@ -1,7 +1,5 @@
 //! `optbuild cache`: what caches have, filling and emptying them, and the keys that records are signed with.
 
-pub mod args;
-
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,15 +9,18 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use jiff::SignedDuration;
 
-pub use args::CacheCommand;
-use args::{CacheExportArgs, CacheGcArgs, CacheImportArgs, CacheStagesArgs, CacheVerifyArgs, KeyCommand};
-
+use super::args::cache::{
+    CacheCommand, CacheExportArgs, CacheGcArgs, CacheImportArgs, CacheStagesArgs, CacheVerifyArgs, KeyCommand,
+};
 use super::exit::{FAILED, usage};
 use super::output::{print, tell};
 use super::project::{self, Mode, Project, current_dir};
-use crate::cache::caches::{Cache, Caches, NotFetched, Pushed, Request, carried};
+use crate::cache::caches::{Caches, NotFetched};
 use crate::cache::config::{self, CacheArgs, Mode as CacheMode};
 use crate::cache::directory::Directory;
+use crate::cache::give::Pushed;
+use crate::cache::one::Cache;
+use crate::cache::opening::{Lazy, Request, carried};
 use crate::cache::share::{self, Wanted};
 use crate::cache::sign::SigningKey;
 use crate::cache::{carry, upkeep};
@@ -66,7 +67,7 @@ fn caches_of(args: &CacheArgs) -> Result<Arc<Caches>> {
     let cwd = current_dir()?;
     let state = project::nearest_state(&cwd).map(|layout| layout.root().to_owned()).unwrap_or_default();
     let request = Request { args: args.clone(), pipeline: Some(cwd.clone()), cwd, state };
-    crate::cache::caches::Lazy::new(request).get(&Facts::live())?.ok_or_else(none)
+    Lazy::new(request).get(&Facts::live())?.ok_or_else(none)
 }
 
 /// A stage with a record, here or in a cache.
@@ -189,7 +190,10 @@ fn locked(project: &Project, command: &str) -> Result<(Arc<State>, session::Lock
 fn push(args: &CacheStagesArgs) -> Result<u8> {
     let (project, caches) = open(args)?;
     if caches.writing().next().is_none() {
-        return Err(usage!("no cache is written to: `--cache-mode read-write`, or `mode = \"read-write\"` in {}", config::FILE));
+        return Err(usage!(
+            "no cache is written to: `--cache-mode read-write`, or `mode = \"read-write\"` in {}",
+            config::FILE
+        ));
     }
     let (state, _lock) = locked(&project, "push")?;
     let mut failed = false;
@@ -298,14 +302,17 @@ fn export(args: &CacheExportArgs) -> Result<u8> {
             Ok(Found { record, wanted: Ok(wanted) }) => {
                 let fetched = match &record.held {
                     None => None,
-                    Some(_) => match project.caches.get(&project.facts)?.map(|caches| caches.fetch(&state, &record, &|| false)) {
-                        Some(Ok((record, _))) => Some(record),
-                        _ => {
-                            failed = true;
-                            tell(&format!("{name}: its outputs are not here"));
-                            continue;
+                    Some(_) => {
+                        match project.caches.get(&project.facts)?.map(|caches| caches.fetch(&state, &record, &|| false))
+                        {
+                            Some(Ok((record, _))) => Some(record),
+                            _ => {
+                                failed = true;
+                                tell(&format!("{name}: its outputs are not here"));
+                                continue;
+                            }
                         }
-                    },
+                    }
                 };
                 failed |= !give(&file, &wanted, fetched.as_ref().unwrap_or(&record), &state);
             }
@@ -328,7 +335,8 @@ fn import(args: &CacheImportArgs) -> Result<u8> {
         (None, Some(dir)) => crate::state::layout::Layout::at(&cwd.join(dir)),
         (None, None) => project::existing_state(None)?,
     };
-    let state = project::open_state(&layout, Mode::Create)?.with_context(|| format!("there is no state directory {}", layout.root()))?;
+    let state = project::open_state(&layout, Mode::Create)?
+        .with_context(|| format!("there is no state directory {}", layout.root()))?;
     let _lock = session::lock(&state, "optbuild cache import".into())?;
     let file = cwd.join(&args.file);
     if !file.is_file() {
@@ -351,7 +359,12 @@ fn verify(args: &CacheVerifyArgs) -> Result<u8> {
         }
         wrong += verified.wrong.len();
         let (records, read) = (text::plural(verified.records, "record"), text::plural(verified.read, "object"));
-        print(&format!("{}: {records}; {read} read, {}; {} wrong\n", cache.name(), text::size(verified.bytes), verified.wrong.len()))?;
+        print(&format!(
+            "{}: {records}; {read} read, {}; {} wrong\n",
+            cache.name(),
+            text::size(verified.bytes),
+            verified.wrong.len()
+        ))?;
         if args.repair {
             if !cache.writes() {
                 return Err(usage!("cache `{}` is only read: `--cache-mode read-write` repairs it", cache.name()));
@@ -390,14 +403,18 @@ fn keys(command: &KeyCommand) -> Result<u8> {
         KeyCommand::New { output } => {
             let own = || config::user_directory(&|name| std::env::var(name).ok()).map(|dir| dir.join(config::KEY_FILE));
             let file = output.as_ref().map(|file| cwd.join(file)).or_else(own);
-            let file = file.ok_or_else(|| usage!("neither HOME nor XDG_CONFIG_HOME is set; `-o FILE` says where the key goes"))?;
+            let file = file
+                .ok_or_else(|| usage!("neither HOME nor XDG_CONFIG_HOME is set; `-o FILE` says where the key goes"))?;
             let key = SigningKey::generate()?;
             let parent = file.parent().unwrap_or(&cwd);
             std::fs::create_dir_all(parent).with_context(|| format!("cannot make {parent}"))?;
             let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file);
-            let mut written = created.with_context(|| format!("cannot make {file}; a key that is there is not replaced"))?;
+            let mut written =
+                created.with_context(|| format!("cannot make {file}; a key that is there is not replaced"))?;
             written.write_all(key.text()?.as_bytes()).with_context(|| format!("cannot write {file}"))?;
-            tell(&format!("the secret part is in {file}; who has it is believed. The public part, for `trusted-keys`:"));
+            tell(&format!(
+                "the secret part is in {file}; who has it is believed. The public part, for `trusted-keys`:"
+            ));
             key
         }
     };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
+use super::LastRunArgs;
 use crate::cache::config::CacheArgs;
-use crate::cli::args::LastRunArgs;
 use crate::text::share::Share;
 
 /// What is done with caches.
