@@ -189,6 +189,7 @@ impl Caches {
             Ok(platform) => platform,
             Err(why) => return Ok(Err(why)),
         };
+        let mut refused = None;
         for (key, elsewhere) in cache.keys(wanted, &platform) {
             for scope in &cache.settings.read_scopes {
                 let found = match cache.read(&key, scope)? {
@@ -217,10 +218,14 @@ impl Caches {
                             cache.name(),
                             wanted.stage
                         ));
-                        return Ok(Err(format!("its record is not used: {distrust}")));
+                        // Another scope may have one that is believed: nobody is to be in the way of it.
+                        refused.get_or_insert(distrust);
                     }
                 }
             }
+        }
+        if let Some(distrust) = refused {
+            return Ok(Err(format!("its record is not used: {distrust}")));
         }
         let nearest = cache.nearest(wanted, &platform)?;
         Ok(Err(nearest.map_or_else(|| "not there".into(), |nearest| format!("not there; {nearest}"))))
@@ -341,9 +346,7 @@ impl Caches {
     ) -> Vec<(String, Result<Pushed>)> {
         let mut all = Vec::new();
         for cache in self.writing() {
-            if record.held.is_some()
-                || !matches!(cache.unusable(), Ok(None))
-                || wanted.secret && !cache.salt.is_some()
+            if record.held.is_some() || !matches!(cache.unusable(), Ok(None)) || wanted.secret && !cache.salt.is_some()
             {
                 continue;
             }

@@ -97,6 +97,10 @@ pub fn verify(cache: &Cache, sample: f64) -> Result<Verified> {
             Err(error) => return Err(error),
         }
     }
+    // What no record names now may be named by the next one, whose writer only looks whether it is there.
+    for meta in store.list(TOP)?.into_iter().filter(|meta| is_object(&meta.name)) {
+        known.entry(meta.name).or_default();
+    }
     for (name, records) in known {
         // The same ones each time would leave the others unread for ever.
         if !chosen(&name, sample, Timestamp::now().as_second() / 3600) {
@@ -142,7 +146,7 @@ fn read_object(store: &dyn Store, name: &str) -> Result<u64> {
     let damaged = || objects::Damaged(name.to_owned());
     if sort(name) == "manifests" {
         let hash = name.rsplit('/').next().and_then(|name| name.strip_suffix(".zst")).ok_or_else(damaged)?;
-        return Ok(objects::manifest(store, hash).map(|_| 0)?);
+        return objects::manifest(store, hash).map(|_| 0);
     }
     let mut content = zstd::stream::read::Decoder::new(body).map_err(|_| damaged())?;
     let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; 128 << 10], 0);

@@ -270,10 +270,10 @@ impl<'a> Judge<'a> {
                 None => return Ok(Verdict::UpToDate(Arc::new(record), Box::new(work.plan))),
                 Some(damage) => work.reasons.push(damage),
             }
-            if let Some(record) = self.from_caches(stage, &mut work)? {
+            if let Some(record) = self.ask_caches(stage, &mut work)? {
                 return Ok(Verdict::UpToDate(Arc::new(record), Box::new(work.plan)));
             }
-        } else if let Some(record) = self.from_caches(stage, &mut work)? {
+        } else if let Some(record) = self.ask_caches(stage, &mut work)? {
             return Ok(Verdict::UpToDate(Arc::new(record), Box::new(work.plan)));
         } else {
             work.reasons = self.reasons(stage, &work.fingerprint)?;
@@ -353,7 +353,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The record of another machine, if a cache has it.
-    fn from_caches(&self, stage: &Stage, work: &mut Work) -> Result<Option<Record>> {
+    fn ask_caches(&self, stage: &Stage, work: &mut Work) -> Result<Option<Record>> {
         self.share(stage, work)?;
         let Some(Sharing { caches, wanted }) = &work.sharing else { return Ok(None) };
         let answer = caches.ask(wanted)?;
