@@ -15,6 +15,7 @@
 //! - [`run`]: deciding, scheduling, executing, supervising; emits events
 //! - [`op`], [`profile`]: optbuild's own operations, each a child process
 //! - [`state`]: all that is on disk between runs
+//! - [`cache`]: what several machines share of it
 //! - [`compare`]: two builds measured against each other
 //! - [`report`]: listeners of events, and tables
 //! - [`bisect`]: which functions llvm-bolt breaks
@@ -37,6 +38,7 @@
 )]
 
 pub mod bisect;
+pub mod cache;
 pub mod cli;
 pub mod compare;
 pub mod event;

@@ -1,12 +1,16 @@
 //! The command line: every flag is described here once; help, man pages and completions are made from it.
 
+pub mod cache;
+
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::cache::config::CacheArgs;
 use crate::compare::options::Options;
 use crate::pipeline::Choice;
 use crate::run::select::Request;
 use crate::text::share::Share;
+use cache::CacheCommand;
 
 /// Runs optimised builds (PGO, BOLT, LTO) as resumable pipelines.
 #[derive(Debug, Parser)]
@@ -70,6 +74,11 @@ pub enum Command {
         #[command(subcommand)]
         profile: Profile,
     },
+    /// Share what was built with other machines: look at a cache, fill and empty it
+    Cache {
+        #[command(subcommand)]
+        cache: CacheCommand,
+    },
     /// Remove build directories; records and outputs stay
     Clean(CleanArgs),
     /// Remove the records, outputs and logs of old runs
@@ -110,7 +119,7 @@ pub const GROUPS: [(&str, &[&str]); 6] = [
     ("Build", &["init", "run", "resume", "plan", "doctor"]),
     ("Look", &["list", "show", "explain", "status", "artifacts", "logs", "report", "history"]),
     ("Measure and find out", &["experiment", "compare", "bisect"]),
-    ("Share profiles", &["profile", "merge"]),
+    ("Share what was built", &["cache", "profile", "merge"]),
     ("Tidy up", &["clean", "gc"]),
     ("For shells and editors", &["completions", "man", "schema"]),
 ];
@@ -276,6 +285,8 @@ pub struct RunArgs {
     pub selection: Request,
     #[command(flatten)]
     pub execution: ExecutionArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
     /// Run nothing: show what would be done, as `plan` does
     #[arg(long)]
     pub dry_run: bool,
@@ -299,6 +310,8 @@ pub struct PlanArgs {
     pub pipeline: PipelineArgs,
     #[command(flatten)]
     pub selection: Request,
+    #[command(flatten)]
+    pub cache: CacheArgs,
     /// Write the pipeline, up to the stages of --until, as a bash script, which takes the output directory as its argument
     #[arg(long, group = "form", help_heading = "In which form")]
     pub shell: bool,
@@ -338,8 +351,9 @@ pub struct SimulateArgs {
 
 impl PlanArgs {
     /// The plan as text, for this machine.
-    pub fn of(pipeline: &PipelineArgs, selection: &Request) -> PlanArgs {
-        PlanArgs { pipeline: pipeline.clone(), selection: selection.clone(), ..PlanArgs::default() }
+    pub fn of(pipeline: &PipelineArgs, selection: &Request, cache: &CacheArgs) -> PlanArgs {
+        let (pipeline, selection, cache) = (pipeline.clone(), selection.clone(), cache.clone());
+        PlanArgs { pipeline, selection, cache, ..PlanArgs::default() }
     }
 }
 
@@ -397,6 +411,8 @@ pub struct StageArgs {
     pub stage: String,
     #[command(flatten)]
     pub last: LastRunArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
 }
 
 #[derive(Debug, Clone, Args)]

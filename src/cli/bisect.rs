@@ -98,7 +98,12 @@ fn work(project: &Project, args: &BisectArgs) -> Result<Work> {
     survey.check(&selection)?;
     let verdict = survey.stages.into_iter().find(|(stage, _)| stage == name.as_str()).map(|(_, verdict)| verdict);
     match verdict {
-        Some(Verdict::Run(work)) => Ok(*work),
+        Some(Verdict::Run(work)) => {
+            for input in &work.inputs {
+                project.record_of(&input.stage)?.map_or(Ok(()), |record| record.is_here())?;
+            }
+            Ok(*work)
+        }
         Some(other) => Err(Usage(format!("stage `{name}` cannot be tried: {}", other.words())).into()),
         None => Err(Usage(format!("the pipeline has no stage `{name}`")).into()),
     }

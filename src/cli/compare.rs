@@ -303,6 +303,7 @@ fn made(project: &Project, pipeline: &str, output: &OutputRef) -> Result<(Utf8Pa
         let what = format!("stage `{stage}` has not been run here");
         return Err(usage!("{what}: `optbuild run {pipeline} --until {stage}`"));
     };
+    record.is_here()?;
     match record.outputs.get(&output.output) {
         Some(found) => Ok((project.layout.root().join(&found.path), found.hash.clone())),
         None => {

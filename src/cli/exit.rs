@@ -53,6 +53,8 @@ pub fn code(error: &anyhow::Error) -> u8 {
             || cause.is::<crate::plan::PlanError>()
             || cause.is::<crate::plan::ops::BadCommandLine>()
             || cause.is::<crate::run::publish::InTheWay>()
+            || cause.is::<crate::cache::config::BadConfig>()
+            || cause.is::<crate::state::record::NotHere>()
         {
             return USAGE;
         }
@@ -61,6 +63,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
         }
         if cause.is::<Machine>()
             || cause.is::<NoThread>()
+            || cause.is::<crate::cache::caches::Required>()
             || cause.is::<StateError>()
             || cause.is::<StillAlive>()
             || cause.is::<DiskError>()

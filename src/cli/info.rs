@@ -106,7 +106,8 @@ fn how_it_ended(stage: &model::Stage) -> Option<String> {
 
 /// `optbuild explain`
 pub fn explain(args: &StageArgs) -> Result<u8> {
-    let project = Project::last(&args.last)?;
+    let mut project = Project::last(&args.last)?;
+    project.look_into_caches(&args.cache)?;
     project.named(&args.stage)?;
     let survey = look_at(&project)?;
     let Some((name, verdict)) = survey.stages.iter().find(|(name, _)| *name == args.stage) else {
@@ -117,6 +118,7 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
         Verdict::Run(work) => {
             notes.extend(last_ends(&project)?.get(name.as_str()).and_then(how_it_ended));
             notes.extend(watched(&work.plan));
+            notes.extend(work.misses.iter().cloned());
             if let Some(record) = project.record_of(name)? {
                 differences = Fingerprint::explained(&record.fingerprint, &work.fingerprint);
             }
@@ -124,7 +126,14 @@ pub fn explain(args: &StageArgs) -> Result<u8> {
         Verdict::UpToDate(record, plan) => {
             notes.extend(watched(plan));
             notes.push(format!("fingerprint {}", record.fingerprint.id()));
-            notes.push(format!("made by run {}", record.run));
+            match &record.held {
+                None => notes.push(format!("made by run {}", record.run)),
+                Some(held) => notes.push(format!(
+                    "made by another machine, {} UTC; held in {}",
+                    record.finished.strftime("%Y-%m-%d %H:%M"),
+                    held.place
+                )),
+            }
             notes.extend(profiles_of(record).iter().map(|sentence| format!("profile: {sentence}")));
         }
         Verdict::DependsOn(stage, _) => notes.push(format!("whether it runs is known when {stage} has run")),
@@ -204,6 +213,7 @@ pub fn artifacts(args: &ArtifactsArgs) -> Result<u8> {
                 bytes: found.bytes,
                 files: found.files,
                 portable: found.portable,
+                held: record.held.is_some(),
                 hash: found.hash.clone(),
                 path: project.layout.root().join(&found.path),
             });

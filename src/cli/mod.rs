@@ -3,6 +3,7 @@
 
 pub mod args;
 mod bisect;
+mod cache;
 mod clean;
 mod compare;
 mod doctor;
@@ -118,6 +119,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Merge(args) => merge::merge(&args),
         Command::Profile { profile: command } => profile::profile(&command),
+        Command::Cache { cache: command } => cache::cache(&command),
         Command::Clean(args) => clean::clean(&args),
         Command::Gc(args) => clean::gc(&args),
         Command::Bisect(args) => bisect::bisect(&args),

@@ -21,7 +21,8 @@ use crate::text::shell::quote;
 
 /// `optbuild plan`
 pub fn plan(args: &PlanArgs) -> Result<u8> {
-    let project = Project::open_in(&current_dir()?, &args.pipeline, Mode::Look, args.facts.as_deref())?;
+    let mut project = Project::open_in(&current_dir()?, &args.pipeline, Mode::Look, args.facts.as_deref())?;
+    project.look_into_caches(&args.cache)?;
     project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
     project.overlooked().iter().for_each(|setting| tell(&format!("note: {setting}")));
     forms(args)?;
@@ -123,6 +124,9 @@ fn plan_text(project: &Project, selection: &Selection, survey: Option<&Survey>) 
             None | Some(Verdict::NeedsFirst { .. }) => Some(project.plan(name, &off)?),
             Some(_) => None,
         };
+        if let Some(Verdict::Run(work)) = verdict {
+            work.misses.iter().try_for_each(|miss| writeln!(text, "  {miss}"))?;
+        }
         if let Some(plan) = plan {
             steps_text(&mut text, &plan)?;
             // Other kinds know what they read; of those that only read what other stages made, there is nothing to say.

@@ -107,6 +107,7 @@ fn path_of(name: &str) -> Result<(Utf8PathBuf, Vec<Fact>)> {
     let record = open_state(&layout, Mode::Look)?.map(|state| state.current(stage)).transpose()?.flatten();
     let record =
         record.ok_or_else(|| missing(format!("stage `{stage}` is not done; `optbuild artifacts` lists outputs")))?;
+    record.is_here()?;
     let found = record.outputs.get(output).ok_or_else(|| {
         let nearest = nearest(output, record.outputs.keys().map(String::as_str));
         let nearest = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();

@@ -12,6 +12,8 @@ use super::args::{Cli, Command, LastRunArgs, PipelineArgs, RunArgs, Settings};
 use super::exit::{BadFile, Usage, usage};
 use super::output::color;
 use super::profile::origin;
+use crate::cache::config::CacheArgs;
+use crate::cache::opening::{Lazy, Request};
 use crate::event::{Event, Outcome};
 use crate::facts::Facts;
 use crate::names::{RunId, StageName};
@@ -99,6 +101,26 @@ impl Project {
     /// What the caller has set, and what does not reach the stages.
     pub fn overlooked(&self) -> Vec<Overlooked> {
         overlooked(&self.pipeline, &self.facts, &environment::is_base)
+    }
+
+    /// Asks caches from here on: those that the command line names, else those that are configured.
+    pub fn use_caches(&mut self, args: &CacheArgs, cwd: &Utf8Path) -> Result<()> {
+        self.caches = Lazy::new(Request {
+            args: args.clone(),
+            cwd: cwd.to_owned(),
+            pipeline: self.pipeline.file.parent().map(Utf8Path::to_owned),
+            state: self.layout.root().to_owned(),
+        });
+        // What is typed is looked at whether a stage needs it or not.
+        if *args != CacheArgs::default() {
+            self.caches.get(&self.facts)?;
+        }
+        Ok(())
+    }
+
+    /// The same for those who only look: they ask caches that are named, and no others.
+    pub fn look_into_caches(&mut self, args: &CacheArgs) -> Result<()> {
+        if args.cache.is_empty() { Ok(()) } else { self.use_caches(args, &current_dir()?) }
     }
 
     /// The last record of a stage.

@@ -41,7 +41,7 @@ pub(super) const SUPERVISOR: &str = "/proc/self/exe";
 /// `optbuild run`
 pub fn run(args: &RunArgs) -> Result<u8> {
     if args.dry_run {
-        return plan::plan(&PlanArgs::of(&args.pipeline, &args.selection));
+        return plan::plan(&PlanArgs::of(&args.pipeline, &args.selection, &args.cache));
     }
     anew(args)
 }
@@ -105,7 +105,8 @@ struct Origin {
 fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     let control = Arc::new(Control::default());
     obey_signals(&control)?;
-    let project = Project::open_in(&origin.cwd, &args.pipeline, Mode::Create, None)?;
+    let mut project = Project::open_in(&origin.cwd, &args.pipeline, Mode::Create, None)?;
+    project.use_caches(&args.cache, &origin.cwd)?;
     let options = options(args, &project, origin)?;
     let session = Session::begin(&project, &options.words)?;
     if origin.pipeline_hash.as_ref().is_some_and(|hash| *hash != project.pipeline.hash) {

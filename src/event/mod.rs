@@ -163,6 +163,29 @@ pub enum Event {
         /// The failure does not fail the run.
         tolerated: bool,
     },
+    /// Caches were asked for the stage.
+    CacheAsked {
+        stage: StageName,
+        /// The cache that has it. None: no cache has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache: Option<String>,
+        /// Of each cache that does not have it, why, in words.
+        misses: Vec<String>,
+        /// Of its outputs, where a cache has it.
+        bytes: u64,
+    },
+    /// Outputs of the stage went to a cache, or came from there.
+    CacheMoved {
+        stage: StageName,
+        cache: String,
+        sent: bool,
+        objects: usize,
+        /// As they were sent.
+        bytes: u64,
+        /// Of the files.
+        content: u64,
+        duration: f64,
+    },
     /// An output of the pipeline that is there was not put in place.
     OutputWithheld {
         #[serde(flatten)]

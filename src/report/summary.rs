@@ -107,7 +107,11 @@ pub fn verdict(report: &Report, again: &Again) -> String {
         let fresh = count(UpToDate);
         let are = if fresh == 1 { "is" } else { "are" };
         let skipped: String = parts(&[Skipped]).iter().map(|part| format!(", {part}")).collect();
-        return format!("nothing to do: {} {are} up to date{skipped} ({duration})", text::plural(fresh, "stage"));
+        let cached = cached(report).map(|cached| format!("; {cached}")).unwrap_or_default();
+        return format!(
+            "nothing to do: {} {are} up to date{skipped} ({duration}){cached}",
+            text::plural(fresh, "stage")
+        );
     }
     match report.run.outcome {
         Outcome::Done => {
@@ -325,6 +329,7 @@ fn others(report: &Report) -> Vec<String> {
         let saved = if saved > 0.0 { format!(" ({} saved)", text::duration(saved)) } else { String::new() };
         lines.push(format!("up to date: {}{saved}", names(&fresh)));
     }
+    lines.extend(cached(report));
     let mut grouped: BTreeMap<String, Vec<&Stage>> = BTreeMap::new();
     for stage in &report.stages {
         let why = stage.why.as_deref().unwrap_or_default();
@@ -339,6 +344,23 @@ fn others(report: &Report) -> Vec<String> {
     let pending = report.with(&[StageState::NotStarted]);
     lines.extend((!pending.is_empty()).then(|| format!("not started: {}", names(&pending))));
     lines
+}
+
+/// What caches did for the run; nothing if none was asked and nothing was sent.
+fn cached(report: &Report) -> Option<String> {
+    let cache = &report.cache;
+    let mut parts = Vec::new();
+    if !cache.hits.is_empty() {
+        let saved = text::duration(cache.saved);
+        let hits = text::plural(cache.hits.len(), "stage");
+        parts.push(format!("had {hits} ({saved} and {} saved)", text::size(cache.held)));
+    }
+    if !cache.misses.is_empty() {
+        parts.push(format!("did not have {}", text::plural(cache.misses.len(), "stage")));
+    }
+    parts.extend((cache.fetched > 0).then(|| format!("{} fetched", text::size(cache.fetched))));
+    parts.extend((cache.sent > 0).then(|| format!("{} sent", text::size(cache.sent))));
+    (!parts.is_empty()).then(|| format!("cache: {}", parts.join(", ")))
 }
 
 /// Up to four names, else the number of stages.

@@ -12,6 +12,8 @@ use camino::Utf8PathBuf;
 use super::environment;
 use super::project::Project;
 use super::select::Selection;
+use super::sharing::Sharing;
+use crate::cache::share;
 use crate::event::Fact;
 use crate::names::{FingerprintId, StageName};
 use crate::pipeline::{OnFailure, OutputRef, Pipeline, Stage, StartsFrom, Supplied, supply};
@@ -88,13 +90,21 @@ pub struct Work {
     pub predecessor: Option<FingerprintId>,
     /// The stages behind it in its workspace, which start from what it leaves.
     pub successors: Vec<StageName>,
+    /// How it is given to caches.
+    pub sharing: Option<Sharing>,
+    /// Why no cache has it, a sentence each; empty where none was asked.
+    pub misses: Vec<String>,
 }
 
 impl Verdict {
     /// What `plan` and `explain` say: one of the three answers, or why the stage does not run.
     pub fn words(&self) -> String {
         match self {
-            Verdict::UpToDate(..) => "up to date".into(),
+            Verdict::UpToDate(record, _) => match &record.held {
+                None => "up to date".into(),
+                Some(held) if held.elsewhere => format!("up to date: the cache `{}` knows its hashes", held.cache),
+                Some(held) => format!("up to date: in the cache `{}`", held.cache),
+            },
             Verdict::Run(work) => format!("will run: {}", work.reasons.join("; ")),
             Verdict::DependsOn(stage, _) => format!("depends on {stage}"),
             Verdict::NeedsFirst { reason, .. } => format!("cannot start: {reason}"),
@@ -207,7 +217,19 @@ impl<'a> Judge<'a> {
         let fingerprint = project.fingerprint(stage, &plan, from).with_context(|| format!("stage `{name}`"))?;
         let successors = successors(&project.pipeline, stage);
         let reasons = Vec::new();
-        let work = Work { plan, fingerprint, inputs, input_paths, reasons, forced: false, predecessor, successors };
+        let (sharing, misses) = (None, Vec::new());
+        let work = Work {
+            plan,
+            fingerprint,
+            inputs,
+            input_paths,
+            reasons,
+            forced: false,
+            predecessor,
+            successors,
+            sharing,
+            misses,
+        };
         self.compare(stage, work, settled)
     }
 
@@ -243,8 +265,10 @@ impl<'a> Judge<'a> {
         if self.selection.forced.contains(name.as_str()) {
             work.forced = true;
             work.reasons.push("it was asked for".into());
+            self.share(stage, &mut work)?;
         } else if let Some(reason) = self.rerun.get(name.as_str()) {
             work.reasons.push(reason.clone());
+            self.share(stage, &mut work)?;
         } else if let Some(record) = record {
             let damage = match (record.outcome, stage.common.on_failure) {
                 (RecordOutcome::Failed, OnFailure::Continue) => return Ok(Verdict::FailedBefore(Arc::new(record))),
@@ -255,6 +279,11 @@ impl<'a> Judge<'a> {
                 None => return Ok(Verdict::UpToDate(Arc::new(record), Box::new(work.plan))),
                 Some(damage) => work.reasons.push(damage),
             }
+            if let Some(record) = self.ask_caches(stage, &mut work)? {
+                return Ok(Verdict::UpToDate(Arc::new(record), Box::new(work.plan)));
+            }
+        } else if let Some(record) = self.ask_caches(stage, &mut work)? {
+            return Ok(Verdict::UpToDate(Arc::new(record), Box::new(work.plan)));
         } else {
             work.reasons = self.reasons(stage, &work.fingerprint)?;
         }
@@ -321,9 +350,37 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Notes how a stage is given to caches, if it is.
+    fn share(&self, stage: &Stage, work: &mut Work) -> Result<()> {
+        let project = self.project;
+        let Some(caches) = project.caches.get(&project.facts)? else { return Ok(()) };
+        match share::wanted(stage, &work.plan, &work.fingerprint, &project.pipeline, project.layout.root()) {
+            Ok(wanted) => work.sharing = Some(Sharing { caches, wanted }),
+            Err(unshared) => work.misses.push(format!("not shared: {unshared}")),
+        }
+        Ok(())
+    }
+
+    /// The record of another machine, if a cache has it.
+    fn ask_caches(&self, stage: &Stage, work: &mut Work) -> Result<Option<Record>> {
+        self.share(stage, work)?;
+        let Some(Sharing { caches, wanted }) = &work.sharing else { return Ok(None) };
+        let answer = caches.ask(wanted)?;
+        let (pipeline, layout) = (&self.project.pipeline.name, &self.project.layout);
+        let record = answer.hit.as_ref().map(|hit| hit.record(wanted, pipeline, &work.inputs, layout));
+        work.misses.clone_from(&answer.misses);
+        Ok(record)
+    }
+
     /// What is wrong with a record's outputs.
     fn damage(&self, record: &Record) -> Result<Option<String>> {
         let Some(state) = self.state() else { return Ok(None) };
+        if let Some(held) = &record.held {
+            let caches = &self.project.caches;
+            // Whoever only looks asks no cache.
+            let known = !caches.is_asked() || caches.get(&self.project.facts)?.is_some_and(|caches| caches.knows(held));
+            return Ok((!known).then(|| format!("its outputs are in the cache `{}`, which is not used", held.cache)));
+        }
         let times = state.times(&record.fingerprint.id())?;
         for (name, output) in &record.outputs {
             if !output.portable && record.made_in != state.layout().root() {

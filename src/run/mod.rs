@@ -24,6 +24,7 @@ pub mod sampler;
 pub mod scheduler;
 pub mod select;
 pub mod session;
+pub mod sharing;
 pub mod simulate;
 pub mod stage;
 pub mod step;

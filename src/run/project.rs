@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::cache::opening::Lazy;
 use crate::facts::Facts;
 use crate::pipeline::{Graph, Pipeline, Stage};
 use crate::plan::{Filling, Late, Part, PlanError, StagePlan, Symbol};
@@ -35,6 +36,8 @@ pub struct Project {
     pub sources: Arc<Sources>,
     pub tools: Arc<ToolIdentities>,
     pub planner: Planner,
+    /// What other machines have made.
+    pub caches: Lazy,
 }
 
 impl Project {
@@ -63,7 +66,7 @@ impl Project {
         // Nor is what it prints, wherever that ends.
         excluded.extend(output::files());
         let sources = Arc::new(Sources::new(Arc::new(hasher), excluded));
-        Ok(Project { pipeline, graph, facts, layout, state, sources, tools, planner })
+        Ok(Project { pipeline, graph, facts, layout, state, sources, tools, planner, caches: Lazy::none() })
     }
 
     /// Plans one stage.

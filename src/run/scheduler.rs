@@ -13,6 +13,8 @@
 //! | what runs fits into the slots and the memory, is alone if it must be, and shares no workspace | [`Share::fits`] |
 //! | no stage starts after an interrupt, after an error of optbuild, or after a failure without `--keep-going` | `run` |
 //! | a stage that is settled is begun for the sake of a workspace only, and once | `rerun` of the judge |
+//! | a stage starts when all that it reads is here: what a cache holds is fetched first | `fetch_inputs` |
+//! | outputs that cannot be fetched are as if there were none: the stage is judged again, and those behind it | `unsettle` |
 //! | a run is done only if each selected stage is settled | `nothing_is_left` |
 //!
 //! How a stage comes from one [`StageState`] to the next; an event says each of these:
@@ -26,7 +28,8 @@
 //! | `UpToDate`, `Skipped`, `Done` | `Running` | a stage behind it needs the workspace as this one leaves it |
 //! | `Running` | `Done`, `Failed`, `Tolerated`, `Interrupted` | its thread says so |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 use std::time::Duration;
@@ -35,10 +38,12 @@ use anyhow::Result;
 
 use super::control::GRACE;
 use super::costs;
-use super::decide::{Judge, Settled, Verdict, Work, failure_words, settle};
+use super::decide::{Judge, Settled, Verdict, Work, available, failure_words, settle};
 use super::earlier;
 use super::project::Project;
+use super::sharing::{self, Fetched};
 use super::stage::{Shared, StageEnd, execute, not_begun};
+use crate::cache::caches::NotFetched;
 use crate::event::{Event, Outcome, StageState, ToolVersion};
 use crate::names::{FingerprintId, StageName};
 use crate::pipeline::{OnFailure, OutputRef, Stage};
@@ -88,7 +93,17 @@ struct Scheduler<'a, 'j> {
     failed: bool,
     environment: bool,
     tolerated: bool,
-    done: Sender<(StageName, StageEnd)>,
+    /// Stages whose outputs are on their way from a cache.
+    fetching: BTreeSet<StageName>,
+    /// Stages under way that have to be judged again when they end.
+    doubtful: BTreeSet<StageName>,
+    done: Sender<Message>,
+}
+
+/// What a thread has to say when it ends.
+enum Message {
+    Ended(StageName, StageEnd),
+    Fetched(StageName, Box<Fetched>),
 }
 
 /// Runs what is to be run.
@@ -111,6 +126,8 @@ pub fn run(judge: &mut Judge, shared: &Shared, budget: Budget, policy: FailurePo
         failed: false,
         environment: false,
         tolerated: false,
+        fetching: BTreeSet::new(),
+        doubtful: BTreeSet::new(),
         done,
     };
     let result = std::thread::scope(|scope| scheduler.run(scope, &finished));
@@ -133,7 +150,7 @@ pub fn run(judge: &mut Judge, shared: &Shared, budget: Budget, policy: FailurePo
 }
 
 impl<'a> Scheduler<'a, '_> {
-    fn run<'s>(&mut self, scope: &'s Scope<'s, 'a>, finished: &Receiver<(StageName, StageEnd)>) -> Result<()> {
+    fn run<'s>(&mut self, scope: &'s Scope<'s, 'a>, finished: &Receiver<Message>) -> Result<()> {
         let mut error = None;
         loop {
             let stopping = self.shared.control.is_interrupted()
@@ -146,12 +163,18 @@ impl<'a> Scheduler<'a, '_> {
                     Err(problem) => error = Some(problem),
                 }
             }
-            if self.running.is_empty() {
+            if self.running.is_empty() && self.fetching.is_empty() && (stopping || !self.fetch_outputs(scope)) {
                 break;
             }
             // The timeout is for an interrupt that comes while nothing else happens.
-            if let Ok((name, end)) = finished.recv_timeout(Duration::from_secs(3600)) {
-                self.ended(name, end);
+            match finished.recv_timeout(Duration::from_secs(3600)) {
+                Ok(Message::Ended(name, end)) => self.ended(name, end),
+                Ok(Message::Fetched(name, fetched)) => {
+                    if let Err(problem) = self.fetched(&name, *fetched) {
+                        error = error.or(Some(problem));
+                    }
+                }
+                Err(_) => {}
             }
         }
         match error {
@@ -164,7 +187,7 @@ impl<'a> Scheduler<'a, '_> {
     fn advance<'s>(&mut self, scope: &'s Scope<'s, 'a>) -> Result<bool> {
         for name in self.project.graph.order() {
             let name: &str = name;
-            if self.settled.contains_key(name) || self.running.contains_key(name) {
+            if self.settled.contains_key(name) || self.running.contains_key(name) || self.fetching.contains(name) {
                 continue;
             }
             let Some(stage) = self.project.pipeline.stage(name) else { continue };
@@ -183,6 +206,9 @@ impl<'a> Scheduler<'a, '_> {
                     if !self.decide(stage)? {
                         return Ok(true);
                     }
+                }
+                if !self.fetch_inputs(scope, stage) {
+                    continue;
                 }
                 self.start(scope, stage);
             }
@@ -261,6 +287,15 @@ impl<'a> Scheduler<'a, '_> {
     /// The record may be one of other variables, which were set back: it is the stage's current one again.
     fn up_to_date(&mut self, name: &StageName, record: &Record) -> Result<()> {
         let fingerprint = record.fingerprint.id();
+        if let Some(held) = &record.held
+            && self.shared.state.record(&fingerprint)?.is_none_or(|known| known != *record)
+        {
+            let record = Record { run: self.shared.run.clone(), ..record.clone() };
+            self.shared.state.put_record(&record, &BTreeMap::new())?;
+            let bytes = record.outputs.values().map(|output| output.bytes).sum();
+            let (stage, cache) = (name.clone(), Some(held.cache.clone()));
+            self.send(Event::CacheAsked { stage, cache, misses: Vec::new(), bytes });
+        }
         self.shared.state.point_to(name, &fingerprint)?;
         self.send(Event::StageUpToDate { stage: name.clone(), fingerprint, saved: record.duration });
         Ok(())
@@ -292,7 +327,7 @@ impl<'a> Scheduler<'a, '_> {
         self.running.insert(name.clone(), share);
         let (shared, done) = (self.shared, self.done.clone());
         let tell = move |end: StageEnd| {
-            if done.send((name, end)).is_err() {
+            if done.send(Message::Ended(name, end)).is_err() {
                 tracing::debug!("stage {} ended after the scheduler", stage.common.name);
             }
         };
@@ -335,6 +370,136 @@ impl<'a> Scheduler<'a, '_> {
         for note in &work.plan.notes {
             self.send(Event::Note { stage: name.clone(), text: note.clone() });
         }
+        if !work.misses.is_empty() {
+            self.send(Event::CacheAsked { stage: name.clone(), cache: None, misses: work.misses.clone(), bytes: 0 });
+        }
+    }
+
+    /// Has what a stage reads fetched from caches. Whether all of it is here.
+    fn fetch_inputs<'s>(&mut self, scope: &'s Scope<'s, 'a>, stage: &Stage) -> bool
+    where
+        'a: 's,
+    {
+        let Some((_, work)) = self.ready.get(stage.common.name.as_str()) else { return false };
+        let inputs: BTreeSet<StageName> = work.inputs.iter().map(|input| input.stage.clone()).collect();
+        let held: Vec<Arc<Record>> = inputs.iter().filter_map(|input| self.held(input)).collect();
+        held.iter().for_each(|record| self.fetch(scope, record));
+        held.is_empty() && inputs.iter().all(|input| !self.fetching.contains(input))
+    }
+
+    /// The same with the outputs of the pipeline, when nothing is left to run. Whether something is on its way.
+    fn fetch_outputs<'s>(&mut self, scope: &'s Scope<'s, 'a>) -> bool
+    where
+        'a: 's,
+    {
+        let mut held = Vec::new();
+        for declared in self.project.pipeline.outputs.values() {
+            let made = declared.from.outputs().next().and_then(|candidates| available(candidates, &self.settled));
+            let Some((output, _)) = made else { continue };
+            let stage = StageName::from(&output.stage);
+            if self.judge.selection.stages.contains(&stage) {
+                held.extend(self.held(&stage));
+            }
+        }
+        held.iter().for_each(|record| self.fetch(scope, record));
+        !self.fetching.is_empty()
+    }
+
+    /// The record of a stage whose outputs are in a cache.
+    fn held(&self, stage: &StageName) -> Option<Arc<Record>> {
+        match self.settled.get(stage) {
+            Some(Settled::Done(record)) if record.held.is_some() => Some(Arc::clone(record)),
+            _ => None,
+        }
+    }
+
+    fn fetch<'s>(&mut self, scope: &'s Scope<'s, 'a>, record: &Arc<Record>)
+    where
+        'a: 's,
+    {
+        let name = record.stage.clone();
+        if !self.fetching.insert(name.clone()) {
+            return;
+        }
+        let (shared, done, project, record) = (self.shared, self.done.clone(), self.project, Arc::clone(record));
+        let tell = {
+            let (name, done) = (name.clone(), done.clone());
+            move |fetched| {
+                if done.send(Message::Fetched(name.clone(), Box::new(fetched))).is_err() {
+                    tracing::debug!("the outputs of stage {name} came after the scheduler had ended");
+                }
+            }
+        };
+        let refused = tell.clone();
+        let run = move || {
+            let caches = project.caches.opened();
+            tell(sharing::fetch(caches.as_deref(), &shared.state, &record, &shared.control));
+        };
+        if let Err(error) = start::scoped(scope, &format!("fetch {name}"), run) {
+            refused(Fetched { record: Err(NotFetched::Machine(error.into())), duration: 0.0 });
+        }
+    }
+
+    fn fetched(&mut self, name: &StageName, fetched: Fetched) -> Result<()> {
+        self.fetching.remove(name);
+        // What was judged by what is on disk is judged again.
+        self.ends += 1;
+        match fetched.record {
+            Ok((record, moved)) => {
+                if let Some(held) = self.held(name).and_then(|record| record.held.clone()) {
+                    self.send(Event::CacheMoved {
+                        stage: name.clone(),
+                        cache: held.cache,
+                        sent: false,
+                        objects: moved.objects,
+                        bytes: moved.bytes,
+                        content: moved.content,
+                        duration: fetched.duration,
+                    });
+                }
+                // Unless what it was made from is doubtful by now.
+                if let Some(settled) = self.settled.get_mut(name) {
+                    *settled = Settled::Done(Arc::new(record));
+                }
+                Ok(())
+            }
+            Err(_) if self.shared.control.is_interrupted() => Ok(()),
+            Err(NotFetched::Required(required)) => Err(required.into()),
+            Err(NotFetched::Machine(error)) => {
+                Err(error.context(format!("stage `{name}`: its outputs cannot be put in place")))
+            }
+            Err(NotFetched::Gone(why)) => {
+                if let Some(record) = self.held(name) {
+                    let fingerprint = record.fingerprint.id();
+                    if let Some(caches) = self.project.caches.opened() {
+                        caches.avoid(&fingerprint, &why);
+                    }
+                    self.shared.state.remove_record(&fingerprint)?;
+                }
+                self.send(Event::Note { stage: name.clone(), text: format!("it runs: {why}") });
+                self.unsettle(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes back what is known of a stage, and of those that were judged by it.
+    fn unsettle(&mut self, name: &StageName) {
+        let mut open = BTreeSet::from([name.clone()]);
+        // In the order of the graph, so what depends on one that was found comes behind it.
+        for stage in self.project.graph.order() {
+            let Some(stage) = self.project.pipeline.stage(stage) else { continue };
+            if stage.dependencies.iter().flatten().any(|dependency| open.contains(dependency.as_str())) {
+                open.insert((&stage.common.name).into());
+            }
+        }
+        for name in &open {
+            if self.running.contains_key(name) {
+                self.doubtful.insert(name.clone());
+            }
+            self.settled.remove(name);
+            self.ready.remove(name);
+        }
     }
 
     fn ended(&mut self, name: StageName, end: StageEnd) {
@@ -346,7 +511,9 @@ impl<'a> Scheduler<'a, '_> {
             self.project.pipeline.stage(&name).is_some_and(|stage| stage.common.on_failure == OnFailure::Continue);
         self.enter(&name, StageState::ended(end.outcome(), tolerated));
         let settled = match end {
-            StageEnd::Done(record) => Settled::Done(std::sync::Arc::new(*record)),
+            // Its record is kept, and found if what it was made from comes out the same.
+            StageEnd::Done(_) if self.doubtful.remove(&name) => return,
+            StageEnd::Done(record) => Settled::Done(Arc::new(*record)),
             StageEnd::Interrupted => Settled::OutOfReach(format!("stage `{name}` was interrupted")),
             StageEnd::Failed(failure) if tolerated => {
                 self.tolerated = true;

@@ -31,6 +31,7 @@ use super::publish::{self, Ended, Published, publish};
 use super::sampler::Sampler;
 use super::scheduler::{self, Budget, FailurePolicy, RunEnd};
 use super::select::{Request, Selection, select};
+use super::sharing::Uploads;
 use super::stage::Shared;
 use super::step::Events;
 use crate::event::{Event, Outcome, Stamped};
@@ -185,6 +186,7 @@ impl<'a> Session<'a> {
             run: run.clone(),
             pipeline: project.pipeline.name.clone(),
             took,
+            uploads: Uploads::new(Arc::clone(&self.state), Arc::clone(control), events.clone()),
         };
         let (end, published, told) = std::thread::scope(|scope| {
             let listening = start::scoped(scope, "listener", move || listen(&started, &receiver, journal, listener))?;
@@ -210,6 +212,9 @@ impl<'a> Session<'a> {
                 let withheld = published.withheld.iter().cloned();
                 withheld.for_each(|withheld| events.send(Event::OutputWithheld { withheld }));
             }
+            // What is put in place first is there while the rest is being sent.
+            let sent = shared.uploads.finish();
+            let end = end.and_then(|end| sent.map(|()| end).map_err(anyhow::Error::from));
             let outcome = match &end {
                 Ok(end) if published.is_ok() => end.outcome,
                 _ => Outcome::Failed,
@@ -220,7 +225,9 @@ impl<'a> Session<'a> {
             Ok::<_, NoThread>((end, published, told))
         })?;
         project.save_caches();
-        for warning in self.state.take_warnings() {
+        let caches = project.caches.opened();
+        let of_caches = caches.iter().flat_map(|caches| caches.take_warnings());
+        for warning in self.state.take_warnings().into_iter().chain(of_caches) {
             tracing::warn!("{warning}");
         }
         Ok(Finished { run, end: end?, published, told })

@@ -17,6 +17,7 @@ use super::disturbed::Changed;
 use super::pool;
 use super::reported;
 use super::resolve::Resolver;
+use super::sharing::Uploads;
 use super::step::{Events, StepError, StepRunner, failure};
 use crate::event::{Event, Fact, Failure, Outcome, OutputInfo};
 use crate::fs::{disk, pattern};
@@ -52,6 +53,8 @@ pub struct Shared {
     pub pipeline: String,
     /// Seconds that stages took in earlier runs.
     pub took: BTreeMap<StageName, f64>,
+    /// Gives finished stages to caches.
+    pub uploads: Uploads,
 }
 
 /// How a stage ended.
@@ -291,6 +294,9 @@ impl Execution<'_> {
             disk::sync_tree(&state.layout().workspace(workspace), state.layout().root())?;
             workspace::mark_clean(state.layout(), workspace, name, &id)?;
         }
+        if let Some(sharing) = &self.work.sharing {
+            self.shared.uploads.send(sharing, &record);
+        }
         Ok(record)
     }
 
@@ -345,6 +351,7 @@ impl Execution<'_> {
             finished: Timestamp::now(),
             duration: self.earlier + began.elapsed().as_secs_f64(),
             facts,
+            held: None,
         }
     }
 

@@ -23,6 +23,7 @@
 //!   workspaces/NAME, NAME.json   shared build directories, and which stage left them last
 //!   runs/RUN/journal.jsonl       what happened; runs/RUN/logs/STAGE/STEP.log
 //!   pipelines/HASH               shipped pipelines that were run
+//!   imported/…                   a cache out of a file
 //! ```
 
 use std::fs::File;
@@ -102,6 +103,8 @@ places! {
     journal(run) format!("runs/{run}/journal.jsonl");
     logs(run, stage) format!("runs/{run}/logs/{stage}");
     pipelines() "pipelines";
+    /// What `optbuild cache import` has unpacked.
+    imported() "imported";
 }
 
 impl Layout {

@@ -121,11 +121,11 @@ impl Manifest {
         (self.entries.len() - directories) as u64
     }
 
-    pub(super) fn encode(&self) -> io::Result<Vec<u8>> {
+    pub fn encode(&self) -> io::Result<Vec<u8>> {
         postcard::to_stdvec(self).map_err(io::Error::other)
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Manifest> {
+    pub fn decode(bytes: &[u8]) -> Option<Manifest> {
         postcard::from_bytes(bytes).ok()
     }
 

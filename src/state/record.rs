@@ -11,8 +11,8 @@ use crate::event::Fact;
 use crate::names::{FingerprintId, RunId, StageName};
 use crate::pipeline::OutputRef;
 
-/// A stage that finished under a fingerprint. It exists only while its outputs exist, complete and on disk.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A stage that finished under a fingerprint. It exists only while its outputs exist, complete and on disk, or are held in a cache.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     pub stage: StageName,
@@ -32,6 +32,23 @@ pub struct Record {
     pub duration: f64,
     /// What operations reported, in order.
     pub facts: Vec<Fact>,
+    /// The outputs are not here, but there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+}
+
+/// The cache from which the outputs of a stage can be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// Its name.
+    pub cache: String,
+    /// Where it is.
+    pub place: String,
+    pub scope: String,
+    pub key: String,
+    /// The outputs work at another place only: their hashes are known, and the files are of no use here.
+    pub elsewhere: bool,
 }
 
 /// How the stage ended.
@@ -67,6 +84,27 @@ pub struct InputRecord {
     /// The producer's fingerprint, and the hash of the output.
     pub fingerprint: FingerprintId,
     pub hash: String,
+}
+
+/// Outputs are asked for by their path, and are not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the outputs of stage `{stage}` are in the cache `{cache}`; `optbuild cache pull {stage}` gets them")]
+pub struct NotHere {
+    stage: StageName,
+    cache: String,
+}
+
+impl Record {
+    /// Whether its outputs stand at their paths.
+    ///
+    /// # Errors
+    /// They are held in a cache.
+    pub fn is_here(&self) -> Result<(), NotHere> {
+        match &self.held {
+            None => Ok(()),
+            Some(held) => Err(NotHere { stage: self.stage.clone(), cache: held.cache.clone() }),
+        }
+    }
 }
 
 impl InputRecord {

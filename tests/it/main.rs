@@ -10,6 +10,16 @@ mod bisect {
     mod names;
     mod search;
 }
+mod cache {
+    mod commands;
+    mod demo;
+    mod directory;
+    mod faults;
+    mod hostile;
+    mod rules;
+    mod signing;
+    mod support;
+}
 mod compare {
     mod command;
     mod counting;

@@ -70,6 +70,7 @@ fn recorded(project: &Project, stage: &Stage) -> Result<Option<Record>> {
     let Some(record) = record else { return Ok(None) };
     let name = &stage.common.name;
     let Some(output) = record.outputs.get(PROFILE) else { return Ok(None) };
+    record.is_here()?;
     let path = state.layout().root().join(&output.path);
     let manifest = state.manifest(&output.hash)?;
     let times = state.times(&record.fingerprint.id())?;

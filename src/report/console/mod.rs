@@ -329,6 +329,9 @@ impl Console {
                 self.stage_started(stamped, stage, *expected, *earlier)
             }
             Event::Note { stage, text } if self.verbose() => self.in_stage(stamped, stage, &format!("note: {text}")),
+            Event::CacheAsked { stage, misses, .. } if self.verbose() => {
+                misses.iter().try_for_each(|miss| self.in_stage(stamped, stage, &format!("note: {miss}")))
+            }
             // At once, also where the lines of a stage are kept for its end: that may be far away.
             Event::Warning { stage, text, .. } if self.github() => self.print(&github::warning(stage, text)),
             Event::Warning { stage, text, .. } if !self.quiet() => {
@@ -463,7 +466,8 @@ impl Listener for Console {
         self.run.add(stamped);
         let waits = match stamped.event {
             Event::RunStarted { .. } | Event::StageUpToDate { .. } => true,
-            Event::StageSkipped { .. } | Event::Note { .. } => !self.verbose(),
+            Event::StageSkipped { .. } | Event::Note { .. } | Event::CacheAsked { .. } => !self.verbose(),
+            Event::CacheMoved { .. } => true,
             Event::RunFinished { .. } => self.run.nothing_to_do(),
             _ => false,
         };

@@ -64,6 +64,8 @@ pub struct ArtifactRow {
     pub files: u64,
     pub portable: bool,
     pub hash: String,
+    /// It is not at its path yet, but in a cache.
+    pub held: bool,
 }
 
 impl StatusRow {
@@ -115,7 +117,11 @@ pub fn status_table(rows: &[StatusRow], zone: &TimeZone, look: Look) -> String {
 pub fn artifacts_table(rows: &[ArtifactRow], look: Look) -> String {
     let mut grid = Grid::new(["artifact", ">size", ">files", "", "hash", "path"]);
     for row in rows {
-        let fixed = if row.portable { "" } else { "fixed to its path" };
+        let fixed = match (row.held, row.portable) {
+            (true, _) => "held in a cache",
+            (false, true) => "",
+            (false, false) => "fixed to its path",
+        };
         grid.row([
             Cell::from(format!("{}.{}", row.stage, row.output)),
             text::size(row.bytes).into(),

@@ -78,6 +78,17 @@ impl RunModel {
                 about.jobs = *jobs;
                 stages.iter().for_each(|stage| _ = self.stage(stage));
             }
+            Event::CacheAsked { stage, cache, misses, bytes } => self.asked(stage, cache.as_deref(), misses, *bytes),
+            Event::CacheMoved { stage, cache, sent, objects, bytes, content, duration } => {
+                let about = &mut self.report.cache;
+                *(if *sent { &mut about.sent } else { &mut about.fetched }) += bytes;
+                let what = if *sent { "sent to" } else { "fetched from" };
+                let (content, bytes, objects) =
+                    (text::size(*content), text::size(*bytes), text::plural(*objects, "object"));
+                let took = text::duration(*duration);
+                let note = format!("{content} {what} the cache `{cache}` as {bytes} in {objects}, in {took}");
+                self.stage(stage).notes.push(note);
+            }
             Event::OutputWithheld { withheld } => self.report.withheld.push(withheld.clone()),
             Event::RunFinished { outcome, duration } => {
                 self.report.run.outcome = (*outcome).into();
@@ -150,9 +161,26 @@ impl RunModel {
         self.sum_up(at);
     }
 
+    /// What caches said of a stage. One that is judged again was said of before.
+    fn asked(&mut self, stage: &str, cache: Option<&str>, misses: &[String], bytes: u64) {
+        let about = &mut self.report.cache;
+        about.hits.retain(|known| known != stage);
+        about.misses.retain(|known| known != stage);
+        match cache {
+            Some(_) => {
+                about.hits.push(stage.to_owned());
+                about.held += bytes;
+            }
+            None => about.misses.push(stage.to_owned()),
+        }
+        let notes = &mut self.stage(stage).notes;
+        notes.extend(cache.map(|cache| format!("it is in the cache `{cache}`")));
+        notes.extend(misses.iter().cloned());
+    }
+
     /// Everything that is a sum, or grows as long as something is under way.
     fn sum_up(&mut self, at: f64) {
-        let Report { run, stages, .. } = &mut self.report;
+        let Report { run, stages, cache, .. } = &mut self.report;
         if run.outcome == Outcome::Unfinished {
             run.wall = at;
         }
@@ -163,6 +191,9 @@ impl RunModel {
             stages.iter().map(|stage| stage.user).sum::<f64>() + stages.iter().map(|stage| stage.system).sum::<f64>();
         run.peak_memory = stages.iter().map(|stage| stage.peak_memory).max().unwrap_or(0);
         run.hashing = stages.iter().map(|stage| stage.hashing).sum();
+        let cached =
+            stages.iter().filter(|stage| stage.state == StageState::UpToDate && cache.hits.contains(&stage.name));
+        cache.saved = cached.filter_map(|stage| stage.made.as_ref()).fold(0.0, |sum, made| sum + made.duration);
         let saved = stages.iter().filter(|stage| stage.state == StageState::UpToDate);
         // A sum of nothing would be `-0.0`.
         run.saved = saved.filter_map(|stage| stage.made.as_ref()).fold(0.0, |sum, made| sum + made.duration);

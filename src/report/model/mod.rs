@@ -42,6 +42,26 @@ pub struct Report {
     /// Outputs of the pipeline that were not put in place.
     #[serde(default)]
     pub withheld: Vec<Withheld>,
+    /// What caches did for the run.
+    #[serde(default)]
+    pub cache: CacheUse,
+}
+
+/// What caches did for a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct CacheUse {
+    /// Stages that a cache had.
+    pub hits: Vec<String>,
+    /// Stages that no cache had, or that are not shared.
+    pub misses: Vec<String>,
+    /// Seconds that the hits took where they were made.
+    pub saved: f64,
+    /// Bytes of their outputs.
+    pub held: u64,
+    /// Bytes that were fetched, and sent, as they were transferred.
+    pub fetched: u64,
+    pub sent: u64,
 }
 
 /// The run as a whole.

@@ -365,7 +365,7 @@ impl RunModel {
         let shown = self.files_to_show();
         self.report.stages.iter_mut().for_each(|stage| stage.settle(past));
         self.hold_against(past);
-        let Report { mut run, stages, mut tools, withheld, .. } = self.report;
+        let Report { mut run, stages, mut tools, withheld, cache, .. } = self.report;
         (run.started, run.verdict, run.remedies, run.remarks) = (started, verdict, remedies, remarks);
         tools.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
         let comparisons = comparisons(&stages);
@@ -374,7 +374,7 @@ impl RunModel {
             comparisons.iter().any(|of| title.strip_prefix(&of.stage).is_some_and(|rest| rest.starts_with('.')))
         };
         let shown = shown.into_iter().filter(|shown| !compared(&shown.title)).collect();
-        Report { format: FORMAT, run, timeline, comparisons, shown, tools, stages, withheld }
+        Report { format: FORMAT, run, timeline, comparisons, shown, tools, stages, withheld, cache }
     }
 }
 

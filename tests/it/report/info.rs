@@ -185,6 +185,7 @@ fn artifacts() {
         files: 1402,
         portable,
         hash: "0123456789abcdef0123".into(),
+        held: false,
         path: path.into(),
     };
     let long = format!("/{}", "very-long/".repeat(12));

@@ -206,6 +206,7 @@ fn finish(state: &State, stage: &str, configuration: &str, kib: usize, run: &str
         finished: Timestamp::from_second(run[9..15].parse().unwrap()).unwrap(),
         duration: 1.0,
         facts: Vec::new(),
+        held: None,
     };
     state.put_record(&record, &BTreeMap::from([("out".into(), (manifest, times))])).unwrap();
     id.into()

@@ -42,6 +42,7 @@ fn record(stage: &str, fingerprint: Fingerprint) -> Record {
         finished: "2026-01-01T00:00:00Z".parse().unwrap(),
         duration: 1.5,
         facts: Vec::new(),
+        held: None,
     }
 }
 

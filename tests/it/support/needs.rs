@@ -29,6 +29,8 @@ enum Need {
     Python,
     /// tar unpacks archives with it.
     Xz,
+    /// Checks signatures independently.
+    Minisign,
     /// Something that counts instructions: the processor's counters, or valgrind.
     InstructionCounts,
     PidNamespaces,
@@ -49,6 +51,7 @@ impl Need {
             Need::Meson => "meson".into(),
             Need::Python => "python3".into(),
             Need::Xz => "xz".into(),
+            Need::Minisign => "minisign".into(),
             Need::InstructionCounts => "valgrind".into(),
             Need::PidNamespaces => "pid-namespaces".into(),
             Need::Mounts => "mounts".into(),
@@ -66,6 +69,7 @@ impl Need {
             Need::Meson => "apt-get install meson".into(),
             Need::Python => "apt-get install python3".into(),
             Need::Xz => "apt-get install xz-utils".into(),
+            Need::Minisign => "apt-get install minisign".into(),
             Need::InstructionCounts => "apt-get install valgrind".into(),
             Need::PidNamespaces => "a user who may run `unshare --user --pid`".into(),
             Need::Mounts => "a user who may run `mount -t tmpfs`".into(),
@@ -134,6 +138,11 @@ pub fn python() -> bool {
 #[must_use]
 pub fn xz() -> bool {
     succeeds(Command::new("xz").arg("--version")) || left_out::<()>(Need::Xz).is_some()
+}
+
+#[must_use]
+pub fn minisign() -> bool {
+    succeeds(Command::new("minisign").arg("-v")) || left_out::<()>(Need::Minisign).is_some()
 }
 
 /// Whether `optbuild compare` counts instructions here.

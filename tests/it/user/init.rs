@@ -141,7 +141,7 @@ fn help_has_all_commands_by_their_purpose() {
         let lines = help.lines().filter(|line| line.starts_with(&format!("  {name} "))).count();
         assert_eq!(lines, 1, "{name} in {help}");
     }
-    for purpose in ["Build:", "Look:", "Measure and find out:", "Share profiles:", "Tidy up:"] {
+    for purpose in ["Build:", "Look:", "Measure and find out:", "Share what was built:", "Tidy up:"] {
         assert!(help.lines().any(|line| line == purpose), "{help}");
     }
 }
