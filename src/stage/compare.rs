@@ -232,6 +232,13 @@ impl StageKind for Compare {
     }
 }
 
+impl Compare {
+    /// What it runs.
+    pub(super) fn commands(&self) -> impl Iterator<Item = &CommandLine> {
+        self.workloads.iter().map(|(_, line, _)| line)
+    }
+}
+
 /// The program, its name, and its own environment.
 fn side(text: &Text, declared: &BTreeMap<String, Text>, cx: &mut Context) -> Result<(Arg, Arg, Vec<Arg>), PlanError> {
     let program = cx.program(text)?;

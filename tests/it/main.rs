@@ -69,6 +69,7 @@ mod op {
 mod pipeline {
     mod alike;
     mod errors;
+    mod flattered;
     mod idle;
     mod load;
     mod own_kind;
@@ -214,6 +215,7 @@ mod stream {
     mod failing;
     mod gather;
     mod pids;
+    mod shares;
     mod silent;
     mod store;
     mod thinner;
@@ -230,4 +232,5 @@ mod user {
     mod init;
     mod make;
     mod messages;
+    mod programs;
 }
