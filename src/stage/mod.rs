@@ -38,8 +38,8 @@ use crate::toolchain::Tool;
 
 pub use crate::plan::PlanError;
 pub use alike::unlike;
-pub use flattered::flattered;
 pub use context::Context;
+pub use flattered::flattered;
 use gather::Instrumented;
 use overlooked::Overlooked;
 

@@ -234,7 +234,8 @@ impl Declaration for GatherKeys {
                 None => Apart::None,
             };
             let work = workload.work(index, keys);
-            let job = work.map(|work| Job { name, work, only, timeout, keep_profiles, weight, background, apart, by_hand });
+            let job =
+                work.map(|work| Job { name, work, only, timeout, keep_profiles, weight, background, apart, by_hand });
             workloads.extend(job);
         }
         Some(Gather { keys: self, workloads })
@@ -515,7 +516,8 @@ impl Gather {
             Work::Crates(..) => None,
         });
         let named = |(name, mut line): (_, CommandLine)| {
-            let own = |word: &&mut Text| **word == self.keys.instrumented || trained.is_some() && stage(word) == trained;
+            let own =
+                |word: &&mut Text| **word == self.keys.instrumented || trained.is_some() && stage(word) == trained;
             line.words.iter_mut().filter(own).for_each(|word| *word = Text::literal(PLACEHOLDER));
             (name, line)
         };

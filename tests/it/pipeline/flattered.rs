@@ -35,8 +35,10 @@ fn what_was_trained_is_measured() {
     let both = said(r#"{ name = "x", run = ["{program}", "1"] }, { name = "y", run = "{program} 2" }"#);
     assert_eq!(
         both,
-        ["stage `compare` measures what `profile` trains with (`one`, `two`): that flatters the result. Other commands show what it \
-          is worth"]
+        [
+            "stage `compare` measures what `profile` trains with (`one`, `two`): that flatters the result. Other commands show what it \
+          is worth"
+        ]
     );
 }
 

@@ -131,7 +131,9 @@ fn pgo_and_bolt_of_a_program_in_a_workspace() {
 #[test]
 fn pgo_alone_trained_by_tests_and_benches() {
     let test = workspace();
-    let words = format!("{PROGRAM} {QUICK} --set bolt=false --set balance=false --set train-with=test,bench --set 'measure=app 3000000'");
+    let words = format!(
+        "{PROGRAM} {QUICK} --set bolt=false --set balance=false --set train-with=test,bench --set 'measure=app 3000000'"
+    );
     // What a path may hold, and cargo's configuration, its flags for rustc and shells read otherwise.
     let state = "it's a state";
     let _ = test.cmd(&format!("run cargo {words} --state-dir \"{state}\" {WHATEVER}")).ok();

@@ -11,7 +11,10 @@ use crate::support::real::sh;
 /// The raw profile of a run with so many steps, and the sum of its counts.
 fn raw(project: &Project, steps: u64) -> (String, u64) {
     let (program, file) = (project.output("program", "loop"), project.dir.join(format!("{steps}.profraw")));
-    sh(&project.dir, &format!("LLVM_PROFILE_FILE={file} {program} {steps} && llvm-profdata-22 merge {file} -o {file}.merged"));
+    sh(
+        &project.dir,
+        &format!("LLVM_PROFILE_FILE={file} {program} {steps} && llvm-profdata-22 merge {file} -o {file}.merged"),
+    );
     let shown = sh(&project.dir, &format!("llvm-profdata-22 show --detailed-summary {file}.merged"));
     let total = shown.lines().find_map(|line| line.strip_prefix("Total count: ")).unwrap();
     (file.into(), total.trim().parse().unwrap())
@@ -90,7 +93,8 @@ fn many_workloads_in_parts() {
 #[test]
 fn a_script_gives_the_same_shares() {
     let workloads = [("long", "", "${program.loop} 500\n"), ("sh.ort", "weight = 2", "${program.loop} 5\n")];
-    let of_bolt = workloads.map(|(name, keys, _)| (name, keys, if name == "long" { "${instr.file} 500\n" } else { "${instr.file} 5\n" }));
+    let of_bolt = workloads
+        .map(|(name, keys, _)| (name, keys, if name == "long" { "${instr.file} 500\n" } else { "${instr.file} 5\n" }));
     let outputs = "name = \"gather\"\n\n[outputs]\nprofile = \"${gather.profile}\"\n\n";
     let bolt = bolt(1, &of_bolt).with("name = \"gather\"\n\n", outputs);
     for project in [gather("", &workloads), bolt] {

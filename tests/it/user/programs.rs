@@ -16,7 +16,10 @@ fn the_pipelines_of_programs() {
     for file in ["configure", "Makefile", "meson.build", "src/lib.rs"] {
         test.write(file, "");
     }
-    test.write("Cargo.toml", "[package]\nname = 'rpds'\nversion = '0.1.0'\n[lib]\ncrate-type = ['cdylib']\n[features]\nfull = []\n");
+    test.write(
+        "Cargo.toml",
+        "[package]\nname = 'rpds'\nversion = '0.1.0'\n[lib]\ncrate-type = ['cdylib']\n[features]\nfull = []\n",
+    );
     test.write("Cargo.lock", "version = 4\n[[package]]\nname = 'rpds'\nversion = '0.1.0'\n");
     for name in names {
         let text = std::fs::read_to_string(dir.join(&name)).unwrap();
