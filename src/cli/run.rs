@@ -115,7 +115,8 @@ fn begin(args: &RunArgs, origin: &Origin) -> Result<u8> {
     if !args.execution.quiet {
         let supplied = project.pipeline.stages.iter().filter_map(|stage| stage.supplied.as_ref());
         project.pipeline.idle().iter().for_each(|idle| tell(&format!("note: {idle}")));
-        stage::unlike(&project.pipeline).iter().for_each(|note| tell(&format!("note: {note}")));
+        let unlike = stage::unlike(&project.pipeline);
+        unlike.iter().chain(&stage::flattered(&project.pipeline)).for_each(|note| tell(&format!("note: {note}")));
         project.overlooked().iter().for_each(|setting| tell(&format!("note: {setting}")));
         supplied.flat_map(|supplied| &supplied.notes).for_each(|note| tell(&format!("note: {note}")));
     }

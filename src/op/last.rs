@@ -27,6 +27,14 @@ pub fn took_part(workload: &str, counted: Option<u64>) -> Fact {
     Fact::new(format!("{WORKLOAD}{workload}"), counted.unwrap_or(0) as f64, unit)
 }
 
+/// Begins the names of facts that say by what the counts of a workload were multiplied.
+const TIMES: &str = "times/";
+
+/// That the counts of a workload were multiplied, so that it has its share of the profile.
+pub fn multiplied(workload: &str, times: u64) -> Fact {
+    Fact::new(format!("{TIMES}{workload}"), times as f64, "")
+}
+
 /// What a stage reported of the profile that it gathered. None: it gathered none, or nothing was counted.
 pub fn figures(facts: &[Fact]) -> Option<Figures> {
     let of_all = |name: &str| {
@@ -49,6 +57,11 @@ pub fn figures(facts: &[Fact]) -> Option<Figures> {
             let counted = (fact.unit == "counts").then_some(fact.value as u64);
             figures.workloads.insert(workload.into(), counted);
         }
+    }
+    // Where workloads have their shares, the sum of the merged profile says nothing of how much they counted.
+    let counted: Option<Vec<u64>> = figures.workloads.values().copied().collect();
+    if let Some(counted) = counted.filter(|_| facts.iter().any(|fact| fact.name.starts_with(TIMES))) {
+        figures.total_count = counted.iter().fold(0, |sum, counted| sum.saturating_add(*counted));
     }
     Some(figures)
 }

@@ -17,7 +17,7 @@ pub(super) use engine::{check_content, is_harmless, merge_with_tool};
 use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::stream::store;
@@ -26,7 +26,9 @@ use crate::fs::{tree, whole};
 use crate::plan::RAN;
 use crate::plan::ops::given::Merge;
 use crate::profile::raw::{Input, Reason, Spoiled};
+use crate::profile::weights::Weights;
 use crate::profile::{self, Format, ProfileFile};
+use crate::text::file_name::file_name;
 use crate::text::share::Share;
 use work::Work;
 
@@ -48,7 +50,7 @@ impl Merge {
         let partial = work.join("merged");
         let found = self.find()?;
         let bytes: u64 = found.iter().map(|file| file.bytes).sum();
-        let mut files: Vec<Input> = found.iter().map(|file| (file.path.clone(), 1)).collect();
+        let mut files: Vec<Input> = self.weighed(&found, tool, &work)?;
         let mut facts = Vec::new();
         if self.merged {
             let (sums, warnings) = self.sums(&work)?;
@@ -99,6 +101,28 @@ impl Merge {
             facts.push(Fact::count("damaged-profiles", outcome.damaged.len(), "files"));
         }
         Ok(facts)
+    }
+
+    /// The files, so that each workload has its share. Those of raw profiles are as they are.
+    fn weighed(&self, found: &[ProfileFile], tool: &Utf8Path, work: &Utf8Path) -> Result<Vec<Input>> {
+        let weights = Weights::parse(self.balance, &self.weight).map_err(Error::msg)?;
+        let one = |(number, file): (usize, &ProfileFile)| -> Result<Input> {
+            let workload = file.path.parent().and_then(Utf8Path::file_name);
+            let Some(workload) = workload.filter(|_| self.merged && !weights.are_plain()) else {
+                return Ok((file.path.clone(), 1));
+            };
+            // The directory of a workload is called as a file can be.
+            let named = weights.of.keys().find(|name| file_name(name) == workload);
+            let total = tools::total(self.format, tool, &file.path)?;
+            let times = weights.times(named.map_or(workload, String::as_str), total);
+            if self.format == Format::Profdata {
+                return Ok((file.path.clone(), times));
+            }
+            let output = work.join(format!("weighed-{number}.fdata"));
+            tools::multiply(self.format, &tools::Job::simple(tool, work, &output), &file.path, times)?;
+            Ok((output, 1))
+        };
+        found.iter().enumerate().map(one).collect()
     }
 
     fn find(&self) -> Result<Vec<ProfileFile>> {

@@ -88,6 +88,51 @@ only() {
   printf '%s\n' "$1"
 }
 
+#? weigh
+# A list of merged profiles for the tool that merges them. Each lies in the directory of its workload; its counts are multiplied by a whole
+# number, so that the workload has its share.
+weigh() {
+  local format=$1 tool=$2 how=$3 dir=$4 number=0 file workload weight times total word
+  shift 4
+  while IFS= read -r file; do
+    workload=$(basename "$(dirname "$file")")
+    weight=1
+    for word in $(seq 1 2 $#); do
+      if [ "${!word}" = "$workload" ]; then word=$((word + 1)); weight=${!word}; break; fi
+    done
+    times=$weight
+    if [ "$how" = balance ]; then
+      if [ "$format" = profdata ]; then
+        # Counts of both levels.
+        total=$({ "$tool" show --detailed-summary "$file"; "$tool" show --detailed-summary --showcs "$file"; } |
+          sed -n 's/^Total count: //p' | awk '{ total += $1 } END { printf "%.0f", total }')
+      else
+        total=$(awk '{ gsub(/\\ /, "_") } $1 == 1 || NF > 4 && $4 == 1 { total += $NF } END { printf "%.0f", total }' "$file")
+      fi
+      times=$((total > 0 ? ((weight << 48) + total / 2) / total : 1))
+      [ "$times" -gt 0 ] || times=1
+    fi
+    if [ "$format" = profdata ]; then
+      printf '%s,%s\n' "$times" "$file"
+    else
+      number=$((number + 1))
+      awk -v times="$times" '
+        !/^[0-9]/ { print; next }
+        {
+          line = place = $0
+          gsub(/\\ /, "_", line)
+          words = split(line, word, " ")
+          counts = words > 4 ? 2 : 1
+          sub(counts == 2 ? " [0-9]+ [0-9]+$" : " [0-9]+$", "", place)
+          printf "%s", place
+          for (i = words - counts + 1; i <= words; i++) printf " %.0f", word[i] * times
+          print ""
+        }' "$file" > "$dir/weighed-$number.fdata"
+      printf '"%s"\n' "$dir/weighed-$number.fdata"
+    fi
+  done
+}
+
 #? content_hash
 # A hash of the content of a file or a directory.
 content_hash() {

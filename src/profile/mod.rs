@@ -34,6 +34,7 @@ pub mod names;
 pub mod raw;
 pub mod warnings;
 pub mod watch;
+pub mod weights;
 
 use std::io;
 

@@ -310,6 +310,13 @@ impl StageKind for Compare {
     }
 }
 
+impl Compare {
+    /// What it runs.
+    pub(super) fn commands(&self) -> impl Iterator<Item = &CommandLine> {
+        self.workloads.iter().map(|(_, line, _)| line)
+    }
+}
+
 /// A base, a candidate, and steps on the way.
 fn two(
     kind: &CompareKeys,

@@ -15,6 +15,7 @@ pub mod cmake;
 pub mod command;
 pub mod compare;
 mod context;
+mod flattered;
 pub mod gather;
 pub mod overlooked;
 pub mod rustc_perf;
@@ -38,6 +39,7 @@ use crate::toolchain::Tool;
 pub use crate::plan::PlanError;
 pub use alike::unlike;
 pub use context::Context;
+pub use flattered::flattered;
 use gather::Instrumented;
 use overlooked::Overlooked;
 
@@ -210,6 +212,12 @@ fn trained<'a>(key: &str, pgo: Option<&Pgo>, mine: Language, cx: &Context<'a>) -
         Some(Language::C) => "C or C++",
         Some(Language::Rust) => "Rust",
     };
+    // A program in one language with a library in the other one has functions of both.
+    let parts = stage.iter().flat_map(|stage| &stage.dependencies).flatten().filter_map(|name| cx.pipeline.stage(name));
+    let mut own = parts.filter(|part| kind_of(part).and_then(StageKind::language) == Some(mine));
+    if let Some(own) = own.next() {
+        return Ok(Some(own));
+    }
     let name = stage.map_or("", |stage| stage.common.name.as_str());
     let message =
         format!("is of stage `{name}`, a program in {language}, whose functions have other names: nothing would match");
@@ -263,6 +271,9 @@ pub fn plan(
     cx.common()?;
     kind.plan(&mut cx)?;
     if let Some(sentence) = alike::unlike_its_training(pipeline, stage) {
+        cx.note(sentence);
+    }
+    if let Some(sentence) = flattered::sentence(pipeline, stage) {
         cx.note(sentence);
     }
     cx.checks(kind.check_advice(stage))?;

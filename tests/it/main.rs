@@ -82,6 +82,7 @@ mod pipeline {
     mod alike;
     mod errors;
     mod experiment;
+    mod flattered;
     mod idle;
     mod load;
     mod own_kind;
@@ -229,6 +230,7 @@ mod stream {
     mod failing;
     mod gather;
     mod pids;
+    mod shares;
     mod silent;
     mod store;
     mod thinner;
@@ -245,4 +247,5 @@ mod user {
     mod init;
     mod make;
     mod messages;
+    mod programs;
 }

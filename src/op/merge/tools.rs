@@ -237,6 +237,39 @@ pub(super) fn functions(format: Format, tool: &Utf8Path, profile: &Utf8Path) -> 
     }
 }
 
+/// The sum of all counts of a merged profile, of both levels.
+///
+/// # Errors
+/// It cannot be read.
+pub(in crate::op) fn total(format: Format, tool: &Utf8Path, profile: &Utf8Path) -> Result<u128> {
+    if format == Format::Fdata {
+        let text = whole::read_text(profile).with_context(|| format!("cannot read {profile}"))?;
+        return Ok(fdata::total(&text));
+    }
+    let header = Header::read(profile).with_context(|| format!("cannot read {profile}"))?;
+    let second = header.is_some_and(|header| header.context_sensitive);
+    let of_second = if second { statistics(tool, profile, Level::ContextSensitive)?.total } else { 0 };
+    Ok(statistics(tool, profile, Level::First)?.total + of_second)
+}
+
+/// Writes a merged profile with all counts multiplied.
+///
+/// # Errors
+/// It cannot be read or written.
+pub(in crate::op) fn multiply(format: Format, job: &Job, profile: &Utf8Path, times: u64) -> Result<()> {
+    match format {
+        Format::Profdata => match profdata(job, &[(profile.to_owned(), times)], &[])?.pop() {
+            None => Ok(()),
+            Some((_, reason)) => bail!("{profile}: {reason}"),
+        },
+        Format::Fdata => {
+            let text = whole::read_text(profile).with_context(|| format!("cannot read {profile}"))?;
+            let output = job.output;
+            fs::write(output, fdata::multiplied(&text, times)).with_context(|| format!("cannot write {output}"))
+        }
+    }
+}
+
 /// Figures of an indexed profile.
 ///
 /// # Errors

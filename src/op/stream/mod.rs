@@ -14,7 +14,7 @@ use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use camino::Utf8PathBuf;
 
 use crate::event::Fact;
@@ -24,6 +24,7 @@ use crate::plan::ops::given::StreamMerge;
 use crate::proc::start;
 use crate::profile::kind::Counted;
 use crate::profile::raw::Reason;
+use crate::profile::weights::Weights;
 use crate::state::manifest;
 use crate::stdio;
 use attempt::Attempt;
@@ -32,6 +33,7 @@ use budget::{Budget, Room};
 /// What the threads of a companion share.
 struct Shared {
     args: StreamMerge,
+    weights: Weights,
     budget: Budget,
     /// For damaged profiles.
     room: Room,
@@ -82,7 +84,8 @@ impl StreamMerge {
         let tool = choice::fitting(&self.tool, self.of_build.as_deref())?;
         let args = StreamMerge { tool, ..self.clone() };
         let (answers, store) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { args, budget, room, runner, answers, store });
+        let weights = Weights::parse(self.balance, &self.weight).map_err(Error::msg)?;
+        let shared = Arc::new(Shared { args, weights, budget, room, runner, answers, store });
         let mut attempts: BTreeMap<u64, Attempt> = BTreeMap::new();
         let mut ending: Vec<JoinHandle<()>> = Vec::new();
         for line in std::io::stdin().lock().lines() {

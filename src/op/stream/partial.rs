@@ -282,6 +282,7 @@ impl Partial {
             merge::check_content(counts.files as usize, counts.empty as usize, &self.damaged)?;
         }
         let counted = self.counted()?;
+        let times = self.weigh(workload, counted)?;
         fs::create_dir_all(to).with_context(|| format!("cannot make the directory {to}"))?;
         if self.sum.files() > 0 {
             self.sum.save(&to.join(store::SAVED))?;
@@ -295,20 +296,36 @@ impl Partial {
         let mut facts = counts.facts();
         facts.extend(merge::left_out(self.spoiled.iter()));
         facts.push(last::took_part(workload, counted));
+        facts.extend((times != 1).then(|| last::multiplied(workload, times)));
         facts.extend(silent.facts(format));
         Ok(facts)
     }
 
-    /// The sum of all counts. None: the tool has merged some of them.
+    /// The sum of all counts. None: the tool has merged some of them, and nobody has to know.
     fn counted(&self) -> Result<Option<u64>> {
-        let total = match (&self.rest, self.shared.args.format) {
-            (None, _) => self.sum.total(),
-            (Some(rest), Format::Fdata) => {
-                fdata::total(&fs::read_to_string(rest).with_context(|| format!("cannot read {rest}"))?)
-            }
-            (Some(_), Format::Profdata) => return Ok(None),
+        let (tool, format) = (&self.shared.args.tool, self.shared.args.format);
+        let rest = match &self.rest {
+            None => 0,
+            Some(_) if format == Format::Profdata && self.shared.weights.are_plain() => return Ok(None),
+            Some(rest) => tools::total(format, tool, rest)?,
         };
-        Ok(Some(u64::try_from(total).unwrap_or(u64::MAX)))
+        Ok(Some(u64::try_from(self.sum.total() + rest).unwrap_or(u64::MAX)))
+    }
+
+    /// Gives the sum the share of the whole profile that the workload is to have. Returns by what its counts were multiplied.
+    fn weigh(&mut self, workload: &str, counted: Option<u64>) -> Result<u64> {
+        let times = self.shared.weights.times(workload, counted.unwrap_or(0).into());
+        if times == 1 {
+            return Ok(1);
+        }
+        self.sum.multiply(times).with_context(|| format!("the workload `{workload}` cannot have its weight"))?;
+        if let Some(rest) = self.rest.take() {
+            let output = self.work.join("weighed");
+            let job = Job::simple(&self.shared.args.tool, &self.work, &output);
+            tools::multiply(self.shared.args.format, &job, &rest, times)?;
+            self.rest = Some(output);
+        }
+        Ok(times)
     }
 }
 

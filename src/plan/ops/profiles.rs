@@ -35,6 +35,10 @@ operations! {
         max_damaged: Limit<Share> = "--max-damaged" or "1%",
         /// The instrumented build, where it has to tell which llvm-profdata merges: that in `--tool` is the first one of all.
         of_build: Maybe<Utf8PathBuf> = "--of-build",
+        /// With `--merged`: each workload has the same share of the result, times its weight. Sums have it already.
+        balance: Flag = "--balance",
+        /// A workload, and its weight where that is not 1.
+        weight: Many<String, 0, 2> = "--weight",
     }
 
     /// Merges the profiles of workloads while they run. Standard input tells of them.
@@ -53,6 +57,10 @@ operations! {
         threads: One<usize> = "--threads" or "1",
         /// The instrumented build, where it has to tell which llvm-profdata merges: that in `--tool` is the first one of all.
         of_build: Maybe<Utf8PathBuf> = "--of-build",
+        /// Each workload has the same share of the profile, times its weight.
+        balance: Flag = "--balance",
+        /// A workload, and its weight where that is not 1.
+        weight: Many<String, 0, 2> = "--weight",
     }
 
     /// Takes a merged profile out of a bundle. Refuses when it is another one than was planned with.
@@ -364,7 +372,20 @@ fn merge(op: &planned::Merge) -> Option<Vec<ShellLine>> {
         find.extend(shell![" ", input]);
         missing.extend(shell![input]);
     }
-    find.extend(shell![format!(" -type f -name '{pattern}' -size +0c | LC_ALL=C sort | sed '{entry}' > "), list]);
+    find.extend(shell![format!(" -type f -name '{pattern}' -size +0c | LC_ALL=C sort | ")]);
+    if op.balance || !op.weight.is_empty() {
+        let (format, how) = (op.format.merged_extension(), if op.balance { "balance" } else { "add" });
+        let scratch = Arg::from(Symbol::Scratch);
+        find.extend(shell![format!("weigh {format} "), tool, format!(" {how} "), &scratch]);
+        for word in &op.weight {
+            // A name of several parts is one of a directory in a script.
+            let name = Arg::from(word.to_string().replace('/', "_"));
+            find.extend(shell![" ", &name]);
+        }
+        find.extend(shell![" > ", list]);
+    } else {
+        find.extend(shell![format!("sed '{entry}' > "), list]);
+    }
     let mut lines = vec![find, missing];
     match op.format {
         Format::Profdata => {

@@ -355,6 +355,15 @@ impl Counters {
         self.chunks.iter().map(|chunk| lock(chunk).iter().map(|sum| u128::from(*sum)).sum::<u128>()).sum()
     }
 
+    /// Multiplies all. False, and nothing done, if one would become too large.
+    pub fn multiply(&self, times: u64) -> bool {
+        let largest = self.chunks.iter().filter_map(|chunk| lock(chunk).iter().max().copied()).max().unwrap_or(0);
+        let Some(bound) = largest.checked_mul(times).filter(|bound| *bound <= LARGEST_COUNT) else { return false };
+        self.chunks.iter().for_each(|chunk| lock(chunk).iter_mut().for_each(|sum| *sum *= times));
+        self.bound.store(bound, Ordering::Relaxed);
+        true
+    }
+
     /// Adds to the bound, if no sum can become too large by that.
     fn reserve(&self, more: Option<u64>) -> bool {
         let fits = |bound: u64| bound.checked_add(more?).filter(|bound| *bound <= LARGEST_COUNT);
@@ -449,6 +458,15 @@ impl ValueSums {
         };
         let values: Vec<SiteValue> = sites.enumerate().flat_map(values).collect();
         self.add(&values, 1);
+    }
+
+    /// Multiplies all counts.
+    pub fn multiply(&self, times: u64) {
+        for shard in &self.shards {
+            for (_, count) in lock(shard).iter_mut().flatten() {
+                *count = count.saturating_mul(times);
+            }
+        }
     }
 
     /// What is known of each site, in their order: whatever the number of values, unlike in a profile.

@@ -19,7 +19,7 @@ mod store;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use group::Group;
@@ -237,6 +237,18 @@ impl Sum {
         self.groups.push(group);
         self.known.entry(signature).or_default().push(self.groups.len() - 1);
         self.groups.len() - 1
+    }
+
+    /// Multiplies all counts.
+    ///
+    /// # Errors
+    /// One would become larger than LLVM takes for possible.
+    pub fn multiply(&self, times: u64) -> Result<()> {
+        for group in &self.groups {
+            ensure!(group.counters.multiply(times), "counts that are multiplied by {times} are more than 2^56");
+            group.values.multiply(times);
+        }
+        Ok(())
     }
 
     /// Adds another sum.

@@ -222,10 +222,11 @@ fn profile_of(profile: &Profile) -> Markup {
         @if profile.workloads.len() > 1 {
             details {
                 summary { (text::plural(profile.workloads.len(), "workload")) }
-                (super::table(&["workload", ">profiles", ">bytes", "", ">functions"], &html! {
+                (super::table(&["workload", ">share", ">profiles", ">bytes", "", ">functions"], &html! {
                     @for workload in &profile.workloads {
                         tr {
                             td { (workload.name) }
+                            td.num { @if let Some(share) = workload.share { (text::percent(share, 100.0)) } }
                             td.num { (super::count(workload.files)) }
                             td.num { (super::bytes(workload.bytes)) }
                             td.share { (super::bar(workload.bytes as f64, most)) }

@@ -8,7 +8,7 @@
 //! | `bolt/NAME` | [`Bolt::counts`] |
 //! | `dyno-before/NAME` with `dyno-after/NAME` | [`Bolt::dyno`] |
 //! | `warning/SENTENCE`, `verdict/SENTENCE` of what is slower | [`Stage::notes`] |
-//! | `workload/NAME` | none: for operations |
+//! | `workload/NAME`, `times/NAME` | [`WorkloadProfile::share`], and a sentence |
 //! | `raw-profiles`, `raw-bytes`, `functions`, `damaged-profiles` where raw profiles were counted | [`Profile`], by workload |
 //! | any other | [`Stage::facts`] |
 //!
@@ -53,6 +53,8 @@ pub struct WorkloadProfile {
     pub files: u64,
     pub bytes: u64,
     pub functions: u64,
+    /// Of all counts in the merged profile, its own, in percent. None: that is not known.
+    pub share: Option<f64>,
 }
 
 /// A function, and how often it, or what is counted of it, was executed.
@@ -109,13 +111,17 @@ impl Stage {
                     let estimate = |after| Estimate { name: name.into(), before: value, after };
                     bolt.dyno.extend(after(name).map(estimate));
                 }
-                (Some(("dyno-after" | "workload", _)), _) => {}
+                (Some(("dyno-after" | "workload" | "times", _)), _) => {}
                 (Some(("warning" | "verdict", _)), _) => {}
                 (_, name @ ("raw-profiles" | "raw-bytes" | "functions" | "damaged-profiles")) if gathered => {
                     profile.count(fact.step.workload.as_deref(), name, value as u64);
                 }
                 _ => self.facts.push(fact.clone()),
             }
+        }
+        for share in shares(&facts) {
+            let of = profile.workloads.iter_mut().find(|workload| workload.name == share.workload);
+            of.into_iter().for_each(|workload| workload.share = Some(share.percent));
         }
         self.notes.extend(warnings(&facts));
         self.notes.extend(facts.iter().filter_map(Fact::slower).map(str::to_owned));
@@ -219,7 +225,59 @@ pub fn sentences(facts: &[Fact]) -> Vec<String> {
         Some(component) => format!("{component}: {sentence}"),
         None => sentence,
     };
-    told(facts).map(named).chain(left_out(facts)).chain(warnings(facts)).collect()
+    told(facts).map(named).chain(shares_in_words(facts)).chain(left_out(facts)).chain(warnings(facts)).collect()
+}
+
+/// What a workload is of a merged profile.
+struct Share<'a> {
+    workload: &'a str,
+    percent: f64,
+    /// What it would be if counts were only added up.
+    as_counted: f64,
+}
+
+/// The shares of several workloads, the largest first. Empty where they are not known of all.
+fn shares(facts: &[Fact]) -> Vec<Share<'_>> {
+    let mut counted: Vec<(&str, f64, f64)> = Vec::new();
+    for fact in facts {
+        if let Some(workload) = fact.name.strip_prefix("workload/") {
+            if fact.unit != "counts" {
+                return Vec::new();
+            }
+            // Of a stage that went on there are several.
+            counted.retain(|(known, ..)| *known != workload);
+            counted.push((workload, fact.value, fact.value));
+        }
+    }
+    for fact in facts {
+        let workload = fact.name.strip_prefix("times/");
+        let of = workload.and_then(|workload| counted.iter_mut().find(|(known, ..)| *known == workload));
+        of.into_iter().for_each(|(_, counted, weighed)| *weighed = *counted * fact.value);
+    }
+    let (mut all, mut all_counted) = (0.0, 0.0);
+    counted.iter().for_each(|(_, counted, weighed)| (all, all_counted) = (all + weighed, all_counted + counted));
+    if counted.len() < 2 || all == 0.0 || all_counted == 0.0 {
+        return Vec::new();
+    }
+    let mut shares: Vec<Share> = Vec::new();
+    for (workload, counted, weighed) in counted {
+        shares.push(Share { workload, percent: weighed / all * 100.0, as_counted: counted / all_counted * 100.0 });
+    }
+    shares.sort_by(|a, b| b.percent.round().total_cmp(&a.percent.round()));
+    shares
+}
+
+/// `the workloads' shares of the profile: 75 % start (0.1 % as counted), 25 % work (99.9 %)`
+fn shares_in_words(facts: &[Fact]) -> Option<String> {
+    let shares = shares(facts);
+    let number = |percent: f64| text::percent(percent, 100.0);
+    let words = shares.iter().enumerate().map(|(at, share)| {
+        let differs = (share.percent - share.as_counted).abs() >= 1.0;
+        let counted = if at == 0 { " as counted" } else { "" };
+        let counted = if differs { format!(" ({}{counted})", number(share.as_counted)) } else { String::new() };
+        format!("{} `{}`{counted}", number(share.percent), share.workload)
+    });
+    (!shares.is_empty()).then(|| format!("the workloads' shares of the profile: {}", text::few(words)))
 }
 
 /// The functions whose counts were impossible, so that profiles count without them. None: there are none.

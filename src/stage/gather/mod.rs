@@ -17,7 +17,9 @@ use super::background::Background;
 use super::rustc_perf::Training;
 use super::{Context, Declaration, PlanError, StageKind, Workloads};
 use crate::compare::request::PLACEHOLDER;
-use crate::pipeline::{Answers, CommandLine, Gathers, Jobs, Keys, Need, Piece, Supplied, Text, Words, text, value};
+use crate::pipeline::{
+    Answers, CommandLine, Gathers, Jobs, Keys, Need, Piece, Supplied, Text, Words, leading_output, text, value,
+};
 use crate::plan::ops::{
     CheckFit, CheckGathered, CheckHarness, CheckInstrumented, CheckLast, CheckSpace, ClearSlot, Collect,
     CountInstrumented, Drive, Merge, Op, PlannedValues, StreamMerge, TakeProfile, WaitFor, counted,
@@ -25,6 +27,7 @@ use crate::plan::ops::{
 use crate::plan::{
     Action, Apart, Arg, Command, Companion, KnownLine, Output, Part, Pool, Step, Symbol, Unfit, Workload as Planned,
 };
+use crate::profile::weights::LARGEST;
 use crate::profile::{Format, warnings};
 use crate::text::file_name::file_name;
 pub use instrumented::{Instrumented, SLOTS, Slots, branch_records, slot_path_file};
@@ -84,6 +87,9 @@ pub struct GatherKeys {
     /// stage's name.
     #[serde(default, deserialize_with = "value::plain_option")]
     pub role: Option<String>,
+    /// Every workload has the same share of the profile, times its `weight`, however much it counts: one that runs for long does not drown
+    /// another one. With `false`, counts are only added up. Default: `true`; `false` where workloads are crates of rustc-perf.
+    pub balance: Option<bool>,
     /// What is run. At least one.
     pub workloads: Vec<Workload>,
 }
@@ -113,6 +119,10 @@ pub struct Workload {
     #[serde(default, deserialize_with = "value::duration")]
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Duration>,
+    /// It is for trainings of one kind, in a list that stages for the compiler's profile and for BOLT's share: `pgo` or `bolt`.
+    pub only: Option<Only>,
+    /// How much of the profile it is, beside others: from 1 to 100. Default: 1.
+    pub weight: Option<u64>,
     /// The workload may fail, and the profiles of a failed attempt count.
     #[serde(default)]
     pub keep_profiles: bool,
@@ -136,6 +146,16 @@ pub struct Workload {
     #[serde(default)]
     #[schemars(with = "Option<crate::pipeline::OneOrMore>")]
     pub like: Vec<String>,
+}
+
+/// What instruments the build that a workload trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Only {
+    /// A compiler.
+    Pgo,
+    /// llvm-bolt.
+    Bolt,
 }
 
 /// How profiles come about.
@@ -185,8 +205,10 @@ pub struct Gather {
 struct Job {
     name: String,
     work: Work,
+    only: Option<Only>,
     timeout: Option<Duration>,
     keep_profiles: bool,
+    weight: u64,
     background: Option<Background>,
     apart: Apart,
     by_hand: bool,
@@ -200,6 +222,15 @@ enum Work {
 }
 
 impl Job {
+    /// Whether it trains builds that write such profiles.
+    fn is_for(&self, format: Format) -> bool {
+        match self.only {
+            None => true,
+            Some(Only::Pgo) => format == Format::Profdata,
+            Some(Only::Bolt) => format == Format::Fdata,
+        }
+    }
+
     /// Whether it is `cargo bench` or `cargo test`.
     fn is_harness(&self) -> bool {
         matches!(&self.work, Work::Command(line) if harness_of(line).is_some())
@@ -219,6 +250,11 @@ impl Declaration for GatherKeys {
         let mut workloads = Vec::new();
         for (index, workload) in std::mem::take(&mut self.workloads).into_iter().enumerate() {
             let (name, timeout, keep_profiles) = (workload.name.clone(), workload.timeout, workload.keep_profiles);
+            let (weight, only) = (workload.weight.unwrap_or(1), workload.only);
+            if !(1..=LARGEST).contains(&weight) {
+                let message = format!("a weight is a whole number from 1 to {LARGEST}");
+                keys.wrong_in("workloads", index, "weight", message, "leave a workload out if it is not to count");
+            }
             let (background, by_hand) = (workload.background.clone(), workload.by_hand);
             let apart = match &workload.lock {
                 _ if workload.alone || by_hand => Apart::All,
@@ -226,7 +262,8 @@ impl Declaration for GatherKeys {
                 None => Apart::None,
             };
             let work = workload.work(index, keys);
-            let job = work.map(|work| Job { name, work, timeout, keep_profiles, background, apart, by_hand });
+            let job =
+                work.map(|work| Job { name, work, only, timeout, keep_profiles, weight, background, apart, by_hand });
             workloads.extend(job);
         }
         Some(Gather { keys: self, workloads })
@@ -304,11 +341,17 @@ impl StageKind for Gather {
         if let Some(supplied) = &cx.stage.supplied {
             return take(supplied, self, cx);
         }
+        let nothing = |cx: &Context| cx.invalid("workloads", cx.nothing_to_run("name at least one workload"));
         if self.workloads.is_empty() {
-            return Err(cx.invalid("workloads", cx.nothing_to_run("name at least one workload")));
+            return Err(nothing(cx));
         }
         let build = Instrumented::find(self, cx)?;
         let format = build.format;
+        let jobs: Vec<&Job> = self.workloads.iter().filter(|job| job.is_for(format)).collect();
+        if jobs.is_empty() {
+            return Err(nothing(cx));
+        }
+        let any_program = jobs.iter().any(|job| job.is_harness());
         let (tool, of_build) = build.merge_tool(self, cx)?;
 
         let budget = self.keys.disk_budget.map_or(DISK_BUDGET, |size| size.as_u64());
@@ -321,13 +364,13 @@ impl StageKind for Gather {
             return Err(cx.invalid("min-instrumented", "nothing is instrumented where `method` is `sampling`"));
         }
         let (mut prepare, mut commit) = (Vec::new(), Vec::new());
-        let harnesses = self.workloads.iter().filter(|job| job.is_harness());
+        let harnesses = jobs.iter().filter(|job| job.is_harness());
         let workload: Vec<Arg> = harnesses.map(|job| job.name.as_str().into()).collect();
         if !workload.is_empty() {
             commit.push(Step::op("check-harness", CheckHarness { logs: Symbol::Logs.into(), workload }));
         }
         let (mut commands, mut collector) = (Vec::new(), None);
-        for declared in &self.workloads {
+        for declared in jobs.iter().copied() {
             match &declared.work {
                 Work::Command(line) => {
                     commands.push((declared, declared.name.clone(), command(declared, line, self, &build, cx)?))
@@ -346,6 +389,7 @@ impl StageKind for Gather {
                 }
             }
         }
+        let (balance, weight) = self.shares(&commands);
         let mut workloads = Vec::new();
         for (declared, name, mut command) in commands {
             match (&build.slots, self.keys.method) {
@@ -402,6 +446,8 @@ impl StageKind for Gather {
             consume: true,
             max_damaged: max_damaged.clone(),
             of_build: of_build.clone(),
+            balance: false,
+            weight: Vec::new(),
         };
         merge.push(Step::op("merge", attempt));
         let companion = match self.keys.method {
@@ -410,7 +456,9 @@ impl StageKind for Gather {
                 let (tool, committed) = (tool.clone(), Symbol::Committed.into());
                 let disk_budget = budget.to_string().into();
                 let (threads, of_build) = (Symbol::Jobs.into(), of_build.clone());
-                let op = StreamMerge { format, tool, committed, slots, disk_budget, threads, of_build };
+                let weight = weight.clone();
+                let op =
+                    StreamMerge { format, tool, committed, slots, disk_budget, threads, of_build, balance, weight };
                 Some(Companion { name: STREAM.into(), op: op.into(), instead: merge })
             }
             // There is one profile, when perf2bolt has made it, or one file that is complete when the last process has ended.
@@ -438,6 +486,8 @@ impl StageKind for Gather {
             consume: false,
             max_damaged,
             of_build: of_build.clone(),
+            balance,
+            weight,
         };
         let path = all.path("*");
         cx.step(Step::op("merge", all));
@@ -445,7 +495,6 @@ impl StageKind for Gather {
         let read_with = (tool.clone(), of_build.clone());
         let tool = (format == Format::Profdata).then_some(tool);
         let (profile, instrumented) = (path.clone(), Some(build.path.clone()));
-        let any_program = self.workloads.iter().any(Job::is_harness);
         let tool_of_build = of_build.is_some();
         let check =
             CheckGathered { format, profile, tool, instrumented, min_of_the_build: None, tool_of_build, any_program };
@@ -498,6 +547,34 @@ impl StageKind for Gather {
 }
 
 impl Gather {
+    /// What it runs, with the placeholder for the instrumented program. Nothing of crates.
+    pub(super) fn commands(&self) -> Vec<(&str, CommandLine)> {
+        let stage = |text: &Text| leading_output(text)?.first().map(|output| output.stage.clone());
+        let trained = stage(&self.keys.instrumented);
+        let lines = self.workloads.iter().filter_map(|job| match &job.work {
+            Work::Command(line) => Some((job.name.as_str(), line.clone())),
+            Work::Crates(..) => None,
+        });
+        let named = |(name, mut line): (_, CommandLine)| {
+            let own =
+                |word: &&mut Text| **word == self.keys.instrumented || trained.is_some() && stage(word) == trained;
+            line.words.iter_mut().filter(own).for_each(|word| *word = Text::literal(PLACEHOLDER));
+            (name, line)
+        };
+        lines.map(named).collect()
+    }
+
+    /// Whether workloads are balanced, and the weights that are not 1. Of one workload, neither changes anything.
+    fn shares(&self, commands: &[(&Job, String, Command)]) -> (bool, Vec<Arg>) {
+        if commands.len() < 2 {
+            return (false, Vec::new());
+        }
+        let crates = commands.iter().any(|(job, ..)| matches!(job.work, Work::Crates(..)));
+        let weighed = commands.iter().filter(|(job, ..)| job.weight != 1);
+        let weight = |(job, name, _): &(&Job, String, Command)| [name.as_str().into(), job.weight.to_string().into()];
+        (self.keys.balance.unwrap_or(!crates), weighed.flat_map(weight).collect())
+    }
+
     /// Tells what is not instrumented before anything is trained. llvm-bolt itself says which functions it could not instrument.
     fn count_instrumented(&self, build: &Instrumented, cx: &mut Context) -> Result<(), PlanError> {
         if build.format == Format::Fdata {

@@ -33,10 +33,10 @@ fn a_gather_stage_on_a_compilers_instrumentation() {
 check-space: op check-space --dir <attempt> --bytes 2147483648 --key disk-budget
 check-instrumented: op check-instrumented --format profdata <lib.out>
 workloads: 2 at once
-  beside stream-merge: op stream-merge --format profdata --tool llvm-profdata --committed <committed> --disk-budget 2147483648 --threads <jobs>
+  beside stream-merge: op stream-merge --format profdata --tool llvm-profdata --committed <committed> --disk-budget 2147483648 --threads <jobs> --balance
   small: LLVM_PROFILE_FILE=<attempt>/raw/%m_%p.profraw MODE=train <lib.out>/bin/prog 1 two words @ <attempt>/cwd
   large (may fail): LLVM_PROFILE_FILE=<attempt>/raw/%m_%p.profraw MODE=train sh -eu -c prog < <lib.so> @ <self.build>
-merge: op merge --format profdata --tool llvm-profdata --input <committed> --merged --output-dir <self.out> --name merged --threads <jobs> --max-damaged 1%
+merge: op merge --format profdata --tool llvm-profdata --input <committed> --merged --output-dir <self.out> --name merged --threads <jobs> --max-damaged 1% --balance
 check-gathered: op check-gathered --format profdata --profile <self.out>/merged-*.profdata --tool llvm-profdata --instrumented <lib.out>
 -> profile = <self.out>/merged-*.profdata
 "
@@ -129,12 +129,12 @@ fn workloads_run_the_copy_of_their_slot() {
 check-space: op check-space --dir <attempt> --bytes 2147483648 --key disk-budget
 check-instrumented: op check-instrumented --format fdata <instr.slots>/slot-0/lib/libw.so
 workloads: 2 at once
-  beside stream-merge: op stream-merge --format fdata --tool merge-fdata --committed <committed> --slots <instr.slots> --disk-budget 2147483648 --threads <jobs>
+  beside stream-merge: op stream-merge --format fdata --tool merge-fdata --committed <committed> --slots <instr.slots> --disk-budget 2147483648 --threads <jobs> --balance
   before clear-slot: op clear-slot --path-file <instr.slots>/slot-<slot>.path
   a: LD_LIBRARY_PATH=<instr.slots>/slot-<slot>/lib <instr.slots>/slot-<slot>/bin/main <instr.slots>/slot-<slot>/lib/libw.so @ <attempt>/cwd
   b: LD_LIBRARY_PATH=<instr.slots>/slot-<slot>/lib <instr.slots>/slot-<slot>/bin/main @ <attempt>/cwd
   c: LD_LIBRARY_PATH=<instr.slots>/slot-<slot>/lib <instr.slots>/slot-<slot>/bin/main @ <attempt>/cwd
-merge: op merge --format fdata --tool merge-fdata --input <committed> --merged --output-dir <self.out> --name merged --threads <jobs> --max-damaged 1%
+merge: op merge --format fdata --tool merge-fdata --input <committed> --merged --output-dir <self.out> --name merged --threads <jobs> --max-damaged 1% --balance
 check-gathered: op check-gathered --format fdata --profile <self.out>/merged-*.fdata --instrumented <instr.slots>/slot-0/lib/libw.so
 -> profile = <self.out>/merged-*.fdata
 "

@@ -48,6 +48,7 @@ outputs = {{ prog = "${{self.build}}/prog" }}
 name = "train"
 kind = "gather"
 instrumented = "${{instr-pgo.prog}}"
+balance = false
 workloads = [
   {{ name = "n[level=1]", run = ["${{instr-pgo.prog}}", "30"] }},
   {{ name = "it's", run = "'${{instr-pgo.prog}}' 500; exit 3", shell = true, keep-profiles = true }},

@@ -87,7 +87,7 @@ fn printed(test: &Test, words: &str) -> String {
 fn pgo_and_bolt_of_a_program_in_a_workspace() {
     let test = workspace();
     // By its name, in a shell, with a comma; and by its path. Of the two runs one has half of the work.
-    let train = r#"--set 'train=app 64000 | tr -d a\,b' --set 'train="$program" 128000'"#;
+    let train = r#"--set 'train=app 64000 | tr -d a\,b' --set 'train="$program" 128000' --set balance=false"#;
     let words = format!("{PROGRAM} --set more-bins=other --set features=loud {train} {QUICK}");
     let ran = test.cmd(&format!("run cargo {words} --set 'measure=app 3000000' {WHATEVER}")).ok();
     assert!(ran.stderr.contains("compare.table"), "{}", ran.stderr);
@@ -131,7 +131,9 @@ fn pgo_and_bolt_of_a_program_in_a_workspace() {
 #[test]
 fn pgo_alone_trained_by_tests_and_benches() {
     let test = workspace();
-    let words = format!("{PROGRAM} {QUICK} --set bolt=false --set train-with=test,bench --set 'measure=app 3000000'");
+    let words = format!(
+        "{PROGRAM} {QUICK} --set bolt=false --set balance=false --set train-with=test,bench --set 'measure=app 3000000'"
+    );
     // What a path may hold, and cargo's configuration, its flags for rustc and shells read otherwise.
     let state = "it's a state";
     let _ = test.cmd(&format!("run cargo {words} --state-dir \"{state}\" {WHATEVER}")).ok();
@@ -219,7 +221,7 @@ fn what_cannot_be_is_told_before_anything_is_built() {
 fn a_damaged_profile_of_three() {
     let test = workspace();
     let run = |bad: &str, more: &str| {
-        let train = format!("--set 'train=app 64000; {bad}' --set 'train=app 128000'");
+        let train = format!("--set 'train=app 64000; {bad}' --set 'train=app 128000' --set balance=false");
         test.cmd(&format!("run cargo {PROGRAM} {train} --set bolt=false --until pgo-profile {more}"))
     };
     let _ = run(r#"echo bad > "${LLVM_PROFILE_FILE%/*}/bad.profraw""#, "").ok();

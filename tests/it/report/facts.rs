@@ -36,7 +36,13 @@ fn profiles_by_workload() {
     ]);
     let profile = sorted.profile.unwrap();
     assert_eq!((profile.files, profile.bytes, profile.functions), (3, 2500, 9));
-    let workload = |name: &str, files, bytes, functions| WorkloadProfile { name: name.into(), files, bytes, functions };
+    let workload = |name: &str, files, bytes, functions| WorkloadProfile {
+        name: name.into(),
+        files,
+        bytes,
+        functions,
+        share: None,
+    };
     assert_eq!(profile.workloads, [workload("b", 2, 2000, 7), workload("a", 1, 500, 5)]);
     assert_eq!(profile.hottest[0], Hot { function: "operator/(A, B)".into(), count: 12.0 });
     assert_eq!(sorted.facts.len(), 1);

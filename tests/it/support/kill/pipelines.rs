@@ -53,10 +53,11 @@ int main(int argc, char **argv) {
     )
 }
 
-/// A `gather` stage on that program. Each workload: name, further keys, script.
+/// A `gather` stage on that program, whose workloads are only added up, so that a test knows the counts. Each workload: name, further keys,
+/// script.
 pub fn gather(keys: &str, workloads: &[(&str, &str, &str)]) -> String {
     let mut text = format!(
-        "[[stage]]\nname = \"gather\"\nkind = \"gather\"\ninstrumented = \"${{program.loop}}\"\nprofdata = \"llvm-profdata-22\"\njobs = 1\n{keys}\n"
+        "[[stage]]\nname = \"gather\"\nkind = \"gather\"\ninstrumented = \"${{program.loop}}\"\nprofdata = \"llvm-profdata-22\"\njobs = 1\nbalance = false\n{keys}\n"
     );
     for (name, keys, script) in workloads {
         text.push_str(&format!(
