@@ -196,6 +196,8 @@ pub struct ExperimentArgs {
     pub selection: Request,
     #[command(flatten)]
     pub execution: ExecutionArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
     /// Run nothing: show what would be done and what it costs
     #[arg(long)]
     pub dry_run: bool,
@@ -213,6 +215,7 @@ impl ExperimentArgs {
             },
             selection: self.selection.clone(),
             execution: self.execution.clone(),
+            cache: self.cache.clone(),
             dry_run: self.dry_run,
         }
     }

@@ -303,9 +303,13 @@ impl<'a> Scheduler<'a, '_> {
 
     fn fits_now(&self, stage: &Stage) -> bool {
         let name = &stage.common.name;
-        self.ready
-            .get(name.as_str())
-            .is_some_and(|(_, work)| Share::of(stage, &work.plan, Some(work.fingerprint.id()), self.budget).fits(name, &self.running, self.budget))
+        self.ready.get(name.as_str()).is_some_and(|(_, work)| {
+            Share::of(stage, &work.plan, Some(work.fingerprint.id()), self.budget).fits(
+                name,
+                &self.running,
+                self.budget,
+            )
+        })
     }
 
     fn start<'s>(&mut self, scope: &'s Scope<'s, 'a>, stage: &'a Stage)
