@@ -153,7 +153,7 @@ fn what_makes_no_sense_is_told_at_once() {
     let test = test.file("p.toml", pipeline);
     for (words, says) in [
         ("./a ./a", "say what is run"),
-        ("./a ./a -- ./a 1", "`./a 1` would run the same on both sides"),
+        ("./a ./a -- ./a 1", "`./a 1` would run the same on all sides"),
         ("./a ./gone -- {program}", "there is no [DIR]/./gone"),
         ("./a ./data -- {program}", "cannot be executed"),
         ("./a . -- {program}", "without `bin/rustc`"),

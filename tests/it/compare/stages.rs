@@ -143,7 +143,7 @@ fn a_stage_that_cannot_be() {
         Test::new([PIPELINE.replace("\"{program}\", ", "\"true\", ").replace("base-env = { SIDE = \"old\" }\n", "")]);
     let ran = test.cmd("plan p.toml");
     assert_eq!(ran.code, Some(2), "{}", ran.stdout);
-    assert!(ran.stderr.contains("without `{program}` both sides would run the same"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("without `{program}` all sides would run the same"), "{}", ran.stderr);
     test.pipeline([PIPELINE.replace("rounds = 6", "fail-above = [\"1\"]")]);
     assert!(test.cmd("plan p.toml").stderr.contains("write it as `1%`"));
     test.pipeline([PIPELINE.replace("rounds = 6", "rounds = 0")]);
