@@ -92,8 +92,8 @@ pub fn workloads(
                     Err(error) => return Err(error),
                 }
             }
-            let there = sides.iter().zip(&invocations).filter(|(side, _)| side.missing.is_none());
-            let command = there.last().map(|(_, invocation)| shown(invocation)).unwrap_or_default();
+            let mut there = sides.iter().zip(&invocations).filter(|(side, _)| side.missing.is_none());
+            let command = there.next_back().map(|(_, invocation)| shown(invocation)).unwrap_or_default();
             workloads.push(Workload { name: title.clone(), command, sides: invocations, background: None });
         }
     }
