@@ -161,6 +161,7 @@ fn the_experiment_of_the_demo() {
         "plain",
         "pgo",
         "one-file",
+        "unbalanced",
         "cs-pgo",
         "no-preinline",
         "trip-count",
