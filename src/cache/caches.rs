@@ -32,7 +32,7 @@ use crate::state::layout::Layout;
 use crate::state::manifest::{Manifest, Times};
 use crate::state::record::{Held, InputRecord, OutputRecord, Record, RecordOutcome};
 use crate::state::store::State;
-use crate::sync::lock;
+use crate::sync::{Warnings, lock};
 
 /// The run was told not to do without caches, and has to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,7 @@ pub struct Caches {
     required: bool,
     answers: Mutex<BTreeMap<FingerprintId, Arc<Answer>>>,
     avoided: Mutex<BTreeMap<FingerprintId, String>>,
-    warnings: Mutex<Vec<String>>,
+    warnings: Warnings,
 }
 
 /// What caches say of a stage.
@@ -84,7 +84,7 @@ impl Caches {
             required,
             answers: Mutex::default(),
             avoided: Mutex::default(),
-            warnings: Mutex::default(),
+            warnings: Warnings::default(),
         }
     }
 
@@ -94,14 +94,11 @@ impl Caches {
 
     /// What went wrong since this was last asked, as sentences.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut lock(&self.warnings))
+        self.warnings.take()
     }
 
     fn warn(&self, text: String) {
-        let mut warnings = lock(&self.warnings);
-        if !warnings.contains(&text) {
-            warnings.push(text);
-        }
+        self.warnings.add(text);
     }
 
     /// Does without a cache from here on.

@@ -39,7 +39,8 @@ fn show(project: &Project, name: &str, args: &ExperimentArgs) -> Result<u8> {
     let Some(variant) = variants.iter().find(|variant| variant.name == *name) else {
         let near = nearest(name, variants.iter().map(|variant| variant.name.as_str()));
         let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        return Err(usage!("there is no variant `{name}`{near}"));
+        let names: Vec<String> = variants.iter().map(|variant| format!("`{}`", variant.name)).collect();
+        return Err(usage!("there is no variant `{name}`{near}; there is {}", names.join(", ")));
     };
     let set: String = variant.set.iter().map(|set| format!(" --set {}", quote(set))).collect();
     if variant.changes.trim().is_empty() {

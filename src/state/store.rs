@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -16,7 +15,7 @@ use super::manifest::{Manifest, Times};
 use super::record::Record;
 use crate::fs::disk::{self, At, DiskError};
 use crate::pipeline::own_name;
-use crate::sync::lock;
+use crate::sync::Warnings;
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +73,7 @@ pub struct Lock {
 #[derive(Debug)]
 pub struct State {
     layout: Layout,
-    warnings: Mutex<Vec<String>>,
+    warnings: Warnings,
 }
 
 impl State {
@@ -105,7 +104,7 @@ impl State {
                 make(&layout)?;
             }
         }
-        Ok(State { layout, warnings: Mutex::default() })
+        Ok(State { layout, warnings: Warnings::default() })
     }
 
     pub fn layout(&self) -> &Layout {
@@ -164,14 +163,11 @@ impl State {
 
     /// What was found damaged since this was last asked, as sentences. What is damaged counts as not there.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut lock(&self.warnings))
+        self.warnings.take()
     }
 
     fn warn(&self, text: String) {
-        let mut warnings = lock(&self.warnings);
-        if !warnings.contains(&text) {
-            warnings.push(text);
-        }
+        self.warnings.add(text);
     }
 
     /// The record with this fingerprint.
