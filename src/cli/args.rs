@@ -181,7 +181,7 @@ pub struct ExperimentArgs {
     /// A file of an experiment, a pipeline that has variants, or the name of one
     #[arg(value_name = "NAME|FILE")]
     pub experiment: String,
-    /// Only these variants, and the base
+    /// Only these variants, and those that they are held against
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub variants: Vec<String>,
     /// Hold the variants against this one [default: what the file says]

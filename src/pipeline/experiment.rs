@@ -314,7 +314,8 @@ impl Expansion<'_> {
 
     /// Lays the stages of all variants side by side.
     fn merged(&mut self, declared: &[Declared], loaded: &[Loaded], base: &str, choice: &Choice) -> Option<Pipeline> {
-        let is_chosen = |name: &String| choice.variants.is_empty() || name == base || choice.variants.contains(name);
+        let needed = with_bases(&choice.variants, declared);
+        let is_chosen = |name: &String| choice.variants.is_empty() || name == base || needed.contains(&name.as_str());
         let mut stages: Vec<(Key, Stage)> = Vec::new();
         let mut names: Vec<BTreeMap<String, String>> = Vec::new();
         for (variant, own) in declared.iter().zip(loaded) {
@@ -551,6 +552,19 @@ fn ring(variant: &Declared, declared: &[Declared]) -> Option<String> {
         next = declared.iter().find(|variant| variant.name == *base)?;
     }
     None
+}
+
+/// These variants, those that they are held against, and so on. No variant is its own base by way of others.
+fn with_bases<'a>(names: &'a [String], declared: &'a [Declared]) -> Vec<&'a str> {
+    let mut needed: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut next = 0;
+    while let Some(name) = needed.get(next).copied() {
+        next += 1;
+        let variant = declared.iter().find(|variant| variant.name == name);
+        let base = variant.and_then(|variant| variant.base.as_ref()).map(|(base, _)| base.as_str());
+        needed.extend(base.filter(|base| !needed.contains(base)));
+    }
+    needed
 }
 
 /// What makes a stage the same as one of another variant.

@@ -173,6 +173,12 @@ fn the_experiment_of_the_demo() {
         "all",
     ];
     assert_eq!(names[..techniques.len()], techniques);
+    // As the file's first lines say it: with those that these are held against.
+    let choice = Choice { variants: vec!["icf".into()], base: None };
+    let some = load_in(root, "pipelines/demo/experiment.toml", &Files::new(&[]), &choice);
+    let some = some.unwrap_or_else(|error| panic!("{error}"));
+    let chosen: Vec<&str> = some.variants.iter().map(|variant| variant.name.as_str()).collect();
+    assert_eq!(chosen, ["plain", "pgo", "lld", "icf"]);
     let alone: usize = pipeline.variants.iter().map(|variant| variant.stages.len()).sum();
     assert!(pipeline.stages.len() * 2 < alone, "{} stages instead of {alone}", pipeline.stages.len());
     assert_eq!(pipeline.stage("sources").unwrap().variants.len(), names.len());
